@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Backend: how one kind of vendor driver is spoken to. It runs in a worker process only, one job at a time, and may
+ * block: nothing of it is ever called in the daemon's own process.
+ *
+ * The values that go in and come out (TypeSpec, TypeReport, VGpuReport, GpuReport) are plain: they cross the wire.
+ */
+
+#include "core/platform.h"
+#include "core/profile.h"
+#include "util/error.h"
+
+#define UUID_STRING_SIZE 37U
+#define REASON_SIZE 256U
+#define TYPE_ID_SIZE 128U
+#define DESCRIPTION_SIZE 512U
+#define UNKNOWN_U32 UINT32_MAX
+#define UNKNOWN_U64 UINT64_MAX
+
+/* Bounds of one report, far over what any known host has, so that a lying worker is refused. */
+#define REPORT_TYPES_MAX 1024U
+#define REPORT_VGPUS_MAX 16384U
+#define REPORT_USERS_MAX 64U
+
+typedef enum GpuState {
+        GPU_PROBING,     /* its worker has not reported yet */
+        GPU_READY,       /* vGPUs can be made, if a type has instances left */
+        GPU_NO_DRIVER,   /* no driver is bound */
+        GPU_UNSUPPORTED, /* its driver has no interface for vGPUs that we know */
+        GPU_BUSY,        /* its worker is stuck in the kernel; the reason names the process */
+        GPU_FAILED,      /* its worker could not read it; the reason says why */
+        GPU_STATE_MAX,
+        GPU_STATE_INVALID = -EINVAL,
+} GpuState;
+
+typedef enum TypeSource {
+        TYPE_SOURCE_DRIVER,  /* the driver brought it */
+        TYPE_SOURCE_PROFILE, /* types.d asks for it */
+        TYPE_SOURCE_MAX,
+        TYPE_SOURCE_INVALID = -EINVAL,
+} TypeSource;
+
+typedef enum Registration {
+        REGISTRATION_REGISTERED, /* read back from the driver, as stated */
+        REGISTRATION_DIFFERS,    /* the driver holds it, otherwise than stated */
+        REGISTRATION_REFUSED,
+        REGISTRATION_PENDING, /* would disturb living vGPUs; done when the last one goes */
+        REGISTRATION_RETIRED, /* the driver holds it, nobody states it any more */
+        REGISTRATION_MAX,
+        REGISTRATION_INVALID = -EINVAL,
+} Registration;
+
+typedef enum VGpuKind {
+        VGPU_MDEV,
+        VGPU_VF,
+        VGPU_WHOLE,
+        VGPU_KIND_MAX,
+        VGPU_KIND_INVALID = -EINVAL,
+} VGpuKind;
+
+/* A vGPU type as found. An unknown number is the maximum of its type. */
+typedef struct TypeReport {
+        char id[TYPE_ID_SIZE]; /* the sysfs folder's name, as nvidia-530 */
+        char name[TYPE_ID_SIZE];
+        char description[DESCRIPTION_SIZE];
+        char device_api[32];
+        char class[TYPE_CLASS_SIZE];
+        uint32_t vendor_id; /* the driver's number for it */
+        uint32_t max_instances;
+        uint32_t available;
+        uint64_t framebuffer; /* bytes */
+        uint32_t heads;
+        uint32_t max_width;
+        uint32_t max_height;
+        uint32_t frame_limit;
+        TypeSource source;
+        Registration registration;
+        char reason[REASON_SIZE];
+} TypeReport;
+
+typedef struct TypeCount {
+        char id[TYPE_ID_SIZE];
+        uint32_t available;
+} TypeCount;
+
+/* A vGPU that exists, as found. */
+typedef struct VGpuReport {
+        char uuid[UUID_STRING_SIZE]; /* lower case */
+        char type_id[TYPE_ID_SIZE];
+        char parent[SYSFS_NAME_SIZE]; /* the GPU, or one of its virtual functions */
+        char sysfs_path[512];         /* /sys/bus/mdev/devices/UUID */
+        int32_t iommu_group;          /* -1: none or unknown */
+        VGpuKind kind;
+} VGpuReport;
+
+/* Who holds a vGPU open, as far as /proc tells. */
+typedef struct User {
+        int32_t pid;
+        uint32_t uid;
+        char comm[16];
+        char unit[128]; /* systemd unit or scope of its control group, or empty */
+} User;
+
+/* All that is known of a GPU, read at one time. */
+typedef struct GpuReport {
+        GpuState state;
+        char reason[REASON_SIZE];
+        char backend[32]; /* empty if no backend knows it */
+        char driver[64];
+        char driver_version[64];
+        char model[128]; /* the driver's name for the card; empty if it has none */
+        uint64_t framebuffer_total;
+        bool pending_types;
+        TypeReport *types;
+        size_t n_types;
+        VGpuReport *vgpus;
+        size_t n_vgpus;
+} GpuReport;
+
+void gpu_report_init(GpuReport *report);
+void gpu_report_done(GpuReport *report);
+TypeReport *gpu_report_add_type(GpuReport *report); /* NULL: out of memory or over the bound */
+VGpuReport *gpu_report_add_vgpu(GpuReport *report);
+
+typedef enum JobKind {
+        JOB_SYNC,   /* find the backend; register what is wanted, if allowed; report everything */
+        JOB_CREATE, /* make one vGPU and prove that it is there */
+        JOB_REMOVE, /* look for users, remove one vGPU and prove that it is gone; in a worker of its own */
+        JOB_KIND_MAX,
+        JOB_KIND_INVALID = -EINVAL,
+} JobKind;
+
+typedef struct Job {
+        JobKind kind;
+        bool may_register; /* sync */
+        const TypeSpec *types; /* sync: what profiles want here; the caller's, copied by whoever keeps it */
+        size_t n_types;
+        const char *uuid;    /* create, remove; lower case */
+        const char *type_id; /* create */
+} Job;
+
+/* error.code is 0 on success. Only what the kind of job yields is filled. */
+typedef struct JobResult {
+        Error error;
+        GpuReport report; /* sync */
+        VGpuReport vgpu;  /* create */
+        TypeCount *counts; /* create, remove: what every type has left now */
+        size_t n_counts;
+        User *users; /* remove, refused with ERROR_IN_USE */
+        size_t n_users;
+} JobResult;
+
+void job_result_init(JobResult *result);
+void job_result_done(JobResult *result);
+
+typedef struct Backend Backend;
+
+/* The worker's view of its one GPU. */
+typedef struct BackendContext {
+        const Host *host;
+        char gpu[SYSFS_NAME_SIZE];
+        const Backend *backend; /* that answered the last probe, or NULL */
+        void *state;            /* the backend's own, released by its close() */
+} BackendContext;
+
+/*
+ * Every callback returns 0 or a negative code and then has filled *error with one sentence for a person. The kernel's
+ * errno stops here: the backend reads the state again to explain it, and returns a code of util/error.h.
+ */
+struct Backend {
+        const char *name;
+
+        /* 1: mine, 0: not mine, negative: cannot tell (the GPU is shown as failed). Must not change anything. */
+        int (*probe)(BackendContext *c, Error *error);
+
+        /* Adds types, vGPUs and what is known of the card to *report, whose state is GPU_READY already. */
+        int (*read)(BackendContext *c, GpuReport *report, Error *error);
+
+        /*
+         * Makes the driver's type set what `types` says, if it is not so already; a type that is refused or has to wait
+         * is no error of the call, its row in read()'s report says so. NULL: this driver's types are its own.
+         */
+        int (*register_types)(BackendContext *c, const TypeSpec *types, size_t n_types, Error *error);
+
+        int (*create)(BackendContext *c, const char *type_id, const char *uuid, VGpuReport *ret_vgpu, Error *error);
+
+        /* Blocks as long as somebody holds the vGPU open (kernel 5.2 and later). */
+        int (*remove)(BackendContext *c, const char *uuid, Error *error);
+
+        int (*read_counts)(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error);
+
+        /* Releases c->state; NULL if it has none. */
+        void (*close)(BackendContext *c);
+};

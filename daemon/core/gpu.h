@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Gpu: one physical card (or mdev parent on no PCI bus), with the types it offers and the vGPUs that exist on it.
+ * A virtual function is never a Gpu but part of one.
+ *
+ * What is known of it comes from its worker's reports. A hint marks it dirty; one sync runs at a time, however many
+ * hints there are.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "core/backend.h"
+#include "core/observer.h"
+#include "util/list.h"
+#include "util/map.h"
+
+typedef struct Manager Manager;
+
+struct Gpu {
+        Manager *manager;
+        List link;    /* in manager->gpus */
+        MapNode node; /* in manager->gpus_by_address */
+        bool linked;
+        bool seen; /* in the scan that is running */
+        GpuIdentity identity;
+        char vendor_name[128]; /* of udev's hardware database; empty if it has none */
+        char device_name[128];
+        GpuState state;
+        char reason[REASON_SIZE];
+        char driver[64];
+        char driver_version[64];
+        char backend[32];
+        char model[128];
+        uint64_t framebuffer_total; /* bytes */
+        bool pending_types;
+        List types;  /* Type.link */
+        List vgpus;  /* VGpu.link, visible or not */
+        PlatformJob *sync;
+        bool dirty;          /* read again when the running sync ends */
+        bool dirty_register; /* and then register types */
+        bool stale; /* the running sync's report is older than an operation that ended meanwhile */
+        pid_t stuck_pid;
+        sd_event_source *retry;
+        List expected; /* devices announced before they were complete */
+        unsigned n_expected;
+        unsigned n_failures; /* syncs that failed in a row */
+};
+
+const char *gpu_state_to_string(GpuState s);
+
+int gpu_new(Manager *manager, const GpuIdentity *identity, Gpu **ret_gpu);
+Gpu *gpu_free(Gpu *gpu);
+DEFINE_CLEANUP(Gpu *, gpu_free)
+
+void gpu_link(Gpu *gpu);
+void gpu_unlink(Gpu *gpu);
+
+/* The name a person knows it by: the hardware database's, the driver's, else the sysfs name. */
+const char *gpu_get_name(const Gpu *gpu);
+
+/* By id (exact), else by name if just one type has it; else ERROR_NO_SUCH_TYPE, listing the candidates. */
+int gpu_find_type(Gpu *gpu, const char *id_or_name, Type **ret_type, Error *error);
+Type *gpu_find_type_by_id(const Gpu *gpu, const char *id);
+
+/* Reads it again, soon. With may_register, registers what profiles want, too. */
+void gpu_mark_dirty(Gpu *gpu, bool may_register);
+
+/* An mdev was announced that may not be complete yet: read again when it is, or give up after a second. */
+void gpu_expect(Gpu *gpu, const char *uuid);
+
+void gpu_apply_counts(Gpu *gpu, const TypeCount *counts, size_t n_counts);
+void gpu_set_stuck(Gpu *gpu, pid_t pid);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Manager: the root of the model. Owns GPUs and operations, the profiles in force and the records of what we made.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "core/backend.h"
+#include "core/observer.h"
+#include "core/operation.h"
+#include "core/profile.h"
+#include "core/uevent.h"
+#include "util/list.h"
+#include "util/map.h"
+
+typedef struct Manager Manager;
+
+/* Fills the vendor's and the device's name for a PCI GPU from a hardware database; leaves empty what it does not know. */
+typedef void (*NameLookup)(const GpuIdentity *identity, char *vendor, size_t vendor_size, char *device,
+                           size_t device_size, void *userdata);
+
+struct Manager {
+        sd_event *event;
+        Platform *platform;
+        const Host *host; /* for reading what the kernel's cores provide, never what a vendor driver implements */
+        int state_fd;     /* records of what we made: what must survive a restart and not a reboot */
+        Observer observer;
+        NameLookup name_lookup;
+        void *name_lookup_userdata;
+        ProfileSet *profiles; /* NULL as long as none was good */
+        List gpus;            /* Gpu.link, in the order of their appearance */
+        Map gpus_by_address;
+        Map vgpus; /* VGpu.node, by UUID; visible or not */
+        List operations;
+        size_t n_operations;
+};
+
+typedef struct ManagerParameters {
+        sd_event *event;
+        Platform *platform;
+        const Host *host;
+        int state_fd; /* the caller's; -EBADF: nothing is recorded, and everything found counts as somebody else's */
+        Observer observer;
+        NameLookup name_lookup; /* may be NULL */
+        void *name_lookup_userdata;
+} ManagerParameters;
+
+int manager_new(const ManagerParameters *parameters, Manager **ret_manager);
+Manager *manager_free(Manager *manager);
+DEFINE_CLEANUP(Manager *, manager_free)
+
+/* Takes the set over; every GPU is matched and registered anew. */
+void manager_set_profiles(Manager *manager, ProfileSet *set);
+
+/* The one idempotent way in for all that is heard of devices. */
+void manager_handle_uevent(Manager *manager, const Uevent *uevent);
+
+/* Enumerates everything; what is not found any more is dropped. Also after events were lost. */
+int manager_scan(Manager *manager);
+
+/* True when every GPU that the last scan found has reported, failed or is stuck. */
+bool manager_is_settled(const Manager *manager);
+
+/* NULL: no such. */
+Gpu *manager_find_gpu(const Manager *manager, const char *address);
+VGpu *manager_find_vgpu(const Manager *manager, const char *uuid); /* visible ones only */
+
+/*
+ * Begins; the callback follows. A negative code with *error filled: it did not begin and the callback is not called.
+ * The manager_check_ functions judge a request as far as it can be judged now, and begin nothing.
+ */
+int manager_create_vgpu(Manager *manager, const CreateRequest *request, OperationCallback callback, void *userdata,
+                        Operation **ret_operation, Error *error);
+int manager_check_create(Manager *manager, const CreateRequest *request, Error *error);
+int manager_destroy_vgpu(Manager *manager, const DestroyRequest *request, OperationCallback callback, void *userdata,
+                         Operation **ret_operation, Error *error);
+int manager_check_destroy(Manager *manager, const DestroyRequest *request, Error *error);
+
+/* Nobody waits for the answer any more: what has not begun is cancelled, what has goes on and stays. */
+void operation_abandon(Operation *operation);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Observer: the only way out of core. Whoever shows the model to the world (the bus, a test) is told here what became
+ * visible, what changed and what is about to go.
+ *
+ * `added` is called when the object is linked, `removed` while it still is, so that both can read it. The change masks
+ * name the properties whose values are not what they were.
+ */
+
+#include <stdint.h>
+
+typedef struct Gpu Gpu;
+typedef struct Type Type;
+typedef struct VGpu VGpu;
+
+enum {
+        GPU_CHANGED_IDENTITY = 1U << 0, /* name, vendor, framebuffer total */
+        GPU_CHANGED_DRIVER = 1U << 1,   /* driver, its version, the backend */
+        GPU_CHANGED_STATE = 1U << 2,    /* state and reason */
+        GPU_CHANGED_PENDING = 1U << 3,  /* types that wait to be registered */
+};
+
+enum {
+        TYPE_CHANGED_DEFINITION = 1U << 0, /* name, description and every limit of it */
+        TYPE_CHANGED_AVAILABLE = 1U << 1,
+        TYPE_CHANGED_REGISTRATION = 1U << 2, /* source, registration and its reason */
+};
+
+enum {
+        VGPU_CHANGED_STATE = 1U << 0,
+        VGPU_CHANGED_ERROR = 1U << 1,
+        VGPU_CHANGED_TYPE = 1U << 2, /* the type object that it points to */
+        VGPU_CHANGED_DEVICE = 1U << 3, /* sysfs path, IOMMU group, parent */
+        VGPU_CHANGED_MANAGED = 1U << 4,
+};
+
+typedef struct ObserverOps {
+        void (*gpu_added)(Gpu *gpu, void *userdata);
+        void (*gpu_removed)(Gpu *gpu, void *userdata);
+        void (*gpu_changed)(Gpu *gpu, unsigned mask, void *userdata);
+        void (*type_added)(Type *type, void *userdata);
+        void (*type_removed)(Type *type, void *userdata);
+        void (*type_changed)(Type *type, unsigned mask, void *userdata);
+        void (*vgpu_added)(VGpu *vgpu, void *userdata);
+        void (*vgpu_removed)(VGpu *vgpu, void *userdata);
+        void (*vgpu_changed)(VGpu *vgpu, unsigned mask, void *userdata);
+} ObserverOps;
+
+typedef struct Observer {
+        const ObserverOps *ops;
+        void *userdata;
+} Observer;

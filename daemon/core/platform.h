@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Platform: the seam to the kernel, in two halves.
+ *
+ * A Host is the kernel's files: /sys, /dev and /proc as open directories, and the two actions by which drivers are told
+ * something: a store to an attribute and an ioctl. Reading is plain openat(). The simulated host has directories of its
+ * own and answers a store as the kernel does.
+ *
+ * A Platform is where a GPU's jobs are done: worker processes in the daemon, something a test controls in a test.
+ */
+
+#include "util/cleanup.h"
+
+typedef struct Host Host;
+
+typedef struct HostOps {
+        /*
+         * Writes text in one write() to the attribute that path names below dir_fd. 0 or the driver's negative errno;
+         * may block for as long as the driver likes.
+         */
+        int (*store)(const Host *host, int dir_fd, const char *path, const char *text);
+
+        /* ioctl(2) on a device node that was opened below dev_fd: its return value or negative errno. */
+        int (*ioctl)(const Host *host, int fd, unsigned long request, void *argument);
+} HostOps;
+
+struct Host {
+        const HostOps *ops;
+        void *userdata;
+        int sys_fd;  /* /sys */
+        int dev_fd;  /* /dev */
+        int proc_fd; /* /proc */
+};
+
+/* The host this machine is. */
+int host_open(Host *ret_host);
+void host_close(Host *host);
+
+typedef struct Job Job;
+typedef struct JobResult JobResult;
+
+/* A job's way back. */
+typedef struct JobListener {
+        /* Its deadline passed with the worker in the middle of it: pid is stuck. done() may follow, at any later time. */
+        void (*timeout)(pid_t pid, void *userdata);
+        /* It ended: exactly once, never from within submit(). *result belongs to the platform, its contents may be taken. */
+        void (*done)(JobResult *result, void *userdata);
+        void *userdata;
+} JobListener;
+
+typedef struct PlatformJob PlatformJob;
+typedef struct Platform Platform;
+
+typedef struct PlatformOps {
+        /*
+         * Queues a job for the GPU; its values are copied. JOB_REMOVE has a worker of its own, everything else waits for
+         * the GPU's worker, one after the other. -EBUSY: the GPU's worker is stuck; -EDQUOT: too many wait.
+         */
+        int (*submit)(Platform *platform, const char *gpu, const Job *job, const JobListener *listener,
+                      PlatformJob **ret_job);
+
+        /* True if the job had not begun: it is gone and its listener will not be called. */
+        bool (*cancel)(Platform *platform, PlatformJob *job);
+
+        /* The GPU is gone: its worker is let go; listeners of its jobs are told -ENODEV, as ever not from within. */
+        void (*release_gpu)(Platform *platform, const char *gpu);
+} PlatformOps;
+
+struct Platform {
+        const PlatformOps *ops;
+};

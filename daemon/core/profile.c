@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fnmatch.h>
+#include <stdarg.h>
+
+#include "core/profile.h"
+#include "util/string-table.h"
+
+static const char *const problem_severity_table[PROBLEM_SEVERITY_MAX] = {
+        [PROBLEM_ERROR] = "error",
+        [PROBLEM_WARNING] = "warning",
+};
+
+const char *problem_severity_to_string(ProblemSeverity s) {
+        return s >= 0 && s < PROBLEM_SEVERITY_MAX ? problem_severity_table[s] : NULL;
+}
+
+int config_report_add(ConfigReport *report, const char *file, uint32_t line, uint32_t column, ProblemSeverity severity,
+                      const char *format, ...) {
+        _cleanup_(freep) char *file_copy = NULL, *message = NULL;
+        ConfigProblem *problems;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&message, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                message = NULL;
+                return -ENOMEM;
+        }
+
+        file_copy = strdup(file);
+        if (!file_copy)
+                return -ENOMEM;
+
+        problems = reallocarray(report->problems, report->n_problems + 1, sizeof(ConfigProblem));
+        if (!problems)
+                return -ENOMEM;
+
+        report->problems = problems;
+        report->problems[report->n_problems++] = (ConfigProblem){
+                .file = TAKE(file_copy),
+                .line = line,
+                .column = column,
+                .severity = severity,
+                .message = TAKE(message),
+        };
+        if (severity == PROBLEM_ERROR)
+                report->n_errors++;
+
+        return 0;
+}
+
+void config_report_done(ConfigReport *report) {
+        for (size_t i = 0; i < report->n_problems; i++) {
+                free(report->problems[i].file);
+                free(report->problems[i].message);
+        }
+        free(report->problems);
+        *report = (ConfigReport){};
+}
+
+Profile *profile_new(const char *file) {
+        _cleanup_(profile_freep) Profile *profile = NULL;
+
+        profile = calloc(1, sizeof(Profile));
+        if (!profile)
+                return NULL;
+
+        profile->match.any_vendor = true;
+        profile->file = strdup(file);
+        profile->match.address = strdup("*");
+        if (!profile->file || !profile->match.address)
+                return NULL;
+
+        return TAKE(profile);
+}
+
+Profile *profile_free(Profile *profile) {
+        if (!profile)
+                return NULL;
+
+        free(profile->file);
+        free(profile->match.devices);
+        free(profile->match.subsystems);
+        free(profile->match.address);
+        free(profile->types);
+        free(profile);
+        return NULL;
+}
+
+int profile_add_type(Profile *profile, const TypeSpec *spec) {
+        TypeSpec *types;
+
+        if (profile->n_types >= PROFILE_TYPES_MAX)
+                return -E2BIG;
+        for (size_t i = 0; i < profile->n_types; i++)
+                if (profile->types[i].id == spec->id)
+                        return -EEXIST;
+
+        types = reallocarray(profile->types, profile->n_types + 1, sizeof(TypeSpec));
+        if (!types)
+                return -ENOMEM;
+
+        profile->types = types;
+        profile->types[profile->n_types++] = *spec;
+        return 0;
+}
+
+static bool match_device(const ProfileMatch *match, uint16_t device) {
+        for (size_t i = 0; i < match->n_devices; i++)
+                if (match->devices[i] == device)
+                        return true;
+
+        return match->n_devices == 0;
+}
+
+static bool match_subsystem(const ProfileMatch *match, const GpuIdentity *gpu) {
+        uint32_t subsystem = (uint32_t)gpu->subsystem_vendor << 16 | gpu->subsystem_device;
+
+        for (size_t i = 0; i < match->n_subsystems; i++)
+                if (match->subsystems[i] == subsystem)
+                        return true;
+
+        return match->n_subsystems == 0;
+}
+
+bool profile_matches(const Profile *profile, const GpuIdentity *gpu) {
+        const ProfileMatch *match = &profile->match;
+
+        if (!match->any_vendor && (!gpu->pci || match->vendor != gpu->vendor))
+                return false;
+        if (match->n_devices > 0 && !gpu->pci)
+                return false;
+
+        return match_device(match, gpu->device) && match_subsystem(match, gpu) &&
+               fnmatch(match->address, gpu->address, FNM_NOESCAPE) == 0;
+}
+
+ProfileSet *profile_set_new(void) {
+        return calloc(1, sizeof(ProfileSet));
+}
+
+ProfileSet *profile_set_free(ProfileSet *set) {
+        if (!set)
+                return NULL;
+
+        for (size_t i = 0; i < set->n_profiles; i++)
+                profile_free(set->profiles[i]);
+        free(set->profiles);
+        free(set);
+        return NULL;
+}
+
+int profile_set_add(ProfileSet *set, Profile *profile) {
+        Profile **profiles;
+
+        profiles = reallocarray(set->profiles, set->n_profiles + 1, sizeof(Profile *));
+        if (!profiles)
+                return -ENOMEM;
+
+        set->profiles = profiles;
+        set->profiles[set->n_profiles++] = profile;
+        return 0;
+}
+
+static void select_type(TypeSpec *types, size_t *n_types, const TypeSpec *spec) {
+        for (size_t i = 0; i < *n_types; i++)
+                if (types[i].id == spec->id) {
+                        types[i] = *spec;
+                        return;
+                }
+
+        types[(*n_types)++] = *spec;
+}
+
+int profile_set_select(const ProfileSet *set, const GpuIdentity *gpu, TypeSpec **ret_types, size_t *ret_n_types) {
+        _cleanup_(freep) TypeSpec *types = NULL;
+        size_t n_max = 0, n_types = 0;
+
+        for (size_t i = 0; i < set->n_profiles; i++)
+                if (profile_matches(set->profiles[i], gpu))
+                        n_max += set->profiles[i]->n_types;
+
+        if (n_max > 0) {
+                types = calloc(n_max, sizeof(TypeSpec));
+                if (!types)
+                        return -ENOMEM;
+        }
+
+        for (size_t i = 0; i < set->n_profiles; i++)
+                if (profile_matches(set->profiles[i], gpu))
+                        for (size_t j = 0; j < set->profiles[i]->n_types; j++)
+                                select_type(types, &n_types, &set->profiles[i]->types[j]);
+
+        *ret_types = TAKE(types);
+        *ret_n_types = n_types;
+        return 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Error: why something that was asked for was not done: one code out of a small documented set, and one sentence for a
+ * person that says what was asked, what refused it and what to do.
+ *
+ * The codes are errno values, so that they pass through functions that return 0 or negative errno; bus/bus-error.c alone
+ * knows the names that they have on D-Bus. A code that is not in this table is a failure of ours or of the system
+ * (ENOMEM, EIO, …) and passes with its usual meaning.
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "util/cleanup.h"
+
+enum {
+        ERROR_NO_SUCH_GPU = ENODEV,
+        ERROR_NO_SUCH_TYPE = ENOENT,
+        ERROR_NO_SUCH_VGPU = ESRCH,
+        ERROR_NO_INSTANCES = ENOSPC,
+        ERROR_BUSY = EBUSY,      /* an operation is pending on it, or its worker is stuck */
+        ERROR_IN_USE = ETXTBSY,  /* somebody holds the vGPU open */
+        ERROR_NOT_MANAGED = EXDEV, /* made by somebody else */
+        ERROR_NOT_SUPPORTED = EOPNOTSUPP,
+        ERROR_ALREADY_EXISTS = EEXIST,
+        ERROR_DRIVER_REJECTED = EPROTO, /* the vendor driver refused, in its own words where it has any */
+        ERROR_TIMEOUT = ETIMEDOUT,
+        ERROR_CANCELLED = ECANCELED,
+        ERROR_CONFIG_INVALID = EBADMSG,
+        ERROR_LIMIT_EXCEEDED = EDQUOT,
+        ERROR_INVALID_ARGUMENT = EINVAL,
+};
+
+typedef struct Error {
+        int code; /* negative; 0 while there is no error */
+        char message[512];
+} Error;
+
+#define ERROR_NULL ((Error){})
+
+/* Fills *error unless it is NULL; returns code, which must be negative, so that `return error_set(…)` works. */
+int error_set(Error *error, int code, const char *format, ...) _printf_(3, 4);
+int error_setv(Error *error, int code, const char *format, va_list ap);
+
+/* Fills *error only if nothing filled it yet, with strerror()'s sentence behind what; returns code. */
+int error_set_errno(Error *error, int code, const char *what);
