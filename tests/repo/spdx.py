@@ -11,6 +11,8 @@ import repo
 EXEMPT = [
     "LICENSES/*",          # the texts themselves
     "tests/fuzz/corpus/*",  # fed to parsers byte by byte
+    "tests/vm/image/etc/hostname",
+    "tests/vm/image/etc/machine-id",
 ]
 
 # The kernel may only load what says GPL; user space may include the interface's header.
