@@ -75,14 +75,14 @@ def main():
         salt = f.read() + subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
 
     found = list(compilations(build))
-    print(f"1..{len(found)}")
-    bad = False
+    print(f"1..{len(found)}" if found else "1..1\nnot ok 1 there are files to check")
+    bad = not found
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         results = pool.map(lambda compilation: tidy(compilation, cache, salt), found)
         for number, (name, complaints) in enumerate(results, 1):
             print(f"{'not ok' if complaints else 'ok'} {number} {name}", *[f"# {c}" for c in complaints], sep="\n")
             bad = bad or bool(complaints)
-    sys.exit(1 if bad or not found else 0)
+    sys.exit(1 if bad else 0)
 
 
 main()
