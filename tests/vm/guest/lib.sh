@@ -1,0 +1,167 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What the guest's scripts share: assertions, waiting, and the nested guest. A suite sources this, asserts, and ends with
+# "finish". Each assertion prints one line; one that fails prints what was run and what came of it, too.
+
+export LC_ALL=C
+set -u
+
+RIG=/rig
+PASSED=0 FAILED=0 SKIPPED=0
+EVIDENCE=$(mktemp -d)
+
+# Everything in the machine is slow, and it may be on a host that is busy: how long to wait for what should happen soon.
+PATIENCE=30
+
+heading() {
+        printf '\n%s\n' "$*"
+}
+
+pass() {
+        PASSED=$((PASSED + 1))
+        printf '  ok      %s\n' "$1"
+}
+
+# fail NAME [FILE]: the file's end is the evidence.
+fail() {
+        FAILED=$((FAILED + 1))
+        printf '  FAILED  %s\n' "$1"
+        [ $# -lt 2 ] || tail -n 30 "$2" | sed 's/^/          /'
+}
+
+skip() {
+        SKIPPED=$((SKIPPED + 1))
+        printf '  skipped %s: %s\n' "$1" "$2"
+}
+
+# capture COMMAND…: runs it with its output, and what it was, in $EVIDENCE/log. Returns its status.
+capture() {
+        local status=0
+
+        printf '$ %s\n' "$*" >"$EVIDENCE/log"
+        "$@" >"$EVIDENCE/out" 2>&1 </dev/null || status=$?
+        cat "$EVIDENCE/out" >>"$EVIDENCE/log"
+        echo "status $status" >>"$EVIDENCE/log"
+        return "$status"
+}
+
+# check NAME COMMAND…: it succeeds.
+check() {
+        local name=$1
+        shift
+
+        if capture "$@"; then
+                pass "$name"
+        else
+                fail "$name" "$EVIDENCE/log"
+        fi
+}
+
+# check_fails NAME REGEX COMMAND…: it fails, and says what REGEX says.
+check_fails() {
+        local name=$1 regex=$2
+        shift 2
+
+        if capture "$@"; then
+                fail "$name (it succeeded)" "$EVIDENCE/log"
+        elif grep -qE -- "$regex" "$EVIDENCE/out"; then
+                pass "$name"
+        else
+                fail "$name (expected: $regex)" "$EVIDENCE/log"
+        fi
+}
+
+# check_output NAME REGEX COMMAND…: it succeeds, and a line of its output matches.
+check_output() {
+        local name=$1 regex=$2
+        shift 2
+
+        if capture "$@" && grep -qE -- "$regex" "$EVIDENCE/out"; then
+                pass "$name"
+        else
+                fail "$name (expected: $regex)" "$EVIDENCE/log"
+        fi
+}
+
+# check_equal NAME EXPECTED ACTUAL
+check_equal() {
+        if [ "$2" = "$3" ]; then
+                pass "$1"
+        else
+                diff -U1 --label expected --label actual <(printf '%s\n' "$2") <(printf '%s\n' "$3") >"$EVIDENCE/log"
+                fail "$1" "$EVIDENCE/log"
+        fi
+}
+
+# wait_for SECONDS COMMAND…: asks again and again until it succeeds.
+wait_for() {
+        local end=$((SECONDS + $1))
+        shift
+
+        until "$@" >"$EVIDENCE/wait" 2>&1 </dev/null; do
+                if [ "$SECONDS" -ge "$end" ]; then
+                        echo "not within time: $*"
+                        cat "$EVIDENCE/wait"
+                        return 1
+                fi
+                sleep 0.2
+        done
+        cat "$EVIDENCE/wait"
+}
+
+# check_soon NAME COMMAND…: it succeeds before patience is at its end.
+check_soon() {
+        local name=$1
+        shift
+
+        check "$name" wait_for "$PATIENCE" "$@"
+}
+
+# A command that must fail, for wait_for and check.
+not() {
+        ! "$@"
+}
+
+# write FILE VALUE, as "echo >" would, but as a command.
+write() {
+        printf '%s\n' "$2" >"$1"
+}
+
+new_uuid() {
+        cat /proc/sys/kernel/random/uuid
+}
+
+mdev_path() {
+        echo "/sys/bus/mdev/devices/$1"
+}
+
+# random_hex DIGITS: for ids that nobody can have written down before.
+random_hex() {
+        od -An -N8 -tx8 /dev/urandom | tr -d ' ' | cut -c1-"$1"
+}
+
+# nested [UUID…] [-- PROBE…]: a guest inside the guest with these vGPUs on its PCI bus. Prints what pci-probe.c says.
+nested() {
+        local devices=()
+
+        while [ $# -gt 0 ] && [ "$1" != -- ]; do
+                devices+=(-device "vfio-pci,sysfsdev=$(mdev_path "$1")")
+                shift
+        done
+        timeout -k 5 150 qemu-system-x86_64 -accel tcg -cpu max -M pc -m 128 -smp 1 \
+                -nodefaults -no-user-config -no-reboot -display none -serial stdio \
+                -kernel "$RIG/vmlinux" -initrd "$RIG/initramfs" "${devices[@]}" \
+                -append "console=ttyS0 quiet panic=-1 tsc=reliable lpj=4000000 no_timer_check mitigations=off iomem=relaxed $*" \
+                </dev/null >"$EVIDENCE/nested" 2>&1
+        tr -d '\r' <"$EVIDENCE/nested"
+        grep -q 'pci-probe done' "$EVIDENCE/nested"
+}
+
+# Ends a suite: the count, and a status for the host.
+finish() {
+        rm -rf "$EVIDENCE"
+        printf '\n%d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
+        [ "$FAILED" -eq 0 ] && [ "$PASSED" -gt 0 ]
+        exit
+}
