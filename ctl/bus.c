@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Bus: the daemon as this command sees it.
+ */
+
+#include <stdarg.h>
+
+#include "agent.h"
+#include "bus.h"
+#include "reply.h"
+
+#define BUS_NAME "org.mdevgpu1"
+#define BUS_ERROR_PREFIX "org.mdevgpu1.Error."
+
+/* A person may be typing a password while the call waits, which the usual 25 seconds do not allow for. */
+#define INTERACTIVE_TIMEOUT_USEC (5U * 60U * 1000000U)
+
+static int bus_connect_address(const char *address, sd_bus **ret) {
+        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
+        int r;
+
+        r = sd_bus_new(&bus);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_set_address(bus, address);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_set_bus_client(bus, true);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_start(bus);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE(bus);
+        return 0;
+}
+
+static Status bus_open(Ctl *ctl) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        const char *unique, *where;
+        int r;
+
+        if (ctl->bus)
+                return STATUS_DONE;
+
+        if (ctl->address)
+                r = bus_connect_address(ctl->address, &bus);
+        else if (ctl->host)
+                r = sd_bus_open_system_remote(&bus, ctl->host);
+        else
+                r = sd_bus_open_system(&bus);
+
+        /* The name comes with the end of the handshake: later errors then are the daemon's or the loss of the bus. */
+        if (r >= 0)
+                r = sd_bus_get_unique_name(bus, &unique);
+        if (r < 0) {
+                where = ctl->address ? ctl->address : ctl->host;
+                return ctl_error(STATUS_UNREACHABLE, "Cannot connect to the system bus%s%s: %s.", where ? " at " : "",
+                                 where ? where : "", strerror(-r));
+        }
+
+        ctl->bus = TAKE(bus);
+        return STATUS_DONE;
+}
+
+void bus_close(Ctl *ctl) {
+        ctl->bus = sd_bus_flush_close_unref(ctl->bus);
+}
+
+static bool error_is_one_of(const sd_bus_error *error, const char *const *names) {
+        for (; *names; names++)
+                if (sd_bus_error_has_name(error, *names))
+                        return true;
+
+        return false;
+}
+
+static bool error_has_prefix(const sd_bus_error *error, const char *prefix) {
+        return error->name && strncmp(error->name, prefix, strlen(prefix)) == 0;
+}
+
+Status bus_error_status(const sd_bus_error *error) {
+        static const char *const not_authorized[] = {
+                SD_BUS_ERROR_ACCESS_DENIED,
+                SD_BUS_ERROR_AUTH_FAILED,
+                SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                NULL,
+        };
+        static const char *const unreachable[] = {
+                SD_BUS_ERROR_SERVICE_UNKNOWN,
+                SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+                SD_BUS_ERROR_NO_REPLY,
+                SD_BUS_ERROR_NO_SERVER,
+                SD_BUS_ERROR_DISCONNECTED,
+                SD_BUS_ERROR_TIMEOUT,
+                "org.freedesktop.DBus.Error.TimedOut",
+                NULL,
+        };
+
+        if (error_is_one_of(error, not_authorized))
+                return STATUS_NOT_AUTHORIZED;
+
+        /* Activation that fails is told by the bus, or by systemd in its own words. */
+        if (error_is_one_of(error, unreachable) ||
+            error_has_prefix(error, "org.freedesktop.DBus.Error.Spawn.") ||
+            error_has_prefix(error, "org.freedesktop.systemd1."))
+                return STATUS_UNREACHABLE;
+
+        /* The object may go between learning its path and asking it. */
+        if (error_has_prefix(error, BUS_ERROR_PREFIX "NoSuch") ||
+            sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_OBJECT))
+                return STATUS_NOT_FOUND;
+
+        return STATUS_FAILED;
+}
+
+Status bus_error_report(const Ctl *ctl, const sd_bus_error *error) {
+        Status status = bus_error_status(error);
+        const char *message = isempty(error->message) ? error->name : error->message;
+
+        if (status != STATUS_UNREACHABLE)
+                return ctl_error(status, "%s", message);
+
+        /* Not the daemon's sentence but the bus's, which does not know what was wanted. */
+        return ctl_error(status, "Cannot reach mdevgpud%s%s: %s", ctl->host ? " on " : "", ctl->host ? ctl->host : "",
+                         message);
+}
+
+static Status message_new(Ctl *ctl, const char *path, const char *interface, const char *member, sd_bus_message **ret) {
+        Status status;
+        int r;
+
+        status = bus_open(ctl);
+        if (status != STATUS_DONE)
+                return status;
+
+        r = sd_bus_message_new_method_call(ctl->bus, ret, BUS_NAME, path, interface, member);
+        if (r < 0)
+                return ctl_error(STATUS_FAILED, "Cannot compose %s: %s.", member, strerror(-r));
+
+        return STATUS_DONE;
+}
+
+static Status message_call(Ctl *ctl, sd_bus_message *m, uint64_t timeout_usec, const char *expect,
+                           sd_bus_error *ret_error, sd_bus_message **ret_reply) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        r = sd_bus_call(ctl->bus, m, timeout_usec, &error, &reply);
+        if (r < 0 && ret_error) {
+                (void)sd_bus_error_move(ret_error, &error);
+                return bus_error_status(ret_error);
+        }
+        if (r < 0)
+                return bus_error_report(ctl, &error);
+
+        if (!sd_bus_message_has_signature(reply, expect))
+                return ctl_error(STATUS_FAILED, "mdevgpud answered %s with '%s' where '%s' was expected.",
+                                 sd_bus_message_get_member(m), sd_bus_message_get_signature(reply, true), expect);
+
+        if (ret_reply)
+                *ret_reply = TAKE(reply);
+        return STATUS_DONE;
+}
+
+Status bus_call(Ctl *ctl, const char *member, unsigned flags, const char *expect, sd_bus_error *ret_error,
+                sd_bus_message **ret_reply, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        uint64_t timeout_usec = 0; /* the library's own */
+        Status status;
+        va_list ap;
+        int r;
+
+        status = message_new(ctl, BUS_ROOT, BUS_MANAGER, member, &m);
+        if (status != STATUS_DONE)
+                return status;
+
+        va_start(ap, types);
+        r = isempty(types) ? 0 : sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
+        if (r == -EINVAL)
+                return ctl_error(STATUS_USAGE, "An argument is not valid UTF-8.");
+        if (r >= 0 && (flags & BUS_CALL_CHANGES) && isatty(STDIN_FILENO)) {
+                r = sd_bus_message_set_allow_interactive_authorization(m, true);
+                timeout_usec = INTERACTIVE_TIMEOUT_USEC;
+                agent_open(ctl);
+        }
+        if (r < 0)
+                return ctl_error(STATUS_FAILED, "Cannot compose %s: %s.", member, strerror(-r));
+
+        return message_call(ctl, m, timeout_usec, expect, ret_error, ret_reply);
+}
+
+const BusList bus_list_gpus = {
+        .member = "ListGpus",
+        .options = true,
+        .expect = "a(ssssoa{sv})",
+        .keys = (const char *const[]){"address", "name", "driver", "state", "path", NULL},
+};
+
+const BusList bus_list_types = {
+        .member = "ListTypes",
+        .options = true,
+        .expect = "a(ssssuuoa{sv})",
+        .keys = (const char *const[]){"gpu", "id", "name", "device_api", "max_instances", "available_instances", "path",
+                                      NULL},
+};
+
+const BusList bus_list_vgpus = {
+        .member = "ListVGpus",
+        .options = true,
+        .expect = "a(sssssoa{sv})",
+        .keys = (const char *const[]){"uuid", "gpu", "type", "state", "label", "path", NULL},
+};
+
+const BusList bus_list_problems = {
+        .member = "CheckConfig",
+        .expect = "a(suuss)",
+        .keys = (const char *const[]){"file", "line", "column", "severity", "message", NULL},
+};
+
+Status bus_list(Ctl *ctl, const BusList *list, json_object **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(json_object_putp) json_object *rows = NULL, *named = NULL;
+        Status status;
+        int r;
+
+        status = bus_call(ctl, list->member, 0, list->expect, /* ret_error= */ NULL, &reply,
+                          list->options ? "a{sv}" : NULL, 0);
+        if (status != STATUS_DONE)
+                return status;
+
+        r = reply_read_value(reply, &rows);
+        if (r >= 0)
+                r = rows_name(rows, list->keys, &named);
+        if (r < 0)
+                return ctl_error(STATUS_FAILED, "Cannot read the answer to %s: %s.", list->member, strerror(-r));
+
+        if (list != &bus_list_problems)
+                rows_sort(named);
+
+        *ret = TAKE(named);
+        return STATUS_DONE;
+}
+
+Status bus_get_properties(Ctl *ctl, const char *path, const char *interface, json_object **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        _cleanup_(json_object_putp) json_object *properties = NULL;
+        Status status;
+        int r;
+
+        status = message_new(ctl, path, "org.freedesktop.DBus.Properties", "GetAll", &m);
+        if (status != STATUS_DONE)
+                return status;
+
+        r = sd_bus_message_append_basic(m, SD_BUS_TYPE_STRING, interface);
+        if (r < 0)
+                return ctl_error(STATUS_FAILED, "Cannot compose GetAll: %s.", strerror(-r));
+
+        status = message_call(ctl, m, 0, "a{sv}", /* ret_error= */ NULL, &reply);
+        if (status != STATUS_DONE)
+                return status;
+
+        r = reply_read_value(reply, &properties);
+        if (r < 0)
+                return ctl_error(STATUS_FAILED, "Cannot read the properties of %s: %s.", path, strerror(-r));
+
+        *ret = TAKE(properties);
+        return STATUS_DONE;
+}

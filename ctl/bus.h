@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Bus: the daemon as this command sees it: calls that answer with JSON values, failures with an exit status.
+ */
+
+#include "ctl.h"
+
+#define BUS_GPU "org.mdevgpu1.Gpu"
+#define BUS_TYPE "org.mdevgpu1.Type"
+#define BUS_VGPU "org.mdevgpu1.VGpu"
+#define BUS_MANAGER "org.mdevgpu1.Manager"
+#define BUS_ROOT "/org/mdevgpu1"
+
+/* The call changes something: polkit may ask who sits at the terminal, and the call waits for the answer. */
+#define BUS_CALL_CHANGES (1U << 0)
+
+/*
+ * Calls a method of the Manager, connecting first if need be. The reply has exactly the signature `expect`, or the call
+ * has failed. `types` and what follows are the arguments as sd_bus_message_append() takes them; types may be NULL.
+ * With ret_error an error that the call is answered with is left there instead of being said.
+ */
+Status bus_call(Ctl *ctl, const char *member, unsigned flags, const char *expect, sd_bus_error *ret_error,
+                sd_bus_message **ret_reply, const char *types, ...);
+
+/* A method of the Manager that answers with a list of structs. */
+typedef struct BusList {
+        const char *member;
+        bool options;            /* takes a{sv}, which stays empty */
+        const char *expect;      /* the reply's signature */
+        const char *const *keys; /* names for the members of the struct, ended by NULL; see rows_name() */
+} BusList;
+
+extern const BusList bus_list_gpus, bus_list_types, bus_list_vgpus, bus_list_problems;
+
+/* Rows as objects, sorted, except problems, which stand in the order of the files. */
+Status bus_list(Ctl *ctl, const BusList *list, json_object **ret);
+
+/* All properties of one interface of an object, in the daemon's order. */
+Status bus_get_properties(Ctl *ctl, const char *path, const char *interface, json_object **ret);
+
+/* The exit status that an error on the bus means, and saying it on stderr. */
+Status bus_error_status(const sd_bus_error *error);
+Status bus_error_report(const Ctl *ctl, const sd_bus_error *error);
+
+void bus_close(Ctl *ctl);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Ctl: one run of mdevgpuctl: what the command line asked for and the connection it is asked over.
+ */
+
+#include <systemd/sd-bus.h>
+
+#include "util.h"
+
+/*
+ * The exit statuses, which scripts rely on. A function that returns a Status other than STATUS_DONE has already said why
+ * on stderr; functions that return 0 or a negative errno have said nothing.
+ */
+typedef enum Status {
+        STATUS_DONE = 0,
+        STATUS_FAILED = 1,
+        STATUS_USAGE = 2,
+        STATUS_NOT_FOUND = 3,
+        STATUS_NOT_AUTHORIZED = 4,
+        STATUS_DIFFERENT = 5,
+        STATUS_UNREACHABLE = 6,
+} Status;
+
+typedef enum Output {
+        OUTPUT_TEXT,
+        OUTPUT_JSON_PRETTY,
+        OUTPUT_JSON_SHORT,
+} Output;
+
+typedef struct Ctl {
+        Output output;
+        bool quiet;
+        bool no_legend;
+        bool no_pager;
+        bool unmanaged;
+
+        const char *address; /* a private bus instead of the system's */
+        const char *host;    /* the system bus of another machine, over ssh */
+
+        bool color;
+        unsigned columns; /* the terminal's width, taken before a pager stands between; 0: no terminal */
+
+        sd_bus *bus; /* NULL until the first call */
+} Ctl;
+
+/* The first failure of several decides: the rest are said on stderr, but one status must be chosen. */
+static inline Status status_first(Status a, Status b) {
+        return a != STATUS_DONE ? a : b;
+}
+
+/* Prints `mdevgpuctl: <message>` on stderr with everything unprintable escaped; always returns status. */
+Status ctl_error(Status status, const char *format, ...) _printf_(2, 3);
+
+static inline Status ctl_oom(void) {
+        return ctl_error(STATUS_FAILED, "Out of memory.");
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * mdevgpuctl: shows and changes GPUs, vGPU types and vGPUs by asking mdevgpud over D-Bus.
+ */
+
+#include <getopt.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+
+#include "agent.h"
+#include "bus.h"
+#include "pager.h"
+#include "text.h"
+#include "verbs.h"
+
+typedef struct Verb {
+        const char *name;
+        size_t min, max; /* how many arguments */
+        Status (*run)(Ctl *ctl, char **arguments);
+        const char *synopsis, *summary, *text;
+} Verb;
+
+static Status verb_help(Ctl *ctl, char **arguments);
+
+static const Verb verbs[] = {
+        {"list", 0, 0, verb_list, "", "List vGPUs (what is done without a verb)", NULL},
+        {"gpus", 0, 0, verb_gpus, "", "List GPUs", NULL},
+        {"types", 0, 1, verb_types, "[GPU]", "List the vGPU types of all GPUs, or of one", NULL},
+        {"status", 0, SIZE_MAX, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
+         "GPU is the GPU's name in sysfs, for instance 0000:41:00.0."},
+        {"create", 2, 3, verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
+         "TYPE is the id of a type, or its name if only one type has it. Without UUID one is generated."},
+        {"destroy", 1, SIZE_MAX, verb_destroy, "[--unmanaged] UUID…", "Remove vGPUs",
+         "A vGPU that is in use is never removed. One that was not created by mdevgpud is\n"
+         "removed with --unmanaged only."},
+        {"check", 0, 0, verb_check, "", "Check the configuration files without applying them",
+         "Prints each problem as FILE:LINE:COLUMN: SEVERITY: MESSAGE; fails if one is an error."},
+        {"reload", 0, 0, verb_reload, "", "Read the configuration files again and apply them",
+         "With an error in them nothing changes: the last good configuration stays."},
+        {"version", 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL},
+        {"help", 0, 1, verb_help, "[VERB]", "Explain the command, or one verb", NULL},
+};
+
+static const char options_text[] =
+        "Options:\n"
+        "  -h, --help             Explain the command, or the verb it stands with\n"
+        "      --version          Print the version of mdevgpuctl\n"
+        "      --json[=FORM]      Print JSON; FORM is pretty (the default) or short\n"
+        "      --no-legend        Print tables without headings\n"
+        "      --no-pager         Do not show long output in a pager\n"
+        "  -q, --quiet            Print no results of create and check\n"
+        "  -H, --host=[USER@]HOST Ask the daemon of another machine, over ssh\n"
+        "      --address=ADDRESS  Ask over this D-Bus address instead of the system bus\n";
+
+Status ctl_error(Status status, const char *format, ...) {
+        _cleanup_(freep) char *message = NULL, *safe = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&message, format, ap);
+        va_end(ap);
+        if (r < 0)
+                message = NULL;
+
+        /* A message may have lines, one for each error in the configuration. */
+        safe = message ? text_escape(message, 0, TEXT_KEEP_NEWLINES) : NULL;
+        fprintf(stderr, "mdevgpuctl: %s\n", safe ? safe : "Out of memory.");
+        return status;
+}
+
+static const Verb *verb_find(const char *name) {
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                if (streq(verbs[i].name, name))
+                        return &verbs[i];
+
+        (void)ctl_error(STATUS_USAGE, "There is no verb '%s'; 'mdevgpuctl help' lists them.", name);
+        return NULL;
+}
+
+static Status help_print(const Verb *verb) {
+        if (verb) {
+                printf("mdevgpuctl [OPTIONS] %s%s%s\n\n%s.\n", verb->name, *verb->synopsis ? " " : "", verb->synopsis,
+                       verb->summary);
+                if (verb->text)
+                        printf("%s\n", verb->text);
+                printf("\n%s", options_text);
+                return STATUS_DONE;
+        }
+
+        puts("mdevgpuctl [OPTIONS] [VERB [ARGUMENTS]]\n\nShow and change GPUs, vGPU types and vGPUs.\n\nVerbs:");
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                int used = printf("  %s %s", verbs[i].name, verbs[i].synopsis);
+
+                /* The ellipsis is one column but three bytes. */
+                if (strstr(verbs[i].synopsis, "…"))
+                        used -= 2;
+                printf("%*s%s\n", used < 31 ? 31 - used : 1, "", verbs[i].summary);
+        }
+        printf("\n%s\nSee mdevgpuctl(1).\n", options_text);
+        return STATUS_DONE;
+}
+
+static Status verb_help(Ctl *ctl, char **arguments) {
+        const Verb *verb = NULL;
+
+        if (arguments[0]) {
+                verb = verb_find(arguments[0]);
+                if (!verb)
+                        return STATUS_USAGE;
+        }
+
+        return help_print(verb);
+}
+
+static Status parse_json(Ctl *ctl, const char *form) {
+        if (!form || streq(form, "pretty"))
+                ctl->output = OUTPUT_JSON_PRETTY;
+        else if (streq(form, "short"))
+                ctl->output = OUTPUT_JSON_SHORT;
+        else
+                return ctl_error(STATUS_USAGE, "--json=%s is neither pretty nor short.", form);
+
+        return STATUS_DONE;
+}
+
+enum {
+        OPTION_VERSION = 0x100,
+        OPTION_JSON,
+        OPTION_NO_LEGEND,
+        OPTION_NO_PAGER,
+        OPTION_ADDRESS,
+        OPTION_UNMANAGED,
+};
+
+static Status parse_option(Ctl *ctl, int option, bool *help, bool *version) {
+        switch (option) {
+        case 'h':
+                *help = true;
+                return STATUS_DONE;
+        case OPTION_VERSION:
+                *version = true;
+                return STATUS_DONE;
+        case OPTION_JSON:
+                return parse_json(ctl, optarg);
+        case OPTION_NO_LEGEND:
+                ctl->no_legend = true;
+                return STATUS_DONE;
+        case OPTION_NO_PAGER:
+                ctl->no_pager = true;
+                return STATUS_DONE;
+        case OPTION_UNMANAGED:
+                ctl->unmanaged = true;
+                return STATUS_DONE;
+        case 'q':
+                ctl->quiet = true;
+                return STATUS_DONE;
+        case 'H':
+                ctl->host = optarg;
+                return STATUS_DONE;
+        case OPTION_ADDRESS:
+                ctl->address = optarg;
+                return STATUS_DONE;
+        default: /* getopt has said it */
+                return STATUS_USAGE;
+        }
+}
+
+static Status parse_options(Ctl *ctl, int argc, char **argv, bool *help, bool *version) {
+        static const struct option options[] = {
+                {"help", no_argument, NULL, 'h'},
+                {"version", no_argument, NULL, OPTION_VERSION},
+                {"json", optional_argument, NULL, OPTION_JSON},
+                {"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
+                {"no-pager", no_argument, NULL, OPTION_NO_PAGER},
+                {"quiet", no_argument, NULL, 'q'},
+                {"host", required_argument, NULL, 'H'},
+                {"address", required_argument, NULL, OPTION_ADDRESS},
+                {"unmanaged", no_argument, NULL, OPTION_UNMANAGED},
+                {NULL, 0, NULL, 0},
+        };
+        Status status;
+        int option;
+
+        while ((option = getopt_long(argc, argv, "hqH:", options, NULL)) >= 0) {
+                status = parse_option(ctl, option, help, version);
+                if (status != STATUS_DONE)
+                        return status;
+        }
+
+        if (ctl->host && ctl->address)
+                return ctl_error(STATUS_USAGE, "--host and --address exclude each other.");
+
+        return STATUS_DONE;
+}
+
+static Status verb_check_usage(const Ctl *ctl, const Verb *verb, size_t n) {
+        if (n < verb->min || n > verb->max)
+                return ctl_error(STATUS_USAGE, "Too %s arguments; usage: mdevgpuctl %s %s",
+                                 n < verb->min ? "few" : "many", verb->name, verb->synopsis);
+
+        if (ctl->unmanaged && verb->run != verb_destroy)
+                return ctl_error(STATUS_USAGE, "--unmanaged goes with destroy only.");
+
+        return STATUS_DONE;
+}
+
+static Status run(Ctl *ctl, int argc, char **argv) {
+        static char *no_arguments[] = {NULL};
+        bool help = false, version = false;
+        const Verb *verb = NULL;
+        char **arguments = no_arguments;
+        Status status;
+
+        status = parse_options(ctl, argc, argv, &help, &version);
+        if (status != STATUS_DONE)
+                return status;
+
+        if (optind < argc) {
+                verb = verb_find(argv[optind]);
+                if (!verb)
+                        return STATUS_USAGE;
+                arguments = argv + optind + 1;
+        }
+
+        if (help)
+                return help_print(verb);
+
+        if (version) {
+                printf("mdevgpuctl %s\n", MDEVGPUCTL_VERSION);
+                return STATUS_DONE;
+        }
+
+        if (!verb)
+                verb = &verbs[0];
+
+        status = verb_check_usage(ctl, verb, optind < argc ? (size_t)(argc - optind - 1) : 0);
+        if (status != STATUS_DONE)
+                return status;
+
+        return verb->run(ctl, arguments);
+}
+
+static void terminal_learn(Ctl *ctl) {
+        const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+        struct winsize size = {};
+
+        if (!isatty(STDOUT_FILENO))
+                return;
+
+        ctl->columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) >= 0 && size.ws_col > 0 ? size.ws_col : 80;
+        ctl->color = isempty(no_color) && !isempty(term) && !streq(term, "dumb");
+}
+
+/* What could not be written was not shown, whatever else went well; a reader who has left a pager has seen enough. */
+static Status output_finish(Status status) {
+        if (pager_is_open()) {
+                pager_close();
+                return status;
+        }
+
+        if (fflush(stdout) != 0 || ferror(stdout))
+                return status_first(status, ctl_error(STATUS_FAILED, "Cannot write: %s.", strerror(errno)));
+
+        return status;
+}
+
+int main(int argc, char **argv) {
+        Ctl ctl = {};
+        Status status;
+
+        (void)setlocale(LC_ALL, "");
+        terminal_learn(&ctl);
+
+        status = run(&ctl, argc, argv);
+
+        bus_close(&ctl);
+        agent_close();
+        return output_finish(status);
+}

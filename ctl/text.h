@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Text: strings made fit to be read by a person, whoever wrote them.
+ */
+
+#include "util.h"
+
+/* Newlines stay as they are; without it they are escaped like every other control character. */
+#define TEXT_KEEP_NEWLINES (1U << 0)
+
+/*
+ * A copy of s in which every character that could move the cursor, hide text or reorder it is written as \uXXXX, the
+ * escape that JSON uses too. max_chars > 0 cuts longer text and ends it with an ellipsis. NULL if out of memory.
+ */
+char *text_escape(const char *s, size_t max_chars, unsigned flags);
+
+/* "18.7 GiB", "16 GiB", "512 B" */
+char *text_size(uint64_t bytes);
+
+/* "DriverVersion" -> "driver_version": the names of the bus as keys of JSON */
+char *text_key(const char *name);
+
+/* "driver_version" -> "Driver version": keys as labels for a person */
+char *text_label(const char *key);
+
+bool text_is_uuid(const char *s);

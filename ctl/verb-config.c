@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The daemon itself: its configuration and its version.
+ */
+
+#include <stdio.h>
+
+#include "bus.h"
+#include "pager.h"
+#include "print.h"
+#include "reply.h"
+#include "text.h"
+#include "verbs.h"
+
+static Status problem_print(const Ctl *ctl, json_object *problem) {
+        static const char *const where[] = {"file", "line", "column"};
+        const char *severity = object_string(problem, "severity"), *message = object_string(problem, "message");
+        bool bad = ctl->color && severity && streq(severity, "error");
+        _cleanup_(freep) char *safe_severity = NULL, *safe_message = NULL;
+
+        safe_severity = text_escape(severity ? severity : "", 0, 0);
+        safe_message = text_escape(message ? message : "", 0, 0);
+        if (!safe_severity || !safe_message)
+                return ctl_oom();
+
+        for (size_t i = 0; i < ELEMENTSOF(where); i++) {
+                _cleanup_(freep) char *safe = NULL;
+                json_object *value;
+
+                /* A file that cannot be read has no line; what is known stands before what is not. */
+                if (!json_object_object_get_ex(problem, where[i], &value) || !value)
+                        break;
+
+                safe = text_escape(json_object_get_string(value), 0, 0);
+                if (!safe)
+                        return ctl_oom();
+                if (*safe)
+                        printf("%s:%s", safe, i + 1 == ELEMENTSOF(where) ? " " : "");
+        }
+
+        printf("%s%s:%s %s\n", bad ? "\x1b[31m" : "", safe_severity, bad ? "\x1b[0m" : "", safe_message);
+        return STATUS_DONE;
+}
+
+Status problems_print(const Ctl *ctl, json_object *problems) {
+        Status status = STATUS_DONE;
+
+        for (size_t i = 0; i < json_object_array_length(problems) && status == STATUS_DONE; i++)
+                status = problem_print(ctl, json_object_array_get_idx(problems, i));
+
+        return status;
+}
+
+size_t problems_count(json_object *problems, const char *severity) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_object_array_length(problems); i++) {
+                const char *s = object_string(json_object_array_get_idx(problems, i), "severity");
+
+                if (s && streq(s, severity))
+                        n++;
+        }
+
+        return n;
+}
+
+Status verb_check(Ctl *ctl, char **arguments) {
+        _cleanup_(json_object_putp) json_object *problems = NULL;
+        Status status;
+
+        status = bus_list(ctl, &bus_list_problems, &problems);
+        if (status != STATUS_DONE)
+                return status;
+
+        if (ctl->output != OUTPUT_TEXT)
+                status = print_json(ctl, problems);
+        else if (!ctl->quiet) {
+                pager_open(ctl);
+                status = problems_print(ctl, problems);
+        }
+
+        return status_first(status, problems_count(problems, "error") > 0 ? STATUS_FAILED : STATUS_DONE);
+}
+
+Status verb_reload(Ctl *ctl, char **arguments) {
+        _cleanup_(json_object_putp) json_object *answer = NULL;
+        Status status;
+
+        status = bus_call(ctl, "Reload", BUS_CALL_CHANGES, "", /* ret_error= */ NULL, /* ret_reply= */ NULL, "a{sv}",
+                          0);
+        if (status != STATUS_DONE || ctl->output == OUTPUT_TEXT)
+                return status;
+
+        answer = json_object_new_object();
+        if (!answer || object_add(answer, "reloaded", json_object_new_boolean(true)) < 0)
+                return ctl_oom();
+
+        return print_json(ctl, answer);
+}
+
+/* The command's version is known even where the daemon's is not. */
+Status verb_version(Ctl *ctl, char **arguments) {
+        _cleanup_(json_object_putp) json_object *properties = NULL, *answer = NULL;
+        json_object *version = NULL;
+        _cleanup_(freep) char *text = NULL;
+        Status status;
+
+        status = bus_get_properties(ctl, BUS_ROOT, BUS_MANAGER, &properties);
+        (void)json_object_object_get_ex(properties, "version", &version);
+
+        if (ctl->output != OUTPUT_TEXT) {
+                answer = json_object_new_object();
+                if (!answer || object_add_string(answer, "mdevgpuctl", MDEVGPUCTL_VERSION) < 0 ||
+                    object_add(answer, "mdevgpud", json_object_get(version)) < 0)
+                        return ctl_oom();
+
+                return status_first(status, print_json(ctl, answer));
+        }
+
+        printf("mdevgpuctl %s\n", MDEVGPUCTL_VERSION);
+        if (status != STATUS_DONE)
+                return status;
+
+        text = print_text("version", version);
+        if (!text)
+                return ctl_oom();
+
+        printf("mdevgpud %s\n", text);
+        return STATUS_DONE;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Status: everything about one GPU or vGPU, or the daemon's overview. All is asked before anything is printed, so that
+ * an error never lands in the middle of a page.
+ */
+
+#include <stdio.h>
+
+#include "bus.h"
+#include "pager.h"
+#include "print.h"
+#include "reply.h"
+#include "text.h"
+#include "verbs.h"
+
+/* On the page of a GPU, which need not be named again in every row. */
+static const Column page_types[] = {
+        {"id", "ID", 0},
+        {"name", "NAME", COLUMN_TRUNCATE},
+        {"max_instances", "MAX", COLUMN_RIGHT},
+        {"available_instances", "AVAILABLE", COLUMN_RIGHT},
+        {NULL, NULL, 0},
+};
+
+static const Column page_vgpus[] = {
+        {"uuid", "UUID", 0},
+        {"type", "TYPE", 0},
+        {"state", "STATE", 0},
+        {"label", "LABEL", COLUMN_TRUNCATE},
+        {NULL, NULL, 0},
+};
+
+/* The object's properties, beginning with what it is and where. */
+static Status object_read(Ctl *ctl, const char *kind, const char *get, const char *interface, const char *name,
+                          json_object **ret) {
+        _cleanup_(json_object_putp) json_object *object = NULL, *properties = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *path;
+        Status status;
+        int r;
+
+        status = bus_call(ctl, get, 0, "o", /* ret_error= */ NULL, &reply, "s", name);
+        if (status != STATUS_DONE)
+                return status;
+
+        r = sd_bus_message_read_basic(reply, SD_BUS_TYPE_OBJECT_PATH, &path);
+        if (r < 0)
+                return ctl_error(STATUS_FAILED, "Cannot read the answer to %s: %s.", get, strerror(-r));
+
+        status = bus_get_properties(ctl, path, interface, &properties);
+        if (status != STATUS_DONE)
+                return status;
+
+        object = json_object_new_object();
+        if (!object || object_add_string(object, "object", kind) < 0 || object_add_string(object, "path", path) < 0 ||
+            object_merge(object, properties) < 0)
+                return ctl_oom();
+
+        *ret = TAKE(object);
+        return STATUS_DONE;
+}
+
+/* Adds the rows of a list that are of this GPU. */
+static Status gpu_add_list(Ctl *ctl, json_object *gpu, const char *address, const char *key, const BusList *list) {
+        _cleanup_(json_object_putp) json_object *rows = NULL;
+        json_object *kept;
+        Status status;
+
+        status = bus_list(ctl, list, &rows);
+        if (status != STATUS_DONE)
+                return status;
+
+        if (rows_filter(rows, "gpu", address, &kept) < 0 || object_add(gpu, key, kept) < 0)
+                return ctl_oom();
+
+        return STATUS_DONE;
+}
+
+static Status gpu_read(Ctl *ctl, const char *name, json_object **ret) {
+        _cleanup_(json_object_putp) json_object *gpu = NULL;
+        const char *address;
+        Status status;
+
+        status = object_read(ctl, "gpu", "GetGpu", BUS_GPU, name, &gpu);
+        if (status != STATUS_DONE)
+                return status;
+
+        address = object_string(gpu, "address");
+        if (!address)
+                address = name;
+
+        status = gpu_add_list(ctl, gpu, address, "types", &bus_list_types);
+        if (status == STATUS_DONE)
+                status = gpu_add_list(ctl, gpu, address, "vgpus", &bus_list_vgpus);
+        if (status != STATUS_DONE)
+                return status;
+
+        *ret = TAKE(gpu);
+        return STATUS_DONE;
+}
+
+/* A vGPU points at its type; a person wants its name. It has none once the type is gone. */
+static Status vgpu_add_type_name(Ctl *ctl, json_object *vgpu) {
+        _cleanup_(json_object_putp) json_object *types = NULL, *matching = NULL;
+        const char *path = object_string(vgpu, "type");
+        json_object *name = NULL;
+        Status status;
+
+        if (path) {
+                status = bus_list(ctl, &bus_list_types, &types);
+                if (status != STATUS_DONE)
+                        return status;
+
+                if (rows_filter(types, "path", path, &matching) < 0)
+                        return ctl_oom();
+
+                (void)json_object_object_get_ex(json_object_array_get_idx(matching, 0), "name", &name);
+        }
+
+        return object_add(vgpu, "type_name", json_object_get(name)) < 0 ? ctl_oom() : STATUS_DONE;
+}
+
+static Status vgpu_read(Ctl *ctl, const char *uuid, json_object **ret) {
+        _cleanup_(json_object_putp) json_object *vgpu = NULL;
+        Status status;
+
+        status = object_read(ctl, "vgpu", "GetVGpu", BUS_VGPU, uuid, &vgpu);
+        if (status == STATUS_DONE)
+                status = vgpu_add_type_name(ctl, vgpu);
+        if (status != STATUS_DONE)
+                return status;
+
+        *ret = TAKE(vgpu);
+        return STATUS_DONE;
+}
+
+static Status table_below(const Ctl *ctl, const Column *columns, json_object *object, const char *key) {
+        json_object *rows;
+
+        if (!json_object_object_get_ex(object, key, &rows) || json_object_array_length(rows) == 0)
+                return STATUS_DONE;
+
+        putchar('\n');
+        return print_table(ctl, columns, rows);
+}
+
+static Status gpu_print(const Ctl *ctl, json_object *gpu) {
+        static const char *const hidden[] = {"object", "path", "address", "types", "vgpus", NULL};
+        const char *address = object_string(gpu, "address");
+        Status status;
+
+        status = print_page(ctl, address ? address : "GPU", gpu, hidden);
+        if (status == STATUS_DONE)
+                status = table_below(ctl, page_types, gpu, "types");
+        if (status == STATUS_DONE)
+                status = table_below(ctl, page_vgpus, gpu, "vgpus");
+
+        return status;
+}
+
+static Status vgpu_print(const Ctl *ctl, json_object *vgpu) {
+        static const char *const hidden[] = {"object", "path", "uuid", "gpu", "type", NULL};
+        const char *uuid = object_string(vgpu, "uuid");
+
+        return print_page(ctl, uuid ? uuid : "vGPU", vgpu, hidden);
+}
+
+static Status objects_print(const Ctl *ctl, json_object *objects) {
+        Status status = STATUS_DONE;
+
+        if (ctl->output != OUTPUT_TEXT)
+                return print_json(ctl, objects);
+
+        pager_open(ctl);
+        for (size_t i = 0; i < json_object_array_length(objects) && status == STATUS_DONE; i++) {
+                json_object *object = json_object_array_get_idx(objects, i);
+
+                if (i > 0)
+                        putchar('\n');
+                status = streq(object_string(object, "object"), "gpu") ? gpu_print(ctl, object)
+                                                                       : vgpu_print(ctl, object);
+        }
+
+        return status;
+}
+
+static Status status_of_objects(Ctl *ctl, char **names) {
+        _cleanup_(json_object_putp) json_object *objects = NULL;
+        Status status = STATUS_DONE;
+
+        objects = json_object_new_array();
+        if (!objects)
+                return ctl_oom();
+
+        for (; *names; names++) {
+                json_object *object;
+                Status one;
+
+                one = text_is_uuid(*names) ? vgpu_read(ctl, *names, &object) : gpu_read(ctl, *names, &object);
+                status = status_first(status, one);
+                if (one == STATUS_UNREACHABLE)
+                        return status;
+                if (one == STATUS_DONE && array_add(objects, object) < 0)
+                        return ctl_oom();
+        }
+
+        return status_first(status, objects_print(ctl, objects));
+}
+
+/* The daemon's properties with its lists; a daemon that knows no ConfigErrors has none to show. */
+static Status overview_read(Ctl *ctl, json_object **ret) {
+        _cleanup_(json_object_putp) json_object *overview = NULL, *gpus = NULL, *vgpus = NULL, *problems = NULL;
+        json_object *errors;
+        Status status;
+
+        status = bus_get_properties(ctl, BUS_ROOT, BUS_MANAGER, &overview);
+        if (status == STATUS_DONE)
+                status = bus_list(ctl, &bus_list_gpus, &gpus);
+        if (status == STATUS_DONE)
+                status = bus_list(ctl, &bus_list_vgpus, &vgpus);
+        if (status != STATUS_DONE)
+                return status;
+
+        if (json_object_object_get_ex(overview, "config_errors", &errors)) {
+                if (rows_name(errors, bus_list_problems.keys, &problems) < 0)
+                        return ctl_error(STATUS_FAILED, "mdevgpud's list of configuration errors is malformed.");
+                if (object_add(overview, "config_errors", TAKE(problems)) < 0)
+                        return ctl_oom();
+        }
+
+        if (object_add(overview, "gpus", TAKE(gpus)) < 0 || object_add(overview, "vgpus", TAKE(vgpus)) < 0)
+                return ctl_oom();
+
+        *ret = TAKE(overview);
+        return STATUS_DONE;
+}
+
+/* Replaces a list on the page by how long it is. */
+static int page_add_count(json_object *page, json_object *overview, const char *key) {
+        json_object *list;
+
+        if (!json_object_object_get_ex(overview, key, &list))
+                return 0;
+
+        return object_add(page, key, json_object_new_int64((int64_t)json_object_array_length(list)));
+}
+
+static int page_add_configuration(json_object *page, json_object *problems) {
+        size_t errors = problems_count(problems, "error"), others = json_object_array_length(problems) - errors;
+        _cleanup_(freep) char *text = NULL;
+
+        if (errors + others == 0)
+                return object_add_string(page, "configuration", "in order");
+
+        if (asprintf(&text, "%zu error%s, %zu warning%s", errors, errors == 1 ? "" : "s", others,
+                     others == 1 ? "" : "s") < 0)
+                return -ENOMEM;
+
+        return object_add_string(page, "configuration", text);
+}
+
+static Status overview_print_page(const Ctl *ctl, json_object *overview, json_object *problems) {
+        static const char *const hidden[] = {"config_errors", NULL};
+        _cleanup_(json_object_putp) json_object *page = NULL;
+
+        page = json_object_new_object();
+        if (!page || object_merge(page, overview) < 0 || page_add_count(page, overview, "gpus") < 0 ||
+            page_add_count(page, overview, "vgpus") < 0 || (problems && page_add_configuration(page, problems) < 0))
+                return ctl_oom();
+
+        return print_page(ctl, "mdevgpud", page, hidden);
+}
+
+static Status status_of_daemon(Ctl *ctl) {
+        _cleanup_(json_object_putp) json_object *overview = NULL;
+        json_object *problems = NULL;
+        Status status;
+
+        status = overview_read(ctl, &overview);
+        if (status != STATUS_DONE)
+                return status;
+
+        if (ctl->output != OUTPUT_TEXT)
+                return print_json(ctl, overview);
+
+        (void)json_object_object_get_ex(overview, "config_errors", &problems);
+
+        pager_open(ctl);
+        status = overview_print_page(ctl, overview, problems);
+        if (status == STATUS_DONE)
+                status = table_below(ctl, columns_gpus, overview, "gpus");
+        if (status == STATUS_DONE)
+                status = table_below(ctl, columns_vgpus, overview, "vgpus");
+        if (status != STATUS_DONE || !problems || json_object_array_length(problems) == 0)
+                return status;
+
+        putchar('\n');
+        return problems_print(ctl, problems);
+}
+
+Status verb_status(Ctl *ctl, char **arguments) {
+        return arguments[0] ? status_of_objects(ctl, arguments) : status_of_daemon(ctl);
+}
