@@ -9,7 +9,8 @@
  *    A structure only ever grows at its end. A caller newer than the kernel
  *    succeeds if what the kernel does not know is zero, else it gets E2BIG. A
  *    kernel newer than its caller takes what is missing as zero. A size below
- *    the first version's is EINVAL, one above 4096 E2BIG.
+ *    the first version's is EINVAL, one above 4096 E2BIG. The same holds for
+ *    the records of an array, whose size is its stride, a multiple of 8.
  *  - No structure has holes and all members are naturally aligned, so that the
  *    layout is the same for 32 and 64 bit callers. Pointers travel as u64.
  *  - Unknown flags and non-zero reserved members are EINVAL. Everything that
