@@ -65,8 +65,8 @@ packages_install() (
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" || exit 1
 
         export DEBIAN_FRONTEND=noninteractive
-        apt-get -q -o DPkg::Lock::Timeout=300 update </dev/null &&
-                apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install --no-install-recommends -y "$@" </dev/null
+        apt=(apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
+        "${apt[@]}" update </dev/null && "${apt[@]}" install --no-install-recommends -y "$@" </dev/null
 )
 
 packages_die() {

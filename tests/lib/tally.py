@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Counts single tests, as "PASSED FAILED SKIPPED" on standard output, and shows those that did not pass on standard error.
+"""Counts single tests: "PASSED FAILED SKIPPED" on standard output; those that did not pass, on standard error.
 
 tally.py meson TESTLOG.JSON        what "meson test" left
 tally.py tap FILE EXIT-STATUS      what one program printed

@@ -10,7 +10,7 @@ import repo
 VERBATIM = ("LICENSES/", "tests/fuzz/corpus/")
 # Kernel style, scdoc and make want tabs.
 TABS = re.compile(r"(^shim/.*|.*\.scd|.*Makefile|.*\.mk|.*Kbuild.*)$")
-CODE = re.compile(r".*\.(c|h|py|sh|md|build|service|rules)$")
+CODE = re.compile(r".*\.(c|h|py|sh|build|service|rules)$")
 MAX_WIDTH = 120
 
 # Put together, so that this file does not find itself.

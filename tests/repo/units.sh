@@ -51,8 +51,9 @@ exposure() {
 wakes_alias() {
         local file
 
-        for file in "$root/usr/share/dbus-1/system-services/org.mdevgpu1.service" "$root/usr/lib/udev/rules.d/60-mdevgpud.rules"; do
-                grep -q "$alias" "$file" && ! grep -q "$unit" "$file" || { echo "$file"; return 1; }
+        for file in share/dbus-1/system-services/org.mdevgpu1.service lib/udev/rules.d/60-mdevgpud.rules; do
+                grep -q "$alias" "$root/usr/$file" || { echo "$file does not name $alias"; return 1; }
+                ! grep "$unit" "$root/usr/$file" || return 1
         done
 }
 
