@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Config: what the files of the vendor, the run time and the administrator say, read and checked whole.
+ *
+ * It is all or nothing: either every file is right and there is a new ProfileSet, or there is none and the report holds
+ * every error of every file. Whoever calls keeps the set that is in force until then.
+ */
+
+#include "core/profile.h"
+
+/* Far above what people write and generate, far below what would make the daemon slow or large. A file of 256 types
+ * with comments has about 150 kB. */
+#define CONFIG_FILE_SIZE_MAX (1024U * 1024U)
+#define CONFIG_TOTAL_SIZE_MAX (4U * 1024U * 1024U)
+#define CONFIG_FILES_MAX 256U
+
+/* Where reading stops: nobody reads further, and a report that grows without bound is a way to exhaust memory. */
+#define CONFIG_FILE_PROBLEMS_MAX 50U
+#define CONFIG_PROBLEMS_MAX 500U
+
+/*
+ * Reads types.d below root ("" for the system's own) in /etc, /run and /usr/lib. Missing folders are fine.
+ *
+ * 0 and a set (perhaps an empty one) if there were no errors, though perhaps warnings; -EBADMSG and no set if there
+ * were; -ENOMEM, with a report that may be incomplete.
+ */
+int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report);
+
+/*
+ * One profile out of memory; file is what messages call it. The same results, of this file alone; 0 and NULL for a text
+ * that holds nothing, or nothing but comments.
+ */
+int config_parse_profile(const char *file, const char *text, size_t size, Profile **ret_profile, ConfigReport *report);
+
+/* A line for each problem: `file:line:column: error: message`. */
+void config_report_print(const ConfigReport *report, FILE *stream);
