@@ -10,8 +10,8 @@
 #include "util.h"
 
 /*
- * The exit statuses, which scripts rely on. A function that returns a Status other than STATUS_DONE has already said why
- * on stderr; functions that return 0 or a negative errno have said nothing.
+ * The exit statuses, which scripts rely on. A function that returns a Status other than STATUS_DONE has said why
+ * on stderr already; functions that return 0 or a negative errno have said nothing.
  */
 typedef enum Status {
         STATUS_DONE = 0,

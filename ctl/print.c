@@ -14,10 +14,6 @@
 /* One endless cell would widen its whole column: a list of a thousand rows must stay a list. */
 #define CELL_CHARS_MAX 256U
 
-#define COLOR_RED "\x1b[31m"
-#define COLOR_BOLD "\x1b[1m"
-#define COLOR_OFF "\x1b[0m"
-
 bool print_is_bad(const char *key, json_object *value) {
         static const struct {
                 const char *key, *value;

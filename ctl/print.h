@@ -7,6 +7,10 @@
 
 #include "ctl.h"
 
+#define COLOR_RED "\x1b[31m"
+#define COLOR_BOLD "\x1b[1m"
+#define COLOR_OFF "\x1b[0m"
+
 /* Shown in red while it says so: a state that wants attention. */
 bool print_is_bad(const char *key, json_object *value);
 

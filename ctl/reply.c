@@ -102,38 +102,45 @@ static int read_number(sd_bus_message *m, char type, json_object **ret) {
         return json_or_oom(json_object_new_int64(v.x), ret);
 }
 
+static int read_entry(sd_bus_message *m, unsigned depth, json_object *object) {
+        _cleanup_(freep) char *key = NULL;
+        json_object *value = NULL;
+        const char *name;
+        int r;
+
+        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, NULL);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_read_basic(m, SD_BUS_TYPE_STRING, &name);
+        if (r < 0)
+                return r;
+
+        key = text_key(name);
+        if (!key)
+                return -ENOMEM;
+
+        r = read_any(m, depth, &value);
+        if (r < 0)
+                return r;
+
+        r = object_add(object, key, value);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_exit_container(m);
+}
+
 static int read_dictionary(sd_bus_message *m, unsigned depth, json_object *object) {
         int r;
 
-        for (;;) {
-                _cleanup_(json_object_putp) json_object *value = NULL;
-                _cleanup_(freep) char *key = NULL;
-                const char *name;
-
-                r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, NULL);
-                if (r <= 0)
-                        return r;
-
-                r = sd_bus_message_read_basic(m, SD_BUS_TYPE_STRING, &name);
-                if (r < 0)
-                        return r;
-
-                key = text_key(name);
-                if (!key)
-                        return -ENOMEM;
-
-                r = read_any(m, depth, &value);
-                if (r < 0)
-                        return r;
-
-                r = object_add(object, key, TAKE(value));
-                if (r < 0)
-                        return r;
-
-                r = sd_bus_message_exit_container(m);
+        while ((r = sd_bus_message_at_end(m, false)) == 0) {
+                r = read_entry(m, depth, object);
                 if (r < 0)
                         return r;
         }
+
+        return r;
 }
 
 /* The members of an array or a struct up to its end. */

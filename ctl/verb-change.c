@@ -51,17 +51,18 @@ Status verb_create(Ctl *ctl, char **arguments) {
         return created_print(ctl, uuid, path);
 }
 
-static Status destroyed_add(json_object *vgpus, const char *uuid, const sd_bus_error *error) {
-        bool failed = sd_bus_error_is_set(error);
+/* An error is set if it was the daemon that refused. */
+static Status destroyed_add(json_object *vgpus, const char *uuid, bool changed, const sd_bus_error *error) {
         json_object *entry;
 
         entry = json_object_new_object();
         if (!entry || array_add(vgpus, entry) < 0 || object_add_string(entry, "uuid", uuid) < 0 ||
-            object_add(entry, "changed", json_object_new_boolean(!failed)) < 0)
+            object_add(entry, "changed", json_object_new_boolean(changed)) < 0)
                 return ctl_oom();
 
-        if (failed && (object_add_string(entry, "error", error->name) < 0 ||
-                       object_add_string(entry, "message", error->message ? error->message : "") < 0))
+        if (sd_bus_error_is_set(error) &&
+            (object_add_string(entry, "error", error->name) < 0 ||
+             object_add_string(entry, "message", error->message ? error->message : "") < 0))
                 return ctl_oom();
 
         return STATUS_DONE;
@@ -74,10 +75,10 @@ static Status destroy_one(Ctl *ctl, const char *uuid, json_object *vgpus) {
         /* The number of options says whether what follows it is read. */
         status = bus_call(ctl, "DestroyVGpu", BUS_CALL_CHANGES, "", &error, /* ret_reply= */ NULL, "sa{sv}", uuid,
                           ctl->unmanaged ? 1 : 0, "unmanaged", "b", true);
-        if (status != STATUS_DONE && sd_bus_error_is_set(&error))
+        if (sd_bus_error_is_set(&error))
                 (void)bus_error_report(ctl, &error);
 
-        return status_first(status, destroyed_add(vgpus, uuid, &error));
+        return status_first(status, destroyed_add(vgpus, uuid, status == STATUS_DONE, &error));
 }
 
 /* Goes on past a failure: one vGPU in use is no reason to leave the others, and the first failure is what is told. */

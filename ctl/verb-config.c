@@ -13,33 +13,46 @@
 #include "text.h"
 #include "verbs.h"
 
+/* "FILE:LINE:COLUMN: "; a file that cannot be read has no line, and what is no file's fault no place at all. */
+static Status problem_print_place(json_object *problem) {
+        static const char *const keys[] = {"file", "line", "column"};
+        size_t i;
+
+        for (i = 0; i < ELEMENTSOF(keys); i++) {
+                _cleanup_(freep) char *safe = NULL;
+                json_object *value;
+
+                if (!json_object_object_get_ex(problem, keys[i], &value) || isempty(json_object_get_string(value)))
+                        break;
+
+                safe = text_escape(json_object_get_string(value), 0, 0);
+                if (!safe)
+                        return ctl_oom();
+
+                printf("%s:", safe);
+        }
+
+        if (i > 0)
+                putchar(' ');
+        return STATUS_DONE;
+}
+
 static Status problem_print(const Ctl *ctl, json_object *problem) {
-        static const char *const where[] = {"file", "line", "column"};
         const char *severity = object_string(problem, "severity"), *message = object_string(problem, "message");
         bool bad = ctl->color && severity && streq(severity, "error");
         _cleanup_(freep) char *safe_severity = NULL, *safe_message = NULL;
+        Status status;
 
         safe_severity = text_escape(severity ? severity : "", 0, 0);
         safe_message = text_escape(message ? message : "", 0, 0);
         if (!safe_severity || !safe_message)
                 return ctl_oom();
 
-        for (size_t i = 0; i < ELEMENTSOF(where); i++) {
-                _cleanup_(freep) char *safe = NULL;
-                json_object *value;
+        status = problem_print_place(problem);
+        if (status != STATUS_DONE)
+                return status;
 
-                /* A file that cannot be read has no line; what is known stands before what is not. */
-                if (!json_object_object_get_ex(problem, where[i], &value) || !value)
-                        break;
-
-                safe = text_escape(json_object_get_string(value), 0, 0);
-                if (!safe)
-                        return ctl_oom();
-                if (*safe)
-                        printf("%s:%s", safe, i + 1 == ELEMENTSOF(where) ? " " : "");
-        }
-
-        printf("%s%s:%s %s\n", bad ? "\x1b[31m" : "", safe_severity, bad ? "\x1b[0m" : "", safe_message);
+        printf("%s%s:%s %s\n", bad ? COLOR_RED : "", safe_severity, bad ? COLOR_OFF : "", safe_message);
         return STATUS_DONE;
 }
 

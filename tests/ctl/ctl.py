@@ -1,0 +1,477 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""mdevgpuctl against a stand-in daemon: what it prints, how it exits, and that it survives what it is told.
+
+ctl.py MDEVGPUCTL FAKE-DAEMON
+"""
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+
+from rig import CTL, Rig, equal, run, test, true
+
+UUID = "c0ffee00-0000-4000-8000-000000000001"
+GPU = "0000:41:00.0"
+READING = [[], ["list"], ["gpus"], ["types"], ["types", GPU], ["status"], ["status", GPU], ["status", UUID], ["check"],
+           ["version"]]
+
+# What a terminal obeys, or what makes text read as something else.
+UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
+
+
+@test
+def tables(rig: Rig):
+    """lists are tables, sorted as people count"""
+    rig.daemon("good")
+    result = rig.ctl()
+    equal(result.status, 0, result)
+    rows = [line.split() for line in result.out.splitlines()]
+    equal(rows[0], ["UUID", "GPU", "TYPE", "STATE", "LABEL"], result)
+    equal(rows[1], [UUID, GPU, "nvidia-530", "active", "web", "1"], result)
+    equal(rig.ctl("list").out, result.out)
+
+    result = rig.ctl("gpus")
+    equal([line.split()[0] for line in result.out.splitlines()], ["ADDRESS", GPU, "0000:42:00.0"], result)
+
+    result = rig.ctl("types")
+    equal([line.split()[1] for line in result.out.splitlines()], ["ID", "nvidia-54", "nvidia-530", "sim-1"], result)
+    equal(result.out.splitlines()[1].split()[-2:], ["8", "-"], result)
+
+    result = rig.ctl("types", GPU)
+    equal([line.split()[1] for line in result.out.splitlines()], ["ID", "nvidia-54", "nvidia-530"], result)
+
+    result = rig.ctl("--no-legend", "list")
+    equal(result.out.splitlines()[0].split()[0], UUID, result)
+
+
+@test
+def empty(rig: Rig):
+    """a host without GPUs is said to be one, and is an empty list to programs"""
+    rig.daemon("empty")
+    equal(rig.ctl("list").out, "No vGPUs.\n")
+    equal(rig.ctl("gpus").out, "No GPUs.\n")
+    equal(rig.ctl("types").out, "No types.\n")
+    for verb in "list", "gpus", "types":
+        equal(rig.ctl("--no-legend", verb).out, "")
+        equal(rig.ctl("--json=short", verb).out, "[]\n")
+    result = rig.ctl("status")
+    true(re.search(r"^ +GPUs: 0$", result.out, re.M) and re.search(r"Configuration: in order$", result.out, re.M), result)
+    result = rig.ctl("check")
+    equal((result.status, result.out, result.err), (0, "", ""))
+
+
+@test
+def status_pages(rig: Rig):
+    """status shows a page for each object, with units and without what says nothing"""
+    rig.daemon("good")
+    result = rig.ctl("status", GPU)
+    equal(result.status, 0, result)
+    equal(result.out.splitlines()[0], GPU)
+    for line in (r" +Driver version: 535\.54\.06", r" +Framebuffer: 40 GiB", r" +Framebuffer used: -", r" +Pending types: no"):
+        true(re.search(f"^{line}$", result.out, re.M), result)
+    true("Reason" not in result.out and "/org/mdevgpu1" not in result.out, result)
+    true("nvidia-54 " in result.out and "sim-1" not in result.out and UUID in result.out, result)
+
+    result = rig.ctl("status", UUID)
+    for line in (r" +State: active", r" +Type: Open vAmpere/2", r" +GPU: 0000:41:00\.0", r" +IOMMU group: 12"):
+        true(re.search(f"^{line}$", result.out, re.M), result)
+
+    result = rig.ctl("status")
+    for line in (r" +Version: 9\.8\.7", r" +GPUs: 2", r" +vGPUs: 2", r" +Degraded: yes", r" +Configuration: 2 errors, 1 warning"):
+        true(re.search(f"^{line}$", result.out, re.M), result)
+    true("types.d/a.yaml:3:9: error: unknown key" in result.out, result)
+
+
+@test
+def status_of_several(rig: Rig):
+    """status goes on past what does not exist and tells it in the end"""
+    rig.daemon("good")
+    result = rig.ctl("status", "!org.mdevgpu1.Error.NoSuchGpu=There is no GPU.", UUID)
+    equal((result.status, result.err), (3, "mdevgpuctl: There is no GPU.\n"), result)
+    true(result.out.startswith(UUID), result)
+
+
+@test
+def json_values(rig: Rig):
+    """--json has numbers as numbers, null for the unknown, and fixed keys"""
+    rig.daemon("good")
+    equal(json.loads(rig.ctl("--json", "list").out)[0],
+          {"uuid": UUID, "gpu": GPU, "type": "nvidia-530", "state": "active", "label": "web 1",
+           "path": "/org/mdevgpu1/vgpu/_c0ffee00_0000_4000_8000_000000000001"})
+    equal(list(json.loads(rig.ctl("--json", "gpus").out)[0]), ["address", "name", "driver", "state", "path"])
+    types = json.loads(rig.ctl("--json", "types").out)
+    equal((types[0]["max_instances"], types[0]["available_instances"]), (8, None))
+    equal(list(types[0]), ["gpu", "id", "name", "device_api", "max_instances", "available_instances", "path"])
+
+    gpu = json.loads(rig.ctl("status", GPU, "--json").out)[0]
+    equal((gpu["object"], gpu["framebuffer_total"], gpu["framebuffer_used"], gpu["pending_types"]),
+          ("gpu", 40 << 30, None, False))
+    equal(([t["id"] for t in gpu["types"]], [v["uuid"] for v in gpu["vgpus"]]), (["nvidia-54", "nvidia-530"], [UUID]))
+
+    vgpu = json.loads(rig.ctl("status", UUID, "--json").out)[0]
+    equal((vgpu["object"], vgpu["iommu_group"], vgpu["type_name"]), ("vgpu", 12, "Open vAmpere/2"))
+
+    overview = json.loads(rig.ctl("status", "--json").out)
+    equal((overview["version"], overview["degraded"], len(overview["gpus"]), len(overview["vgpus"])), ("9.8.7", True, 2, 2))
+    equal(overview["config_errors"], json.loads(rig.ctl("check", "--json").out))
+    equal(overview["config_errors"][1]["line"], None)
+
+
+@test
+def json_forms(rig: Rig):
+    """every verb prints JSON, in one line where that is asked for"""
+    rig.daemon("good")
+    for command in READING + [["create", GPU, "t"], ["destroy", UUID], ["reload"]]:
+        short = rig.ctl("--json=short", *command)
+        equal(short.out.count("\n"), 1, short)
+        equal(json.loads(short.out), json.loads(rig.ctl("--json=pretty", *command).out), short)
+        equal(rig.ctl("--json", *command).out, rig.ctl("--json=pretty", *command).out)
+
+
+@test
+def create(rig: Rig):
+    """create prints the UUID alone, nothing with -q"""
+    rig.daemon("good")
+    other = UUID[:-1] + "9"
+    result = rig.ctl("create", GPU, "nvidia-530")
+    equal((result.status, result.out, result.err), (0, UUID + "\n", ""))
+    equal(rig.ctl("create", GPU, "nvidia-530", other).out, other + "\n")
+    equal(rig.ctl("-q", "create", GPU, "nvidia-530").out, "")
+    equal(rig.ctl("create", "--json=short", GPU, "nvidia-530", other).out,
+          f'{{"changed":true,"uuid":"{other}","path":"/org/mdevgpu1/vgpu/_c0ffee00_0000_4000_8000_000000000001"}}\n')
+
+
+@test
+def destroy(rig: Rig):
+    """destroy goes on past a failure, whose status it then has"""
+    rig.daemon("good")
+    result = rig.ctl("destroy", UUID)
+    equal((result.status, result.out, result.err), (0, "", ""))
+    result = rig.ctl("destroy", "foreign")
+    equal((result.status, result.err), (1, "mdevgpuctl: foreign is somebody else's\n"))
+    equal(rig.ctl("destroy", "--unmanaged", "foreign").status, 0)
+
+    result = rig.ctl("destroy", "--json", "!org.mdevgpu1.Error.NoSuchVGpu=none", UUID, "foreign")
+    equal(result.status, 3, result)
+    answer = json.loads(result.out)
+    equal(answer["changed"], True)
+    equal([v["changed"] for v in answer["vgpus"]], [False, True, False])
+    equal((answer["vgpus"][2]["error"], answer["vgpus"][2]["message"]),
+          ("org.mdevgpu1.Error.NotManaged", "foreign is somebody else's"))
+    equal(json.loads(rig.ctl("destroy", "--json", "foreign").out)["changed"], False)
+
+
+@test
+def check(rig: Rig):
+    """check prints problems as compilers do and fails only for errors"""
+    rig.daemon("good")
+    result = rig.ctl("check")
+    equal(result.status, 1, result)
+    equal(result.out.splitlines(), [
+        "/etc/mdevgpud/types.d/a.yaml:3:9: error: unknown key 'nmae', is it 'name'?",
+        "/etc/mdevgpud/types.d/b.yaml: error: cannot be read: Permission denied",
+        "/etc/mdevgpud/types.d/c.yaml:1:1: warning: exceeds the card"], result)
+    result = rig.ctl("check", "-q")
+    equal((result.status, result.out), (1, ""))
+    equal(rig.ctl("check", "--json").status, 1)
+
+
+@test
+def check_warning(rig: Rig):
+    """a warning alone is no failure of check"""
+    rig.daemon("huge")
+    result = rig.ctl("check")
+    equal((result.status, result.out), (0, "/etc/mdevgpud/types.d/c.yaml:1:1: warning: exceeds the card\n"))
+
+
+@test
+def reload(rig: Rig):
+    """reload says every error of a bad configuration"""
+    rig.daemon("hostile")
+    result = rig.ctl("reload")
+    equal((result.status, result.err), (1, "mdevgpuctl: a.yaml:1:1: error\nb.yaml:2:2: error\n"))
+
+
+@test
+def reload_good(rig: Rig):
+    """reload of a good configuration is silent"""
+    rig.daemon("good")
+    result = rig.ctl("reload")
+    equal((result.status, result.out, result.err), (0, "", ""))
+    equal(rig.ctl("reload", "--json=short").out, '{"reloaded":true}\n')
+
+
+@test
+def exit_statuses(rig: Rig):
+    """each error on the bus has its exit status"""
+    rig.daemon("good")
+    prefix, standard = "org.mdevgpu1.Error.", "org.freedesktop.DBus.Error."
+    for name, status in {
+            prefix + "NoInstances": 1, prefix + "Busy": 1, prefix + "InUse": 1, prefix + "Timeout": 1,
+            prefix + "DriverRejected": 1, prefix + "AlreadyExists": 1, prefix + "Whatever": 1,
+            standard + "InvalidArgs": 1, standard + "UnknownMethod": 1, standard + "Failed": 1,
+            prefix + "NoSuchGpu": 3, prefix + "NoSuchType": 3, prefix + "NoSuchVGpu": 3, standard + "UnknownObject": 3,
+            standard + "AccessDenied": 4, standard + "InteractiveAuthorizationRequired": 4, standard + "AuthFailed": 4,
+            standard + "NoReply": 6, standard + "ServiceUnknown": 6, standard + "Spawn.ExecFailed": 6,
+            "org.freedesktop.systemd1.NoSuchUnit": 6}.items():
+        result = rig.ctl("create", f"!{name}=A sentence.", "t")
+        equal(result.status, status, result)
+        equal(result.err, ("mdevgpuctl: Cannot reach mdevgpud: " if status == 6 else "mdevgpuctl: ") + "A sentence.\n", result)
+        equal(result.out, "", result)
+
+
+@test
+def usage(rig: Rig):
+    """wrong usage is status 2, and nothing is asked of the daemon"""
+    for command in (["lst"], ["create"], ["create", GPU], ["create", GPU, "t", UUID, "x"], ["destroy"], ["list", "x"],
+                    ["types", "a", "b"], ["--json=xml"], ["--frobnicate"], ["list", "--unmanaged"],
+                    ["-H", "a", "--address", "b"], ["help", "lst"], ["--address"], ["monitor"]):
+        result = rig.ctl(*command)
+        equal((result.status, result.out), (2, ""), f"{command} {result}")
+        true(result.err, command)
+
+
+@test
+def not_utf8(rig: Rig):
+    """an argument that no D-Bus string can hold is wrong usage"""
+    rig.daemon("good")
+    result = rig.ctl("create", b"\xff\xfe", "t")
+    equal(result.status, 2, result)
+    result = rig.ctl("destroy", b"\xff\x1b[31m", UUID, "--json")
+    equal(result.status, 2, result)
+    equal([v["changed"] for v in json.loads(result.out)["vgpus"]], [False, True], result)
+
+
+@test
+def no_daemon(rig: Rig):
+    """without the daemon, and without the bus, the status is 6"""
+    for command in READING + [["create", GPU, "t"], ["destroy", UUID, UUID], ["reload"]]:
+        result = rig.ctl(*command)
+        equal(result.status, 6, f"{command} {result}")
+        equal(result.err.count("\n"), 1, result)
+        true(result.err.startswith("mdevgpuctl: Cannot reach mdevgpud: "), result)
+        result = rig.ctl("--address", f"unix:path={rig.dir}/nothing", *command)
+        equal(result.status, 6, f"{command} {result}")
+        true(f"{rig.dir}/nothing: No such file" in result.err, result)
+
+
+@test
+def no_answer(rig: Rig):
+    """a daemon that answers late, or goes without an answer, is not reachable"""
+    rig.daemon("good")
+    result = rig.ctl("create", "!hang", "t", env={"SYSTEMD_BUS_TIMEOUT": "1s"})
+    equal(result.status, 6, result)
+    result = rig.ctl("create", "!drop", "t")
+    equal(result.status, 6, result)
+    true("Cannot reach mdevgpud: " in result.err, result)
+
+
+@test
+def versions(rig: Rig):
+    """version knows its own without the daemon"""
+    result = rig.ctl("version")
+    equal(result.status, 6, result)
+    true(re.fullmatch(r"mdevgpuctl \d+\.\d+\.\d+\n", result.out), result)
+    equal(json.loads(rig.ctl("version", "--json").out)["mdevgpud"], None)
+    equal(rig.ctl("--version").status, 0)
+    equal(rig.ctl("--version").out, result.out)
+    rig.daemon("good")
+    equal(rig.ctl("version").out, result.out + "mdevgpud 9.8.7\n")
+
+
+@test
+def help_texts(rig: Rig):
+    """the command and every verb explain themselves"""
+    overall = rig.ctl("--help")
+    equal((overall.status, overall.err), (0, ""))
+    equal(rig.ctl("help").out, overall.out)
+    verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
+    equal(verbs, ["list", "gpus", "types", "status", "create", "destroy", "check", "reload", "version", "help"])
+    for verb in verbs:
+        result = rig.ctl(verb, "--help")
+        equal(result.status, 0, result)
+        true(result.out.startswith(f"mdevgpuctl [OPTIONS] {verb}"), result)
+        equal(rig.ctl("help", verb).out, result.out)
+
+
+@test
+def address(rig: Rig):
+    """--address asks a private bus"""
+    rig.daemon("good")
+    result = rig.ctl("--address", rig.address, "gpus", env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"})
+    equal(result.status, 0, result)
+
+
+@test
+def host(rig: Rig):
+    """-H reaches the bus of another machine through ssh"""
+    rig.daemon("good")
+    ssh = os.path.join(rig.dir, "ssh")
+    with open(ssh, "w", encoding="utf-8") as f:
+        f.write(f'#!/bin/sh\necho "$@" >{rig.dir}/ssh.log\n'
+                f'exec {shutil.which("systemd-stdio-bridge")} --bus-path="{rig.address}"\n')
+    os.chmod(ssh, stat.S_IRWXU)
+    env = {"PATH": f'{rig.dir}:{rig.env["PATH"]}', "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}
+    result = rig.ctl("-H", "me@elsewhere", "--json", "list", env=env)
+    equal((result.status, len(json.loads(result.out))), (0, 2), result)
+    with open(os.path.join(rig.dir, "ssh.log"), encoding="utf-8") as f:
+        true("me@elsewhere" in f.read().split(), "ssh was not told the host")
+    equal(rig.ctl("-H", "me@elsewhere", "list", env={"PATH": "/nonexistent"}).status, 6)
+
+
+@test
+def hostile_text(rig: Rig):
+    """nothing that a terminal obeys is ever printed, in no form and nowhere"""
+    rig.daemon("hostile")
+    for command in READING + [["reload"], ["create", GPU, "t"], ["create", "!a.b=\x1b[31m\u202e", "t"]]:
+        for form in [], ["--json"], ["--json=short"]:
+            result = rig.ctl(*form, *command)
+            true(not UNSAFE.search(result.out) and not UNSAFE.search(result.err), f"{command} {result}")
+            true(len(result.err) + len(result.out) > 0, command)
+    result = rig.ctl("list")
+    equal(len(result.out.splitlines()), 3, result)
+    true(r"\u001b[31mred\u001b]0;title\u0007|\u009b2J|\u000amdevgpuctl: forged|\u202eabc|\udb40\udc61|\u007f" in result.out,
+         result)
+    true(max(map(len, result.out.splitlines())) < 2000, "a long cell is cut")
+    result = rig.ctl("check")
+    equal((result.status, len(result.out.splitlines())), (1, 1), result)
+
+
+@test
+def hostile_json(rig: Rig):
+    """escaped text is the same text to a program"""
+    rig.daemon("hostile")
+    hostile = "\x1b[31mred\x1b]0;title\x07|\x9b2J|\nmdevgpuctl: forged|\u202eabc|\U000e0061|\x7f"
+    for form in "--json=pretty", "--json=short":
+        rows = json.loads(rig.ctl(form, "list").out)
+        equal({row["label"] for row in rows}, {hostile, ""})
+        equal(max(len(row["type"]) for row in rows), (1 << 20) - 1)
+
+
+@test
+def hostile_uuid(rig: Rig):
+    """create prints no UUID that is none"""
+    rig.daemon("hostile")
+    result = rig.ctl("create", GPU, "t")
+    equal((result.status, result.out), (1, ""), result)
+    true("which is no UUID" in result.err, result)
+
+
+@test
+def wrong_signatures(rig: Rig):
+    """an answer of the wrong type is an error, not a crash"""
+    rig.daemon("wrong")
+    for command in READING + [["create", GPU, "t"], ["destroy", UUID], ["reload"]]:
+        result = rig.ctl(*command)
+        equal(result.status, 1, f"{command} {result}")
+        true(re.search(r"mdevgpud answered \w+ with '\(ss\)' where '[a-z(){}]*' was expected", result.err), result)
+
+
+@test
+def odd_values(rig: Rig):
+    """what a later daemon adds is shown; what is unknown is null; what nests too deep is left"""
+    rig.daemon("odd")
+    result = rig.ctl("status", UUID, "--json")
+    equal(result.status, 0, result)
+    vgpu = json.loads(result.out)[0]
+    for key, value in {
+            "byte": 255, "short": None, "u_short": None, "iommu_group": None, "vendor_id": None, "long": None,
+            "framebuffer": None, "almost_maximum": 2**64 - 2, "negative": -2**63, "not_a_number": None, "half": 0.5,
+            "nowhere_at_all": None, "strings": ["a", "b\x1b"], "no_strings": [], "bytes": [0, 1, 255],
+            "by_number": None, "by_name": {"inner_name": ["x", 1]}, "started_by_uid": 0, "": True, "file": None,
+            "nested": None}.items():
+        equal((key, vgpu.get(key, "absent")), (key, value))
+    result = rig.ctl("status", UUID)
+    equal(result.status, 0, result)
+    true(re.search(r"^ +Vendor id: -$", result.out, re.M), result)
+
+    row = json.loads(rig.ctl("list", "--json").out)[0]
+    equal((row["uuid"], row["path"], row["in_use"], row["placement_id"]), (UUID, None, "no", 7))
+
+    result = rig.ctl("status")
+    equal(result.status, 0, result)
+    true("Degraded" not in result.out and "Configuration" not in result.out, result)
+
+
+@test
+def huge_list(rig: Rig):
+    """a hundred thousand vGPUs are a list too"""
+    rig.daemon("huge")
+    result = rig.ctl("list")
+    equal((result.status, len(result.out.splitlines())), (0, 100001))
+    equal(len(json.loads(rig.ctl("--json", "list").out)), 100000)
+
+
+@test
+def colors(rig: Rig):
+    """colour is for terminals, and not for NO_COLOR"""
+    rig.daemon("good")
+    true("\x1b[" not in rig.ctl("status").out, "no terminal")
+    for verb in "list", "status", "check":
+        true("\x1b[31m" in rig.terminal(verb).out, rig.terminal(verb))
+        for env in {"NO_COLOR": "1"}, {"TERM": "dumb"}:
+            result = rig.terminal(verb, env=env)
+            true("\x1b" not in result.out, result)
+            true(len(result.out) > 100, result)
+
+
+@test
+def width(rig: Rig):
+    """on a narrow terminal the name gives way, elsewhere nothing does"""
+    rig.daemon("good")
+    true("GA100 [A100 PCIe 40GB]" in rig.terminal("gpus", columns=80).out, "there is room")
+    narrow = rig.terminal("gpus", columns=45, env={"NO_COLOR": "1"})
+    true("GA100 [" in narrow.out and "40GB]" not in narrow.out, narrow)
+    true(max(map(len, narrow.out.splitlines())) <= 45, narrow)
+    true("GA100 [A100 PCIe 40GB]" in rig.ctl("gpus", env={"COLUMNS": "45"}).out, "no terminal")
+
+
+@test
+def pager(rig: Rig):
+    """a pager stands between a terminal and what is read, and nowhere else"""
+    rig.daemon("good")
+    env = {"PAGER": "sed s/^/paged:/"}
+    for command in (["list"], ["status"], ["status", GPU], ["check"], ["types"]):
+        result = rig.terminal(*command, env=env)
+        true(all(line.startswith("paged:") for line in result.out.splitlines()), result)
+        equal(result.status, 1 if command == ["check"] else 0, result)
+        for unpaged in (rig.terminal("--no-pager", *command, env=env), rig.terminal("--json", *command, env=env),
+                        rig.ctl(*command, env=env)):
+            true("paged:" not in unpaged.out and len(unpaged.out) > 50, unpaged)
+    true("paged:" not in rig.terminal("create", GPU, "t", env=env).out, "results are not paged")
+
+    # A reader who leaves before the end is no error, a pager that does not exist no loss.
+    equal(rig.terminal("list", env={"PAGER": "true"}).status, 0)
+
+
+@test
+def secure_pager(rig: Rig):
+    """the pager can start no shell"""
+    rig.daemon("good")
+    true("1 FRX" in rig.terminal("list", env={"PAGER": 'echo "$LESSSECURE" "$LESS"'}).out, "LESSSECURE is not set")
+
+
+@test
+def interactive(rig: Rig):
+    """polkit may ask a person at a terminal, never a script"""
+    rig.daemon("good")
+    equal(rig.ctl("create", "!flags", "t").err, "mdevgpuctl: interactive=0\n")
+    equal(rig.terminal("create", "!flags", "t").err, "mdevgpuctl: interactive=1\n")
+    equal(rig.terminal("create", "!flags", "t", stdin=False).err, "mdevgpuctl: interactive=0\n")
+    equal(rig.terminal("status", "!flags").err, "mdevgpuctl: interactive=0\n")
+
+
+@test
+def full_disk(rig: Rig):
+    """output that cannot be written is a failure"""
+    rig.daemon("good")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CTL, "list"], stdout=full, stderr=subprocess.PIPE, env=rig.env, check=False)
+    equal((done.returncode, done.stderr), (1, b"mdevgpuctl: Cannot write: No space left on device.\n"))
+
+
+run()

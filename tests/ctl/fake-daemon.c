@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A stand-in for mdevgpud that answers as it is told, also as no daemon should:
+ *
+ *   fake-daemon ADDRESS good|empty|hostile|odd|wrong|huge
+ *
+ * Names beginning with '!' are orders. "!NAME" is answered with the error NAME, "!NAME=TEXT" says TEXT with it; "!hang"
+ * is never answered; at "!drop" the daemon is gone; "!flags" answers with an error that tells the call's flags. Methods
+ * and properties are answered by hand, as a vtable would not let a reply have a wrong signature.
+ */
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <systemd/sd-bus.h>
+
+#define ROOT "/org/mdevgpu1"
+#define GPU_PATH ROOT "/gpu/_0000_3a41_3a00_2e0"
+#define TYPE_PATH GPU_PATH "/type/nvidia_2d530"
+#define VGPU_PATH ROOT "/vgpu/_c0ffee00_0000_4000_8000_000000000001"
+#define UUID "c0ffee00-0000-4000-8000-000000000001"
+#define HUGE_ROWS 100000U
+
+/* Colours, a title, C1's CSI, a line of its own, reversed text, an invisible tag. */
+#define HOSTILE "\x1b[31mred\x1b]0;title\x07|\xc2\x9b" "2J|\nmdevgpuctl: forged|\xe2\x80\xae" "abc|\xf3\xa0\x81\xa1|\x7f"
+
+static const char *mode;
+
+static int is(const char *name) {
+        return strcmp(mode, name) == 0;
+}
+
+static void check(int r, const char *what) {
+        if (r >= 0)
+                return;
+
+        fprintf(stderr, "fake-daemon: %s: %s\n", what, strerror(-r));
+        exit(EXIT_FAILURE);
+}
+
+#define APPEND(m, ...) check(sd_bus_message_append((m), __VA_ARGS__), "append")
+#define OPEN(m, type, contents) check(sd_bus_message_open_container((m), (type), (contents)), "open")
+#define CLOSE(m) check(sd_bus_message_close_container(m), "close")
+
+/* 1 if the name was an order and has been followed. */
+static int obey(sd_bus_message *m, const char *name) {
+        char *order, *text;
+
+        if (name[0] != '!')
+                return 0;
+
+        if (strcmp(name, "!hang") == 0)
+                return 1;
+        if (strcmp(name, "!drop") == 0)
+                exit(EXIT_SUCCESS);
+        if (strcmp(name, "!flags") == 0) {
+                check(sd_bus_reply_method_errorf(m, "org.mdevgpu1.Error.NotSupported", "interactive=%d",
+                                                 sd_bus_message_get_allow_interactive_authorization(m)),
+                      "reply");
+                return 1;
+        }
+
+        order = strdup(name + 1);
+        text = order ? strchr(order, '=') : NULL;
+        if (text)
+                *text++ = 0;
+        check(sd_bus_reply_method_errorf(m, order, "%s", text ? text : "as ordered"), "reply");
+        free(order);
+        return 1;
+}
+
+static void gpu_rows(sd_bus_message *reply) {
+        OPEN(reply, 'a', "(ssssoa{sv})");
+        if (is("good")) {
+                APPEND(reply, "(ssssoa{sv})", "0000:42:00.0", "Simulated GPU", "", "failed", ROOT "/gpu/b", 0);
+                APPEND(reply, "(ssssoa{sv})", "0000:41:00.0", "GA100 [A100 PCIe 40GB]", "nvidia", "ready", GPU_PATH, 0);
+        } else if (is("hostile"))
+                APPEND(reply, "(ssssoa{sv})", "0000:41:00.0", HOSTILE, HOSTILE, HOSTILE, GPU_PATH, 0);
+        CLOSE(reply);
+}
+
+static void type_rows(sd_bus_message *reply) {
+        OPEN(reply, 'a', "(ssssuuoa{sv})");
+        if (is("good")) {
+                APPEND(reply, "(ssssuuoa{sv})", "0000:41:00.0", "nvidia-530", "Open vAmpere/2", "vfio-pci", 2, 1,
+                       TYPE_PATH, 0);
+                APPEND(reply, "(ssssuuoa{sv})", "0000:41:00.0", "nvidia-54", "Open vAmpere/8", "vfio-pci", 8,
+                       UINT32_MAX, ROOT "/gpu/a/type/b", 0);
+                APPEND(reply, "(ssssuuoa{sv})", "0000:42:00.0", "sim-1", "Simulated", "vfio-pci", 4, 4,
+                       ROOT "/gpu/b/type/c", 0);
+        }
+        CLOSE(reply);
+}
+
+static void vgpu_row_huge(sd_bus_message *reply, unsigned i) {
+        char uuid[64];
+
+        (void)snprintf(uuid, sizeof uuid, "c0ffee00-0000-4000-8000-%012u", i);
+        APPEND(reply, "(sssssoa{sv})", uuid, "0000:41:00.0", "nvidia-530", "active", "", VGPU_PATH, 0);
+}
+
+static void vgpu_rows(sd_bus_message *reply) {
+        static char long_label[1 << 20];
+
+        OPEN(reply, 'a', "(sssssoa{sv})");
+        if (is("good")) {
+                APPEND(reply, "(sssssoa{sv})", UUID, "0000:41:00.0", "nvidia-530", "active", "web 1", VGPU_PATH, 0);
+                APPEND(reply, "(sssssoa{sv})", "00000000-0000-4000-8000-000000000002", "0000:42:00.0", "sim-1",
+                       "failed", "", ROOT "/vgpu/_2", 0);
+        } else if (is("hostile")) {
+                memset(long_label, 'A', sizeof long_label - 1);
+                APPEND(reply, "(sssssoa{sv})", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, VGPU_PATH, 0);
+                APPEND(reply, "(sssssoa{sv})", UUID, "0000:41:00.0", long_label, "active", "", VGPU_PATH, 0);
+        } else if (is("odd")) {
+                /* A later daemon's additions: some new, one that would replace a column, one that is an escape. */
+                APPEND(reply, "(sssssoa{sv})", UUID, "0000:41:00.0", "nvidia-530", "active", "", "/", 4, "Uuid", "s",
+                       "forged", "InUse", "s", "no", "placement-id", "u", 7, "\x1b[2J", "b", 1);
+        } else if (is("huge")) {
+                for (unsigned i = 0; i < HUGE_ROWS; i++)
+                        vgpu_row_huge(reply, i);
+        }
+        CLOSE(reply);
+}
+
+static void problem_rows(sd_bus_message *reply) {
+        OPEN(reply, 'a', "(suuss)");
+        if (is("good")) {
+                APPEND(reply, "(suuss)", "/etc/mdevgpud/types.d/a.yaml", 3, 9, "error", "unknown key 'nmae', is it 'name'?");
+                APPEND(reply, "(suuss)", "/etc/mdevgpud/types.d/b.yaml", UINT32_MAX, UINT32_MAX, "error",
+                       "cannot be read: Permission denied");
+        }
+        if (is("good") || is("huge"))
+                APPEND(reply, "(suuss)", "/etc/mdevgpud/types.d/c.yaml", 1, 1, "warning", "exceeds the card");
+        if (is("hostile"))
+                APPEND(reply, "(suuss)", HOSTILE, 1, 1, "error", HOSTILE);
+        CLOSE(reply);
+}
+
+static void property_maxima(sd_bus_message *reply) {
+        APPEND(reply, "{sv}", "Byte", "y", UINT8_MAX);
+        APPEND(reply, "{sv}", "Short", "n", INT16_MAX);
+        APPEND(reply, "{sv}", "UShort", "q", UINT16_MAX);
+        APPEND(reply, "{sv}", "IommuGroup", "i", INT32_MAX);
+        APPEND(reply, "{sv}", "VendorId", "u", UINT32_MAX);
+        APPEND(reply, "{sv}", "Long", "x", INT64_MAX);
+        APPEND(reply, "{sv}", "Framebuffer", "t", UINT64_MAX);
+        APPEND(reply, "{sv}", "AlmostMaximum", "t", UINT64_MAX - 1);
+        APPEND(reply, "{sv}", "Negative", "x", INT64_MIN);
+        APPEND(reply, "{sv}", "NotANumber", "d", (double)NAN);
+        APPEND(reply, "{sv}", "Half", "d", 0.5);
+        APPEND(reply, "{sv}", "NowhereAtAll", "o", "/");
+}
+
+static void property_containers(sd_bus_message *reply) {
+        APPEND(reply, "{sv}", "Strings", "as", 2, "a", "b\x1b");
+        APPEND(reply, "{sv}", "NoStrings", "as", 0);
+        APPEND(reply, "{sv}", "Bytes", "ay", 3, 0, 1, 255);
+        APPEND(reply, "{sv}", "ByNumber", "a{us}", 1, 1, "one");
+        APPEND(reply, "{sv}", "ByName", "a{sv}", 1, "InnerName", "(su)", "x", 1);
+        APPEND(reply, "{sv}", "StartedByUID", "u", 0);
+        APPEND(reply, "{sv}", "", "b", 1);
+        APPEND(reply, "{sv}", "File", "h", 0);
+
+        OPEN(reply, 'e', "sv");
+        APPEND(reply, "s", "Nested");
+        for (unsigned i = 0; i < 40; i++)
+                OPEN(reply, 'v', "v");
+        APPEND(reply, "v", "s", "the innermost");
+        for (unsigned i = 0; i < 40; i++)
+                CLOSE(reply);
+        CLOSE(reply);
+}
+
+static void properties_manager(sd_bus_message *reply) {
+        APPEND(reply, "{sv}", "Version", "s", is("hostile") ? HOSTILE : "9.8.7");
+        if (is("odd"))
+                return;
+
+        OPEN(reply, 'e', "sv");
+        APPEND(reply, "s", "ConfigErrors");
+        OPEN(reply, 'v', "a(suuss)");
+        problem_rows(reply);
+        CLOSE(reply);
+        CLOSE(reply);
+        APPEND(reply, "{sv}", "Degraded", "b", is("good"));
+}
+
+static void properties_gpu(sd_bus_message *reply) {
+        APPEND(reply, "{sv}", "Address", "s", "0000:41:00.0");
+        APPEND(reply, "{sv}", "Name", "s", is("hostile") ? HOSTILE : "GA100 [A100 PCIe 40GB]");
+        APPEND(reply, "{sv}", "DriverVersion", "s", "535.54.06");
+        APPEND(reply, "{sv}", "Reason", "s", "");
+        APPEND(reply, "{sv}", "FramebufferTotal", "t", (uint64_t)40 << 30);
+        APPEND(reply, "{sv}", "FramebufferUsed", "t", UINT64_MAX);
+        APPEND(reply, "{sv}", "PendingTypes", "b", 0);
+}
+
+static void properties_vgpu(sd_bus_message *reply) {
+        APPEND(reply, "{sv}", "Uuid", "s", UUID);
+        APPEND(reply, "{sv}", "State", "s", "active");
+        APPEND(reply, "{sv}", "Gpu", "o", GPU_PATH);
+        APPEND(reply, "{sv}", "Type", "o", TYPE_PATH);
+        APPEND(reply, "{sv}", "Parent", "s", "0000:41:00.0");
+        APPEND(reply, "{sv}", "TypeId", "s", "nvidia-530");
+        APPEND(reply, "{sv}", "Label", "s", is("hostile") ? HOSTILE : "web 1");
+        APPEND(reply, "{sv}", "Managed", "b", 1);
+        APPEND(reply, "{sv}", "IommuGroup", "i", 12);
+        if (is("odd")) {
+                property_maxima(reply);
+                property_containers(reply);
+        }
+}
+
+static int get_all(sd_bus_message *m, sd_bus_message *reply) {
+        const char *interface;
+
+        check(sd_bus_message_read(m, "s", &interface), "read");
+        OPEN(reply, 'a', "{sv}");
+        if (strcmp(interface, "org.mdevgpu1.Manager") == 0)
+                properties_manager(reply);
+        else if (strcmp(interface, "org.mdevgpu1.Gpu") == 0)
+                properties_gpu(reply);
+        else if (strcmp(interface, "org.mdevgpu1.VGpu") == 0)
+                properties_vgpu(reply);
+        CLOSE(reply);
+        return 0;
+}
+
+static int list_gpus(sd_bus_message *m, sd_bus_message *reply) {
+        gpu_rows(reply);
+        return 0;
+}
+
+static int list_types(sd_bus_message *m, sd_bus_message *reply) {
+        type_rows(reply);
+        return 0;
+}
+
+static int list_vgpus(sd_bus_message *m, sd_bus_message *reply) {
+        vgpu_rows(reply);
+        return 0;
+}
+
+static int check_config(sd_bus_message *m, sd_bus_message *reply) {
+        problem_rows(reply);
+        return 0;
+}
+
+static int get_object(sd_bus_message *m, sd_bus_message *reply) {
+        const char *name;
+
+        check(sd_bus_message_read(m, "s", &name), "read");
+        if (obey(m, name))
+                return 1;
+
+        APPEND(reply, "o", strcmp(sd_bus_message_get_member(m), "GetGpu") == 0 ? GPU_PATH : VGPU_PATH);
+        return 0;
+}
+
+static int create(sd_bus_message *m, sd_bus_message *reply) {
+        const char *gpu, *type, *uuid;
+
+        check(sd_bus_message_read(m, "sss", &gpu, &type, &uuid), "read");
+        if (obey(m, gpu))
+                return 1;
+
+        if (is("hostile"))
+                uuid = HOSTILE;
+        else if (!*uuid)
+                uuid = UUID;
+        APPEND(reply, "so", uuid, VGPU_PATH);
+        return 0;
+}
+
+static int destroy(sd_bus_message *m, sd_bus_message *reply) {
+        const char *uuid, *option;
+        int unmanaged = 0;
+
+        check(sd_bus_message_read(m, "s", &uuid), "read");
+        if (obey(m, uuid))
+                return 1;
+
+        check(sd_bus_message_enter_container(m, 'a', "{sv}"), "enter");
+        while (sd_bus_message_read(m, "{sv}", &option, "b", &unmanaged) > 0)
+                if (strcmp(option, "unmanaged") != 0)
+                        check(-EINVAL, option);
+
+        if (strncmp(uuid, "foreign", strlen("foreign")) == 0 && !unmanaged) {
+                check(sd_bus_reply_method_errorf(m, "org.mdevgpu1.Error.NotManaged", "%s is somebody else's", uuid),
+                      "reply");
+                return 1;
+        }
+        return 0;
+}
+
+static int reload(sd_bus_message *m, sd_bus_message *reply) {
+        if (!is("hostile"))
+                return 0;
+
+        check(sd_bus_reply_method_errorf(m, "org.mdevgpu1.Error.ConfigInvalid", "a.yaml:1:1: error\nb.yaml:2:2: error"),
+              "reply");
+        return 1;
+}
+
+static const struct {
+        const char *member, *takes;
+        int (*answer)(sd_bus_message *m, sd_bus_message *reply); /* 1: has answered by itself */
+} methods[] = {
+        {"GetAll", "s", get_all},
+        {"ListGpus", "a{sv}", list_gpus},
+        {"ListTypes", "a{sv}", list_types},
+        {"ListVGpus", "a{sv}", list_vgpus},
+        {"CheckConfig", "", check_config},
+        {"GetGpu", "s", get_object},
+        {"GetVGpu", "s", get_object},
+        {"CreateVGpu", "sssa{sv}", create},
+        {"DestroyVGpu", "sa{sv}", destroy},
+        {"Reload", "a{sv}", reload},
+};
+
+static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+                sd_bus_message *reply = NULL;
+                int answered;
+
+                if (!sd_bus_message_is_method_call(m, NULL, methods[i].member))
+                        continue;
+
+                if (!sd_bus_message_has_signature(m, methods[i].takes))
+                        return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "%s takes '%s', not '%s'",
+                                                          methods[i].member, methods[i].takes,
+                                                          sd_bus_message_get_signature(m, true));
+
+                check(sd_bus_message_new_method_return(m, &reply), "reply");
+                if (is("wrong")) {
+                        APPEND(reply, "(ss)", "not", "this");
+                        answered = 0;
+                } else
+                        answered = methods[i].answer(m, reply);
+                if (!answered)
+                        check(sd_bus_send(NULL, reply, NULL), "send");
+                sd_bus_message_unref(reply);
+                return 1;
+        }
+
+        return 0;
+}
+
+int main(int argc, char **argv) {
+        sd_bus *bus = NULL;
+        int r;
+
+        if (argc != 3) {
+                fprintf(stderr, "usage: fake-daemon ADDRESS MODE\n");
+                return 2;
+        }
+        mode = argv[2];
+
+        check(sd_bus_new(&bus), "new");
+        check(sd_bus_set_address(bus, argv[1]), "address");
+        check(sd_bus_set_bus_client(bus, true), "client");
+        check(sd_bus_negotiate_fds(bus, true), "fds");
+        check(sd_bus_start(bus), "start");
+        check(sd_bus_add_fallback(bus, NULL, ROOT, on_call, NULL), "fallback");
+        check(sd_bus_request_name(bus, "org.mdevgpu1", 0), "name");
+
+        puts("ready");
+        fflush(stdout);
+
+        do {
+                r = sd_bus_process(bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(bus, UINT64_MAX);
+        } while (r >= 0);
+
+        /* The bus has gone, which ends every test. */
+        sd_bus_unref(bus);
+        return 0;
+}
