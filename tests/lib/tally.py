@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Counts single tests: "PASSED FAILED SKIPPED" on standard output; those that did not pass, on standard error.
 
-tally.py meson TESTLOG.JSON        what "meson test" left
-tally.py tap FILE EXIT-STATUS      what one program printed
+tally.py meson TESTLOG.JSON          what "meson test" left
+tally.py program FILE EXIT-STATUS    what one program printed
 
-A program that speaks TAP counts for as many tests as it reports, any other for one. One that dies after its last "ok",
-or stops short of its plan, has failed all the same.
+A program counts for as many tests as it reports, in TAP or by a last line "N passed, N failed, N skipped"; any other for
+one. One that dies after its last "ok", or stops short of its plan, has failed all the same.
 """
 
 import json
@@ -14,6 +14,8 @@ import re
 import sys
 
 LINE = re.compile(r"^(not )?ok\b\s*(\d+)?[\s-]*([^#]*)(?:#\s*(skip|todo)\b\s*(.*))?", re.IGNORECASE)
+SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
+SUMMARY_DETAIL = re.compile(r"^\s+(FAILED|skipped) +(.*)")
 PLAN = re.compile(r"^1\.\.(\d+)\s*(?:#\s*skip\b\s*(.*))?", re.IGNORECASE)
 
 
@@ -49,6 +51,23 @@ class Tally:
             self.failures.append(f"{name}: ended badly after its last test")
         return True
 
+    def add_summary(self, name, output, ended_well):
+        """Returns False if the output does not end in a summary."""
+        lines = output.rstrip().splitlines()
+        summary = SUMMARY.match(lines[-1]) if lines else None
+        if not summary:
+            return False
+        passed, failed, skipped = map(int, summary.groups())
+        details = [match.groups() for match in map(SUMMARY_DETAIL.match, lines) if match]
+        failures = [f"{name}: {what}" for kind, what in details if kind == "FAILED"]
+        skips = [f"{name}: {what}" for kind, what in details if kind == "skipped"]
+        self.passed += passed
+        self.failures += failures[:failed] + [f"{name}: not named"] * (failed - len(failures))
+        self.skips += skips[:skipped] + [f"{name}: not named"] * (skipped - len(skips))
+        if not failed and not ended_well:
+            self.failures.append(f"{name}: ended badly after its last test")
+        return True
+
     def add_plain(self, name, result):
         if result == "OK":
             self.passed += 1
@@ -77,19 +96,20 @@ def tally_meson(tally, path):
                 print(output + test.get("stderr", ""), file=sys.stderr)
 
 
-def tally_tap(tally, path, status):
+def tally_program(tally, path, status):
     name = path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    with open(path, encoding="utf-8", errors="replace") as output:
-        if not tally.add_tap(name, output.read(), status == 0):
-            tally.add_plain(name, "OK" if status == 0 else f"exit status {status}")
+    with open(path, encoding="utf-8", errors="replace") as f:
+        output = f.read()
+    if not tally.add_summary(name, output, status == 0) and not tally.add_tap(name, output, status == 0):
+        tally.add_plain(name, "OK" if status == 0 else f"exit status {status}")
 
 
 def main():
     tally = Tally()
     if len(sys.argv) == 3 and sys.argv[1] == "meson":
         tally_meson(tally, sys.argv[2])
-    elif len(sys.argv) == 4 and sys.argv[1] == "tap":
-        tally_tap(tally, sys.argv[2], int(sys.argv[3]))
+    elif len(sys.argv) == 4 and sys.argv[1] == "program":
+        tally_program(tally, sys.argv[2], int(sys.argv[3]))
     else:
         sys.exit(__doc__)
     tally.print()
