@@ -9,15 +9,15 @@ build_all() {
         host_check
         cache_lock
         kernel_find
-        base_find
+        packages_find "$KERNEL_IMAGE" "${KERNEL_HEADERS[@]}" "$KERNEL_SOURCE" "${BASE_PACKAGES[@]}"
 
-        piece kernel "$KERNEL_IMAGE $(declare -f kernel_extract)" kernel_build
+        piece kernel "$(package_versions "$KERNEL_IMAGE") $(declare -f kernel_extract)" kernel_build
         KERNEL_PIECE=$PIECE
-        piece base "$BASE_VERSIONS" base_build
+        piece base "$(package_versions "${BASE_PACKAGES[@]}")" base_build
         BASE_PIECE=$PIECE
-        piece headers "$KERNEL_HEADERS" headers_build
+        piece headers "$(package_versions "${KERNEL_HEADERS[@]}")" headers_build
         HEADERS_PIECE=$PIECE
-        piece samples "$KERNEL_SOURCE $HEADERS_PIECE $(declare -f modules_make)" samples_build
+        piece samples "$(package_versions "$KERNEL_SOURCE") $HEADERS_PIECE $(declare -f modules_make)" samples_build
         SAMPLES_PIECE=$PIECE
         SHIM_PIECE=
         if [ -e "$PROJECT_DIR/shim/Makefile" ]; then

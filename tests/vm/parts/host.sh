@@ -30,30 +30,35 @@ host_check() {
         [ -z "$missing" ] || die "missing on this host: apt-get install --no-install-recommends$missing"
 }
 
-# "name version" lines for all the packages named, the versions being those that apt would take now. One call for all:
-# each takes apt half a second.
-package_versions() {
-        local found missing
-
-        found=$(apt-cache show --no-all-versions "$@" 2>/dev/null |
-                awk '$1 == "Package:" { name = $2 } $1 == "Version:" { print name, $2 }' | sort -u) || true
-        missing=$(comm -23 <(printf '%s\n' "$@" | sort -u) <(cut -d' ' -f1 <<<"$found" | sort -u) | xargs)
-        [ -z "$missing" ] ||
-                die "apt does not know: $missing. Has \"apt-get update\" run, with Debian 12 and its security suite among the sources?"
-        echo "$found"
-}
+HOST_ADVICE="Has \"apt-get update\" run, with Debian 12 and its security suite among the sources?"
 
 # The packages that a package needs by name, without alternatives and version bounds.
 package_depends() {
-        apt-cache show --no-all-versions "$1" | sed -n 's/^Depends: //p' | tr ',' '\n' |
+        apt-cache show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Depends: //p' | tr ',' '\n' |
                 sed 's/|.*//; s/(.*//; s/ //g' | grep .
 }
 
-# packages_fetch FOLDER: reads "name version" lines, leaves their .deb files in FOLDER.
-packages_fetch() {
-        local wanted
+# Fills PACKAGE_VERSIONS ("name version" lines) with what apt would take now. One call for all packages, because each
+# takes apt half a second.
+packages_find() {
+        local missing
 
-        wanted=$(sed 's/ /=/')
-        # shellcheck disable=SC2086
-        (cd "$1" && apt-get -o APT::Sandbox::User=root download $wanted)
+        PACKAGE_VERSIONS=$(apt-cache show --no-all-versions "$@" 2>/dev/null |
+                awk '$1 == "Package:" { name = $2 } $1 == "Version:" { print name, $2 }' | sort -u) || true
+        missing=$(comm -23 <(printf '%s\n' "$@" | sort -u) <(cut -d' ' -f1 <<<"$PACKAGE_VERSIONS" | sort -u) | xargs)
+        [ -z "$missing" ] || die "apt does not know: $missing. $HOST_ADVICE"
+}
+
+# The lines of PACKAGE_VERSIONS about these packages.
+package_versions() {
+        printf '%s\n' "$@" | sort -u | join - <(echo "$PACKAGE_VERSIONS")
+}
+
+# packages_fetch FOLDER PACKAGE…: leaves their .deb files in FOLDER.
+packages_fetch() {
+        local folder=$1 wanted
+        shift
+
+        mapfile -t wanted < <(package_versions "$@" | tr ' ' '=')
+        (cd "$folder" && apt-get -o APT::Sandbox::User=root download "${wanted[@]}")
 }

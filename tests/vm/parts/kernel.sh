@@ -6,20 +6,17 @@
 
 KERNEL_META=linux-image-6.12-amd64
 
-# Sets KERNEL_RELEASE (as "uname -r" says) and the pieces' inputs from what apt offers today.
+# Sets KERNEL_RELEASE (as "uname -r" says) and the names of its packages from what apt offers today.
 kernel_find() {
-        local image
-
-        package_versions "$KERNEL_META" >/dev/null
-        image=$(package_depends "$KERNEL_META" | grep '^linux-image-6\.12') ||
-                die "$KERNEL_META depends on no linux-image-6.12*"
-        KERNEL_RELEASE=${image#linux-image-}
-        KERNEL_IMAGE=$(package_versions "$image")
-        KERNEL_HEADERS=$(package_versions \
-                "linux-headers-$KERNEL_RELEASE" \
-                "linux-headers-${KERNEL_RELEASE%-amd64}-common" \
-                "linux-kbuild-${KERNEL_RELEASE%-amd64}")
-        KERNEL_SOURCE=$(package_versions linux-source-6.12)
+        KERNEL_IMAGE=$(package_depends "$KERNEL_META" | grep '^linux-image-6\.12') ||
+                die "apt does not know $KERNEL_META. $HOST_ADVICE"
+        KERNEL_RELEASE=${KERNEL_IMAGE#linux-image-}
+        KERNEL_HEADERS=(
+                "linux-headers-$KERNEL_RELEASE"
+                "linux-headers-${KERNEL_RELEASE%-amd64}-common"
+                "linux-kbuild-${KERNEL_RELEASE%-amd64}"
+        )
+        KERNEL_SOURCE=linux-source-6.12
 }
 
 # The ELF image in a bzImage, found as the boot protocol says: booted as such (by PVH) the machine spends no time on
@@ -49,7 +46,7 @@ kernel_build() {
         local fetched=$1/.fetched
 
         mkdir "$fetched"
-        packages_fetch "$fetched" <<<"$KERNEL_IMAGE"
+        packages_fetch "$fetched" "$KERNEL_IMAGE"
         dpkg-deb -x "$fetched"/*.deb "$fetched"
         kernel_extract "$fetched/boot/vmlinuz-$KERNEL_RELEASE" "$1/vmlinux"
         mv "$fetched/lib/modules/$KERNEL_RELEASE" "$1/modules"
@@ -62,7 +59,7 @@ headers_build() {
         local deb makefile
 
         mkdir "$1/.fetched"
-        packages_fetch "$1/.fetched" <<<"$KERNEL_HEADERS"
+        packages_fetch "$1/.fetched" "${KERNEL_HEADERS[@]}"
         for deb in "$1"/.fetched/*.deb; do
                 dpkg-deb -x "$deb" "$1"
         done

@@ -20,7 +20,7 @@ samples_build() {
         local work=$1/.work
 
         mkdir "$work"
-        packages_fetch "$work" <<<"$KERNEL_SOURCE"
+        packages_fetch "$work" "$KERNEL_SOURCE"
         dpkg-deb --fsys-tarfile "$work"/*.deb | tar -xO --wildcards './usr/src/*.tar.xz' | xz -dc |
                 tar -x -C "$work" --strip-components=2 --wildcards 'linux-source-*/samples/vfio-mdev'
         cat >"$work/vfio-mdev/Makefile" <<'MAKEFILE'

@@ -3,11 +3,11 @@
 #
 # The guest's root: a small Debian 12 (base), and that with kernel modules and the rig's own files in it (root).
 
-BASE_PACKAGES="
-systemd systemd-sysv dbus udev polkitd mdevctl kmod pciutils jq procps iproute2 busybox-static strace
-qemu-system-x86 e2fsprogs util-linux
-libudev1 libyaml-0-2 libuuid1 libjson-c5 libsmartcols1 libsystemd0
-"
+BASE_PACKAGES=(
+        systemd systemd-sysv dbus udev polkitd mdevctl kmod pciutils jq procps iproute2 busybox-static strace
+        qemu-system-x86 e2fsprogs util-linux
+        libudev1 libyaml-0-2 libuuid1 libjson-c5 libsmartcols1 libsystemd0
+)
 
 # What takes time at boot and serves no test.
 ROOT_MASKS="
@@ -32,21 +32,14 @@ base_sources() {
                 'Created-By: Packages' 'Origin: Debian' | grep -E ' bookworm(-updates|-security)? '
 }
 
-base_find() {
-        local packages
-
-        read -rd '' -a packages <<<"$BASE_PACKAGES" || true
-        BASE_VERSIONS=$(package_versions "${packages[@]}")
-        [ -n "$(base_sources)" ] || die "apt has no source of Debian 12 (bookworm)"
-}
-
 # base/: a root file system. The host's way to its mirror (a proxy, perhaps) is passed on, too.
 base_build() {
         local packages
 
-        packages=$(cut -d' ' -f1 <<<"$BASE_VERSIONS" | paste -sd,)
+        packages=$(IFS=, && echo "${BASE_PACKAGES[*]}")
         apt-config dump | { grep -E '^Acquire::https?::Proxy' || true; } >"$1.apt"
         base_sources >"$1.list"
+        [ -s "$1.list" ] || return 1
         mmdebstrap --mode=root --variant=minbase --include="$packages" --aptopt="$1.apt" \
                 --aptopt='APT::Install-Recommends "false"' \
                 --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
