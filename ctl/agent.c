@@ -18,12 +18,10 @@
 #define AGENT_START_MSEC 10000
 #define AGENT_NOTIFY_FD 3
 
-extern char **environ;
-
 static pid_t agent_pid = 0;
 
 static int agent_spawn(int notify_fd, pid_t *ret) {
-        char *argv[] = {(char *)"pkttyagent", (char *)"--notify-fd=3", (char *)"--fallback", NULL};
+        char *argv[] = { (char *)"pkttyagent", (char *)"--notify-fd=3", (char *)"--fallback", NULL };
         posix_spawn_file_actions_t actions;
         pid_t pid;
         int r;
@@ -70,7 +68,7 @@ void agent_open(const Ctl *ctl) {
         writer = -EBADF;
 
         /* It closes the descriptor once it is registered, or by dying. */
-        poll_fd = (struct pollfd){.fd = reader, .events = POLLIN};
+        poll_fd = (struct pollfd){ .fd = reader, .events = POLLIN };
         (void)poll(&poll_fd, 1, AGENT_START_MSEC);
 }
 

@@ -201,28 +201,28 @@ const BusList bus_list_gpus = {
         .member = "ListGpus",
         .options = true,
         .expect = "a(ssssoa{sv})",
-        .keys = (const char *const[]){"address", "name", "driver", "state", "path", NULL},
+        .keys = (const char *const[]){ "address", "name", "driver", "state", "path", NULL },
 };
 
 const BusList bus_list_types = {
         .member = "ListTypes",
         .options = true,
         .expect = "a(ssssuuoa{sv})",
-        .keys = (const char *const[]){"gpu", "id", "name", "device_api", "max_instances", "available_instances", "path",
-                                      NULL},
+        .keys = (const char *const[]){ "gpu", "id", "name", "device_api", "max_instances", "available_instances",
+                                       "path", NULL },
 };
 
 const BusList bus_list_vgpus = {
         .member = "ListVGpus",
         .options = true,
         .expect = "a(sssssoa{sv})",
-        .keys = (const char *const[]){"uuid", "gpu", "type", "state", "label", "path", NULL},
+        .keys = (const char *const[]){ "uuid", "gpu", "type", "state", "label", "path", NULL },
 };
 
 const BusList bus_list_problems = {
         .member = "CheckConfig",
         .expect = "a(suuss)",
-        .keys = (const char *const[]){"file", "line", "column", "severity", "message", NULL},
+        .keys = (const char *const[]){ "file", "line", "column", "severity", "message", NULL },
 };
 
 Status bus_list(Ctl *ctl, const BusList *list, json_object **ret) {

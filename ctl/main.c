@@ -26,22 +26,22 @@ typedef struct Verb {
 static Status verb_help(Ctl *ctl, char **arguments);
 
 static const Verb verbs[] = {
-        {"list", 0, 0, verb_list, "", "List vGPUs (what is done without a verb)", NULL},
-        {"gpus", 0, 0, verb_gpus, "", "List GPUs", NULL},
-        {"types", 0, 1, verb_types, "[GPU]", "List the vGPU types of all GPUs, or of one", NULL},
-        {"status", 0, SIZE_MAX, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
-         "GPU is the GPU's name in sysfs, for instance 0000:41:00.0."},
-        {"create", 2, 3, verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
-         "TYPE is the id of a type, or its name if only one type has it. Without UUID one is generated."},
-        {"destroy", 1, SIZE_MAX, verb_destroy, "[--unmanaged] UUID…", "Remove vGPUs",
-         "A vGPU that is in use is never removed. One that was not created by mdevgpud is\n"
-         "removed with --unmanaged only."},
-        {"check", 0, 0, verb_check, "", "Check the configuration files without applying them",
-         "Prints each problem as FILE:LINE:COLUMN: SEVERITY: MESSAGE; fails if one is an error."},
-        {"reload", 0, 0, verb_reload, "", "Read the configuration files again and apply them",
-         "With an error in them nothing changes: the last good configuration stays."},
-        {"version", 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL},
-        {"help", 0, 1, verb_help, "[VERB]", "Explain the command, or one verb", NULL},
+        { "list", 0, 0, verb_list, "", "List vGPUs (what is done without a verb)", NULL },
+        { "gpus", 0, 0, verb_gpus, "", "List GPUs", NULL },
+        { "types", 0, 1, verb_types, "[GPU]", "List the vGPU types of all GPUs, or of one", NULL },
+        { "status", 0, SIZE_MAX, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
+          "GPU is the GPU's name in sysfs, for instance 0000:41:00.0." },
+        { "create", 2, 3, verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
+          "TYPE is the id of a type, or its name if only one type has it. Without UUID one is generated." },
+        { "destroy", 1, SIZE_MAX, verb_destroy, "[--unmanaged] UUID…", "Remove vGPUs",
+          "A vGPU that is in use is never removed. One that was not created by mdevgpud is\n"
+          "removed with --unmanaged only." },
+        { "check", 0, 0, verb_check, "", "Check the configuration files without applying them",
+          "Prints each problem as FILE:LINE:COLUMN: SEVERITY: MESSAGE; fails if one is an error." },
+        { "reload", 0, 0, verb_reload, "", "Read the configuration files again and apply them",
+          "With an error in them nothing changes: the last good configuration stays." },
+        { "version", 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL },
+        { "help", 0, 1, verb_help, "[VERB]", "Explain the command, or one verb", NULL },
 };
 
 static const char options_text[] =
@@ -171,16 +171,16 @@ static Status parse_option(Ctl *ctl, int option, bool *help, bool *version) {
 
 static Status parse_options(Ctl *ctl, int argc, char **argv, bool *help, bool *version) {
         static const struct option options[] = {
-                {"help", no_argument, NULL, 'h'},
-                {"version", no_argument, NULL, OPTION_VERSION},
-                {"json", optional_argument, NULL, OPTION_JSON},
-                {"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
-                {"no-pager", no_argument, NULL, OPTION_NO_PAGER},
-                {"quiet", no_argument, NULL, 'q'},
-                {"host", required_argument, NULL, 'H'},
-                {"address", required_argument, NULL, OPTION_ADDRESS},
-                {"unmanaged", no_argument, NULL, OPTION_UNMANAGED},
-                {NULL, 0, NULL, 0},
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, OPTION_VERSION },
+                { "json", optional_argument, NULL, OPTION_JSON },
+                { "no-legend", no_argument, NULL, OPTION_NO_LEGEND },
+                { "no-pager", no_argument, NULL, OPTION_NO_PAGER },
+                { "quiet", no_argument, NULL, 'q' },
+                { "host", required_argument, NULL, 'H' },
+                { "address", required_argument, NULL, OPTION_ADDRESS },
+                { "unmanaged", no_argument, NULL, OPTION_UNMANAGED },
+                { NULL, 0, NULL, 0 },
         };
         Status status;
         int option;
@@ -209,7 +209,7 @@ static Status verb_check_usage(const Ctl *ctl, const Verb *verb, size_t n) {
 }
 
 static Status run(Ctl *ctl, int argc, char **argv) {
-        static char *no_arguments[] = {NULL};
+        static char *no_arguments[] = { NULL };
         bool help = false, version = false;
         const Verb *verb = NULL;
         char **arguments = no_arguments;

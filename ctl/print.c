@@ -18,9 +18,9 @@ bool print_is_bad(const char *key, json_object *value) {
         static const struct {
                 const char *key, *value;
         } bad[] = {
-                {"state", "failed"},
-                {"registration", "refused"},
-                {"registration", "differs"},
+                { "state", "failed" },
+                { "registration", "refused" },
+                { "registration", "differs" },
         };
 
         if (streq(key, "degraded"))

@@ -299,7 +299,7 @@ int rows_name(json_object *rows, const char *const *keys, json_object **ret) {
 
 static int row_compare(const void *a, const void *b) {
         /* Each kind of row has some of these; in this order they sort each kind as one expects. */
-        static const char *const keys[] = {"gpu", "address", "id", "uuid"};
+        static const char *const keys[] = { "gpu", "address", "id", "uuid" };
         json_object *x = *(json_object *const *)a, *y = *(json_object *const *)b;
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++) {

@@ -16,7 +16,7 @@
 
 /* Decodes one character; what is no UTF-8 is consumed by the byte and stands as the replacement character. */
 static size_t utf8_decode(const char *s, uint32_t *ret_codepoint) {
-        static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+        static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
         const unsigned char *p = (const unsigned char *)s;
         uint32_t c = p[0];
         size_t n = c < 0x80 ? 1 : c >= 0xf0 && c < 0xf8 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc0 && c < 0xe0 ? 2 : 0;
@@ -46,16 +46,16 @@ static bool codepoint_is_unsafe(uint32_t c) {
         static const struct {
                 uint32_t first, last;
         } unsafe[] = {
-                {0x00, 0x1f},       /* C0 controls */
-                {0x7f, 0x9f},       /* DEL and the C1 controls, which UTF-8 terminals obey too */
-                {0x61c, 0x61c},     /* Arabic letter mark */
-                {0x200b, 0x200b},   /* zero width space */
-                {0x200e, 0x200f},   /* direction marks */
-                {0x2028, 0x202e},   /* line separators, bidirectional embeddings and overrides */
-                {0x2060, 0x206f},   /* invisible operators, bidirectional isolates */
-                {0xfeff, 0xfeff},   /* byte order mark */
-                {0xfff9, 0xfffb},   /* interlinear annotations */
-                {0xe0000, 0xe007f}, /* tags */
+                { 0x00, 0x1f },       /* C0 controls */
+                { 0x7f, 0x9f },       /* DEL and the C1 controls, which UTF-8 terminals obey too */
+                { 0x61c, 0x61c },     /* Arabic letter mark */
+                { 0x200b, 0x200b },   /* zero width space */
+                { 0x200e, 0x200f },   /* direction marks */
+                { 0x2028, 0x202e },   /* line separators, bidirectional embeddings and overrides */
+                { 0x2060, 0x206f },   /* invisible operators, bidirectional isolates */
+                { 0xfeff, 0xfeff },   /* byte order mark */
+                { 0xfff9, 0xfffb },   /* interlinear annotations */
+                { 0xe0000, 0xe007f }, /* tags */
         };
 
         for (size_t i = 0; i < ELEMENTSOF(unsafe); i++)
@@ -121,7 +121,7 @@ char *text_escape(const char *s, size_t max_chars, unsigned flags) {
 }
 
 char *text_size(uint64_t bytes) {
-        static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+        static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
         uint64_t unit = 1;
         size_t i = 0;
         char *s;
@@ -168,15 +168,15 @@ char *text_label(const char *key) {
         static const struct {
                 const char *key, *label;
         } labels[] = {
-                {"uuid", "UUID"},
-                {"gpus", "GPUs"},
-                {"vgpus", "vGPUs"},
-                {"iommu_group", "IOMMU group"},
-                {"framebuffer_total", "Framebuffer"},
-                {"sysfs_path", "Device"},
-                {"parent", "GPU"},
-                {"type_name", "Type"},
-                {"device_api", "Device API"},
+                { "uuid", "UUID" },
+                { "gpus", "GPUs" },
+                { "vgpus", "vGPUs" },
+                { "iommu_group", "IOMMU group" },
+                { "framebuffer_total", "Framebuffer" },
+                { "sysfs_path", "Device" },
+                { "parent", "GPU" },
+                { "type_name", "Type" },
+                { "device_api", "Device API" },
         };
         char *label;
 

@@ -15,7 +15,7 @@
 
 /* "FILE:LINE:COLUMN: "; a file that cannot be read has no line, and what is no file's fault no place at all. */
 static Status problem_print_place(json_object *problem) {
-        static const char *const keys[] = {"file", "line", "column"};
+        static const char *const keys[] = { "file", "line", "column" };
         size_t i;
 
         for (i = 0; i < ELEMENTSOF(keys); i++) {

@@ -13,30 +13,30 @@
 #include "verbs.h"
 
 const Column columns_gpus[] = {
-        {"address", "ADDRESS", 0},
-        {"name", "NAME", COLUMN_TRUNCATE},
-        {"driver", "DRIVER", 0},
-        {"state", "STATE", 0},
-        {NULL, NULL, 0},
+        { "address", "ADDRESS", 0 },
+        { "name", "NAME", COLUMN_TRUNCATE },
+        { "driver", "DRIVER", 0 },
+        { "state", "STATE", 0 },
+        { NULL, NULL, 0 },
 };
 
 const Column columns_vgpus[] = {
-        {"uuid", "UUID", 0},
-        {"gpu", "GPU", 0},
-        {"type", "TYPE", 0},
-        {"state", "STATE", 0},
-        {"label", "LABEL", COLUMN_TRUNCATE},
-        {NULL, NULL, 0},
+        { "uuid", "UUID", 0 },
+        { "gpu", "GPU", 0 },
+        { "type", "TYPE", 0 },
+        { "state", "STATE", 0 },
+        { "label", "LABEL", COLUMN_TRUNCATE },
+        { NULL, NULL, 0 },
 };
 
 static const Column columns_types[] = {
-        {"gpu", "GPU", 0},
-        {"id", "ID", 0},
-        {"name", "NAME", COLUMN_TRUNCATE},
-        {"device_api", "API", 0},
-        {"max_instances", "MAX", COLUMN_RIGHT},
-        {"available_instances", "AVAILABLE", COLUMN_RIGHT},
-        {NULL, NULL, 0},
+        { "gpu", "GPU", 0 },
+        { "id", "ID", 0 },
+        { "name", "NAME", COLUMN_TRUNCATE },
+        { "device_api", "API", 0 },
+        { "max_instances", "MAX", COLUMN_RIGHT },
+        { "available_instances", "AVAILABLE", COLUMN_RIGHT },
+        { NULL, NULL, 0 },
 };
 
 static Status rows_print(const Ctl *ctl, json_object *rows, const Column *columns, const char *none) {

@@ -16,19 +16,19 @@
 
 /* On the page of a GPU, which need not be named again in every row. */
 static const Column page_types[] = {
-        {"id", "ID", 0},
-        {"name", "NAME", COLUMN_TRUNCATE},
-        {"max_instances", "MAX", COLUMN_RIGHT},
-        {"available_instances", "AVAILABLE", COLUMN_RIGHT},
-        {NULL, NULL, 0},
+        { "id", "ID", 0 },
+        { "name", "NAME", COLUMN_TRUNCATE },
+        { "max_instances", "MAX", COLUMN_RIGHT },
+        { "available_instances", "AVAILABLE", COLUMN_RIGHT },
+        { NULL, NULL, 0 },
 };
 
 static const Column page_vgpus[] = {
-        {"uuid", "UUID", 0},
-        {"type", "TYPE", 0},
-        {"state", "STATE", 0},
-        {"label", "LABEL", COLUMN_TRUNCATE},
-        {NULL, NULL, 0},
+        { "uuid", "UUID", 0 },
+        { "type", "TYPE", 0 },
+        { "state", "STATE", 0 },
+        { "label", "LABEL", COLUMN_TRUNCATE },
+        { NULL, NULL, 0 },
 };
 
 /* The object's properties, beginning with what it is and where. */
@@ -146,7 +146,7 @@ static Status table_below(const Ctl *ctl, const Column *columns, json_object *ob
 }
 
 static Status gpu_print(const Ctl *ctl, json_object *gpu) {
-        static const char *const hidden[] = {"object", "path", "address", "types", "vgpus", NULL};
+        static const char *const hidden[] = { "object", "path", "address", "types", "vgpus", NULL };
         const char *address = object_string(gpu, "address");
         Status status;
 
@@ -160,7 +160,7 @@ static Status gpu_print(const Ctl *ctl, json_object *gpu) {
 }
 
 static Status vgpu_print(const Ctl *ctl, json_object *vgpu) {
-        static const char *const hidden[] = {"object", "path", "uuid", "gpu", "type", NULL};
+        static const char *const hidden[] = { "object", "path", "uuid", "gpu", "type", NULL };
         const char *uuid = object_string(vgpu, "uuid");
 
         return print_page(ctl, uuid ? uuid : "vGPU", vgpu, hidden);
@@ -261,7 +261,7 @@ static int page_add_configuration(json_object *page, json_object *problems) {
 }
 
 static Status overview_print_page(const Ctl *ctl, json_object *overview, json_object *problems) {
-        static const char *const hidden[] = {"config_errors", NULL};
+        static const char *const hidden[] = { "config_errors", NULL };
         _cleanup_(json_object_putp) json_object *page = NULL;
 
         page = json_object_new_object();

@@ -130,7 +130,8 @@ static void vgpu_rows(sd_bus_message *reply) {
 static void problem_rows(sd_bus_message *reply) {
         OPEN(reply, 'a', "(suuss)");
         if (is("good")) {
-                APPEND(reply, "(suuss)", "/etc/mdevgpud/types.d/a.yaml", 3, 9, "error", "unknown key 'nmae', is it 'name'?");
+                APPEND(reply, "(suuss)", "/etc/mdevgpud/types.d/a.yaml", 3, 9, "error",
+                       "unknown key 'nmae', is it 'name'?");
                 APPEND(reply, "(suuss)", "/etc/mdevgpud/types.d/b.yaml", UINT32_MAX, UINT32_MAX, "error",
                        "cannot be read: Permission denied");
         }
@@ -311,16 +312,16 @@ static const struct {
         const char *member, *takes;
         int (*answer)(sd_bus_message *m, sd_bus_message *reply); /* 1: has answered by itself */
 } methods[] = {
-        {"GetAll", "s", get_all},
-        {"ListGpus", "a{sv}", list_gpus},
-        {"ListTypes", "a{sv}", list_types},
-        {"ListVGpus", "a{sv}", list_vgpus},
-        {"CheckConfig", "", check_config},
-        {"GetGpu", "s", get_object},
-        {"GetVGpu", "s", get_object},
-        {"CreateVGpu", "sssa{sv}", create},
-        {"DestroyVGpu", "sa{sv}", destroy},
-        {"Reload", "a{sv}", reload},
+        { "GetAll", "s", get_all },
+        { "ListGpus", "a{sv}", list_gpus },
+        { "ListTypes", "a{sv}", list_types },
+        { "ListVGpus", "a{sv}", list_vgpus },
+        { "CheckConfig", "", check_config },
+        { "GetGpu", "s", get_object },
+        { "GetVGpu", "s", get_object },
+        { "CreateVGpu", "sssa{sv}", create },
+        { "DestroyVGpu", "sa{sv}", destroy },
+        { "Reload", "a{sv}", reload },
 };
 
 static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
