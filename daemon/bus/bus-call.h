@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Call: a method call that changes something, on its way from authorization to its reply.
+ *
+ * A handler reads and judges its arguments, then asks bus_call_authorize(). Who is asking and whether they may are
+ * questions to others, so the handler usually returns without having done anything; when the answer is there, the very
+ * message is handled again from the start, and nothing that the first pass looked at can be stale in the second.
+ */
+
+#include "bus/bus-client.h"
+#include "bus/bus-polkit.h"
+#include "core/operation.h"
+
+typedef enum BusCallState {
+        CALL_NEW,
+        CALL_IDENTIFYING, /* the bus is asked who the client is */
+        CALL_AUTHORIZING, /* polkit is asked */
+        CALL_AUTHORIZED,  /* the message is on its way to its handler again */
+        CALL_DENIED,      /* the same, with the error that it will return */
+        CALL_RUNNING,     /* its operation runs */
+} BusCallState;
+
+typedef struct BusCall {
+        BusServer *server;
+        BusClient *client;
+        List link;        /* in server->calls */
+        List client_link; /* in client->calls */
+        BusCallState state;
+        sd_bus_message *message;
+        const char *action;
+        PolkitDetails details; /* what was asked for when polkit was asked */
+        sd_bus_slot *query;
+        char cancellation[32];
+        int error_code;
+        sd_bus_error error;
+        Operation *operation;
+} BusCall;
+
+/*
+ * May the sender of this message do this? 1: yes, and *ret_call is the handler's to free or to give to an operation.
+ * 0: that is not known yet; the handler has to return 1, as if it had answered. Negative: no, as *ret_error says.
+ */
+int bus_call_authorize(BusServer *server, sd_bus_message *message, const char *action, const PolkitDetails *details,
+                       BusCall **ret_call, sd_bus_error *ret_error);
+
+/* An operation has it now: its callback answers and frees the call. */
+void bus_call_run(BusCall *call, Operation *operation);
+
+/* Nobody waits for it any more: what has not begun never begins. Frees it. */
+void bus_call_abandon(BusCall *call);
+
+/* Who the client is has been answered; too_many: its user may not have so many. */
+void bus_call_client_identified(BusCall *call, bool too_many);
+
+/* Sends the error that an operation ended with. */
+void bus_call_reply_error(BusCall *call, const Error *error);
+
+/* For the log: who asked. */
+uid_t bus_call_uid(const BusCall *call);
+
+BusCall *bus_call_free(BusCall *call);
+DEFINE_CLEANUP(BusCall *, bus_call_free)
+
+/* Calls that nobody waits for: the model is about to go. */
+void bus_calls_abandon_all(BusServer *server);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Errors on the bus: the one table between the codes of util/error.h and the names that callers see. */
+
+#include <systemd/sd-bus.h>
+
+#include "util/error.h"
+
+#define BUS_ERROR_PREFIX "org.mdevgpu1.Error."
+#define BUS_ERROR_CHALLENGE SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED
+
+/* Never NULL; code is negative. */
+const char *bus_error_name(int code);
+
+/*
+ * Makes of a code and the sentence in *error (which may be empty: the code's usual one is taken) the error that a method
+ * handler returns: `return bus_error_set(ret_error, r, &error);`. Negative always.
+ */
+int bus_error_set(sd_bus_error *ret_error, int code, const Error *error);
+
+/* The same with a sentence given here. */
+int bus_error_setf(sd_bus_error *ret_error, int code, const char *format, ...) _printf_(3, 4);
+
+static inline void bus_error_done(sd_bus_error *error) {
+        sd_bus_error_free(error);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Interfaces: what the server shows at which objects. The sd-bus table of an interface is the one table of its
+ * properties: it feeds Get, GetAll, GetManagedObjects, InterfacesAdded and introspection; beside it stands which of them
+ * a change of the model touches.
+ */
+
+#include "bus/bus-server.h"
+
+enum {
+        MANAGER_CHANGED_CONFIG = 1U << 0,
+        MANAGER_CHANGED_DEGRADED = 1U << 1,
+};
+
+typedef struct BusMask {
+        unsigned mask; /* bits of core/observer.h, any of which touches the property; 0 ends the table */
+        const char *property;
+} BusMask;
+
+typedef struct BusInterface {
+        const char *name;
+        const char *prefix;
+        const sd_bus_vtable *vtable;
+        sd_bus_object_find_t find; /* NULL: there is one object, at the prefix */
+        const BusMask *masks;
+} BusInterface;
+
+extern const BusInterface manager_interface;
+extern const BusInterface gpu_interface;
+extern const BusInterface type_interface;
+extern const BusInterface vgpu_interface;
+
+/* bus-enumerate.c: the children of a path, or every object below it (sd_bus_node_enumerator_t) */
+int bus_enumerate_gpus(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *ret_error);
+int bus_enumerate_vgpus(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *ret_error);
+
+/* manager-lists.c */
+int manager_method_list_gpus(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_list_types(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_list_vgpus(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* manager-config.c */
+int manager_append_problems(sd_bus_message *message, const ConfigReport *report);
+int manager_method_check_config(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_reload(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* vgpu-calls.c */
+int manager_method_create_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_destroy_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int vgpu_method_destroy(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* gpu-interface.c: a GPU is to be read again, because a caller asks for it; not too often. */
+int gpu_refresh(BusServer *server, Gpu *gpu, sd_bus_message *message, sd_bus_error *ret_error);

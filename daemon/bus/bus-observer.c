@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "bus/bus-change.h"
+#include "bus/bus-observer.h"
+#include "bus/bus-path.h"
+#include "util/log.h"
+
+static bool gpu_is_degraded(const Gpu *gpu) {
+        return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY);
+}
+
+/* `except` is on its way out; NULL for none. */
+static bool is_degraded(const BusServer *server, const Gpu *except) {
+        Gpu *gpu;
+
+        if (server->callbacks->config_report(server->userdata)->n_errors > 0)
+                return true;
+
+        LIST_FOREACH(gpu, &server->manager->gpus, link)
+                if (gpu != except && gpu_is_degraded(gpu))
+                        return true;
+
+        return false;
+}
+
+bool bus_is_degraded(const BusServer *server) {
+        return is_degraded(server, /* except= */ NULL);
+}
+
+static void update_degraded(BusServer *server, const Gpu *except) {
+        bool degraded = is_degraded(server, except);
+
+        if (degraded == server->degraded)
+                return;
+
+        server->degraded = degraded;
+        bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_DEGRADED);
+}
+
+void bus_update_degraded(BusServer *server) {
+        update_degraded(server, /* except= */ NULL);
+}
+
+static void emit_manager_signal(BusServer *server, const char *signal, const char *name, const char *path) {
+        int r;
+
+        r = sd_bus_emit_signal(server->bus, BUS_PATH, manager_interface.name, signal, "so", name, path);
+        if (r < 0)
+                log_warning("Cannot send %s of %s: %s", signal, name, strerrordesc_np(-r));
+}
+
+static void emit_added(BusServer *server, const char *path) {
+        int r;
+
+        r = sd_bus_emit_object_added(server->bus, path);
+        if (r < 0)
+                log_warning("Cannot tell that %s is there: %s", path, strerrordesc_np(-r));
+}
+
+static void emit_removed(BusServer *server, const char *path) {
+        int r;
+
+        bus_change_forget(server, path);
+
+        r = sd_bus_emit_object_removed(server->bus, path);
+        if (r < 0)
+                log_warning("Cannot tell that %s is gone: %s", path, strerrordesc_np(-r));
+}
+
+static void on_gpu_added(Gpu *gpu, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
+        BusServer *server = userdata;
+
+        if (!server->manager || !path)
+                return;
+
+        emit_added(server, path);
+        emit_manager_signal(server, "GpuAdded", gpu->identity.address, path);
+        bus_update_degraded(server);
+}
+
+static void on_gpu_removed(Gpu *gpu, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
+        BusServer *server = userdata;
+
+        if (!server->manager || !path)
+                return;
+
+        emit_removed(server, path);
+        emit_manager_signal(server, "GpuRemoved", gpu->identity.address, path);
+        update_degraded(server, /* except= */ gpu);
+}
+
+static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
+        BusServer *server = userdata;
+
+        if (!server->manager || !path)
+                return;
+
+        bus_changed(server, path, &gpu_interface, mask);
+        if (mask & GPU_CHANGED_STATE)
+                bus_update_degraded(server);
+}
+
+/* A vGPU points to its type's object, or to none while there is none. */
+static void type_came_or_goes(BusServer *server, const Type *type) {
+        VGpu *vgpu;
+
+        LIST_FOREACH(vgpu, &type->gpu->vgpus, link)
+                if (vgpu->linked && streq(vgpu->type_id, type->report.id)) {
+                        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
+
+                        if (path)
+                                bus_changed(server, path, &vgpu_interface, VGPU_CHANGED_TYPE);
+                }
+}
+
+static void on_type_added(Type *type, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_type(type);
+        BusServer *server = userdata;
+
+        if (!server->manager || !path)
+                return;
+
+        emit_added(server, path);
+        type_came_or_goes(server, type);
+}
+
+static void on_type_removed(Type *type, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_type(type);
+        BusServer *server = userdata;
+
+        if (!server->manager || !path)
+                return;
+
+        emit_removed(server, path);
+        type_came_or_goes(server, type);
+}
+
+static void on_type_changed(Type *type, unsigned mask, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_type(type);
+        BusServer *server = userdata;
+
+        if (server->manager && path)
+                bus_changed(server, path, &type_interface, mask);
+}
+
+static void on_vgpu_added(VGpu *vgpu, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
+        BusServer *server = userdata;
+
+        if (!server->manager || !path)
+                return;
+
+        emit_added(server, path);
+        emit_manager_signal(server, "VGpuAdded", vgpu->uuid, path);
+}
+
+static void on_vgpu_removed(VGpu *vgpu, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
+        BusServer *server = userdata;
+
+        if (!server->manager || !path)
+                return;
+
+        emit_removed(server, path);
+        emit_manager_signal(server, "VGpuRemoved", vgpu->uuid, path);
+}
+
+static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
+        BusServer *server = userdata;
+
+        if (server->manager && path)
+                bus_changed(server, path, &vgpu_interface, mask);
+}
+
+const ObserverOps bus_observer_ops = {
+        .gpu_added = on_gpu_added,
+        .gpu_removed = on_gpu_removed,
+        .gpu_changed = on_gpu_changed,
+        .type_added = on_type_added,
+        .type_removed = on_type_removed,
+        .type_changed = on_type_changed,
+        .vgpu_added = on_vgpu_added,
+        .vgpu_removed = on_vgpu_removed,
+        .vgpu_changed = on_vgpu_changed,
+};

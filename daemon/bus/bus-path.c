@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <systemd/sd-bus.h>
+
+#include "bus/bus-path.h"
+#include "core/manager.h"
+
+char *bus_path_of_gpu(const Gpu *gpu) {
+        char *path;
+
+        return sd_bus_path_encode(GPU_PREFIX, gpu->identity.address, &path) < 0 ? NULL : path;
+}
+
+char *bus_path_of_type(const Type *type) {
+        char *path;
+
+        if (sd_bus_path_encode_many(&path, GPU_PREFIX "/%/type/%", type->gpu->identity.address, type->report.id) < 0)
+                return NULL;
+
+        return path;
+}
+
+char *bus_path_of_vgpu(const VGpu *vgpu) {
+        char *path;
+
+        if (asprintf(&path, VGPU_PREFIX "/_%s", vgpu->uuid) < 0)
+                return NULL;
+
+        for (char *p = path + strlen(VGPU_PREFIX); *p; p++)
+                if (*p == '-')
+                        *p = '_';
+
+        return path;
+}
+
+int bus_path_find_gpu(const Manager *manager, const char *path, Gpu **ret_gpu) {
+        _cleanup_(freep) char *address = NULL;
+        Gpu *gpu;
+        int r;
+
+        r = sd_bus_path_decode(path, GPU_PREFIX, &address);
+        if (r <= 0)
+                return r;
+
+        gpu = manager_find_gpu(manager, address);
+        if (!gpu || !gpu->linked)
+                return 0;
+
+        *ret_gpu = gpu;
+        return 1;
+}
+
+int bus_path_find_type(const Manager *manager, const char *path, Type **ret_type) {
+        _cleanup_(freep) char *address = NULL, *id = NULL;
+        Type *type;
+        Gpu *gpu;
+        int r;
+
+        r = sd_bus_path_decode_many(path, GPU_PREFIX "/%/type/%", &address, &id);
+        if (r <= 0)
+                return r;
+
+        gpu = manager_find_gpu(manager, address);
+        type = gpu ? gpu_find_type_by_id(gpu, id) : NULL;
+        if (!type)
+                return 0;
+
+        *ret_type = type;
+        return 1;
+}
+
+int bus_path_find_vgpu(const Manager *manager, const char *path, VGpu **ret_vgpu) {
+        static const char prefix[] = VGPU_PREFIX "/_";
+        char uuid[UUID_STRING_SIZE];
+        const char *name;
+        VGpu *vgpu;
+
+        if (strncmp(path, prefix, strlen(prefix)) != 0)
+                return 0;
+
+        name = path + strlen(prefix);
+        if (strlen(name) != sizeof(uuid) - 1)
+                return 0;
+
+        for (size_t i = 0; i < sizeof(uuid); i++)
+                uuid[i] = name[i] == '_' ? '-' : name[i];
+
+        /* The manager takes any spelling, an object has but one path. */
+        vgpu = manager_find_vgpu(manager, uuid);
+        if (!vgpu || !streq(vgpu->uuid, uuid))
+                return 0;
+
+        *ret_vgpu = vgpu;
+        return 1;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Object paths: one for each GPU, type and vGPU, made of nothing but its name, so that each can be told from the other.
+ * Makers return NULL when out of memory; the caller frees.
+ */
+
+#include "core/gpu.h"
+#include "core/type.h"
+#include "core/vgpu.h"
+
+#define GPU_PREFIX "/org/mdevgpu1/gpu"
+#define VGPU_PREFIX "/org/mdevgpu1/vgpu"
+
+char *bus_path_of_gpu(const Gpu *gpu);
+char *bus_path_of_type(const Type *type);
+char *bus_path_of_vgpu(const VGpu *vgpu);
+
+/* The object that the path names: 1; or 0, there is none; or negative. */
+int bus_path_find_gpu(const Manager *manager, const char *path, Gpu **ret_gpu);
+int bus_path_find_type(const Manager *manager, const char *path, Type **ret_type);
+int bus_path_find_vgpu(const Manager *manager, const char *path, VGpu **ret_vgpu);

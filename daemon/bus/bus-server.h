@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of the bus layer know of the server, and nobody else. */
+
+#include "bus/bus.h"
+#include "util/list.h"
+#include "util/map.h"
+
+#define BUS_NAME "org.mdevgpu1"
+#define BUS_PATH "/org/mdevgpu1"
+
+struct BusServer {
+        sd_event *event;
+        sd_bus *bus;
+        const BusCallbacks *callbacks;
+        void *userdata;
+        char *version;
+        bool without_polkit;
+
+        Manager *manager; /* NULL before attach and after detach */
+        sd_bus_slot *slots[16];
+        size_t n_slots;
+
+        /* calls that came before the server was ready */
+        sd_bus_slot *hold_filter;
+        sd_bus_message **held;
+        size_t n_held;
+
+        /* bus-change.c */
+        Map changes;
+        List changes_in_order;
+        sd_event_source *flush_source;
+        sd_event_source *flush_timer;
+        bool degraded;
+
+        /* bus-call.c, bus-client.c */
+        List calls;
+        sd_event_source *sweep_source;
+        Map clients;
+        List clients_by_use; /* the one that was idle longest first */
+        uint64_t last_cancellation;
+
+        /* bus-refresh: hints that anybody may give */
+        uint64_t refresh_usec;
+        double refresh_tokens;
+};
+
+/* The server behind the object whose method or property is being handled. */
+BusServer *bus_server_of(sd_bus *bus);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "bus/bus-error.h"
+#include "bus/bus-interface.h"
+#include "bus/bus-message.h"
+#include "bus/bus-observer.h"
+#include "bus/bus-path.h"
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const BusServer *server = userdata;
+
+        return bus_append_text(reply, server->version);
+}
+
+static int get_config_errors(sd_bus *bus, const char *path, const char *interface, const char *property,
+                             sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const BusServer *server = userdata;
+
+        return manager_append_problems(reply, server->callbacks->config_report(server->userdata));
+}
+
+static int get_degraded(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        int degraded = bus_is_degraded(userdata);
+
+        return sd_bus_message_append_basic(reply, 'b', &degraded);
+}
+
+static int reply_path(sd_bus_message *message, char *path, sd_bus_error *ret_error) {
+        _cleanup_(freep) char *owned = path;
+
+        if (!owned)
+                return bus_error_set(ret_error, -ENOMEM, NULL);
+
+        return sd_bus_reply_method_return(message, "o", owned);
+}
+
+static int method_get_gpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        BusServer *server = userdata;
+        const char *address;
+        Gpu *gpu;
+        int r;
+
+        r = bus_read_name(message, "name of the GPU", &address, ret_error);
+        if (r < 0)
+                return r;
+
+        gpu = manager_find_gpu(server->manager, address);
+        if (!gpu)
+                return bus_error_setf(ret_error, -ERROR_NO_SUCH_GPU, "There is no GPU '%s'", address);
+
+        return reply_path(message, bus_path_of_gpu(gpu), ret_error);
+}
+
+static int method_get_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        BusServer *server = userdata;
+        char uuid[UUID_STRING_SIZE];
+        VGpu *vgpu;
+        int r;
+
+        r = bus_read_uuid(message, /* may_be_empty= */ false, uuid, ret_error);
+        if (r < 0)
+                return r;
+
+        vgpu = manager_find_vgpu(server->manager, uuid);
+        if (!vgpu)
+                return bus_error_setf(ret_error, -ERROR_NO_SUCH_VGPU, "There is no vGPU %s", uuid);
+
+        return reply_path(message, bus_path_of_vgpu(vgpu), ret_error);
+}
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("CreateVGpu", SD_BUS_ARGS("s", gpu, "s", type, "s", uuid, "a{sv}", options),
+                                SD_BUS_RESULT("s", uuid, "o", path), manager_method_create_vgpu,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("DestroyVGpu", SD_BUS_ARGS("s", uuid, "a{sv}", options), SD_BUS_NO_RESULT,
+                                manager_method_destroy_vgpu, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListGpus", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(ssssoa{sv})", gpus),
+                                manager_method_list_gpus, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListTypes", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(ssssuuoa{sv})", types),
+                                manager_method_list_types, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListVGpus", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(sssssoa{sv})", vgpus),
+                                manager_method_list_vgpus, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetGpu", SD_BUS_ARGS("s", gpu), SD_BUS_RESULT("o", path), method_get_gpu,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetVGpu", SD_BUS_ARGS("s", uuid), SD_BUS_RESULT("o", path), method_get_vgpu,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CheckConfig", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(suuss)", problems),
+                                manager_method_check_config, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, manager_method_reload,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ConfigErrors", "a(suuss)", get_config_errors, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Degraded", "b", get_degraded, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_SIGNAL_WITH_ARGS("GpuAdded", SD_BUS_ARGS("s", gpu, "o", path), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("GpuRemoved", SD_BUS_ARGS("s", gpu, "o", path), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("VGpuAdded", SD_BUS_ARGS("s", uuid, "o", path), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("VGpuRemoved", SD_BUS_ARGS("s", uuid, "o", path), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("Reloading", SD_BUS_ARGS("b", active), 0),
+        SD_BUS_VTABLE_END,
+};
+
+static const BusMask masks[] = {
+        { MANAGER_CHANGED_CONFIG, "ConfigErrors" },
+        { MANAGER_CHANGED_DEGRADED, "Degraded" },
+        {},
+};
+
+const BusInterface manager_interface = {
+        .name = "org.mdevgpu1.Manager",
+        .prefix = BUS_PATH,
+        .vtable = vtable,
+        .masks = masks,
+};

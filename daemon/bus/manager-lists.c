@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The lists: one row a thing, with what a person wants to see of it. A row ends in a{sv} so that it can grow. */
+
+#include "bus/bus-error.h"
+#include "bus/bus-interface.h"
+#include "bus/bus-message.h"
+#include "bus/bus-path.h"
+
+typedef struct Filter {
+        const char *gpu;
+        const char *type; /* id or name */
+        const char *state;
+        bool managed;
+        bool by_managed;
+} Filter;
+
+static bool filter_gpu(const Filter *filter, const Gpu *gpu) {
+        return gpu->linked && (!filter->gpu || streq(filter->gpu, gpu->identity.address));
+}
+
+static bool filter_type(const Filter *filter, const char *id, const char *name) {
+        return !filter->type || streq(filter->type, id) || streq(filter->type, name);
+}
+
+static bool filter_vgpu(const Filter *filter, const VGpu *vgpu) {
+        const Type *type = vgpu_get_type(vgpu);
+
+        return vgpu->linked && filter_type(filter, vgpu->type_id, type ? type->report.name : vgpu->type_id) &&
+               (!filter->state || streq(filter->state, strempty(vgpu_state_to_string(vgpu->state)))) &&
+               (!filter->by_managed || filter->managed == vgpu->managed);
+}
+
+/* A GPU that is not there is an error, as an empty list would be a wrong answer to a misspelt name. */
+static int check_gpu(const BusServer *server, const Filter *filter, sd_bus_error *ret_error) {
+        if (filter->gpu && !manager_find_gpu(server->manager, filter->gpu))
+                return bus_error_setf(ret_error, -ERROR_NO_SUCH_GPU, "There is no GPU '%s'", filter->gpu);
+
+        return 0;
+}
+
+static int check_gpu_state(const char *state, sd_bus_error *ret_error) {
+        for (GpuState s = 0; s < GPU_STATE_MAX; s++)
+                if (streq(strempty(gpu_state_to_string(s)), state))
+                        return 0;
+
+        return bus_error_setf(ret_error, -EINVAL, "'%s' is no state of a GPU", state);
+}
+
+static int check_vgpu_state(const char *state, sd_bus_error *ret_error) {
+        for (VGpuState s = 0; s < VGPU_STATE_MAX; s++)
+                if (streq(strempty(vgpu_state_to_string(s)), state))
+                        return 0;
+
+        return bus_error_setf(ret_error, -EINVAL, "'%s' is no state of a vGPU", state);
+}
+
+static int append_path(sd_bus_message *reply, char *path) {
+        _cleanup_(freep) char *owned = path;
+
+        return owned ? sd_bus_message_append_basic(reply, 'o', owned) : -ENOMEM;
+}
+
+static int append_gpu(sd_bus_message *reply, const Gpu *gpu) {
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'r', "ssssoa{sv}");
+        if (r < 0)
+                return r;
+
+        r = bus_append_text(reply, gpu->identity.address);
+        if (r < 0)
+                return r;
+
+        r = bus_append_text(reply, gpu_get_name(gpu));
+        if (r < 0)
+                return r;
+
+        r = bus_append_text(reply, gpu->driver);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_append_basic(reply, 's', strempty(gpu_state_to_string(gpu->state)));
+        if (r < 0)
+                return r;
+
+        r = append_path(reply, bus_path_of_gpu(gpu));
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r < 0)
+                return r;
+
+        r = bus_append_text_entry(reply, "vendor", gpu->vendor_name);
+        if (r < 0)
+                return r;
+
+        r = bus_append_text_entry(reply, "backend", gpu->backend);
+        if (r < 0)
+                return r;
+
+        r = bus_append_text_entry(reply, "reason", gpu->reason);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_close_container(reply);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(reply);
+}
+
+static int append_type(sd_bus_message *reply, const Type *type) {
+        const TypeReport *report = &type->report;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'r', "ssssuuoa{sv}");
+        if (r < 0)
+                return r;
+
+        r = bus_append_text(reply, type->gpu->identity.address);
+        if (r < 0)
+                return r;
+
+        r = bus_append_text(reply, report->id);
+        if (r < 0)
+                return r;
+
+        r = bus_append_text(reply, report->name);
+        if (r < 0)
+                return r;
+
+        r = bus_append_text(reply, report->device_api);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_append(reply, "uu", report->max_instances, report->available);
+        if (r < 0)
+                return r;
+
+        r = append_path(reply, bus_path_of_type(type));
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r < 0)
+                return r;
+
+        r = bus_append_text_entry(reply, "class", report->class);
+        if (r < 0)
+                return r;
+
+        r = bus_append_text_entry(reply, "registration", strempty(registration_to_string(report->registration)));
+        if (r < 0)
+                return r;
+
+        r = bus_append_text_entry(reply, "reason", report->reason);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_append(reply, "{sv}", "framebuffer", "t", report->framebuffer);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_close_container(reply);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(reply);
+}
+
+static int append_vgpu(sd_bus_message *reply, const VGpu *vgpu) {
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'r', "sssssoa{sv}");
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_append_basic(reply, 's', vgpu->uuid);
+        if (r < 0)
+                return r;
+
+        r = bus_append_text(reply, vgpu->gpu->identity.address);
+        if (r < 0)
+                return r;
+
+        r = bus_append_text(reply, vgpu->type_id);
+        if (r < 0)
+                return r;
+
+        /* No label: there are none yet. */
+        r = sd_bus_message_append(reply, "ss", strempty(vgpu_state_to_string(vgpu->state)), "");
+        if (r < 0)
+                return r;
+
+        r = append_path(reply, bus_path_of_vgpu(vgpu));
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_append(reply, "{sv}{sv}", "kind", "s", strempty(vgpu_kind_to_string(vgpu->kind)),
+                                  "managed", "b", (int)vgpu->managed);
+        if (r < 0)
+                return r;
+
+        r = bus_append_text_entry(reply, "last-error", vgpu->last_error);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_close_container(reply);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(reply);
+}
+
+static int begin_list(sd_bus_message *message, const char *row, sd_bus_message **ret_reply) {
+        _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(message, &reply);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_open_container(reply, 'a', row);
+        if (r < 0)
+                return r;
+
+        *ret_reply = TAKE(reply);
+        return 0;
+}
+
+static int end_list(sd_bus_message *reply) {
+        int r;
+
+        r = sd_bus_message_close_container(reply);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_send(reply);
+}
+
+int manager_method_list_gpus(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
+        BusServer *server = userdata;
+        Filter filter = {};
+        const BusOption options[] = {
+                { "gpu", 's', { &filter.gpu }, NULL },
+                { "state", 's', { &filter.state }, NULL },
+        };
+        Gpu *gpu;
+        int r;
+
+        r = bus_read_options(message, "filter", options, ELEMENTSOF(options), ret_error);
+        if (r >= 0)
+                r = check_gpu(server, &filter, ret_error);
+        if (r >= 0 && filter.state)
+                r = check_gpu_state(filter.state, ret_error);
+        if (r < 0)
+                return r;
+
+        r = begin_list(message, "(ssssoa{sv})", &reply);
+        if (r < 0)
+                return r;
+
+        LIST_FOREACH(gpu, &server->manager->gpus, link) {
+                if (!filter_gpu(&filter, gpu))
+                        continue;
+                if (filter.state && !streq(filter.state, strempty(gpu_state_to_string(gpu->state))))
+                        continue;
+
+                r = append_gpu(reply, gpu);
+                if (r < 0)
+                        return r;
+        }
+
+        return end_list(reply);
+}
+
+static int append_types_of(sd_bus_message *reply, const Gpu *gpu, const Filter *filter) {
+        Type *type;
+        int r;
+
+        LIST_FOREACH(type, &gpu->types, link) {
+                if (!filter_type(filter, type->report.id, type->report.name))
+                        continue;
+
+                r = append_type(reply, type);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int append_vgpus_of(sd_bus_message *reply, const Gpu *gpu, const Filter *filter) {
+        VGpu *vgpu;
+        int r;
+
+        LIST_FOREACH(vgpu, &gpu->vgpus, link) {
+                if (!filter_vgpu(filter, vgpu))
+                        continue;
+
+                r = append_vgpu(reply, vgpu);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int list_of_gpus(BusServer *server, sd_bus_message *message, const char *row, const Filter *filter,
+                        int (*append)(sd_bus_message *reply, const Gpu *gpu, const Filter *filter)) {
+        _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
+        Gpu *gpu;
+        int r;
+
+        r = begin_list(message, row, &reply);
+        if (r < 0)
+                return r;
+
+        LIST_FOREACH(gpu, &server->manager->gpus, link) {
+                if (!filter_gpu(filter, gpu))
+                        continue;
+
+                r = append(reply, gpu, filter);
+                if (r < 0)
+                        return r;
+        }
+
+        return end_list(reply);
+}
+
+int manager_method_list_types(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        BusServer *server = userdata;
+        Filter filter = {};
+        const BusOption options[] = {
+                { "gpu", 's', { &filter.gpu }, NULL },
+                { "type", 's', { &filter.type }, NULL },
+        };
+        int r;
+
+        r = bus_read_options(message, "filter", options, ELEMENTSOF(options), ret_error);
+        if (r >= 0)
+                r = check_gpu(server, &filter, ret_error);
+        if (r < 0)
+                return r;
+
+        return list_of_gpus(server, message, "(ssssuuoa{sv})", &filter, append_types_of);
+}
+
+int manager_method_list_vgpus(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        BusServer *server = userdata;
+        Filter filter = {};
+        const BusOption options[] = {
+                { "gpu", 's', { &filter.gpu }, NULL },
+                { "type", 's', { &filter.type }, NULL },
+                { "state", 's', { &filter.state }, NULL },
+                { "managed", 'b', { &filter.managed }, &filter.by_managed },
+        };
+        int r;
+
+        r = bus_read_options(message, "filter", options, ELEMENTSOF(options), ret_error);
+        if (r >= 0)
+                r = check_gpu(server, &filter, ret_error);
+        if (r >= 0 && filter.state)
+                r = check_vgpu_state(filter.state, ret_error);
+        if (r < 0)
+                return r;
+
+        return list_of_gpus(server, message, "(sssssoa{sv})", &filter, append_vgpus_of);
+}
