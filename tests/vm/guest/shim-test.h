@@ -26,8 +26,8 @@
 
 static unsigned n_passed, n_failed, n_skipped;
 
-static bool check(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static bool check(bool good, const char *format, ...) {
+static inline bool check(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static inline bool check(bool good, const char *format, ...) {
         va_list ap;
 
         if (good)
@@ -44,7 +44,7 @@ static bool check(bool good, const char *format, ...) {
 }
 
 /* A call that answers 0 or -1 with errno: what it should be, 0 for success */
-static bool check_errno(int expected, int r, const char *name) {
+static inline bool check_errno(int expected, int r, const char *name) {
         int error = r < 0 ? errno : 0;
 
         if (error == expected)
@@ -145,4 +145,41 @@ static inline int shim_get(int fd, struct mdevgpu_type *types, uint32_t room, st
                 .n_types = room,
         };
         return ioctl(fd, MDEVGPU_GET_TYPES, ret);
+}
+
+/* The GPU's folder in sysfs; the program sets it. */
+static char *gpu_path;
+
+static inline int vgpu_create(uint32_t id, const char *uuid) {
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s/mdev_supported_types/mdevgpu_ref-%u/create", gpu_path, id);
+        return file_write(path, uuid);
+}
+
+static inline int vgpu_remove(const char *uuid) {
+        char path[256];
+
+        snprintf(path, sizeof(path), "/sys/bus/mdev/devices/%s/remove", uuid);
+        return file_write(path, "1");
+}
+
+#define UUID(n) "5b8c9e12-0000-4000-8000-00000000000" #n
+
+/* What all programs begin with: the node that the one argument names, open for reading; ends the program without. */
+static inline int node_find(int argc, char *argv[], char *ret_path, size_t size) {
+        char link[96];
+        int fd;
+
+        if (argc != 2) {
+                fprintf(stderr, "Usage: %s NODE (as gpu0)\n", argv[0]);
+                exit(2);
+        }
+        snprintf(ret_path, size, "/dev/mdevgpu/%s", argv[1]);
+        snprintf(link, sizeof(link), "/sys/class/mdevgpu/%s/device", argv[1]);
+        gpu_path = realpath(link, NULL);
+        fd = open(ret_path, O_RDONLY | O_CLOEXEC);
+        if (!check(fd >= 0 && gpu_path, "%s opens for reading", ret_path))
+                exit(tests_finish());
+        return fd;
 }

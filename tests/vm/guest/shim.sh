@@ -30,6 +30,8 @@ modprobe -a vfio_iommu_type1 mdev
 heading "The control channel"
 check "modprobe mdevgpu_ref" modprobe mdevgpu_ref
 check_soon "its node" test -c /dev/mdevgpu/gpu0
+program shim-types gpu0
+program shim-vfio gpu0
 program shim-abi gpu0
 
 heading "The kernel's log"

@@ -183,9 +183,15 @@ boot_run() {
                 status=125
         fi
 
-        [ "$status" -eq 0 ] || boot_explain
-        say "$(basename "$BOOT_SCRIPT"): status $status after $((SECONDS - start)) s, the script began at $(cat "$BOOT_RUN/share/uptime" 2>/dev/null || echo '?') s"
-        [ "$status" -ne 0 ] || [ -n "$BOOT_KEEP" ] || rm -rf "$BOOT_RUN"
-        [ ! -d "$BOOT_RUN" ] || say "kept $BOOT_RUN"
+        if [ "$status" -eq 0 ] && [ -z "$BOOT_KEEP" ]; then
+                rm -rf "$BOOT_RUN"
+        elif [ "$status" -eq 0 ]; then
+                say "kept $BOOT_RUN"
+        else
+                boot_explain
+                say "$(basename "$BOOT_SCRIPT"): status $status after $((SECONDS - start)) s; all of it is in $BOOT_RUN"
+                # A suite's count is its last line, and should be the last to be seen.
+                tail -n 1 "$BOOT_RUN/share/output"
+        fi
         exit "$status"
 }
