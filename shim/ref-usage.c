@@ -17,6 +17,10 @@ static u64 ref_type_cost(const struct ref_type *type)
 	       type->definition.framebuffer_reserved;
 }
 
+/*
+ * -ENOSPC: no room for it. -ENODEV: the parent is about to go, which is what
+ * the mdev core answers when it has begun to.
+ */
 int ref_usage_take(struct ref_type *type)
 {
 	struct ref_gpu *gpu = type->set->gpu;
@@ -24,7 +28,7 @@ int ref_usage_take(struct ref_type *type)
 
 	spin_lock(&gpu->lock);
 	if (gpu->frozen) {
-		r = -EBUSY;
+		r = -ENODEV;
 	} else if (type->live >= type->definition.max_instances ||
 		   ref_type_cost(type) > gpu->framebuffer - gpu->used) {
 		r = -ENOSPC;
