@@ -28,11 +28,11 @@ kernel_complains() {
 modprobe -a vfio_iommu_type1 mdev
 
 heading "The control channel"
-check "modprobe mdevgpu_ref" modprobe mdevgpu_ref
-check_soon "its node" test -c /dev/mdevgpu/gpu0
+check "modprobe mdevgpu_ref" modprobe mdevgpu_ref ngpu=2
+check_soon "its nodes" test -c /dev/mdevgpu/gpu0 -a -c /dev/mdevgpu/gpu1
 program shim-types gpu0
 program shim-vfio gpu0
-program shim-abi gpu0
+program shim-abi gpu1
 
 heading "The kernel's log"
 check "has no complaint" not kernel_complains
