@@ -64,7 +64,7 @@ boot_share() {
         for file in "${BOOT_FILES[@]}"; do
                 cp -r "$file" "$share/"
         done
-        ln "$KERNEL_PIECE/vmlinux" "$NESTED_PIECE/initramfs" "$share/"
+        ln "$KERNEL_PIECE/vmlinux" "$TOOLS_PIECE"/* "$share/"
         [ -z "$BOOT_INSTALL" ] || boot_install "$share/install"
         # The guest gives up first, so that it can still tell why.
         echo $((BOOT_TIMEOUT - 20)) >"$share/timeout"

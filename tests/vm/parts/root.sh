@@ -5,7 +5,7 @@
 
 BASE_PACKAGES=(
         systemd systemd-sysv dbus udev polkitd mdevctl kmod pciutils jq procps iproute2 busybox-static strace
-        qemu-system-x86 e2fsprogs util-linux
+        qemu-system-x86 e2fsprogs util-linux libglib2.0-bin
         libudev1 libyaml-0-2 libuuid1 libjson-c5 libsmartcols1 libsystemd0
 )
 
