@@ -43,6 +43,7 @@ typedef struct TypeDraft {
         TypeSpec spec;
         ConfigMark id_mark;
         ConfigMark name_mark;
+        ConfigMark mappable_mark;
 } TypeDraft;
 
 typedef struct MatchDraft {
@@ -92,6 +93,13 @@ static int read_framebuffer(ConfigReader *reader, const ConfigField *field, cons
                 return config_value_error(reader, field->name, item, "is not a multiple of 1MiB");
 
         return 0;
+}
+
+static int read_mappable(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        TypeDraft *draft = target;
+
+        draft->mappable_mark = item->mark;
+        return config_read_size(reader, field, item, target);
 }
 
 static int read_bar1(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
@@ -168,7 +176,7 @@ static const ConfigField type_fields[] = {
         { "max-instances", config_read_u32, SPEC(max_instances), .min = 1, .max = INSTANCES_MAX, .required = true },
         { "framebuffer", read_framebuffer, SPEC(framebuffer), .min = MIB, .max = MEMORY_MAX, .required = true },
         { "reserved", config_read_size, SPEC(reserved), .min = 0, .max = MEMORY_MAX },
-        { "mappable-video", config_read_size, SPEC(mappable_video), .min = 0, .max = MEMORY_MAX },
+        { "mappable-video", read_mappable, SPEC(mappable_video), .min = 0, .max = MEMORY_MAX },
         { "bar1", read_bar1, SPEC(bar1), .min = 4 * KIB, .max = MEMORY_MAX },
         { "ecc", config_read_flag, SPEC(ecc) },
         { "encoder", config_read_percent, SPEC(encoder_percent), .min = 0, .max = 100 },
@@ -197,6 +205,14 @@ static int check_names(ConfigReader *reader, const Profile *profile, const TypeD
         return 0;
 }
 
+static int check_sizes(ConfigReader *reader, const TypeDraft *draft) {
+        if (draft->spec.framebuffer == 0 || draft->spec.mappable_video <= draft->spec.framebuffer)
+                return 0;
+
+        return config_error(reader, draft->mappable_mark, "mappable-video: is more than the framebuffer, %s",
+                            config_size_format(draft->spec.framebuffer).text);
+}
+
 static int report_duplicate(ConfigReader *reader, const Profile *profile, const TypeDraft *draft) {
         for (size_t i = 0; i < profile->n_types; i++)
                 if (profile->types[i].id == draft->spec.id)
@@ -214,6 +230,10 @@ static int read_type(ConfigReader *reader, const ConfigItem *item, Profile *prof
 
         draft.spec.line = item->mark.line;
         r = config_read_fields(reader, "type", type_fields, item, &draft);
+        if (r < 0)
+                return r;
+
+        r = check_sizes(reader, &draft);
         if (r < 0)
                 return r;
 
@@ -456,8 +476,8 @@ static int read_version(ConfigReader *reader, const ConfigField *field, const Co
         if (r <= 0 || version == PROFILE_VERSION)
                 return MIN(r, 0);
 
-        r = config_error(reader, item->mark, "%s: %" PRIu64 " is not known to this mdevgpud, which reads %u",
-                         field->name, version, PROFILE_VERSION);
+        r = config_value_error(reader, field->name, item, "is not known to this mdevgpud, which reads %u",
+                               PROFILE_VERSION);
         return r < 0 ? r : -EBADMSG;
 }
 

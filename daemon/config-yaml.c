@@ -13,8 +13,8 @@ struct ConfigReader {
         yaml_event_t event;
         const char *file;
         ConfigReport *report;
-        size_t n_problems; /* that the report held before this file */
-        size_t n_errors;
+        size_t n_errors; /* that the report held before this file */
+        size_t n_warnings;
         size_t n_items;
         unsigned depth;
 };
@@ -36,6 +36,31 @@ size_t config_reader_n_errors(const ConfigReader *reader) {
         return reader->report->n_errors - reader->n_errors;
 }
 
+static int reader_add(ConfigReader *reader, ConfigMark mark, ProblemSeverity severity, const char *message) {
+        return config_report_add(reader->report, reader->file, mark.line, mark.column, severity, "%s", message);
+}
+
+static int reader_warn(ConfigReader *reader, ConfigMark mark, const char *message) {
+        if (reader->n_warnings > CONFIG_FILE_WARNINGS_MAX)
+                return 0;
+        if (reader->n_warnings++ == CONFIG_FILE_WARNINGS_MAX)
+                message = "further warnings about this file are left out";
+
+        return reader_add(reader, mark, PROBLEM_WARNING, message);
+}
+
+static int reader_fail(ConfigReader *reader, ConfigMark mark, const char *message) {
+        int r;
+
+        r = reader_add(reader, mark, PROBLEM_ERROR, message);
+        if (r < 0 || config_reader_n_errors(reader) < CONFIG_FILE_ERRORS_MAX)
+                return r;
+
+        r = reader_add(reader, mark_from_yaml(&reader->event.end_mark), PROBLEM_ERROR,
+                       "too many errors; the rest of the file has not been looked at");
+        return r < 0 ? r : -EBADMSG;
+}
+
 int config_reader_problem(ConfigReader *reader, ConfigMark mark, ProblemSeverity severity, const char *format, ...) {
         _cleanup_(freep) char *message = NULL;
         va_list ap;
@@ -49,17 +74,7 @@ int config_reader_problem(ConfigReader *reader, ConfigMark mark, ProblemSeverity
                 return -ENOMEM;
         }
 
-        r = config_report_add(reader->report, reader->file, mark.line, mark.column, severity, "%s", message);
-        if (r < 0)
-                return r;
-
-        if (reader->report->n_problems - reader->n_problems < CONFIG_FILE_PROBLEMS_MAX)
-                return 0;
-
-        mark = mark_from_yaml(&reader->event.end_mark);
-        r = config_report_add(reader->report, reader->file, mark.line, mark.column, PROBLEM_ERROR,
-                              "too many problems; the rest of the file has not been looked at");
-        return r < 0 ? r : -EBADMSG;
+        return severity == PROBLEM_WARNING ? reader_warn(reader, mark, message) : reader_fail(reader, mark, message);
 }
 
 static int reader_check_text(ConfigReader *reader, const char *text, size_t size) {
@@ -94,7 +109,6 @@ int config_reader_new(const char *file, const char *text, size_t size, ConfigRep
 
         reader->file = file;
         reader->report = report;
-        reader->n_problems = report->n_problems;
         reader->n_errors = report->n_errors;
 
         if (size >= 3 && memcmp(text, byte_order_mark, 3) == 0) {

@@ -5,7 +5,7 @@
 #include "config.h"
 #include "config-dirs.h"
 
-static int check_budget(const ConfigFile *file, size_t total, size_t n_problems, ConfigReport *report) {
+static int check_budget(const ConfigFile *file, size_t total, size_t n_errors, ConfigReport *report) {
         int r;
 
         if (total > CONFIG_TOTAL_SIZE_MAX)
@@ -13,9 +13,9 @@ static int check_budget(const ConfigFile *file, size_t total, size_t n_problems,
                                       "all files up to this one are larger than %u KiB; those after it have not been "
                                       "looked at",
                                       CONFIG_TOTAL_SIZE_MAX / 1024U);
-        else if (n_problems > CONFIG_PROBLEMS_MAX)
+        else if (n_errors > CONFIG_ERRORS_MAX)
                 r = config_report_add(report, file->path, 0, 0, PROBLEM_ERROR,
-                                      "too many problems; the files after this one have not been looked at");
+                                      "too many errors; the files after this one have not been looked at");
         else
                 return 0;
 
@@ -46,7 +46,7 @@ static int load_profile(const ConfigFile *file, ProfileSet *set, ConfigReport *r
 }
 
 int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report) {
-        size_t n_problems = report->n_problems, n_errors = report->n_errors, total = 0;
+        size_t n_errors = report->n_errors, total = 0;
         _cleanup_(config_dirs_done) ConfigDirs dirs = {};
         _cleanup_(profile_set_freep) ProfileSet *set = NULL;
         int r;
@@ -67,7 +67,7 @@ int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report) {
                         return r;
 
                 total += size;
-                r = check_budget(&dirs.files[i], total, report->n_problems - n_problems, report);
+                r = check_budget(&dirs.files[i], total, report->n_errors - n_errors, report);
                 if (r < 0)
                         return r;
         }

@@ -16,9 +16,11 @@
 #define CONFIG_TOTAL_SIZE_MAX (4U * 1024U * 1024U)
 #define CONFIG_FILES_MAX 256U
 
-/* Where reading stops: nobody reads further, and a report that grows without bound is a way to exhaust memory. */
-#define CONFIG_FILE_PROBLEMS_MAX 50U
-#define CONFIG_PROBLEMS_MAX 500U
+/* Where reading stops: nobody reads further, and a report that grows without bound is a way to exhaust memory. Warnings
+ * never stop it, as they are no reason to refuse a file; those beyond are not told. */
+#define CONFIG_FILE_ERRORS_MAX 50U
+#define CONFIG_FILE_WARNINGS_MAX 20U
+#define CONFIG_ERRORS_MAX 500U
 
 /*
  * Reads types.d below root ("" for the system's own) in /etc, /run and /usr/lib. Missing folders are fine.
