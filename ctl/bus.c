@@ -102,6 +102,10 @@ Status bus_error_status(const sd_bus_error *error) {
                 NULL,
         };
 
+        /* What the command cannot know to be wrong, such as a UUID that is none, is wrong usage all the same. */
+        if (sd_bus_error_has_name(error, SD_BUS_ERROR_INVALID_ARGS))
+                return STATUS_USAGE;
+
         if (error_is_one_of(error, not_authorized))
                 return STATUS_NOT_AUTHORIZED;
 
@@ -199,14 +203,14 @@ Status bus_call(Ctl *ctl, const char *member, unsigned flags, const char *expect
 
 const BusList bus_list_gpus = {
         .member = "ListGpus",
-        .options = true,
+        .filtered = true,
         .expect = "a(ssssoa{sv})",
         .keys = (const char *const[]){ "address", "name", "driver", "state", "path", NULL },
 };
 
 const BusList bus_list_types = {
         .member = "ListTypes",
-        .options = true,
+        .filtered = true,
         .expect = "a(ssssuuoa{sv})",
         .keys = (const char *const[]){ "gpu", "id", "name", "device_api", "max_instances", "available_instances",
                                        "path", NULL },
@@ -214,7 +218,7 @@ const BusList bus_list_types = {
 
 const BusList bus_list_vgpus = {
         .member = "ListVGpus",
-        .options = true,
+        .filtered = true,
         .expect = "a(sssssoa{sv})",
         .keys = (const char *const[]){ "uuid", "gpu", "type", "state", "label", "path", NULL },
 };
@@ -225,14 +229,15 @@ const BusList bus_list_problems = {
         .keys = (const char *const[]){ "file", "line", "column", "severity", "message", NULL },
 };
 
-Status bus_list(Ctl *ctl, const BusList *list, json_object **ret) {
+Status bus_list(Ctl *ctl, const BusList *list, const char *gpu, json_object **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(json_object_putp) json_object *rows = NULL, *named = NULL;
         Status status;
         int r;
 
+        /* The number of entries says whether what follows it is read. */
         status = bus_call(ctl, list->member, 0, list->expect, /* ret_error= */ NULL, &reply,
-                          list->options ? "a{sv}" : NULL, 0);
+                          list->filtered ? "a{sv}" : NULL, gpu ? 1 : 0, "gpu", "s", gpu);
         if (status != STATUS_DONE)
                 return status;
 

@@ -27,15 +27,18 @@ Status bus_call(Ctl *ctl, const char *member, unsigned flags, const char *expect
 /* A method of the Manager that answers with a list of structs. */
 typedef struct BusList {
         const char *member;
-        bool options;            /* takes a{sv}, which stays empty */
+        bool filtered;           /* takes a filter */
         const char *expect;      /* the reply's signature */
         const char *const *keys; /* names for the members of the struct, ended by NULL; see rows_name() */
 } BusList;
 
 extern const BusList bus_list_gpus, bus_list_types, bus_list_vgpus, bus_list_problems;
 
-/* Rows as objects, sorted, except problems, which stand in the order of the files. */
-Status bus_list(Ctl *ctl, const BusList *list, json_object **ret);
+/*
+ * Rows as objects, sorted, except problems, which stand in the order of the files. With gpu not NULL only those of this
+ * GPU, and it is an error if there is none.
+ */
+Status bus_list(Ctl *ctl, const BusList *list, const char *gpu, json_object **ret);
 
 /* All properties of one interface of an object, in the daemon's order. */
 Status bus_get_properties(Ctl *ctl, const char *path, const char *interface, json_object **ret);

@@ -317,30 +317,6 @@ void rows_sort(json_object *rows) {
         json_object_array_sort(rows, row_compare);
 }
 
-int rows_filter(json_object *rows, const char *key, const char *value, json_object **ret) {
-        _cleanup_(json_object_putp) json_object *kept = NULL;
-        int r;
-
-        kept = json_object_new_array();
-        if (!kept)
-                return -ENOMEM;
-
-        for (size_t i = 0; i < json_object_array_length(rows); i++) {
-                json_object *row = json_object_array_get_idx(rows, i);
-                const char *s = object_string(row, key);
-
-                if (!s || !streq(s, value))
-                        continue;
-
-                r = array_add(kept, json_object_get(row));
-                if (r < 0)
-                        return r;
-        }
-
-        *ret = TAKE(kept);
-        return 0;
-}
-
 int object_merge(json_object *object, json_object *extras) {
         int r;
 

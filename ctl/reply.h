@@ -26,9 +26,6 @@ int rows_name(json_object *rows, const char *const *keys, json_object **ret);
 /* Sorts rows as people count: "nvidia-9" before "nvidia-10". */
 void rows_sort(json_object *rows);
 
-/* The rows whose key is this string. */
-int rows_filter(json_object *rows, const char *key, const char *value, json_object **ret);
-
 /* Adds the members of `extras` that the object does not have yet. */
 int object_merge(json_object *object, json_object *extras);
 

@@ -82,7 +82,7 @@ Status verb_check(Ctl *ctl, char **arguments) {
         _cleanup_(json_object_putp) json_object *problems = NULL;
         Status status;
 
-        status = bus_list(ctl, &bus_list_problems, &problems);
+        status = bus_list(ctl, &bus_list_problems, /* gpu= */ NULL, &problems);
         if (status != STATUS_DONE)
                 return status;
 

@@ -9,7 +9,6 @@
 #include "bus.h"
 #include "pager.h"
 #include "print.h"
-#include "reply.h"
 #include "verbs.h"
 
 const Column columns_gpus[] = {
@@ -36,6 +35,8 @@ static const Column columns_types[] = {
         { "device_api", "API", 0 },
         { "max_instances", "MAX", COLUMN_RIGHT },
         { "available_instances", "AVAILABLE", COLUMN_RIGHT },
+        { "framebuffer", "FRAMEBUFFER", COLUMN_RIGHT },
+        { "registration", "REGISTRATION", 0 },
         { NULL, NULL, 0 },
 };
 
@@ -56,7 +57,7 @@ Status verb_list(Ctl *ctl, char **arguments) {
         _cleanup_(json_object_putp) json_object *rows = NULL;
         Status status;
 
-        status = bus_list(ctl, &bus_list_vgpus, &rows);
+        status = bus_list(ctl, &bus_list_vgpus, /* gpu= */ NULL, &rows);
         if (status != STATUS_DONE)
                 return status;
 
@@ -67,39 +68,18 @@ Status verb_gpus(Ctl *ctl, char **arguments) {
         _cleanup_(json_object_putp) json_object *rows = NULL;
         Status status;
 
-        status = bus_list(ctl, &bus_list_gpus, &rows);
+        status = bus_list(ctl, &bus_list_gpus, /* gpu= */ NULL, &rows);
         if (status != STATUS_DONE)
                 return status;
 
         return rows_print(ctl, rows, columns_gpus, "No GPUs.");
 }
 
-/* A GPU that does not exist is an error of its own, not a list without rows. */
-static Status types_of_gpu(Ctl *ctl, const char *gpu, json_object **rows) {
-        json_object *kept;
-        Status status;
-        int r;
-
-        status = bus_call(ctl, "GetGpu", 0, "o", /* ret_error= */ NULL, /* ret_reply= */ NULL, "s", gpu);
-        if (status != STATUS_DONE)
-                return status;
-
-        r = rows_filter(*rows, "gpu", gpu, &kept);
-        if (r < 0)
-                return ctl_oom();
-
-        json_object_put(*rows);
-        *rows = kept;
-        return STATUS_DONE;
-}
-
 Status verb_types(Ctl *ctl, char **arguments) {
         _cleanup_(json_object_putp) json_object *rows = NULL;
         Status status;
 
-        status = bus_list(ctl, &bus_list_types, &rows);
-        if (status == STATUS_DONE && arguments[0])
-                status = types_of_gpu(ctl, arguments[0], &rows);
+        status = bus_list(ctl, &bus_list_types, arguments[0], &rows);
         if (status != STATUS_DONE)
                 return status;
 

@@ -20,6 +20,8 @@ static const Column page_types[] = {
         { "name", "NAME", COLUMN_TRUNCATE },
         { "max_instances", "MAX", COLUMN_RIGHT },
         { "available_instances", "AVAILABLE", COLUMN_RIGHT },
+        { "framebuffer", "FRAMEBUFFER", COLUMN_RIGHT },
+        { "registration", "REGISTRATION", 0 },
         { NULL, NULL, 0 },
 };
 
@@ -61,20 +63,15 @@ static Status object_read(Ctl *ctl, const char *kind, const char *get, const cha
         return STATUS_DONE;
 }
 
-/* Adds the rows of a list that are of this GPU. */
 static Status gpu_add_list(Ctl *ctl, json_object *gpu, const char *address, const char *key, const BusList *list) {
-        _cleanup_(json_object_putp) json_object *rows = NULL;
-        json_object *kept;
+        json_object *rows;
         Status status;
 
-        status = bus_list(ctl, list, &rows);
+        status = bus_list(ctl, list, address, &rows);
         if (status != STATUS_DONE)
                 return status;
 
-        if (rows_filter(rows, "gpu", address, &kept) < 0 || object_add(gpu, key, kept) < 0)
-                return ctl_oom();
-
-        return STATUS_DONE;
+        return object_add(gpu, key, rows) < 0 ? ctl_oom() : STATUS_DONE;
 }
 
 static Status gpu_read(Ctl *ctl, const char *name, json_object **ret) {
@@ -100,22 +97,19 @@ static Status gpu_read(Ctl *ctl, const char *name, json_object **ret) {
         return STATUS_DONE;
 }
 
-/* A vGPU points at its type; a person wants its name. It has none once the type is gone. */
+/* A vGPU points at its type; a person wants its name. A type that is gone has none. */
 static Status vgpu_add_type_name(Ctl *ctl, json_object *vgpu) {
-        _cleanup_(json_object_putp) json_object *types = NULL, *matching = NULL;
+        _cleanup_(json_object_putp) json_object *type = NULL;
         const char *path = object_string(vgpu, "type");
         json_object *name = NULL;
         Status status;
 
         if (path) {
-                status = bus_list(ctl, &bus_list_types, &types);
+                status = bus_get_properties(ctl, path, BUS_TYPE, &type);
                 if (status != STATUS_DONE)
                         return status;
 
-                if (rows_filter(types, "path", path, &matching) < 0)
-                        return ctl_oom();
-
-                (void)json_object_object_get_ex(json_object_array_get_idx(matching, 0), "name", &name);
+                (void)json_object_object_get_ex(type, "name", &name);
         }
 
         return object_add(vgpu, "type_name", json_object_get(name)) < 0 ? ctl_oom() : STATUS_DONE;
@@ -216,9 +210,9 @@ static Status overview_read(Ctl *ctl, json_object **ret) {
 
         status = bus_get_properties(ctl, BUS_ROOT, BUS_MANAGER, &overview);
         if (status == STATUS_DONE)
-                status = bus_list(ctl, &bus_list_gpus, &gpus);
+                status = bus_list(ctl, &bus_list_gpus, /* gpu= */ NULL, &gpus);
         if (status == STATUS_DONE)
-                status = bus_list(ctl, &bus_list_vgpus, &vgpus);
+                status = bus_list(ctl, &bus_list_vgpus, /* gpu= */ NULL, &vgpus);
         if (status != STATUS_DONE)
                 return status;
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mdevgpuctl against a stand-in daemon: what it prints, how it exits, and that it survives what it is told.
 
-ctl.py MDEVGPUCTL FAKE-DAEMON
+ctl.py MDEVGPUCTL FAKE-DAEMON MAN-PAGE
 """
 
 import json
@@ -12,7 +12,7 @@ import shutil
 import stat
 import subprocess
 
-from rig import CTL, Rig, equal, run, test, true
+from rig import CTL, MAN_PAGE, Rig, equal, run, test, true
 
 UUID = "c0ffee00-0000-4000-8000-000000000001"
 GPU = "0000:41:00.0"
@@ -40,7 +40,9 @@ def tables(rig: Rig):
 
     result = rig.ctl("types")
     equal([line.split()[1] for line in result.out.splitlines()], ["ID", "nvidia-54", "nvidia-530", "sim-1"], result)
-    equal(result.out.splitlines()[1].split()[-2:], ["8", "-"], result)
+    equal(result.out.splitlines()[1].split()[-4:], ["8", "-", "-", "-"], result)
+    equal(result.out.splitlines()[2].split()[-4:], ["1", "18.7", "GiB", "refused"], result)
+    equal(rig.ctl("types", "!org.mdevgpu1.Error.NoSuchGpu").status, 3)
 
     result = rig.ctl("types", GPU)
     equal([line.split()[1] for line in result.out.splitlines()], ["ID", "nvidia-54", "nvidia-530"], result)
@@ -110,6 +112,7 @@ def json_values(rig: Rig):
     types = json.loads(rig.ctl("--json", "types").out)
     equal((types[0]["max_instances"], types[0]["available_instances"]), (8, None))
     equal(list(types[0]), ["gpu", "id", "name", "device_api", "max_instances", "available_instances", "path"])
+    equal((types[1]["framebuffer"], types[1]["registration"]), (19136 << 20, "refused"))
 
     gpu = json.loads(rig.ctl("status", GPU, "--json").out)[0]
     equal((gpu["object"], gpu["framebuffer_total"], gpu["framebuffer_used"], gpu["pending_types"]),
@@ -218,7 +221,7 @@ def exit_statuses(rig: Rig):
     for name, status in {
             prefix + "NoInstances": 1, prefix + "Busy": 1, prefix + "InUse": 1, prefix + "Timeout": 1,
             prefix + "DriverRejected": 1, prefix + "AlreadyExists": 1, prefix + "Whatever": 1,
-            standard + "InvalidArgs": 1, standard + "UnknownMethod": 1, standard + "Failed": 1,
+            standard + "InvalidArgs": 2, standard + "UnknownMethod": 1, standard + "Failed": 1,
             prefix + "NoSuchGpu": 3, prefix + "NoSuchType": 3, prefix + "NoSuchVGpu": 3, standard + "UnknownObject": 3,
             standard + "AccessDenied": 4, standard + "InteractiveAuthorizationRequired": 4, standard + "AuthFailed": 4,
             standard + "NoReply": 6, standard + "ServiceUnknown": 6, standard + "Spawn.ExecFailed": 6,
@@ -302,6 +305,22 @@ def help_texts(rig: Rig):
         equal(result.status, 0, result)
         true(result.out.startswith(f"mdevgpuctl [OPTIONS] {verb}"), result)
         equal(rig.ctl("help", verb).out, result.out)
+
+
+@test
+def man_page(rig: Rig):
+    """the man page has every verb and option that the command explains, and no other"""
+    with open(MAN_PAGE, encoding="utf-8") as f:
+        page = f.read()
+    overall = rig.ctl("--help").out
+    section = page.split("# VERBS")[1].split("# OPTIONS")[0]
+    equal(re.findall(r"^\*(\w+)\*", section, re.M), re.findall(r"^  ([a-z]+) ", overall, re.M))
+    section = page.split("# OPTIONS")[1].split("# EXIT STATUS")[0]
+    equal(re.findall(r"^(?:\*-\w\*, )?\*(--[\w-]+)\*", section, re.M), re.findall(r"^  .{4}(--[\w-]+)", overall, re.M))
+    for verb in "types", "status", "create", "destroy", "help":
+        arguments = re.search(rf"\] {verb} (.*)", rig.ctl("help", verb).out).group(1).replace("…", "...")
+        documented = re.search(rf"^\*{verb}\* (.*)", page, re.M).group(1).replace("*", "").replace("_", "")
+        equal(documented, arguments)
 
 
 @test

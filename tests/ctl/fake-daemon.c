@@ -84,16 +84,22 @@ static void gpu_rows(sd_bus_message *reply) {
         CLOSE(reply);
 }
 
-static void type_rows(sd_bus_message *reply) {
+/* Rows that a filter leaves out. */
+static int hides(const char *filter, const char *gpu) {
+        return filter && strcmp(filter, gpu) != 0;
+}
+
+static void type_rows(sd_bus_message *reply, const char *gpu) {
         OPEN(reply, 'a', "(ssssuuoa{sv})");
-        if (is("good")) {
+        if (is("good") && !hides(gpu, "0000:41:00.0")) {
                 APPEND(reply, "(ssssuuoa{sv})", "0000:41:00.0", "nvidia-530", "Open vAmpere/2", "vfio-pci", 2, 1,
-                       TYPE_PATH, 0);
+                       TYPE_PATH, 2, "framebuffer", "t", (uint64_t)19136 << 20, "registration", "s", "refused");
                 APPEND(reply, "(ssssuuoa{sv})", "0000:41:00.0", "nvidia-54", "Open vAmpere/8", "vfio-pci", 8,
                        UINT32_MAX, ROOT "/gpu/a/type/b", 0);
+        }
+        if (is("good") && !hides(gpu, "0000:42:00.0"))
                 APPEND(reply, "(ssssuuoa{sv})", "0000:42:00.0", "sim-1", "Simulated", "vfio-pci", 4, 4,
                        ROOT "/gpu/b/type/c", 0);
-        }
         CLOSE(reply);
 }
 
@@ -104,14 +110,17 @@ static void vgpu_row_huge(sd_bus_message *reply, unsigned i) {
         APPEND(reply, "(sssssoa{sv})", uuid, "0000:41:00.0", "nvidia-530", "active", "", VGPU_PATH, 0);
 }
 
-static void vgpu_rows(sd_bus_message *reply) {
+static void vgpu_rows(sd_bus_message *reply, const char *gpu) {
         static char long_label[1 << 20];
 
         OPEN(reply, 'a', "(sssssoa{sv})");
         if (is("good")) {
-                APPEND(reply, "(sssssoa{sv})", UUID, "0000:41:00.0", "nvidia-530", "active", "web 1", VGPU_PATH, 0);
-                APPEND(reply, "(sssssoa{sv})", "00000000-0000-4000-8000-000000000002", "0000:42:00.0", "sim-1",
-                       "failed", "", ROOT "/vgpu/_2", 0);
+                if (!hides(gpu, "0000:41:00.0"))
+                        APPEND(reply, "(sssssoa{sv})", UUID, "0000:41:00.0", "nvidia-530", "active", "web 1", VGPU_PATH,
+                               0);
+                if (!hides(gpu, "0000:42:00.0"))
+                        APPEND(reply, "(sssssoa{sv})", "00000000-0000-4000-8000-000000000002", "0000:42:00.0", "sim-1",
+                               "failed", "", ROOT "/vgpu/_2", 0);
         } else if (is("hostile")) {
                 memset(long_label, 'A', sizeof long_label - 1);
                 APPEND(reply, "(sssssoa{sv})", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, VGPU_PATH, 0);
@@ -201,6 +210,10 @@ static void properties_gpu(sd_bus_message *reply) {
         APPEND(reply, "{sv}", "PendingTypes", "b", 0);
 }
 
+static void properties_type(sd_bus_message *reply) {
+        APPEND(reply, "{sv}", "Name", "s", is("hostile") ? HOSTILE : "Open vAmpere/2");
+}
+
 static void properties_vgpu(sd_bus_message *reply) {
         APPEND(reply, "{sv}", "Uuid", "s", UUID);
         APPEND(reply, "{sv}", "State", "s", "active");
@@ -228,6 +241,8 @@ static int get_all(sd_bus_message *m, sd_bus_message *reply) {
                 properties_gpu(reply);
         else if (strcmp(interface, "org.mdevgpu1.VGpu") == 0)
                 properties_vgpu(reply);
+        else if (strcmp(interface, "org.mdevgpu1.Type") == 0)
+                properties_type(reply);
         CLOSE(reply);
         return 0;
 }
@@ -237,13 +252,29 @@ static int list_gpus(sd_bus_message *m, sd_bus_message *reply) {
         return 0;
 }
 
+static const char *read_filter(sd_bus_message *m) {
+        const char *key, *gpu = NULL;
+
+        check(sd_bus_message_enter_container(m, 'a', "{sv}"), "enter");
+        while (sd_bus_message_read(m, "{sv}", &key, "s", &gpu) > 0)
+                if (strcmp(key, "gpu") != 0)
+                        check(-EINVAL, key);
+
+        return gpu;
+}
+
 static int list_types(sd_bus_message *m, sd_bus_message *reply) {
-        type_rows(reply);
+        const char *gpu = read_filter(m);
+
+        if (gpu && obey(m, gpu))
+                return 1;
+
+        type_rows(reply, gpu);
         return 0;
 }
 
 static int list_vgpus(sd_bus_message *m, sd_bus_message *reply) {
-        vgpu_rows(reply);
+        vgpu_rows(reply, read_filter(m));
         return 0;
 }
 

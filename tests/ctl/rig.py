@@ -12,7 +12,7 @@ import tempfile
 import termios
 import traceback
 
-CTL, FAKE = sys.argv[1:3]
+CTL, FAKE, MAN_PAGE = sys.argv[1:4]
 TIMEOUT = 60
 
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
