@@ -99,7 +99,7 @@ typedef struct VGpuReport {
 typedef struct User {
         int32_t pid;
         uint32_t uid;
-        char comm[16];
+        char comm[20];
         char unit[128]; /* systemd unit or scope of its control group, or empty */
 } User;
 
@@ -163,6 +163,8 @@ typedef struct BackendContext {
         char gpu[SYSFS_NAME_SIZE];
         const Backend *backend; /* that answered the last probe, or NULL */
         void *state;            /* the backend's own, released by its close() */
+        const TypeSpec *wanted; /* sync: the types that profiles want here; lives as long as the job */
+        size_t n_wanted;
 } BackendContext;
 
 /*
@@ -179,10 +181,10 @@ struct Backend {
         int (*read)(BackendContext *c, GpuReport *report, Error *error);
 
         /*
-         * Makes the driver's type set what `types` says, if it is not so already; a type that is refused or has to wait
-         * is no error of the call, its row in read()'s report says so. NULL: this driver's types are its own.
+         * Makes the driver's type set what c->wanted says, if it is not so already; a type that is refused or has to
+         * wait is no error of the call, its row in read()'s report says so. NULL: this driver's types are its own.
          */
-        int (*register_types)(BackendContext *c, const TypeSpec *types, size_t n_types, Error *error);
+        int (*register_types)(BackendContext *c, Error *error);
 
         int (*create)(BackendContext *c, const char *type_id, const char *uuid, VGpuReport *ret_vgpu, Error *error);
 

@@ -40,7 +40,7 @@ struct Gpu {
         PlatformJob *sync;
         bool dirty;          /* read again when the running sync ends */
         bool dirty_register; /* and then register types */
-        bool stale; /* the running sync's report is older than an operation that ended meanwhile */
+        bool stale; /* a removal ended while the running sync read: its report may show what is gone */
         pid_t stuck_pid;
         sd_event_source *retry;
         List expected; /* devices announced before they were complete */

@@ -63,13 +63,17 @@ int manager_scan(Manager *manager);
 /* True when every GPU that the last scan found has reported, failed or is stuck. */
 bool manager_is_settled(const Manager *manager);
 
+/* Drops records of vGPUs that no longer exist, once it is known what exists. */
+void manager_prune_records(Manager *manager);
+
 /* NULL: no such. */
 Gpu *manager_find_gpu(const Manager *manager, const char *address);
 VGpu *manager_find_vgpu(const Manager *manager, const char *uuid); /* visible ones only */
 
 /*
  * Begins; the callback follows. A negative code with *error filled: it did not begin and the callback is not called.
- * The manager_check_ functions judge a request as far as it can be judged now, and begin nothing.
+ * The manager_check_ functions judge a request as far as it can be judged now, and begin nothing. callback and
+ * ret_operation may be NULL. An operation is gone when its callback returns, or is abandoned.
  */
 int manager_create_vgpu(Manager *manager, const CreateRequest *request, OperationCallback callback, void *userdata,
                         Operation **ret_operation, Error *error);

@@ -52,3 +52,11 @@ typedef struct Observer {
         const ObserverOps *ops;
         void *userdata;
 } Observer;
+
+/* Tells the observer of a manager, if there is one, of an event. */
+#define OBSERVE(manager, event, ...)                                                                                   \
+        do {                                                                                                           \
+                const Observer *observer_ = &(manager)->observer;                                                      \
+                if (observer_->ops)                                                                                    \
+                        observer_->ops->event(__VA_ARGS__, observer_->userdata);                                       \
+        } while (0)

@@ -35,7 +35,7 @@ struct Operation {
         sd_event_source *deadline;
         OperationCallback callback; /* NULL once it was called */
         void *userdata;
-        bool expired; /* the caller was told that it timed out; the job goes on */
+        bool expired; /* the caller was told that it timed out, or that the vGPU is stuck; the job goes on */
 };
 
 typedef struct CreateRequest {

@@ -4,8 +4,8 @@
 /*
  * Platform: the seam to the kernel, in two halves.
  *
- * A Host is the kernel's files: /sys, /dev and /proc as open directories, and the two actions by which drivers are told
- * something: a store to an attribute and an ioctl. Reading is plain openat(). The simulated host has directories of its
+ * A Host is the kernel's files: /sys, /dev and /proc as open directories, and the actions by which drivers are told
+ * something: a store to an attribute, opening a device node and an ioctl on it. Reading is plain openat(). The simulated host has directories of its
  * own and answers a store as the kernel does.
  *
  * A Platform is where a GPU's jobs are done: worker processes in the daemon, something a test controls in a test.
@@ -21,6 +21,9 @@ typedef struct HostOps {
          * may block for as long as the driver likes.
          */
         int (*store)(const Host *host, int dir_fd, const char *path, const char *text);
+
+        /* Opens a device node below dev_fd; flags as for open(2), O_CLOEXEC is added. */
+        int (*open_node)(const Host *host, const char *path, int flags);
 
         /* ioctl(2) on a device node that was opened below dev_fd: its return value or negative errno. */
         int (*ioctl)(const Host *host, int fd, unsigned long request, void *argument);
@@ -61,10 +64,13 @@ typedef struct PlatformOps {
         int (*submit)(Platform *platform, const char *gpu, const Job *job, const JobListener *listener,
                       PlatformJob **ret_job);
 
-        /* True if the job had not begun: it is gone and its listener will not be called. */
+        /* True if the job had not begun: it is gone and its listener will not be called. Else nothing happens. */
         bool (*cancel)(Platform *platform, PlatformJob *job);
 
-        /* The GPU is gone: its worker is let go; listeners of its jobs are told -ENODEV, as ever not from within. */
+        /* The listener is gone and will not be called; a job that has begun goes on. */
+        void (*forget)(Platform *platform, PlatformJob *job);
+
+        /* The GPU is gone: its worker is let go. The caller has forgotten all of its jobs before. */
         void (*release_gpu)(Platform *platform, const char *gpu);
 } PlatformOps;
 

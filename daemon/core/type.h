@@ -13,7 +13,6 @@ struct Type {
         Gpu *gpu;
         List link; /* in gpu->types */
         bool seen; /* in the report that is being applied */
-        uint32_t reserved; /* instances that creates on their way are about to take */
         TypeReport report; /* report.id is the object's name and never changes */
 };
 

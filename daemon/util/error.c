@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "util/error.h"
+#include "util/text.h"
 
 int error_setv(Error *error, int code, const char *format, va_list ap) {
         assert(code < 0);
@@ -12,6 +13,8 @@ int error_setv(Error *error, int code, const char *format, va_list ap) {
 
         error->code = code;
         (void)vsnprintf(error->message, sizeof(error->message), format, ap);
+        /* It goes to terminals and over D-Bus, and may have been cut within a character. */
+        text_sanitize(error->message);
         return code;
 }
 

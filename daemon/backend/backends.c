@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "backend/backends.h"
+
+const Backend *const backends[] = { &backend_shim, &backend_mdev, NULL };

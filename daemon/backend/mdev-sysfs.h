@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * mdev sysfs: the kernel's mediated device interface for one GPU, that is for the card itself and for those of its
+ * virtual functions that are mdev parents (NVIDIA Ampere on kernels before vendor-specific VFIO). Shared by all
+ * backends whose vGPUs are mdevs. The kernel's errno is explained here.
+ */
+
+#include "core/backend.h"
+
+/* True if the card or one of its virtual functions is an mdev parent. */
+bool mdev_sysfs_present(const Host *host, const char *gpu);
+
+/* Adds every type and every vGPU. A type of several parents is one row, its instances added up. */
+int mdev_sysfs_read(const Host *host, const char *gpu, GpuReport *report, Error *error);
+int mdev_sysfs_read_counts(const Host *host, const char *gpu, TypeCount **ret_counts, size_t *ret_n_counts,
+                           Error *error);
+
+int mdev_sysfs_create(const Host *host, const char *gpu, const char *type_id, const char *uuid, VGpuReport *ret_vgpu,
+                      Error *error);
+int mdev_sysfs_remove(const Host *host, const char *gpu, const char *uuid, Error *error);

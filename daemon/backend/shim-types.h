@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Shim types: the calls of the open shim's control channel (shim/mdevgpu-shim.h) and what they say of a GPU's types. Every reply is
+ * checked: a vendor implements the other end.
+ */
+
+#include "core/backend.h"
+#include "shim/mdevgpu-shim.h"
+
+typedef struct ShimTypes {
+        struct mdevgpu_identify identity;
+        struct mdevgpu_type *current; /* what the driver holds, as last read */
+        size_t n_current;
+        struct mdevgpu_type *judged; /* what was last asked for and not (wholly) taken, with verdicts; else NULL */
+        size_t n_judged;
+        bool waiting; /* the last set waits until no vGPU lives */
+        Error refusal; /* of the last set as a whole */
+} ShimTypes;
+
+void shim_types_done(ShimTypes *t);
+
+/* Reads who is at the other end. -EPROTO if the answer makes no sense. */
+int shim_types_identify(ShimTypes *t, const Host *host, int fd);
+int shim_types_read(ShimTypes *t, const Host *host, int fd, Error *error);
+
+/* Makes the set what is wanted, unless it is already. A refusal or a wait is kept for the report, and no error. */
+int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, Error *error);
+
+/* Completes the rows that sysfs gave, and adds those of types that are wanted and not there. */
+int shim_types_report(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error);
+
+/* The process that holds the node open for writing: 1 and *ret_owner, 0 if none is seen. */
+int shim_find_owner(const Host *host, const char *node, User *ret_owner);
+/* True if it is a worker of ours whose daemon has gone. */
+bool shim_owner_is_orphan(const Host *host, const User *owner);
+int shim_take_over(const Host *host, const char *node, int *ret_fd, Error *error);

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Backend shim: a GPU whose vendor module is registered with the open shim (shim/mdevgpu-shim.h). Types go in by ioctl
+ * on the GPU's control node, which this worker owns for as long as it lives; vGPUs are mdevs.
+ */
+
+#include <fcntl.h>
+
+#include "backend/backends.h"
+#include "backend/mdev-sysfs.h"
+#include "backend/shim-types.h"
+#include "util/file.h"
+#include "util/text.h"
+
+typedef struct ShimState {
+        char node[64]; /* mdevgpu/gpu0, below /dev */
+        int fd;        /* the open file is the ownership */
+        ShimTypes types;
+} ShimState;
+
+/* The control node of a GPU, from <device>/mdevgpu/gpuN. -ENOENT: its driver is not with the shim. */
+static int find_node(const Host *host, const char *gpu, char *buffer, size_t size) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        char path[SYSFS_NAME_SIZE + 64];
+        struct dirent *entry;
+        int r;
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/mdevgpu", gpu);
+        r = directory_list(host->sys_fd, path, &dir);
+        if (r < 0)
+                return r;
+
+        while ((entry = directory_next(dir)))
+                if (strncmp(entry->d_name, "gpu", 3) == 0 && strlen(entry->d_name) < size - strlen("mdevgpu/")) {
+                        (void)snprintf(buffer, size, "mdevgpu/%.40s", entry->d_name);
+                        return 0;
+                }
+
+        return -ENOENT;
+}
+
+static void shim_close(BackendContext *c) {
+        ShimState *state = c->state;
+
+        if (!state)
+                return;
+
+        fd_close(state->fd);
+        shim_types_done(&state->types);
+        free(state);
+        c->state = NULL;
+}
+
+static int shim_probe(BackendContext *c, Error *error) {
+        char node[64];
+        int r;
+
+        r = find_node(c->host, c->gpu, node, sizeof(node));
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return error_set_errno(error, r, "the GPU's control node cannot be looked for");
+
+        return 1;
+}
+
+/*
+ * Becomes the owner of the control node. If somebody else is, it may be a worker of a daemon before this one that is
+ * stuck in the kernel and cannot be killed: from such a one the GPU is taken over. There is one daemon at a time (it owns
+ * the bus name), so that a worker that is not this process's sibling has no master any more.
+ */
+static int open_node(BackendContext *c, ShimState *state, Error *error) {
+        const Host *host = c->host;
+        User owner = {};
+        int r;
+
+        r = host->ops->open_node(host, state->node, O_RDWR);
+        if (r >= 0) {
+                state->fd = r;
+                return 0;
+        }
+        if (r != -EBUSY)
+                return error_set(error, r, "/dev/%s cannot be opened: %s", state->node, strerrordesc_np(-r));
+
+        r = shim_find_owner(host, state->node, &owner);
+        if (r > 0 && shim_owner_is_orphan(host, &owner))
+                return shim_take_over(host, state->node, &state->fd, error);
+
+        if (r > 0)
+                return error_set(error, -ERROR_BUSY, "its control channel /dev/%s is owned by process %i (%s, uid %u)",
+                                 state->node, owner.pid, owner.comm, owner.uid);
+        return error_set(error, -ERROR_BUSY, "its control channel /dev/%s is owned by another process", state->node);
+}
+
+/* The state for the node that the GPU has now: a new one after the driver was loaded anew. */
+static int shim_open(BackendContext *c, ShimState **ret_state, Error *error) {
+        ShimState *state = c->state;
+        char node[64];
+        int r;
+
+        r = find_node(c->host, c->gpu, node, sizeof(node));
+        if (r < 0)
+                return error_set(error, -ERROR_NO_SUCH_GPU, "its driver has left the shim");
+
+        if (state && streq(state->node, node) && shim_types_identify(&state->types, c->host, state->fd) >= 0) {
+                *ret_state = state;
+                return 0;
+        }
+
+        shim_close(c);
+        state = calloc(1, sizeof(ShimState));
+        if (!state)
+                return error_set_errno(error, -ENOMEM, "the control channel cannot be opened");
+        state->fd = -EBADF;
+        (void)text_copy(state->node, sizeof(state->node), node);
+        c->state = state;
+
+        r = open_node(c, state, error);
+        if (r >= 0) {
+                r = shim_types_identify(&state->types, c->host, state->fd);
+                if (r < 0)
+                        (void)error_set(error, r, "/dev/%s does not say what it is: %s", node, strerrordesc_np(-r));
+        }
+        if (r < 0) {
+                shim_close(c);
+                return r;
+        }
+
+        *ret_state = state;
+        return 0;
+}
+
+static int shim_read(BackendContext *c, GpuReport *report, Error *error) {
+        ShimState *state;
+        int r;
+
+        r = shim_open(c, &state, error);
+        if (r < 0)
+                return r;
+        r = mdev_sysfs_read(c->host, c->gpu, report, error);
+        if (r < 0)
+                return r;
+        r = shim_types_read(&state->types, c->host, state->fd, error);
+        if (r < 0)
+                return r;
+
+        return shim_types_report(&state->types, c->wanted, c->n_wanted, report, error);
+}
+
+static int shim_register_types(BackendContext *c, Error *error) {
+        ShimState *state;
+        int r;
+
+        r = shim_open(c, &state, error);
+        if (r < 0)
+                return r;
+
+        return shim_types_set(&state->types, c->host, state->fd, c->wanted, c->n_wanted, error);
+}
+
+static int shim_create(BackendContext *c, const char *type_id, const char *uuid, VGpuReport *ret_vgpu, Error *error) {
+        return mdev_sysfs_create(c->host, c->gpu, type_id, uuid, ret_vgpu, error);
+}
+
+static int shim_remove(BackendContext *c, const char *uuid, Error *error) {
+        return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
+}
+
+static int shim_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
+        return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
+}
+
+const Backend backend_shim = {
+        .name = "shim",
+        .probe = shim_probe,
+        .read = shim_read,
+        .register_types = shim_register_types,
+        .create = shim_create,
+        .remove = shim_remove,
+        .read_counts = shim_read_counts,
+        .close = shim_close,
+};

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "backend/users.h"
+#include "util/file.h"
+#include "util/text.h"
+
+/* What a descriptor of the vGPU looks like in /proc/PID/fd. Empty: it has no such node. */
+typedef struct Nodes {
+        char group[512];
+        char cdev[512];
+        char syspath[600];
+} Nodes;
+
+static int read_dev_root(const Host *host, char *buffer, size_t size) {
+        char path[64];
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%i", host->dev_fd);
+        n = readlink(path, buffer, size - 1);
+        if (n < 0)
+                return negative_errno();
+
+        buffer[n] = '\0';
+        return 0;
+}
+
+static void find_cdev(const Host *host, const char *uuid, const char *dev, Nodes *nodes) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        char path[256];
+        struct dirent *entry;
+
+        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/vfio-dev", uuid);
+        if (directory_list(host->sys_fd, path, &dir) < 0)
+                return;
+
+        entry = directory_next(dir);
+        if (entry)
+                (void)snprintf(nodes->cdev, sizeof(nodes->cdev), "%.200s/vfio/devices/%.200s", dev, entry->d_name);
+}
+
+static int find_nodes(const Host *host, const char *uuid, Nodes *nodes) {
+        char path[256], dev[256], group[64], target[512];
+        const char *devices;
+        ssize_t n;
+        int r;
+
+        *nodes = (Nodes){};
+        r = read_dev_root(host, dev, sizeof(dev));
+        if (r < 0)
+                return r;
+
+        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/iommu_group", uuid);
+        if (link_read_basename(host->sys_fd, path, group, sizeof(group)) >= 0)
+                (void)snprintf(nodes->group, sizeof(nodes->group), "%.200s/vfio/%s", dev, group);
+        find_cdev(host, uuid, dev, nodes);
+
+        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s", uuid);
+        n = readlinkat(host->sys_fd, path, target, sizeof(target) - 1);
+        if (n > 0) {
+                target[n] = '\0';
+                devices = strstr(target, "/devices/");
+                if (devices)
+                        (void)snprintf(nodes->syspath, sizeof(nodes->syspath), "vfio-device-syspath: /sys%s\n", devices);
+        }
+
+        return 0;
+}
+
+static bool fdinfo_names(int proc_fd, const char *pid, const char *fd, const char *syspath) {
+        _cleanup_(fd_closep) int info_fd = -EBADF;
+        char path[128], text[2048];
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "%.20s/fdinfo/%.20s", pid, fd);
+        info_fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+        if (info_fd < 0)
+                return false;
+
+        n = read(info_fd, text, sizeof(text) - 1);
+        if (n <= 0)
+                return false;
+
+        text[n] = '\0';
+        return strstr(text, syspath);
+}
+
+static bool fd_is_ours(int proc_fd, const char *pid, int fds_fd, const char *fd, const Nodes *nodes) {
+        char target[512];
+        ssize_t n;
+
+        n = readlinkat(fds_fd, fd, target, sizeof(target) - 1);
+        if (n < 0)
+                return false;
+        target[n] = '\0';
+
+        if ((nodes->group[0] != '\0' && streq(target, nodes->group)) ||
+            (nodes->cdev[0] != '\0' && streq(target, nodes->cdev)))
+                return true;
+
+        return nodes->syspath[0] != '\0' && streq(target, "anon_inode:[vfio-device]") &&
+               fdinfo_names(proc_fd, pid, fd, nodes->syspath);
+}
+
+static bool process_holds(int proc_fd, const char *pid, const Nodes *nodes) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        char path[64];
+        struct dirent *entry;
+
+        (void)snprintf(path, sizeof(path), "%.20s/fd", pid);
+        if (directory_list(proc_fd, path, &dir) < 0)
+                return false;
+
+        while ((entry = directory_next(dir)))
+                if (fd_is_ours(proc_fd, pid, dirfd(dir), entry->d_name, nodes))
+                        return true;
+
+        return false;
+}
+
+/* The innermost unit of a control group path: its last component that ends in .service or .scope. */
+static void parse_unit(char *cgroup, char *unit, size_t size) {
+        char *slash;
+
+        cgroup[strcspn(cgroup, "\n")] = '\0';
+        while ((slash = strrchr(cgroup, '/'))) {
+                const char *dot = strrchr(slash, '.');
+
+                if (dot && (streq(dot, ".service") || streq(dot, ".scope"))) {
+                        (void)text_copy(unit, size, slash + 1);
+                        text_sanitize(unit);
+                        return;
+                }
+                *slash = '\0';
+        }
+}
+
+static void read_user(int proc_fd, const char *pid, User *user) {
+        char path[64], cgroup[4096];
+        struct stat st;
+
+        *user = (User){ .pid = (int32_t)strtol(pid, NULL, 10), .uid = UNKNOWN_U32 };
+
+        (void)snprintf(path, sizeof(path), "%.20s", pid);
+        if (fstatat(proc_fd, path, &st, 0) >= 0)
+                user->uid = st.st_uid;
+
+        (void)snprintf(path, sizeof(path), "%.20s/comm", pid);
+        attribute_read_text(proc_fd, path, user->comm, sizeof(user->comm));
+
+        (void)snprintf(path, sizeof(path), "%.20s/cgroup", pid);
+        if (attribute_read(proc_fd, path, cgroup, sizeof(cgroup)) > 0)
+                parse_unit(cgroup, user->unit, sizeof(user->unit));
+}
+
+int users_find(const Host *host, const char *uuid, User **ret_users, size_t *ret_n_users) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        _cleanup_(freep) User *users = NULL;
+        struct dirent *entry;
+        size_t n = 0;
+        Nodes nodes;
+        int r;
+
+        r = find_nodes(host, uuid, &nodes);
+        if (r < 0)
+                return r;
+
+        users = calloc(REPORT_USERS_MAX, sizeof(User));
+        if (!users)
+                return -ENOMEM;
+
+        r = directory_list(host->proc_fd, ".", &dir);
+        if (r < 0)
+                return r;
+
+        while (n < REPORT_USERS_MAX && (entry = directory_next(dir)))
+                if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+                    process_holds(host->proc_fd, entry->d_name, &nodes))
+                        read_user(host->proc_fd, entry->d_name, &users[n++]);
+
+        *ret_users = TAKE(users);
+        *ret_n_users = n;
+        return 0;
+}
+
+void users_describe(const User *users, size_t n_users, char *buffer, size_t size) {
+        size_t n = 0;
+
+        buffer[0] = '\0';
+        for (size_t i = 0; i < n_users; i++) {
+                const User *u = &users[i];
+                int k;
+
+                k = snprintf(buffer + n, size - n, "%sprocess %i (%s, uid %u%s%s)", n > 0 ? ", " : "", u->pid, u->comm,
+                             u->uid, u->unit[0] != '\0' ? ", " : "", u->unit);
+                if (k < 0 || (size_t)k >= size - n) {
+                        buffer[n] = '\0';
+                        return;
+                }
+                n += (size_t)k;
+        }
+}

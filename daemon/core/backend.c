@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "core/backend.h"
+
+void gpu_report_init(GpuReport *report) {
+        *report = (GpuReport){
+                .state = GPU_PROBING,
+                .framebuffer_total = UNKNOWN_U64,
+        };
+}
+
+void gpu_report_done(GpuReport *report) {
+        free(report->types);
+        free(report->vgpus);
+        gpu_report_init(report);
+}
+
+/* Room for one more element in an array that grows by doubling: its capacity is the next power of two of n. */
+static void *array_extend(void *array, size_t n, size_t max, size_t size) {
+        if (n >= max)
+                return NULL;
+        if ((n & (n - 1)) != 0)
+                return array;
+
+        return reallocarray(array, n > 0 ? n * 2 : 1, size);
+}
+
+TypeReport *gpu_report_add_type(GpuReport *report) {
+        TypeReport *types, *type;
+
+        types = array_extend(report->types, report->n_types, REPORT_TYPES_MAX, sizeof(TypeReport));
+        if (!types)
+                return NULL;
+
+        report->types = types;
+        type = &types[report->n_types++];
+        *type = (TypeReport){
+                .vendor_id = UNKNOWN_U32,
+                .max_instances = UNKNOWN_U32,
+                .available = UNKNOWN_U32,
+                .framebuffer = UNKNOWN_U64,
+                .heads = UNKNOWN_U32,
+                .max_width = UNKNOWN_U32,
+                .max_height = UNKNOWN_U32,
+                .frame_limit = UNKNOWN_U32,
+        };
+        return type;
+}
+
+VGpuReport *gpu_report_add_vgpu(GpuReport *report) {
+        VGpuReport *vgpus, *vgpu;
+
+        vgpus = array_extend(report->vgpus, report->n_vgpus, REPORT_VGPUS_MAX, sizeof(VGpuReport));
+        if (!vgpus)
+                return NULL;
+
+        report->vgpus = vgpus;
+        vgpu = &vgpus[report->n_vgpus++];
+        *vgpu = (VGpuReport){ .iommu_group = -1 };
+        return vgpu;
+}
+
+void job_result_init(JobResult *result) {
+        *result = (JobResult){};
+        gpu_report_init(&result->report);
+}
+
+void job_result_done(JobResult *result) {
+        gpu_report_done(&result->report);
+        free(result->counts);
+        free(result->users);
+        job_result_init(result);
+}

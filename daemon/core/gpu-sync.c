@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "core/gpu-sync.h"
+#include "core/manager.h"
+#include "core/record.h"
+#include "core/type.h"
+#include "core/vgpu.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/text.h"
+
+#define USEC_PER_MSEC UINT64_C(1000)
+
+/* An mdev's uevents precede the link that proves it (kernel 6.12, drivers/vfio/mdev/mdev_core.c): look every 20 ms, for
+ * two seconds. */
+#define EXPECT_INTERVAL_USEC (20 * USEC_PER_MSEC)
+#define EXPECT_TRIES 100U
+#define EXPECTED_MAX 1024U
+
+/* A GPU whose worker fails is read again after 1, 2, 4, 8 and 16 s, then at its next event or Refresh. */
+#define FAILURE_INTERVAL_USEC (1000 * USEC_PER_MSEC)
+#define FAILURES_MAX 5U
+
+typedef struct Expected {
+        List link;
+        char uuid[UUID_STRING_SIZE];
+        unsigned tries;
+} Expected;
+
+static void gpu_start_sync(Gpu *gpu);
+static void gpu_arm_expected(Gpu *gpu);
+
+static void gpu_set_state(Gpu *gpu, GpuState state, const char *reason) {
+        if (gpu->state == state && streq(gpu->reason, reason))
+                return;
+
+        gpu->state = state;
+        (void)text_copy(gpu->reason, sizeof(gpu->reason), reason);
+        if (gpu->linked)
+                OBSERVE(gpu->manager, gpu_changed, gpu, GPU_CHANGED_STATE);
+}
+
+static bool replace_text(char *text, size_t size, const char *value) {
+        if (streq(text, value))
+                return false;
+
+        (void)text_copy(text, size, value);
+        return true;
+}
+
+static void apply_card(Gpu *gpu, const GpuReport *report) {
+        unsigned mask = 0;
+
+        if (replace_text(gpu->driver, sizeof(gpu->driver), report->driver))
+                mask |= GPU_CHANGED_DRIVER;
+        if (replace_text(gpu->driver_version, sizeof(gpu->driver_version), report->driver_version))
+                mask |= GPU_CHANGED_DRIVER;
+        if (replace_text(gpu->backend, sizeof(gpu->backend), report->backend))
+                mask |= GPU_CHANGED_DRIVER;
+        if (replace_text(gpu->model, sizeof(gpu->model), report->model))
+                mask |= GPU_CHANGED_IDENTITY;
+        if (gpu->framebuffer_total != report->framebuffer_total) {
+                gpu->framebuffer_total = report->framebuffer_total;
+                mask |= GPU_CHANGED_IDENTITY;
+        }
+        if (gpu->pending_types != report->pending_types) {
+                gpu->pending_types = report->pending_types;
+                mask |= GPU_CHANGED_PENDING;
+        }
+
+        if (mask != 0 && gpu->linked)
+                OBSERVE(gpu->manager, gpu_changed, gpu, mask);
+        gpu_set_state(gpu, report->state, report->reason);
+}
+
+static int apply_types(Gpu *gpu, const GpuReport *report) {
+        Type *type;
+        int r;
+
+        LIST_FOREACH(type, &gpu->types, link)
+                type->seen = false;
+
+        for (size_t i = 0; i < report->n_types; i++) {
+                type = gpu_find_type_by_id(gpu, report->types[i].id);
+                if (type)
+                        type_update(type, &report->types[i]);
+                else {
+                        r = type_new(gpu, &report->types[i], &type);
+                        if (r < 0)
+                                return r;
+                }
+                type->seen = true;
+        }
+
+        LIST_FOREACH(type, &gpu->types, link)
+                if (!type->seen)
+                        type_free(type);
+
+        return 0;
+}
+
+/* A vGPU that we did not know: ours from before a restart if our record says so, else somebody else's. */
+static int adopt_vgpu(Gpu *gpu, const VGpuReport *report) {
+        Manager *manager = gpu->manager;
+        VGpu *vgpu;
+        int r;
+
+        r = vgpu_new(gpu, report->uuid, &vgpu);
+        if (r < 0)
+                return r;
+
+        vgpu_update(vgpu, report);
+        vgpu_set_state(vgpu, VGPU_ACTIVE, NULL);
+        vgpu_set_managed(vgpu,
+                         record_matches(manager->state_fd, report->uuid, gpu->identity.address, report->type_id));
+        vgpu->seen = true;
+        vgpu_link(vgpu);
+        return 0;
+}
+
+static int apply_vgpu(Gpu *gpu, const VGpuReport *report) {
+        VGpu *vgpu = MAP_FIND(&gpu->manager->vgpus, report->uuid, VGpu, node);
+
+        if (!vgpu)
+                return adopt_vgpu(gpu, report);
+
+        if (vgpu->gpu != gpu) {
+                /* It moved: gone over there, made here. The other GPU drops it at its next reading, then this one reads
+                 * again. */
+                gpu_mark_dirty(vgpu->gpu, /* may_register= */ false);
+                return 0;
+        }
+
+        vgpu->seen = true;
+        if (vgpu->state == VGPU_ACTIVE)
+                vgpu_update(vgpu, report);
+        return 0;
+}
+
+static int apply_vgpus(Gpu *gpu, const GpuReport *report) {
+        VGpu *vgpu;
+        int r;
+
+        LIST_FOREACH(vgpu, &gpu->vgpus, link)
+                vgpu->seen = false;
+
+        for (size_t i = 0; i < report->n_vgpus; i++) {
+                r = apply_vgpu(gpu, &report->vgpus[i]);
+                if (r < 0)
+                        return r;
+        }
+
+        /* What an operation works on stays until that ends, whatever is read meanwhile. */
+        LIST_FOREACH(vgpu, &gpu->vgpus, link)
+                if (!vgpu->seen && vgpu->state == VGPU_ACTIVE) {
+                        log_debug("GPU %s: vGPU %s has gone", gpu->identity.address, vgpu->uuid);
+                        record_remove(gpu->manager->state_fd, vgpu->uuid);
+                        vgpu_unlink(vgpu);
+                        vgpu_free(vgpu);
+                }
+
+        return 0;
+}
+
+static int gpu_apply_report(Gpu *gpu, const GpuReport *report) {
+        int r;
+
+        r = apply_types(gpu, report);
+        if (r >= 0)
+                r = apply_vgpus(gpu, report);
+        /* The state is last: who sees it become ready sees the types as well. */
+        if (r >= 0)
+                apply_card(gpu, report);
+
+        return r;
+}
+
+/* Devices that were announced before they were complete: read when one is, give up on what went or never comes. */
+static bool check_expected(Gpu *gpu) {
+        bool complete = false;
+        Expected *expected;
+
+        LIST_FOREACH(expected, &gpu->expected, link) {
+                char path[128];
+
+                (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/mdev_type", expected->uuid);
+                if (path_exists(gpu->manager->host->sys_fd, path))
+                        complete = true;
+                else if (++expected->tries < EXPECT_TRIES)
+                        continue;
+
+                list_unlink(&expected->link);
+                gpu->n_expected--;
+                free(expected);
+        }
+
+        return complete;
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        Gpu *gpu = userdata;
+
+        gpu->retry = sd_event_source_disable_unref(gpu->retry);
+        if (check_expected(gpu) || gpu->n_failures > 0)
+                gpu_mark_dirty(gpu, /* may_register= */ gpu->n_failures > 0);
+        gpu_arm_expected(gpu);
+
+        return 0;
+}
+
+static void gpu_arm_retry(Gpu *gpu, uint64_t usec) {
+        int r;
+
+        if (gpu->retry)
+                return;
+
+        r = sd_event_add_time_relative(gpu->manager->event, &gpu->retry, CLOCK_MONOTONIC, usec, 0, on_retry, gpu);
+        if (r < 0)
+                log_debug("GPU %s: cannot arm a timer: %s", gpu->identity.address, strerror(-r));
+}
+
+static void gpu_arm_expected(Gpu *gpu) {
+        if (!list_is_empty(&gpu->expected))
+                gpu_arm_retry(gpu, EXPECT_INTERVAL_USEC);
+}
+
+static void gpu_fail(Gpu *gpu, const char *reason) {
+        gpu_set_state(gpu, GPU_FAILED, reason);
+        if (gpu->n_failures >= FAILURES_MAX)
+                return;
+
+        gpu_arm_retry(gpu, FAILURE_INTERVAL_USEC << gpu->n_failures);
+        gpu->n_failures++;
+}
+
+static void on_sync_done(JobResult *result, void *userdata) {
+        Gpu *gpu = userdata;
+        int r;
+
+        gpu->sync = NULL;
+        gpu->stuck_pid = 0;
+
+        if (gpu->stale) {
+                gpu->stale = false;
+                gpu->dirty = true;
+        } else if (result->error.code < 0)
+                gpu_fail(gpu, result->error.message);
+        else {
+                r = gpu_apply_report(gpu, &result->report);
+                if (r < 0)
+                        gpu_fail(gpu, strerror(-r));
+                else
+                        gpu->n_failures = 0;
+        }
+
+        if (gpu->dirty)
+                gpu_start_sync(gpu);
+        gpu_arm_expected(gpu);
+}
+
+static void on_sync_timeout(pid_t pid, void *userdata) {
+        gpu_set_stuck(userdata, pid);
+}
+
+static void gpu_start_sync(Gpu *gpu) {
+        const JobListener listener = { .timeout = on_sync_timeout, .done = on_sync_done, .userdata = gpu };
+        Manager *manager = gpu->manager;
+        _cleanup_(freep) TypeSpec *types = NULL;
+        size_t n_types = 0;
+        Job job;
+        int r;
+
+        if (gpu->sync)
+                return;
+
+        r = manager->profiles ? profile_set_select(manager->profiles, &gpu->identity, &types, &n_types) : 0;
+        if (r >= 0) {
+                job = (Job){
+                        .kind = JOB_SYNC,
+                        /* Without a good configuration nobody knows what should be registered: leave it alone. */
+                        .may_register = gpu->dirty_register && manager->profiles,
+                        .types = types,
+                        .n_types = n_types,
+                };
+                r = manager->platform->ops->submit(manager->platform, gpu->identity.address, &job, &listener,
+                                                   &gpu->sync);
+        }
+        if (r == -EBUSY) /* stuck in an operation: its end marks the GPU dirty */
+                return;
+        if (r < 0) {
+                gpu_fail(gpu, strerror(-r));
+                return;
+        }
+
+        gpu->dirty = gpu->dirty_register = false;
+}
+
+void gpu_mark_dirty(Gpu *gpu, bool may_register) {
+        gpu->dirty = true;
+        gpu->dirty_register = gpu->dirty_register || may_register;
+        gpu_start_sync(gpu);
+}
+
+void gpu_expect(Gpu *gpu, const char *uuid) {
+        Expected *expected;
+
+        LIST_FOREACH(expected, &gpu->expected, link)
+                if (streq(expected->uuid, uuid))
+                        return;
+
+        /* More than anybody makes in two seconds: then the next reading has to do. */
+        expected = gpu->n_expected < EXPECTED_MAX ? calloc(1, sizeof(Expected)) : NULL;
+        if (!expected) {
+                gpu_mark_dirty(gpu, /* may_register= */ false);
+                return;
+        }
+
+        (void)text_copy(expected->uuid, sizeof(expected->uuid), uuid);
+        list_append(&gpu->expected, &expected->link);
+        gpu->n_expected++;
+        if (check_expected(gpu))
+                gpu_mark_dirty(gpu, /* may_register= */ false);
+        gpu_arm_expected(gpu);
+}
+
+void gpu_set_stuck(Gpu *gpu, pid_t pid) {
+        char reason[REASON_SIZE];
+
+        gpu->stuck_pid = pid;
+        (void)snprintf(reason, sizeof(reason),
+                       "worker process %i is stuck in the kernel or its driver; this GPU is served again when it returns",
+                       (int)pid);
+        gpu_set_state(gpu, GPU_BUSY, reason);
+}
+
+void gpu_sync_stop(Gpu *gpu) {
+        Expected *expected;
+
+        if (gpu->sync)
+                gpu->manager->platform->ops->forget(gpu->manager->platform, gpu->sync);
+        gpu->sync = NULL;
+        gpu->retry = sd_event_source_disable_unref(gpu->retry);
+
+        LIST_FOREACH(expected, &gpu->expected, link) {
+                list_unlink(&expected->link);
+                free(expected);
+        }
+        gpu->n_expected = 0;
+}

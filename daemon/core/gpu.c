@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "core/gpu-sync.h"
+#include "core/gpu.h"
+#include "core/manager.h"
+#include "core/type.h"
+#include "core/vgpu.h"
+#include "util/string-table.h"
+#include "util/text.h"
+
+static const char *const gpu_state_table[GPU_STATE_MAX] = {
+        [GPU_PROBING] = "probing",         [GPU_READY] = "ready", [GPU_NO_DRIVER] = "no-driver",
+        [GPU_UNSUPPORTED] = "unsupported", [GPU_BUSY] = "busy",   [GPU_FAILED] = "failed",
+};
+
+const char *gpu_state_to_string(GpuState s) {
+        return s >= 0 && s < GPU_STATE_MAX ? gpu_state_table[s] : NULL;
+}
+
+int gpu_new(Manager *manager, const GpuIdentity *identity, Gpu **ret_gpu) {
+        Gpu *gpu;
+        int r;
+
+        gpu = calloc(1, sizeof(Gpu));
+        if (!gpu)
+                return -ENOMEM;
+
+        gpu->identity = *identity;
+        r = map_add(&manager->gpus_by_address, &gpu->node, gpu->identity.address);
+        if (r < 0) {
+                free(gpu);
+                return r;
+        }
+
+        gpu->manager = manager;
+        gpu->framebuffer_total = UNKNOWN_U64;
+        list_init(&gpu->types);
+        list_init(&gpu->vgpus);
+        list_init(&gpu->expected);
+        list_append(&manager->gpus, &gpu->link);
+        if (manager->name_lookup)
+                manager->name_lookup(identity, gpu->vendor_name, sizeof(gpu->vendor_name), gpu->device_name,
+                                     sizeof(gpu->device_name), manager->name_lookup_userdata);
+
+        *ret_gpu = gpu;
+        return 0;
+}
+
+Gpu *gpu_free(Gpu *gpu) {
+        if (!gpu)
+                return NULL;
+
+        assert(!gpu->linked);
+        assert(list_is_empty(&gpu->types));
+        assert(list_is_empty(&gpu->vgpus));
+
+        gpu_sync_stop(gpu);
+        map_remove(&gpu->manager->gpus_by_address, &gpu->node);
+        list_unlink(&gpu->link);
+        free(gpu);
+        return NULL;
+}
+
+void gpu_link(Gpu *gpu) {
+        assert(!gpu->linked);
+
+        gpu->linked = true;
+        OBSERVE(gpu->manager, gpu_added, gpu);
+}
+
+void gpu_unlink(Gpu *gpu) {
+        VGpu *vgpu;
+        Type *type;
+
+        LIST_FOREACH(vgpu, &gpu->vgpus, link) {
+                vgpu_unlink(vgpu);
+                vgpu_free(vgpu);
+        }
+        LIST_FOREACH(type, &gpu->types, link)
+                type_free(type);
+
+        if (gpu->linked)
+                OBSERVE(gpu->manager, gpu_removed, gpu);
+        gpu->linked = false;
+}
+
+const char *gpu_get_name(const Gpu *gpu) {
+        if (gpu->model[0] != '\0')
+                return gpu->model;
+        if (gpu->device_name[0] != '\0')
+                return gpu->device_name;
+
+        return gpu->identity.address;
+}
+
+Type *gpu_find_type_by_id(const Gpu *gpu, const char *id) {
+        Type *type;
+
+        LIST_FOREACH(type, &gpu->types, link)
+                if (streq(type->report.id, id))
+                        return type;
+
+        return NULL;
+}
+
+/* "a, b, c": the ids of all types, or of those with this name, as many as fit. */
+static void list_type_ids(const Gpu *gpu, const char *name, char *buffer, size_t size) {
+        size_t n = 0;
+        Type *type;
+
+        buffer[0] = '\0';
+        LIST_FOREACH(type, &gpu->types, link) {
+                int k;
+
+                if (name && !streq(type->report.name, name))
+                        continue;
+                k = snprintf(buffer + n, size - n, "%s%s", n > 0 ? ", " : "", type->report.id);
+                if (k < 0 || (size_t)k >= size - n) {
+                        buffer[n] = '\0';
+                        return;
+                }
+                n += (size_t)k;
+        }
+}
+
+int gpu_find_type(Gpu *gpu, const char *id_or_name, Type **ret_type, Error *error) {
+        const char *address = gpu->identity.address;
+        Type *type, *found = NULL;
+        unsigned n_found = 0;
+        char ids[256];
+
+        type = gpu_find_type_by_id(gpu, id_or_name);
+        if (type) {
+                *ret_type = type;
+                return 0;
+        }
+
+        LIST_FOREACH(type, &gpu->types, link)
+                if (streq(type->report.name, id_or_name)) {
+                        found = type;
+                        n_found++;
+                }
+
+        if (n_found == 1) {
+                *ret_type = found;
+                return 0;
+        }
+
+        list_type_ids(gpu, n_found > 1 ? id_or_name : NULL, ids, sizeof(ids));
+        if (n_found > 1)
+                return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s has %u types named '%.64s'; say which one: %s",
+                                 address, n_found, id_or_name, ids);
+        if (list_is_empty(&gpu->types))
+                return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s has no type '%.64s': it has no types at all",
+                                 address, id_or_name);
+
+        return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s has no type '%.64s'; it has %s", address, id_or_name, ids);
+}
+
+void gpu_apply_counts(Gpu *gpu, const TypeCount *counts, size_t n_counts) {
+        for (size_t i = 0; i < n_counts; i++) {
+                Type *type = gpu_find_type_by_id(gpu, counts[i].id);
+
+                if (type)
+                        type_set_available(type, counts[i].available);
+        }
+}

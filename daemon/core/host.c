@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include "core/platform.h"
+#include "util/file.h"
+
+static int real_store(const Host *host, int dir_fd, const char *path, const char *text) {
+        return attribute_write(dir_fd, path, text);
+}
+
+static int real_open_node(const Host *host, const char *path, int flags) {
+        int fd;
+
+        fd = openat(host->dev_fd, path, flags | O_CLOEXEC | O_NOCTTY);
+        return fd < 0 ? negative_errno() : fd;
+}
+
+static int real_ioctl(const Host *host, int fd, unsigned long request, void *argument) {
+        int r;
+
+        r = ioctl(fd, request, argument);
+        return r < 0 ? negative_errno() : r;
+}
+
+static const HostOps real_ops = {
+        .store = real_store,
+        .open_node = real_open_node,
+        .ioctl = real_ioctl,
+};
+
+int host_open(Host *ret_host) {
+        Host host = { .ops = &real_ops, .sys_fd = -EBADF, .dev_fd = -EBADF, .proc_fd = -EBADF };
+        int r;
+
+        r = host.sys_fd = directory_open(AT_FDCWD, "/sys");
+        if (r >= 0)
+                r = host.dev_fd = directory_open(AT_FDCWD, "/dev");
+        if (r >= 0)
+                r = host.proc_fd = directory_open(AT_FDCWD, "/proc");
+        if (r < 0) {
+                host_close(&host);
+                return r;
+        }
+
+        *ret_host = host;
+        return 0;
+}
+
+void host_close(Host *host) {
+        host->sys_fd = fd_close(host->sys_fd);
+        host->dev_fd = fd_close(host->dev_fd);
+        host->proc_fd = fd_close(host->proc_fd);
+}

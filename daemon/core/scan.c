@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "core/scan.h"
+#include "util/file.h"
+#include "util/text.h"
+
+/* include/linux/pci_ids.h: PCI_BASE_CLASS_DISPLAY; PCI_CLASS_ACCELERATOR_PROCESSING, AMD Instinct's. */
+#define PCI_BASE_CLASS_DISPLAY 0x03U
+#define PCI_CLASS_ACCELERATOR_PROCESSING 0x1200U
+
+#define PATH_SIZE (SYSFS_NAME_SIZE + 64U)
+
+static bool class_is_display(uint32_t class) {
+        return class >> 16 == PCI_BASE_CLASS_DISPLAY || class >> 8 == PCI_CLASS_ACCELERATOR_PROCESSING;
+}
+
+static uint32_t read_pci_number(const Host *host, const char *name, const char *attribute, uint32_t max) {
+        char path[PATH_SIZE];
+        uint64_t value;
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/%s", name, attribute);
+        return attribute_read_number(host->sys_fd, path, max, &value) < 0 ? 0 : (uint32_t)value;
+}
+
+static bool is_pci(const Host *host, const char *name) {
+        char path[PATH_SIZE];
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s", name);
+        return path_exists(host->sys_fd, path);
+}
+
+static bool is_mdev_parent(const Host *host, const char *name) {
+        char path[PATH_SIZE];
+
+        (void)snprintf(path, sizeof(path), "class/mdev_bus/%s", name);
+        return path_exists(host->sys_fd, path);
+}
+
+static int read_physfn(const Host *host, const char *name, char *buffer, size_t size) {
+        char path[PATH_SIZE];
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/physfn", name);
+        return link_read_basename(host->sys_fd, path, buffer, size);
+}
+
+/* A card is a GPU too if only its virtual functions are mdev parents. */
+static bool has_mdev_vf(const Host *host, const char *name) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        char path[PATH_SIZE], vf[SYSFS_NAME_SIZE];
+        struct dirent *entry;
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/virtfn0", name);
+        if (!path_exists(host->sys_fd, path))
+                return false;
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s", name);
+        if (directory_list(host->sys_fd, path, &dir) < 0)
+                return false;
+
+        while ((entry = directory_next(dir)))
+                if (strncmp(entry->d_name, "virtfn", 6) == 0 &&
+                    link_read_basename(dirfd(dir), entry->d_name, vf, sizeof(vf)) >= 0 && is_mdev_parent(host, vf))
+                        return true;
+
+        return false;
+}
+
+int scan_resolve(const Host *host, const char *name, char ret_gpu[static SYSFS_NAME_SIZE]) {
+        if (!text_is_name(name))
+                return -ENODEV;
+
+        if (is_pci(host, name)) {
+                if (read_physfn(host, name, ret_gpu, SYSFS_NAME_SIZE) < 0)
+                        (void)text_copy(ret_gpu, SYSFS_NAME_SIZE, name);
+                return 0;
+        }
+
+        if (!is_mdev_parent(host, name))
+                return -ENODEV;
+
+        (void)text_copy(ret_gpu, SYSFS_NAME_SIZE, name);
+        return 0;
+}
+
+static int identify_pci(const Host *host, const char *name, GpuIdentity *ret_identity) {
+        char physfn[SYSFS_NAME_SIZE];
+        GpuIdentity identity = { .pci = true };
+
+        identity.class = read_pci_number(host, name, "class", 0xffffff);
+        if (read_physfn(host, name, physfn, sizeof(physfn)) >= 0)
+                return 0;
+        if (!class_is_display(identity.class) && !is_mdev_parent(host, name) && !has_mdev_vf(host, name))
+                return 0;
+
+        (void)text_copy(identity.address, sizeof(identity.address), name);
+        identity.vendor = (uint16_t)read_pci_number(host, name, "vendor", UINT16_MAX);
+        identity.device = (uint16_t)read_pci_number(host, name, "device", UINT16_MAX);
+        identity.subsystem_vendor = (uint16_t)read_pci_number(host, name, "subsystem_vendor", UINT16_MAX);
+        identity.subsystem_device = (uint16_t)read_pci_number(host, name, "subsystem_device", UINT16_MAX);
+        *ret_identity = identity;
+        return 1;
+}
+
+int scan_identify(const Host *host, const char *name, GpuIdentity *ret_identity) {
+        if (!text_is_name(name))
+                return 0;
+        if (is_pci(host, name))
+                return identify_pci(host, name, ret_identity);
+        if (!is_mdev_parent(host, name))
+                return 0;
+
+        *ret_identity = (GpuIdentity){};
+        (void)text_copy(ret_identity->address, sizeof(ret_identity->address), name);
+        return 1;
+}
+
+static int scan_directory(const Host *host, const char *path, int (*found)(const GpuIdentity *, void *),
+                          void *userdata) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        struct dirent *entry;
+        int r;
+
+        r = directory_list(host->sys_fd, path, &dir);
+        if (r == -ENOENT) /* no PCI bus; or no mdev parent yet, before which the class does not exist */
+                return 0;
+        if (r < 0)
+                return r;
+
+        while ((entry = directory_next(dir))) {
+                char name[SYSFS_NAME_SIZE];
+                GpuIdentity identity;
+
+                if (scan_resolve(host, entry->d_name, name) < 0 || scan_identify(host, name, &identity) <= 0)
+                        continue;
+
+                r = found(&identity, userdata);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+int scan_gpus(const Host *host, int (*found)(const GpuIdentity *identity, void *userdata), void *userdata) {
+        int r;
+
+        r = scan_directory(host, "bus/pci/devices", found, userdata);
+        if (r >= 0)
+                r = scan_directory(host, "class/mdev_bus", found, userdata);
+
+        return r;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Scan: which GPUs there are, read by openat() from what the PCI and mdev cores provide in sysfs (libudev's enumeration
+ * takes some fifteen times as long). Nothing of it is implemented by a vendor driver.
+ */
+
+#include "core/platform.h"
+#include "core/profile.h"
+
+/*
+ * The GPU that a device is or belongs to: itself, or the physical function if it is a virtual one. -ENODEV if there is
+ * no such device.
+ */
+int scan_resolve(const Host *host, const char *name, char ret_gpu[static SYSFS_NAME_SIZE]);
+
+/* 1 and *ret filled if it is a GPU: a display controller or an mdev parent, and no virtual function; else 0. */
+int scan_identify(const Host *host, const char *name, GpuIdentity *ret_identity);
+
+/* Calls back for every GPU, once or more. Stops at the first negative return and gives it on. */
+int scan_gpus(const Host *host, int (*found)(const GpuIdentity *identity, void *userdata), void *userdata);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Text: judging and cleaning words that come from outside before they are shown, sent or used as a name.
+ */
+
+#include "util/cleanup.h"
+
+/* Valid UTF-8 (no surrogates, no overlong forms) without control characters. */
+bool text_is_printable(const char *s);
+
+/* Makes it so: every byte that is not part of such text becomes '?'. */
+void text_sanitize(char *s);
+
+/* Copies as much as fits, cut at a character's boundary, always terminated. True if all of it fitted. */
+bool text_copy(char *buffer, size_t size, const char *s);
+
+/* One component of a path, as sysfs has them: not empty, not "." or "..", no '/', printable, at most 255 bytes. */
+bool text_is_name(const char *s);
+
+/* A UUID in its 36-character form; the copy is in lower case. -EINVAL. */
+int text_parse_uuid(const char *s, char ret_uuid[static 37]);

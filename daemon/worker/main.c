@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * mdevgpud-worker: touches what a vendor driver implements, for one GPU, on behalf of mdevgpud. The daemon starts it
+ * with a socket as standard input and nothing else; it ends when that is closed.
+ */
+
+#include <sys/stat.h>
+
+#include "core/platform.h"
+#include "util/log.h"
+#include "util/text.h"
+#include "worker/worker.h"
+
+int main(int argc, char **argv) {
+        struct stat st;
+        Host host;
+        int r;
+
+        if (argc != 2 || !text_is_name(argv[1]) || fstat(STDIN_FILENO, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+                fprintf(stderr, "mdevgpud-worker is started by mdevgpud\n");
+                return 2;
+        }
+
+        log_setup("mdevgpud-worker", LOG_INFO);
+        r = host_open(&host);
+        if (r >= 0) {
+                r = worker_serve(STDIN_FILENO, &host, argv[1]);
+                host_close(&host);
+        }
+        if (r < 0)
+                log_full(LOG_ERR, LOG_FIELDS("GPU", argv[1]), "Worker for GPU %s failed: %s", argv[1], strerror(-r));
+
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <sys/socket.h>
+
+#include "worker/protocol.h"
+#include "worker/runner.h"
+#include "worker/worker.h"
+
+/* 1, or 0 at the end of the stream before the first byte. */
+static int read_all(int fd, void *data, size_t size) {
+        size_t n = 0;
+
+        while (n < size) {
+                ssize_t k = read(fd, (uint8_t *)data + n, size - n);
+
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return negative_errno();
+                if (k == 0)
+                        return n == 0 ? 0 : -ECONNRESET;
+                n += (size_t)k;
+        }
+
+        return 1;
+}
+
+static int write_all(int fd, const void *data, size_t size) {
+        size_t n = 0;
+
+        while (n < size) {
+                ssize_t k = send(fd, (const uint8_t *)data + n, size - n, MSG_NOSIGNAL);
+
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return negative_errno();
+                n += (size_t)k;
+        }
+
+        return 0;
+}
+
+static int send_result(int fd, uint32_t number, JobKind kind, const JobResult *result) {
+        WireWriter w = {};
+        int r;
+
+        protocol_put_result(&w, number, kind, result);
+        r = w.error < 0 ? w.error : write_all(fd, w.data, w.size);
+        wire_writer_done(&w);
+        return r;
+}
+
+static int serve_frame(int fd, BackendContext *c, const uint8_t *body, size_t size, uint32_t number) {
+        JobResult result;
+        DecodedJob job;
+        int r;
+
+        r = protocol_get_job(body, size, &job);
+        if (r < 0)
+                return r;
+
+        job_result_init(&result);
+        runner_run(c, &job.job, &result);
+        r = send_result(fd, number, job.job.kind, &result);
+        job_result_done(&result);
+        decoded_job_done(&job);
+        return r;
+}
+
+static int serve_one(int fd, BackendContext *c) {
+        _cleanup_(freep) uint8_t *body = NULL;
+        uint32_t header[2];
+        size_t size;
+        int r;
+
+        r = read_all(fd, header, sizeof(header));
+        if (r <= 0)
+                return r;
+        if (header[0] < sizeof(uint32_t) || header[0] > WIRE_FRAME_MAX)
+                return -EBADMSG;
+
+        size = header[0] - sizeof(uint32_t);
+        body = malloc(MAX(size, 1U));
+        if (!body)
+                return -ENOMEM;
+
+        r = size > 0 ? read_all(fd, body, size) : 1;
+        if (r <= 0)
+                return r < 0 ? r : -ECONNRESET;
+
+        r = serve_frame(fd, c, body, size, header[1]);
+        return r < 0 ? r : 1;
+}
+
+int worker_serve(int socket_fd, const Host *host, const char *gpu) {
+        BackendContext c;
+        int r;
+
+        runner_init(&c, host, gpu);
+        do
+                r = serve_one(socket_fd, &c);
+        while (r > 0);
+        runner_done(&c);
+
+        /* The daemon may end in the middle of an answer: nothing is wrong with that. */
+        return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+}
