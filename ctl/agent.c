@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "agent.h"
@@ -20,33 +20,29 @@
 
 static pid_t agent_pid = 0;
 
-static int agent_spawn(int notify_fd, pid_t *ret) {
-        char *argv[] = { (char *)"pkttyagent", (char *)"--notify-fd=3", (char *)"--fallback", NULL };
-        posix_spawn_file_actions_t actions;
-        pid_t pid;
-        int r;
+_Noreturn static void agent_exec(pid_t parent, int notify_fd) {
+        int null_fd = open("/dev/null", O_RDWR);
 
-        r = posix_spawn_file_actions_init(&actions);
-        if (r != 0)
-                return -r;
+        /* A signal that kills the command must not leave a password prompt behind. */
+        if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
+                _exit(EXIT_FAILURE);
 
-        r = posix_spawn_file_actions_adddup2(&actions, notify_fd, AGENT_NOTIFY_FD);
-        if (r == 0)
-                r = posix_spawn(&pid, AGENT_PATH, &actions, NULL, argv, environ);
+        /* It asks on the controlling terminal. Its complaints are not ours, and its output is no answer to a script. */
+        if (dup2(null_fd, STDOUT_FILENO) < 0 || dup2(null_fd, STDERR_FILENO) < 0)
+                _exit(EXIT_FAILURE);
 
-        (void)posix_spawn_file_actions_destroy(&actions);
-        if (r != 0)
-                return -r;
+        if (dup2(notify_fd, AGENT_NOTIFY_FD) < 0)
+                _exit(EXIT_FAILURE);
 
-        *ret = pid;
-        return 0;
+        (void)execl(AGENT_PATH, "pkttyagent", "--notify-fd=3", "--fallback", (char *)NULL);
+        _exit(EXIT_FAILURE);
 }
 
 void agent_open(const Ctl *ctl) {
-        /* 0 and 1 are taken, but not 2 and 3 necessarily: dup2() onto itself would keep close-on-exec. */
-        _cleanup_(fd_closep) int reader = -EBADF, writer = -EBADF;
+        _cleanup_(fd_closep) int reader = -EBADF;
+        pid_t parent = getpid();
         struct pollfd poll_fd;
-        int fds[2];
+        int fds[2], writer;
 
         /* Root is not asked; a private or remote bus has a polkit of its own, which this agent would not talk to. */
         if (agent_pid > 0 || geteuid() == 0 || ctl->address || ctl->host || !isatty(STDIN_FILENO))
@@ -56,16 +52,18 @@ void agent_open(const Ctl *ctl) {
                 return;
         reader = fds[0];
 
+        /* dup2() of a descriptor onto itself would leave it closed on exec. */
         writer = fcntl(fds[1], F_DUPFD_CLOEXEC, AGENT_NOTIFY_FD + 1);
         (void)close(fds[1]);
         if (writer < 0)
                 return;
 
-        if (agent_spawn(writer, &agent_pid) < 0)
+        agent_pid = fork();
+        if (agent_pid == 0)
+                agent_exec(parent, writer);
+        (void)close(writer);
+        if (agent_pid < 0)
                 return;
-
-        fd_closep(&writer);
-        writer = -EBADF;
 
         /* It closes the descriptor once it is registered, or by dying. */
         poll_fd = (struct pollfd){ .fd = reader, .events = POLLIN };

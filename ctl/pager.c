@@ -13,7 +13,7 @@
 
 static pid_t pager_pid = 0;
 
-static void pager_exec(int input) {
+_Noreturn static void pager_exec(int input) {
         const char *pager = getenv("PAGER");
 
         if (dup2(input, STDIN_FILENO) < 0)
