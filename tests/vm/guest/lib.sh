@@ -18,6 +18,10 @@ heading() {
         printf '\n%s\n' "$*"
 }
 
+note() {
+        printf '  (%s)\n' "$*"
+}
+
 pass() {
         PASSED=$((PASSED + 1))
         printf '  ok      %s\n' "$1"
@@ -121,6 +125,16 @@ check_soon() {
 # A command that must fail, for wait_for and check.
 not() {
         ! "$@"
+}
+
+# equals EXPECTED COMMAND…: that is what it prints. For check_soon, which asks again.
+equals() {
+        local expected=$1
+        shift
+
+        "$@" >"$EVIDENCE/equals" 2>&1
+        cat "$EVIDENCE/equals"
+        [ "$(cat "$EVIDENCE/equals")" = "$expected" ]
 }
 
 # write FILE VALUE, as "echo >" would, but as a command.

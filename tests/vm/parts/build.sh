@@ -24,7 +24,7 @@ build_all() {
                 piece shim "$(digest_of "$PROJECT_DIR/shim" "${SHIM_SOURCES[@]}") $HEADERS_PIECE $(declare -f modules_make)" shim_build
                 SHIM_PIECE=$PIECE
         fi
-        piece tools "$(cat "${TOOLS_SOURCES[@]}" | digest) $(declare -f tool_compile)" tools_build
+        piece tools "$(tools_inputs)" tools_build
         TOOLS_PIECE=$PIECE
         piece root "$BASE_PIECE $KERNEL_PIECE $SAMPLES_PIECE $SHIM_PIECE $ROOT_MASKS $(digest_of "$RIG_DIR/image")" root_build
         ROOT_PIECE=$PIECE

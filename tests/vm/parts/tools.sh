@@ -1,23 +1,28 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Small programs for the guest, linked statically: vfio-hold, and the nested guest's initramfs, whose only program prints
-# what is on the PCI bus.
+# Programs for the guest, linked statically: one of each C file in guest/. pci-probe becomes the nested guest's initramfs,
+# whose only program it is; all others are in the guest's /rig.
 
-TOOLS_SOURCES=("$RIG_DIR/guest/pci-probe.c" "$RIG_DIR/guest/vfio-hold.c")
+TOOLS_HEADER=$PROJECT_DIR/shim/mdevgpu-shim.h
 
-tool_compile() {
-        gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -s -o "$2" "$RIG_DIR/guest/$1.c"
+tools_inputs() {
+        digest_of "$RIG_DIR/guest" -name '*.[ch]'
+        [ ! -e "$TOOLS_HEADER" ] || digest <"$TOOLS_HEADER"
 }
 
-# tools/: initramfs, vfio-hold
+# tools/
 tools_build() {
-        local tree=$1/.tree
+        local source tree=$1/.tree
+
+        for source in "$RIG_DIR"/guest/*.c; do
+                gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -I "$(dirname "$TOOLS_HEADER")" -pthread -static -s \
+                        -o "$1/$(basename "$source" .c)" "$source"
+        done
 
         mkdir -p "$tree/sys" "$tree/dev"
         mknod -m 600 "$tree/dev/console" c 5 1
-        tool_compile pci-probe "$tree/init"
+        mv "$1/pci-probe" "$tree/init"
         (cd "$tree" && find . | cpio --quiet -o -H newc >"$1/initramfs")
         rm -rf "$tree"
-        tool_compile vfio-hold "$1/vfio-hold"
 }
