@@ -58,6 +58,9 @@ char *print_text(const char *key, json_object *value) {
         case json_type_int:
                 return number_text(key, value);
         case json_type_string:
+                /* An empty cell would let the next column be taken for this one. */
+                if (json_object_get_string_len(value) == 0)
+                        return strdup("-");
                 return text_escape(json_object_get_string(value), CELL_CHARS_MAX, 0);
         default:
                 return text_escape(json_object_to_json_string_ext(value, JSON_C_TO_STRING_NOSLASHESCAPE),

@@ -14,7 +14,7 @@
 /* Shown in red while it says so: a state that wants attention. */
 bool print_is_bad(const char *key, json_object *value);
 
-/* What stands in a cell or behind a label: sizes with units, "-" for what is unknown. NULL if out of memory. */
+/* What stands in a cell or behind a label: sizes with units, "-" for what is unknown or empty. NULL if out of memory. */
 char *print_text(const char *key, json_object *value);
 
 /* The value as JSON with a newline, in the form that was asked for. */

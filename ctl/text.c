@@ -176,6 +176,8 @@ char *text_label(const char *key) {
                 { "sysfs_path", "Device" },
                 { "parent", "GPU" },
                 { "type_name", "Type" },
+                { "type_id", "Type ID" },
+                { "vendor_id", "Vendor ID" },
                 { "device_api", "Device API" },
         };
         char *label;

@@ -155,9 +155,17 @@ static Status gpu_print(const Ctl *ctl, json_object *gpu) {
 
 static Status vgpu_print(const Ctl *ctl, json_object *vgpu) {
         static const char *const hidden[] = { "object", "path", "uuid", "gpu", "type", NULL };
+        _cleanup_(json_object_putp) json_object *page = NULL;
         const char *uuid = object_string(vgpu, "uuid");
+        json_object *type_name = NULL;
 
-        return print_page(ctl, uuid ? uuid : "vGPU", vgpu, hidden);
+        /* What it is comes first. */
+        (void)json_object_object_get_ex(vgpu, "type_name", &type_name);
+        page = json_object_new_object();
+        if (!page || object_add(page, "type_name", json_object_get(type_name)) < 0 || object_merge(page, vgpu) < 0)
+                return ctl_oom();
+
+        return print_page(ctl, uuid ? uuid : "vGPU", page, hidden);
 }
 
 static Status objects_print(const Ctl *ctl, json_object *objects) {

@@ -47,6 +47,9 @@ def tables(rig: Rig):
     result = rig.ctl("types", GPU)
     equal([line.split()[1] for line in result.out.splitlines()], ["ID", "nvidia-54", "nvidia-530"], result)
 
+    equal([line.split()[-1] for line in rig.ctl("list").out.splitlines()[1:]], ["1", "-"])
+    equal(rig.ctl("gpus").out.splitlines()[2].split()[-2:], ["-", "failed"])
+
     result = rig.ctl("--no-legend", "list")
     equal(result.out.splitlines()[0].split()[0], UUID, result)
 
@@ -412,7 +415,7 @@ def odd_values(rig: Rig):
         equal((key, vgpu.get(key, "absent")), (key, value))
     result = rig.ctl("status", UUID)
     equal(result.status, 0, result)
-    true(re.search(r"^ +Vendor id: -$", result.out, re.M), result)
+    true(re.search(r"^ +Vendor ID: -$", result.out, re.M), result)
 
     row = json.loads(rig.ctl("list", "--json").out)[0]
     equal((row["uuid"], row["path"], row["in_use"], row["placement_id"]), (UUID, None, "no", 7))
