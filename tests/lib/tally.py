@@ -5,8 +5,8 @@
 tally.py meson TESTLOG.JSON          what "meson test" left
 tally.py program FILE EXIT-STATUS    what one program printed
 
-A program counts for as many tests as it reports, in TAP or by a last line "N passed, N failed, N skipped"; any other for
-one. One that dies after its last "ok", or stops short of its plan, has failed all the same.
+A program counts for as many tests as it reports, in TAP or by a last line "N passed, N failed, N skipped"; any other
+for one. One that dies after its last "ok", or stops short of its plan, has failed all the same.
 """
 
 import json

@@ -31,7 +31,7 @@ LIBRARIES = {
     r"systemd/sd-id128\.h": {"bus", "core", "util"},
     r"libudev\.h": {"monitor"},
     r"yaml\.h": {"config"},
-    r"uuid(/uuid)?\.h": {"util", "core"},
+    r"uuid(/uuid)?\.h": {"util", "core", "sim"},
     r"json-c/.*": {"core"},
 }
 LIBC = re.compile(r"(sys|linux|asm|netinet|arpa|sanitizer)/.*\.h|[a-z0-9]+\.h")

@@ -11,7 +11,8 @@ VERBATIM = ("LICENSES/", "tests/fuzz/corpus/")
 # Kernel style, scdoc and make want tabs.
 TABS = re.compile(r"(^shim/.*|.*\.scd|.*Makefile|.*\.mk|.*Kbuild.*)$")
 CODE = re.compile(r".*\.(c|h|py|sh|build|service|rules)$")
-MAX_WIDTH = 120
+# clang-format breaks code at 120; a comment or a shell line may run a little over.
+MAX_WIDTH = 130
 
 # Put together, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK"]) + r")\b")
