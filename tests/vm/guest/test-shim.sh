@@ -1,0 +1,98 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The kernel-side shim by itself, without the project's daemon: its control channel, its vGPUs as VFIO, mdevctl
+# and a guest see them, its GPUs plugged and unplugged.
+
+# shellcheck source=lib.sh
+. /rig/guest/lib.sh
+
+DRIVER=/sys/bus/pci/drivers/mdevgpu_ref
+
+# program NAME ARG…: a test program that prints its own checks; its counts are added to ours.
+program() {
+        local name=$1 passed failed skipped status=0
+        shift
+
+        timeout 200 "$RIG/$name" "$@" >"$EVIDENCE/program" 2>&1 </dev/null || status=$?
+        sed '$d' "$EVIDENCE/program"
+        if read -r passed _ failed _ skipped _ < <(tail -n 1 "$EVIDENCE/program" | tr -d ,) && [[ $passed$failed$skipped =~ ^[0-9]+$ ]]; then
+                PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
+                [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || fail "$name ends with status $status"
+        else
+                fail "$name ends without a count (status $status)" "$EVIDENCE/program"
+        fi
+}
+
+kernel_complains() {
+        dmesg | grep -E 'WARNING|BUG|Oops|Call Trace|refcount_t|hung task|general protection|KASAN'
+}
+
+gpus() {
+        lspci -D -n -d 6d67: | cut -d' ' -f1 | xargs
+}
+
+modprobe -a vfio_iommu_type1 mdev
+
+heading "Types"
+check "modprobe mdevgpu_ref" modprobe mdevgpu_ref ngpu=2
+check_soon "its nodes" test -c /dev/mdevgpu/gpu0 -a -c /dev/mdevgpu/gpu1
+program shim-types gpu0
+
+heading "A vGPU as VFIO's user sees it"
+program shim-vfio gpu0
+
+heading "A vGPU as others see it"
+gpu=1000:00:00.0
+id=$((RANDOM + 1)) device=$(random_hex 4) subsystem=$(random_hex 4)
+type=mdevgpu_ref-$id
+udevadm settle
+udevadm monitor -k -p -s pci >"$EVIDENCE/monitor" 2>&1 &
+monitor=$!
+check_soon "udevadm listens" grep -q KERNEL "$EVIDENCE/monitor"
+check "a type with ids drawn just now ($device:$subsystem)" "$RIG/shim-set" gpu0 "$id" "0x$device$subsystem" 1000
+check_soon "the parent's uevent" grep -q 'MDEV_STATE=registered' "$EVIDENCE/monitor"
+kill "$monitor"
+check_output "mdevctl types" "^  $type\$" mdevctl types --parent "$gpu"
+uuid=$(new_uuid)
+check "mdevctl start" mdevctl start -u "$uuid" -p "$gpu" --type "$type"
+check_output "a guest sees it on its PCI bus" \
+        "^pci .* id=6d67:$device subsystem=6d67:$subsystem class=030200 bars=0:mem:0x1000,1:mem:0x4000000" nested "$uuid" -- \
+        "peek=6d67:$device:0:0x0" "peek=6d67:$device:0:0x8" "poke=6d67:$device:0:0x18:0x600dcafe" \
+        "poke=6d67:$device:1:0x3fffffc:0x5ca1ab1e" "peek=6d67:$device:1:0x0"
+cp "$EVIDENCE/out" "$EVIDENCE/guest"
+check_output "reads its registers" "^peek 6d67:$device bar0\+0x8 0x0*$(printf %x "$id")\$" cat "$EVIDENCE/guest"
+check_output "the magic among them" "^peek 6d67:$device bar0\+0x0 0x5550474d\$" cat "$EVIDENCE/guest"
+check_output "writes a register" "^poke 6d67:$device bar0\+0x18 0x600dcafe\$" cat "$EVIDENCE/guest"
+check_output "writes its memory" "^poke 6d67:$device bar1\+0x3fffffc 0x5ca1ab1e\$" cat "$EVIDENCE/guest"
+check_output "which was zero" "^peek 6d67:$device bar1\+0x0 0x0+\$" cat "$EVIDENCE/guest"
+check_fails "its types cannot change" 'Device or resource busy' "$RIG/shim-set" gpu0
+check "mdevctl stop" mdevctl stop -u "$uuid"
+check "then they can" "$RIG/shim-set" gpu0
+
+heading "Plugging"
+check_equal "two GPUs at first" "1000:00:00.0 1000:00:01.0" "$(gpus)"
+check "plug a third" write "$DRIVER/plug" 5
+check_equal "it is there" "1000:00:00.0 1000:00:01.0 1000:00:05.0" "$(gpus)"
+check_soon "with a node" test -c /dev/mdevgpu/gpu2
+"$RIG/shim-set" gpu2 1 0 1000
+uuid=$(new_uuid)
+check "an idle vGPU on it" write /sys/bus/pci/devices/1000:00:05.0/mdev_supported_types/mdevgpu_ref-1/create "$uuid"
+check "unplug" write "$DRIVER/unplug" 5
+check "takes the vGPU along" test ! -e "$(mdev_path "$uuid")"
+check "and the node" test ! -e /dev/mdevgpu/gpu2
+check "unbind a driver" write "$DRIVER/unbind" 1000:00:01.0
+check "its node goes" test ! -e /dev/mdevgpu/gpu1
+check "bind it" write "$DRIVER/bind" 1000:00:01.0
+check_soon "its node comes back" test -c /dev/mdevgpu/gpu1
+
+heading "The control channel, and the modules' departure"
+program shim-abi gpu1
+check_equal "no GPU is left" "" "$(gpus)"
+check "modprobe again" modprobe mdevgpu_ref
+check "rmmod" rmmod mdevgpu_ref mdevgpu
+
+heading "The kernel's log"
+check "has no complaint" not kernel_complains
+
+finish
