@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <inttypes.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "bus/bus.h"
+#include "config.h"
+#include "daemon.h"
+#include "util/log.h"
+#include "worker/supervisor.h"
+
+/* READY comes when all present hardware was read, or after this: who waits for us must not wait for a stuck driver. */
+#define READY_TIMEOUT_USEC UINT64_C(5000000)
+
+struct Daemon {
+        sd_event *event;
+        Supervisor *supervisor;
+        BusServer *server;
+        Manager *manager;
+        char *config_root;
+        ConfigReport report; /* of the last reading of the configuration */
+        bool ready;
+        bool started;
+        sd_event_source *ready_timeout;
+        sd_event_source *post;
+        sd_event_source *signals[3];
+        size_t n_gpus; /* as STATUS= says */
+        size_t n_vgpus;
+};
+
+static void log_problems(const ConfigReport *report) {
+        for (size_t i = 0; i < report->n_problems; i++) {
+                const ConfigProblem *p = &report->problems[i];
+
+                log_full(p->severity == PROBLEM_ERROR ? LOG_ERR : LOG_WARNING, NULL, "%s:%u:%u: %s: %s", p->file,
+                         p->line, p->column, problem_severity_to_string(p->severity), p->message);
+        }
+}
+
+/* Puts a good configuration in force; a bad one leaves the last good one there. */
+static int daemon_load_config(Daemon *d) {
+        ConfigReport report = {};
+        ProfileSet *set;
+        int r;
+
+        r = config_load(d->config_root, &set, &report);
+        log_problems(&report);
+        config_report_done(&d->report);
+        d->report = report;
+        if (r < 0)
+                return r == -EBADMSG ? -ERROR_CONFIG_INVALID : r;
+
+        manager_set_profiles(d->manager, set);
+        return 0;
+}
+
+static uint64_t monotonic_usec(void) {
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * 1000000U + (uint64_t)ts.tv_nsec / 1000U;
+}
+
+static int on_reload(Error *error, void *userdata) {
+        Daemon *d = userdata;
+        int r;
+
+        (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, monotonic_usec());
+        r = daemon_load_config(d);
+        if (r == -ERROR_CONFIG_INVALID)
+                (void)error_set(error, r, "the configuration has %zu errors; the last good one stays in force",
+                                d->report.n_errors);
+        else if (r < 0)
+                (void)error_set_errno(error, r, "the configuration cannot be read");
+        (void)sd_notify(0, "READY=1");
+
+        if (r >= 0)
+                log_info("Configuration reloaded");
+        return r;
+}
+
+static int on_check_config(ConfigReport *ret_report, void *userdata) {
+        _cleanup_(profile_set_freep) ProfileSet *set = NULL;
+        ConfigReport report = {};
+        Daemon *d = userdata;
+        int r;
+
+        r = config_load(d->config_root, &set, &report);
+        if (r < 0 && r != -EBADMSG) {
+                config_report_done(&report);
+                return r;
+        }
+
+        *ret_report = report;
+        return 0;
+}
+
+static const ConfigReport *on_config_report(void *userdata) {
+        Daemon *d = userdata;
+
+        return &d->report;
+}
+
+static const BusCallbacks bus_callbacks = {
+        .reload = on_reload,
+        .check_config = on_check_config,
+        .config_report = on_config_report,
+};
+
+static int daemon_setup(Daemon *d, const DaemonParameters *parameters) {
+        const SupervisorParameters supervisor_parameters = {
+                .event = parameters->event,
+                .command = parameters->worker_command,
+        };
+        const BusParameters bus_parameters = {
+                .event = parameters->event,
+                .bus = parameters->bus,
+                .callbacks = &bus_callbacks,
+                .userdata = d,
+                .version = PROJECT_VERSION,
+                .without_polkit = parameters->without_polkit,
+        };
+        ManagerParameters manager_parameters = {
+                .event = parameters->event,
+                .host = parameters->host,
+                .state_fd = parameters->state_fd,
+                .name_lookup = parameters->name_lookup,
+                .name_lookup_userdata = parameters->name_lookup_userdata,
+        };
+        int r;
+
+        r = supervisor_new(&supervisor_parameters, &d->supervisor);
+        if (r < 0)
+                return r;
+        r = bus_server_new(&bus_parameters, &d->server);
+        if (r < 0)
+                return r;
+
+        manager_parameters.platform = supervisor_get_platform(d->supervisor);
+        manager_parameters.observer = bus_server_observer(d->server);
+        r = manager_new(&manager_parameters, &d->manager);
+        if (r < 0)
+                return r;
+
+        bus_server_attach(d->server, d->manager);
+        return 0;
+}
+
+int daemon_new(const DaemonParameters *parameters, Daemon **ret_daemon) {
+        _cleanup_(daemon_freep) Daemon *d = NULL;
+        int r;
+
+        d = calloc(1, sizeof(Daemon));
+        if (!d)
+                return -ENOMEM;
+
+        d->event = sd_event_ref(parameters->event);
+        d->config_root = strdup(parameters->config_root);
+        if (!d->config_root)
+                return -ENOMEM;
+
+        r = daemon_setup(d, parameters);
+        if (r < 0)
+                return r;
+
+        *ret_daemon = TAKE(d);
+        return 0;
+}
+
+Daemon *daemon_free(Daemon *d) {
+        if (!d)
+                return NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(d->signals); i++)
+                sd_event_source_disable_unref(d->signals[i]);
+        sd_event_source_disable_unref(d->ready_timeout);
+        sd_event_source_disable_unref(d->post);
+        if (d->server)
+                bus_server_detach(d->server);
+        manager_free(d->manager);
+        bus_server_free(d->server);
+        supervisor_free(d->supervisor);
+        config_report_done(&d->report);
+        free(d->config_root);
+        sd_event_unref(d->event);
+        free(d);
+        return NULL;
+}
+
+static void notify_status(Daemon *d, const char *state) {
+        d->n_gpus = d->manager->gpus_by_address.n;
+        d->n_vgpus = d->manager->vgpus.n;
+        (void)sd_notifyf(0, "%sSTATUS=%zu GPUs, %zu vGPUs", state, d->n_gpus, d->n_vgpus);
+}
+
+static void become_ready(Daemon *d) {
+        d->ready = true;
+        d->ready_timeout = sd_event_source_disable_unref(d->ready_timeout);
+        manager_prune_records(d->manager);
+        bus_server_set_ready(d->server);
+        notify_status(d, "READY=1\n");
+        log_info("Ready: %zu GPUs, %zu vGPUs", d->n_gpus, d->n_vgpus);
+}
+
+/* After every turn of the loop in which something happened. */
+static int on_post(sd_event_source *source, void *userdata) {
+        Daemon *d = userdata;
+
+        if (!d->ready && manager_is_settled(d->manager))
+                become_ready(d);
+        else if (d->ready &&
+                 (d->n_gpus != d->manager->gpus_by_address.n || d->n_vgpus != d->manager->vgpus.n))
+                notify_status(d, "");
+
+        return 0;
+}
+
+static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+
+        if (!d->ready)
+                become_ready(d);
+        return 0;
+}
+
+static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        Daemon *d = userdata;
+
+        (void)sd_notify(0, "STOPPING=1");
+        return sd_event_exit(d->event, EXIT_SUCCESS);
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        Daemon *d = userdata;
+        Error error = ERROR_NULL;
+
+        if (bus_server_reload(d->server, &error) < 0)
+                log_error("Reload failed: %s", error.message);
+        return 0;
+}
+
+static int watch_loop(Daemon *d) {
+        int r;
+
+        r = sd_event_add_signal(d->event, &d->signals[0], SIGTERM, on_terminate, d);
+        if (r >= 0)
+                r = sd_event_add_signal(d->event, &d->signals[1], SIGINT, on_terminate, d);
+        if (r >= 0)
+                r = sd_event_add_signal(d->event, &d->signals[2], SIGHUP, on_hangup, d);
+        if (r >= 0)
+                r = sd_event_add_post(d->event, &d->post, on_post, d);
+        if (r >= 0)
+                r = sd_event_add_time_relative(d->event, &d->ready_timeout, CLOCK_MONOTONIC, READY_TIMEOUT_USEC, 0,
+                                               on_ready_timeout, d);
+        return r;
+}
+
+int daemon_start(Daemon *d) {
+        int r;
+
+        r = bus_server_start(d->server);
+        if (r == -EEXIST)
+                return r;
+        if (r < 0) {
+                log_error("Cannot offer org.mdevgpu1 on the bus: %s", strerror(-r));
+                return r;
+        }
+
+        r = daemon_load_config(d);
+        if (r == -ENOMEM)
+                return r;
+
+        r = manager_scan(d->manager);
+        if (r < 0) {
+                log_error("Cannot enumerate devices: %s", strerror(-r));
+                return r;
+        }
+
+        d->started = true;
+        return watch_loop(d);
+}
+
+void daemon_handle_uevent(Daemon *d, const Uevent *uevent) {
+        if (d->started)
+                manager_handle_uevent(d->manager, uevent);
+}
+
+void daemon_handle_overrun(Daemon *d) {
+        int r;
+
+        r = manager_scan(d->manager);
+        if (r < 0)
+                log_error("Cannot enumerate devices: %s", strerror(-r));
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * SimHost: a simulated machine with GPUs: a folder that looks like /sys and /dev, and a Host over it that answers stores
+ * and ioctls as the kernel does, refusals, events and blocking included. The same backends and workers run over it as
+ * over the real one.
+ *
+ * Its state is in files below the root, guarded by a lock, so that the daemon, its workers and whoever plays the part of
+ * other programs share one machine. Processes are real: who really holds ROOT/dev/vfio/N open holds that vGPU.
+ */
+
+#include "core/platform.h"
+#include "core/uevent.h"
+#include "shim/mdevgpu-shim.h"
+
+#define SIM_TYPES_MAX 64U
+#define SIM_NAME_SIZE 64U
+
+typedef enum SimGpuKind {
+        SIM_GPU_SHIM, /* a synthetic PCI GPU of the open shim's reference module: types by ioctl */
+        SIM_GPU_MTTY, /* a parent on no PCI bus with types of its own, as the kernel's sample driver mtty */
+} SimGpuKind;
+
+/* What the driver of a GPU knows; a file. */
+typedef struct SimGpu {
+        char address[SIM_NAME_SIZE];
+        SimGpuKind kind;
+        uint32_t index; /* gpuN */
+        uint64_t capacity; /* framebuffer in bytes; of mtty: ports */
+        uint64_t generation;
+        uint64_t epoch;
+        uint8_t instance_id[MDEVGPU_INSTANCE_SIZE];
+        uint32_t n_types;
+        struct mdevgpu_type types[SIM_TYPES_MAX];
+} SimGpu;
+
+typedef struct SimHost {
+        Host host; /* first: what workers and the daemon use */
+        char root[256];
+        int root_fd;
+} SimHost;
+
+/* Opens the machine at root, which must exist; makes it, without any GPU, if it is empty. *ret_sim must not move. */
+int sim_host_open(const char *root, SimHost *ret_sim);
+void sim_host_close(SimHost *sim);
+
+/* A card is plugged in, its driver is bound, its events are sent. -EEXIST. */
+int sim_host_plug(SimHost *sim, const char *address, SimGpuKind kind, uint64_t capacity);
+/* It goes, with its vGPUs. -ENODEV. */
+int sim_host_unplug(SimHost *sim, const char *address);
+
+/* The socket that events arrive on, one datagram each; one listener a machine. */
+int sim_host_listen(SimHost *sim);
+/* 1: *ret_uevent is filled, its strings in buffer; 0: nothing more. */
+int sim_host_receive(int fd, char *buffer, size_t size, Uevent *ret_uevent);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the parts of the simulated machine share: its lock, its state files, its sysfs tree, its events.
+ */
+
+#include "sim/sim-host.h"
+
+/* The machine's lock: a descriptor to close. */
+int sim_lock(const SimHost *sim);
+
+int sim_gpu_load(const SimHost *sim, const char *address, SimGpu *ret_gpu);
+int sim_gpu_store(const SimHost *sim, const SimGpu *gpu);
+
+/* "devices/pci0000:40/0000:41:00.0", below /sys. */
+void sim_gpu_path(const SimGpu *gpu, char *buffer, size_t size);
+/* "mdevgpu_ref" or "mtty": what its type folders begin with. */
+const char *sim_gpu_driver(const SimGpu *gpu);
+
+/* Paths are below ROOT, made with printf's format. */
+int sim_write(const SimHost *sim, const char *text, unsigned mode, const char *format, ...) _printf_(4, 5);
+int sim_mkdir(const SimHost *sim, const char *format, ...) _printf_(2, 3);
+int sim_symlink(const SimHost *sim, const char *target, const char *format, ...) _printf_(3, 4);
+void sim_remove_tree(const SimHost *sim, const char *format, ...) _printf_(2, 3);
+bool sim_exists(const SimHost *sim, const char *format, ...) _printf_(2, 3);
+
+void sim_emit(const SimHost *sim, UeventAction action, UeventSubsystem subsystem, const char *devpath);
+
+/* The parent's folder of types as its driver has them now; no types, no mdev parent. */
+int sim_parent_register(const SimHost *sim, const SimGpu *gpu);
+void sim_parent_unregister(const SimHost *sim, const SimGpu *gpu);
+/* Writes every available_instances anew. */
+void sim_parent_recount(const SimHost *sim, const SimGpu *gpu);
+/* Instances of a type that exist, those still being released included. */
+unsigned sim_count_live(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type);
+unsigned sim_count_available(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type);
+
+/* The stores of the mdev core. text is what was written. */
+int sim_mdev_create(SimHost *sim, const char *parent, const char *type_folder, const char *text);
+int sim_mdev_remove(SimHost *sim, const char *uuid, const char *text);
+/* Without looking for users: the card is gone. */
+void sim_mdev_drop(SimHost *sim, const SimGpu *gpu);
+
+/* An ioctl on gpuN's node. */
+int sim_control(SimHost *sim, unsigned index, bool owner, unsigned long request, void *argument);
