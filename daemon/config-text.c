@@ -49,12 +49,12 @@ static const char *character_problem(uint32_t c, bool before_newline) {
         return NULL;
 }
 
-int config_text_check(const char *text, size_t size, ConfigMark *ret_mark, const char **ret_problem) {
+const char *config_text_check(const char *text, size_t size, ConfigMark *ret_mark) {
         const unsigned char *p = (const unsigned char *)text, *end = p + size;
         ConfigMark mark = { .line = 1, .column = 1 };
         const char *problem = NULL;
 
-        while (p < end && !problem) {
+        while (p < end) {
                 uint32_t c = 0;
                 size_t n;
 
@@ -74,10 +74,6 @@ int config_text_check(const char *text, size_t size, ConfigMark *ret_mark, const
                 mark = c == '\n' ? (ConfigMark){ mark.line + 1, 1 } : (ConfigMark){ mark.line, mark.column + 1 };
         }
 
-        if (!problem)
-                return 0;
-
         *ret_mark = mark;
-        *ret_problem = problem;
-        return -EBADMSG;
+        return problem;
 }

@@ -14,7 +14,7 @@ typedef struct ConfigMark {
 } ConfigMark;
 
 /*
- * -EBADMSG with the first place that must not be fed to the parser and a sentence about it, if there is any: bytes that
- * are no UTF-8, characters that cannot be seen, line ends that an editor does not show, and YAML directives.
+ * The first thing that must not be fed to the parser, in words, and its place: bytes that are no UTF-8, characters that
+ * cannot be seen, line ends that an editor does not show, YAML directives. NULL and the end's place if there is none.
  */
-int config_text_check(const char *text, size_t size, ConfigMark *ret_mark, const char **ret_problem);
+const char *config_text_check(const char *text, size_t size, ConfigMark *ret_mark);

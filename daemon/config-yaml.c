@@ -15,6 +15,7 @@ struct ConfigReader {
         ConfigReport *report;
         size_t n_errors; /* that the report held before this file */
         size_t n_warnings;
+        ConfigMark end; /* of the text */
         size_t n_items;
         unsigned depth;
 };
@@ -28,8 +29,11 @@ ConfigQuote config_quote(const char *text) {
         return quote;
 }
 
-static ConfigMark mark_from_yaml(const yaml_mark_t *mark) {
-        return (ConfigMark){ .line = (uint32_t)mark->line + 1, .column = (uint32_t)mark->column + 1 };
+/* At the end of a text whose last line has no end libyaml is in a line that is not there. */
+static ConfigMark reader_mark(const ConfigReader *reader, const yaml_mark_t *mark) {
+        ConfigMark m = { .line = (uint32_t)mark->line + 1, .column = (uint32_t)mark->column + 1 };
+
+        return m.line > reader->end.line ? reader->end : m;
 }
 
 size_t config_reader_n_errors(const ConfigReader *reader) {
@@ -56,7 +60,7 @@ static int reader_fail(ConfigReader *reader, ConfigMark mark, const char *messag
         if (r < 0 || config_reader_n_errors(reader) < CONFIG_FILE_ERRORS_MAX)
                 return r;
 
-        r = reader_add(reader, mark_from_yaml(&reader->event.end_mark), PROBLEM_ERROR,
+        r = reader_add(reader, reader_mark(reader, &reader->event.end_mark), PROBLEM_ERROR,
                        "too many errors; the rest of the file has not been looked at");
         return r < 0 ? r : -EBADMSG;
 }
@@ -88,12 +92,13 @@ static int reader_check_text(ConfigReader *reader, const char *text, size_t size
                 return r < 0 ? r : -EBADMSG;
         }
 
-        r = config_text_check(text, size, &mark, &problem);
-        if (r < 0) {
+        problem = config_text_check(text, size, &mark);
+        if (problem) {
                 r = config_error(reader, mark, "%s", problem);
                 return r < 0 ? r : -EBADMSG;
         }
 
+        reader->end = mark;
         return 0;
 }
 
@@ -161,8 +166,8 @@ static int reader_syntax_error(ConfigReader *reader) {
         if (parser->error == YAML_MEMORY_ERROR)
                 return -ENOMEM;
 
-        mark = mark_from_yaml(&parser->problem_mark);
-        begin = mark_from_yaml(&parser->context_mark);
+        mark = reader_mark(reader, &parser->problem_mark);
+        begin = reader_mark(reader, &parser->context_mark);
         if (!parser->context)
                 r = config_error(reader, mark, "%s%s", strempty(parser->problem), syntax_hint(parser));
         else if (begin.line == mark.line && begin.column == mark.column)
@@ -272,7 +277,7 @@ int config_reader_next(ConfigReader *reader, ConfigItem *ret_item) {
                         return r;
         } while (reader->event.type == YAML_STREAM_START_EVENT || reader->event.type == YAML_DOCUMENT_START_EVENT);
 
-        item.mark = mark_from_yaml(&reader->event.start_mark);
+        item.mark = reader_mark(reader, &reader->event.start_mark);
         r = reader_count(reader, item.mark);
         if (r < 0)
                 return r;
@@ -335,7 +340,7 @@ int config_reader_finish(ConfigReader *reader) {
         if (reader->event.type == YAML_STREAM_END_EVENT)
                 return 0;
 
-        r = config_error(reader, mark_from_yaml(&reader->event.start_mark),
+        r = config_error(reader, reader_mark(reader, &reader->event.start_mark),
                          "a second document; give it a file of its own");
         return r < 0 ? r : -EBADMSG;
 }

@@ -475,6 +475,10 @@ static void test_yaml(void) {
                   "next token; indent with blanks, and put a text that begins with @, ` or % in "
                   "quotes" },
                 { "class: a: b", "8:11: error: mapping values are not allowed in this context" },
+                /* The last line has no end. */
+                { "displays: {heads: 1",
+                  "8:22: error: did not find expected ',' or '}' while parsing a flow mapping that "
+                  "begins in line 8, column 13" },
                 /* What stands before a syntax error is reported too. */
                 { "ecc: 1\n  bar1: @", "8:8: error: ecc: '1'" FLAG "\n"
                                        "9:9: error: found character that cannot start any token while scanning for the "

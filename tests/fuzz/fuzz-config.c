@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Any bytes as a profile: it is refused with a report, or it is one whose every value the model may rely on.
+ */
+
+#include "config.h"
+#include "util/text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* abort() and not assert(): a build without assertions would fuzz nothing. */
+static void require(bool condition) {
+        if (!condition)
+                abort();
+}
+
+static void check_type(const TypeSpec *t, uint32_t n_lines) {
+        require(t->id >= 1);
+        require(memchr(t->name, '\0', sizeof(t->name)) && t->name[0] && text_is_printable(t->name));
+        require(memchr(t->class, '\0', sizeof(t->class)) && t->class[0] && text_is_printable(t->class));
+        require(t->max_instances >= 1 && t->max_instances <= 65535);
+        require(t->framebuffer >= 1 && t->framebuffer <= UINT64_C(1) << 46 && t->framebuffer % 1048576 == 0);
+        require(t->reserved <= UINT64_C(1) << 46);
+        require(t->mappable_video <= t->framebuffer);
+        require((t->bar1 & (t->bar1 - 1)) == 0 || t->bar1 == 0);
+        require(t->vdev_id <= UINT32_MAX && t->pdev_id <= UINT32_MAX);
+        require(t->encoder_percent <= 100);
+        require(t->max_width >= 1 && t->max_height >= 1 && t->frame_limit >= 1);
+        require(t->line >= 1 && t->line <= n_lines);
+}
+
+static void check_profile(const Profile *profile, uint32_t n_lines) {
+        require(profile->n_types <= PROFILE_TYPES_MAX);
+        require(!profile->match.any_vendor || profile->match.n_devices == 0);
+        require(text_is_name(profile->match.address));
+
+        for (size_t i = 0; i < profile->n_types; i++) {
+                check_type(&profile->types[i], n_lines);
+                for (size_t j = 0; j < i; j++)
+                        require(profile->types[i].id != profile->types[j].id);
+        }
+}
+
+static void check_report(const ConfigReport *report, uint32_t n_lines) {
+        const ConfigProblem *before = NULL;
+
+        require(report->n_problems <= CONFIG_FILE_ERRORS_MAX + CONFIG_FILE_WARNINGS_MAX + 3);
+
+        for (size_t i = 0; i < report->n_problems; i++) {
+                const ConfigProblem *p = &report->problems[i];
+
+                require(text_is_printable(p->message) && strlen(p->message) < 512);
+                require(p->line >= 1 && p->line <= n_lines && p->column >= 1);
+                require(!before || before->line < p->line ||
+                        (before->line == p->line && before->column <= p->column));
+                before = p;
+        }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        ConfigReport report = {};
+        Profile *profile = NULL;
+        uint32_t n_lines = 1;
+        int r;
+
+        for (size_t i = 0; i < size; i++)
+                n_lines += data[i] == '\n';
+
+        r = config_parse_profile("fuzz", (const char *)data, size, &profile, &report);
+        require(r == (report.n_errors > 0 ? -EBADMSG : 0));
+        require(r >= 0 || !profile);
+
+        check_report(&report, n_lines);
+        if (profile)
+                check_profile(profile, n_lines);
+
+        profile_free(profile);
+        config_report_done(&report);
+        return 0;
+}
