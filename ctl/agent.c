@@ -21,6 +21,7 @@
 static pid_t agent_pid = 0;
 
 _Noreturn static void agent_exec(pid_t parent, int notify_fd) {
+        bool graphical = getenv("DISPLAY") || getenv("WAYLAND_DISPLAY");
         int null_fd = open("/dev/null", O_RDWR);
 
         /* A signal that kills the command must not leave a password prompt behind. */
@@ -34,7 +35,8 @@ _Noreturn static void agent_exec(pid_t parent, int notify_fd) {
         if (dup2(notify_fd, AGENT_NOTIFY_FD) < 0)
                 _exit(EXIT_FAILURE);
 
-        (void)execl(AGENT_PATH, "pkttyagent", "--notify-fd=3", "--fallback", (char *)NULL);
+        /* A desktop asks by itself. Elsewhere polkit 122 would pass over a mere fallback if there is no login session. */
+        (void)execl(AGENT_PATH, "pkttyagent", "--notify-fd=3", graphical ? "--fallback" : NULL, (char *)NULL);
         _exit(EXIT_FAILURE);
 }
 
