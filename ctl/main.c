@@ -57,6 +57,7 @@ static const char options_text[] =
 
 Status ctl_error(Status status, const char *format, ...) {
         _cleanup_(freep) char *message = NULL, *safe = NULL;
+        char *line, *rest;
         va_list ap;
         int r;
 
@@ -66,9 +67,14 @@ Status ctl_error(Status status, const char *format, ...) {
         if (r < 0)
                 message = NULL;
 
-        /* A message may have lines, one for each error in the configuration. */
         safe = message ? text_escape(message, 0, TEXT_KEEP_NEWLINES) : NULL;
-        fprintf(stderr, "mdevgpuctl: %s\n", safe ? safe : "Out of memory.");
+        rest = safe;
+        fprintf(stderr, "mdevgpuctl: %s\n", safe ? strsep(&rest, "\n") : "Out of memory.");
+
+        /* A message may have lines, one for each error in the configuration; none of them looks like ours. */
+        while ((line = strsep(&rest, "\n")))
+                fprintf(stderr, "  %s\n", line);
+
         return status;
 }
 

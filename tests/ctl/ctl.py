@@ -204,7 +204,7 @@ def reload(rig: Rig):
     """reload says every error of a bad configuration"""
     rig.daemon("hostile")
     result = rig.ctl("reload")
-    equal((result.status, result.err), (1, "mdevgpuctl: a.yaml:1:1: error\nb.yaml:2:2: error\n"))
+    equal((result.status, result.err), (1, "mdevgpuctl: a.yaml:1:1: error\n  b.yaml:2:2: error\n"))
 
 
 @test
