@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Shim types: the calls of the open shim's control channel (shim/mdevgpu-shim.h) and what they say of a GPU's types. Every reply is
- * checked: a vendor implements the other end.
+ * Shim types: the calls of the open shim's control channel (shim/mdevgpu-shim.h) and what they say of a GPU's types.
+ * Every reply is checked: a vendor implements the other end.
  */
 
 #include "core/backend.h"

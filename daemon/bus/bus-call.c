@@ -34,7 +34,8 @@ static BusCall *find_call(BusServer *server, const sd_bus_message *message) {
 
 static int refuse_too_many(const BusClient *client, sd_bus_error *ret_error) {
         return bus_error_setf(ret_error, -ERROR_LIMIT_EXCEEDED,
-                              "Your user has %zu calls that wait for an answer, and may have no more", bus_client_calls_max(client));
+                              "Your user has %zu calls that wait for an answer, and may have no more",
+                              bus_client_calls_max(client));
 }
 
 static int call_new(BusServer *server, sd_bus_message *message, BusCall **ret_call, sd_bus_error *ret_error) {

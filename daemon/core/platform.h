@@ -5,8 +5,8 @@
  * Platform: the seam to the kernel, in two halves.
  *
  * A Host is the kernel's files: /sys, /dev and /proc as open directories, and the actions by which drivers are told
- * something: a store to an attribute, opening a device node and an ioctl on it. Reading is plain openat(). The simulated host has directories of its
- * own and answers a store as the kernel does.
+ * something: a store to an attribute, opening a device node and an ioctl on it. Reading is plain openat(). The simulated
+ * host has directories of its own and answers a store as the kernel does.
  *
  * A Platform is where a GPU's jobs are done: worker processes in the daemon, something a test controls in a test.
  */

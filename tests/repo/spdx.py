@@ -45,7 +45,7 @@ def stated(name):
     return None
 
 
-names = [n for n in repo.files() if not any(fnmatch.fnmatch(n, pattern) for pattern in EXEMPT)]
+names = [n for n in repo.files() if repo.text(n) != "" and not any(fnmatch.fnmatch(n, pattern) for pattern in EXEMPT)]
 licenses = {name: stated(name) for name in names}
 
 missing = [f"{name}: no SPDX line among the first three" for name, license in licenses.items() if license is None]
