@@ -76,8 +76,6 @@ static int on_reload(Error *error, void *userdata) {
                 (void)error_set_errno(error, r, "the configuration cannot be read");
         (void)sd_notify(0, "READY=1");
 
-        if (r >= 0)
-                log_info("Configuration reloaded");
         return r;
 }
 
@@ -238,6 +236,8 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 
         if (bus_server_reload(d->server, &error) < 0)
                 log_error("Reload failed: %s", error.message);
+        else
+                log_info("Configuration reloaded");
         return 0;
 }
 

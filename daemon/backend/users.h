@@ -10,7 +10,7 @@
 
 /*
  * Processes that hold the vGPU's VFIO group or character device, or its device descriptor where fdinfo names the device
- * (kernel 6.16 and later). Needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH to see other users' processes. At most
+ * (kernel 6.18 and later). Needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH to see other users' processes. At most
  * REPORT_USERS_MAX of them. A process that keeps only the device descriptor, on an older kernel, is not found.
  */
 int users_find(const Host *host, const char *uuid, User **ret_users, size_t *ret_n_users);

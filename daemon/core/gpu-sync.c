@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "core/gpu-sync.h"
+#include "core/idle-wait.h"
 #include "core/manager.h"
 #include "core/record.h"
 #include "core/type.h"
@@ -256,10 +257,14 @@ static void on_sync_done(JobResult *result, void *userdata) {
         if (gpu->dirty)
                 gpu_start_sync(gpu);
         gpu_arm_expected(gpu);
+        idle_wait_check(gpu->manager);
 }
 
 static void on_sync_timeout(pid_t pid, void *userdata) {
-        gpu_set_stuck(userdata, pid);
+        Gpu *gpu = userdata;
+
+        gpu_set_stuck(gpu, pid);
+        idle_wait_check(gpu->manager);
 }
 
 static void gpu_start_sync(Gpu *gpu) {

@@ -2,6 +2,7 @@
 
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
+#include "core/idle-wait.h"
 #include "core/manager.h"
 #include "core/operation-private.h"
 #include "core/record.h"
@@ -26,6 +27,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         manager->name_lookup_userdata = parameters->name_lookup_userdata;
         list_init(&manager->gpus);
         list_init(&manager->operations);
+        list_init(&manager->idle_waits);
 
         *ret_manager = manager;
         return 0;
@@ -44,6 +46,7 @@ static void remove_gpu(Gpu *gpu, void (*end)(Operation *operation)) {
         gpu_sync_stop(gpu);
         manager->platform->ops->release_gpu(manager->platform, gpu->identity.address);
         gpu_free(gpu);
+        idle_wait_check(manager);
 }
 
 Manager *manager_free(Manager *manager) {
@@ -57,6 +60,7 @@ Manager *manager_free(Manager *manager) {
         LIST_FOREACH(gpu, &manager->gpus, link)
                 remove_gpu(gpu, operation_end_shutdown);
 
+        idle_wait_free_all(manager);
         assert(list_is_empty(&manager->operations));
         map_done(&manager->gpus_by_address);
         map_done(&manager->vgpus);

@@ -35,6 +35,7 @@ struct Manager {
         Map vgpus; /* VGpu.node, by UUID; visible or not */
         List operations;
         size_t n_operations;
+        List idle_waits; /* IdleWait.link */
 };
 
 typedef struct ManagerParameters {
@@ -62,6 +63,15 @@ int manager_scan(Manager *manager);
 
 /* True when every GPU that the last scan found has reported, failed or is stuck. */
 bool manager_is_settled(const Manager *manager);
+
+/*
+ * Waits until no GPU is being read any more (after a reload: until the types are registered, or known not to be), at
+ * most five seconds; then calls back, once, from the loop. The wait is gone then; idle_wait_free() ends it before.
+ */
+typedef struct IdleWait IdleWait;
+
+int manager_wait_idle(Manager *manager, void (*callback)(void *userdata), void *userdata, IdleWait **ret_wait);
+IdleWait *idle_wait_free(IdleWait *wait);
 
 /* Drops records of vGPUs that no longer exist, once it is known what exists. */
 void manager_prune_records(Manager *manager);
