@@ -9,11 +9,10 @@
 
 #include "config.h"
 #include "config-field.h"
+#include "config-match.h"
 #include "config-value.h"
-#include "util/text.h"
 
 #define PROFILE_VERSION 1U
-#define MATCH_LIST_MAX 256U
 
 /* No product of instances and sizes overflows 64 bits, so that nobody behind this point has to check: 2^16 instances of
  * framebuffer and what is reserved, 2^46 bytes each. */
@@ -45,11 +44,6 @@ typedef struct TypeDraft {
         ConfigMark name_mark;
         ConfigMark mappable_mark;
 } TypeDraft;
-
-typedef struct MatchDraft {
-        ProfileMatch *match;
-        ConfigMark devices_mark;
-} MatchDraft;
 
 typedef struct ProfileDraft {
         Profile *profile;
@@ -283,188 +277,11 @@ static int read_types(ConfigReader *reader, const ConfigField *field, const Conf
         return n > 0 ? 0 : config_warning(reader, begin, "%s: is empty, this profile offers nothing", field->name);
 }
 
-typedef int (*ReadElement)(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, ProfileMatch *match);
-
-/* The word any, a value, or a list of values. */
-static int read_any_or_values(ConfigReader *reader, const ConfigField *field, const ConfigItem *item,
-                              ReadElement read_element, ProfileMatch *match) {
-        ConfigMark begin = item->mark;
-        ConfigItem element;
-        size_t n = 0;
-        int r;
-
-        if (item->kind == CONFIG_ITEM_SCALAR && streq(item->text, "any"))
-                return 0;
-        if (item->kind != CONFIG_ITEM_LIST)
-                return read_element(reader, field, item, match);
-
-        for (;; n++) {
-                r = config_reader_next(reader, &element);
-                if (r < 0)
-                        return r;
-                if (element.kind == CONFIG_ITEM_END)
-                        break;
-
-                r = read_element(reader, field, &element, match);
-                if (r < 0)
-                        return r;
-        }
-
-        /* To the eye it matches nothing, to the model everything. */
-        return n > 0 ? 0 : config_error(reader, begin, "%s: is an empty list; write any, or leave it out", field->name);
-}
-
-static int report_too_many(ConfigReader *reader, const ConfigField *field, const ConfigItem *item) {
-        int r;
-
-        r = config_error(reader, item->mark, "%s: more than %u; the rest of the file has not been looked at",
-                         field->name, MATCH_LIST_MAX);
-        return r < 0 ? r : -EBADMSG;
-}
-
-static int read_one_device(ConfigReader *reader, const ConfigField *field, const ConfigItem *item,
-                           ProfileMatch *match) {
-        uint16_t *devices;
-        uint64_t value;
-        int r;
-
-        r = config_expect_id(reader, field, item, &value);
-        if (r <= 0)
-                return r;
-
-        if (match->n_devices >= MATCH_LIST_MAX)
-                return report_too_many(reader, field, item);
-
-        devices = reallocarray(match->devices, match->n_devices + 1, sizeof(uint16_t));
-        if (!devices)
-                return -ENOMEM;
-
-        match->devices = devices;
-        match->devices[match->n_devices++] = (uint16_t)value;
-        return 0;
-}
-
-/* 10de:145e as lspci prints it, or 0x10de145e as NVIDIA's tables do. */
-static int subsystem_parse(const char *text, uint32_t *ret) {
-        uint64_t vendor, device;
-        const char *end;
-
-        if (config_hex_parse(text, 4, &vendor, &end) < 0 || *end != ':') {
-                if (strncmp(text, "0x", 2) != 0 || config_hex_parse(text, 8, &device, &end) < 0 || *end || device == 0)
-                        return -EINVAL;
-
-                *ret = (uint32_t)device;
-                return 0;
-        }
-
-        if (config_hex_parse(end + 1, 4, &device, &end) < 0 || *end)
-                return -EINVAL;
-
-        *ret = (uint32_t)(vendor << 16 | device);
-        return 0;
-}
-
-static int read_one_subsystem(ConfigReader *reader, const ConfigField *field, const ConfigItem *item,
-                              ProfileMatch *match) {
-        uint32_t *subsystems, value;
-        int r;
-
-        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
-        if (r <= 0)
-                return r;
-
-        r = subsystem_parse(item->text, &value);
-        if (r < 0)
-                return config_value_error(reader, field->name, item,
-                                          "is not a vendor and device such as 10de:145e or 0x10de145e");
-
-        if (match->n_subsystems >= MATCH_LIST_MAX)
-                return report_too_many(reader, field, item);
-
-        subsystems = reallocarray(match->subsystems, match->n_subsystems + 1, sizeof(uint32_t));
-        if (!subsystems)
-                return -ENOMEM;
-
-        match->subsystems = subsystems;
-        match->subsystems[match->n_subsystems++] = value;
-        return 0;
-}
-
-static int read_vendor(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        MatchDraft *draft = target;
-        uint64_t value;
-        int r;
-
-        if (item->kind == CONFIG_ITEM_SCALAR && streq(item->text, "any"))
-                return 0;
-
-        r = config_expect_id(reader, field, item, &value);
-        if (r <= 0)
-                return r;
-
-        draft->match->vendor = (uint16_t)value;
-        draft->match->any_vendor = false;
-        return 0;
-}
-
-static int read_devices(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        MatchDraft *draft = target;
-
-        draft->devices_mark = item->mark;
-        return read_any_or_values(reader, field, item, read_one_device, draft->match);
-}
-
-static int read_subsystems(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        MatchDraft *draft = target;
-
-        return read_any_or_values(reader, field, item, read_one_subsystem, draft->match);
-}
-
-static int read_address(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        MatchDraft *draft = target;
-        char *address;
-        int r;
-
-        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
-        if (r <= 0)
-                return r;
-
-        if (!text_is_name(item->text))
-                return config_value_error(reader, field->name, item, "is not a pattern for a device's name in sysfs");
-
-        address = strdup(item->text);
-        if (!address)
-                return -ENOMEM;
-
-        free(draft->match->address);
-        draft->match->address = address;
-        return 0;
-}
-
-static const ConfigField match_fields[] = {
-        { "vendor", read_vendor, .min = 1, .max = UINT16_MAX },
-        { "device", read_devices, .min = 1, .max = UINT16_MAX },
-        { "subsystem", read_subsystems },
-        { "address", read_address },
-        {},
-};
-
 static int read_match(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
         ProfileDraft *draft = target;
-        MatchDraft match = { .match = &draft->profile->match };
-        size_t n_errors = config_reader_n_errors(reader);
-        int r;
 
         draft->has_match = true;
-        r = config_read_fields(reader, field->name, match_fields, item, &match);
-        if (r < 0)
-                return r;
-
-        if (match.match->any_vendor && match.match->n_devices > 0 && config_reader_n_errors(reader) == n_errors)
-                return config_error(reader, match.devices_mark,
-                                    "device: needs 'vendor' beside it, as each vendor numbers its own");
-
-        return 0;
+        return config_read_match(reader, field->name, item, &draft->profile->match);
 }
 
 /* Nothing that follows a version that is not known can be judged. */

@@ -25,11 +25,13 @@ static char *below_root(const char *path) {
 
 static void make_file(const char *path, const char *text) {
         g_autofree char *full = below_root(path), *dir = g_path_get_dirname(full);
-        GError *error = NULL;
+        FILE *f;
 
         g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
-        g_file_set_contents_full(full, text, -1, G_FILE_SET_CONTENTS_NONE, 0644, &error);
-        g_assert_no_error(error);
+        f = fopen(full, "we");
+        g_assert_nonnull(f);
+        g_assert_cmpint(fputs(text, f), >=, 0);
+        g_assert_cmpint(fclose(f), ==, 0);
 }
 
 static void make_link(const char *path, const char *target) {
@@ -74,10 +76,9 @@ static void check_load(const char *files, const char *expected) {
         int r;
 
         r = config_load(root, &set, &report);
-        g_assert_cmpint(r, ==, files ? 0 : -EBADMSG);
-
         g_autofree char *printed = report_to_string(&report);
         g_assert_cmpstr(printed, ==, expected);
+        g_assert_cmpint(r, ==, files ? 0 : -EBADMSG);
 
         for (size_t i = 0; set && i < set->n_profiles; i++)
                 g_string_append_printf(loaded, "%s%s", i > 0 ? " " : "", set->profiles[i]->file + strlen(root));
@@ -332,6 +333,43 @@ static void test_report_is_added_to(void) {
         config_report_done(&report);
 }
 
+static char *read_source(const char *dir, const char *name) {
+        g_autofree char *path = g_test_build_filename(G_TEST_DIST, dir, name, NULL);
+        GError *error = NULL;
+        char *text = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, &error));
+        g_assert_no_error(error);
+        return text;
+}
+
+/* What people copy is right: each example that is installed, and the one of the manual page. */
+static void test_examples(void) {
+        g_autofree char *dir = g_test_build_filename(G_TEST_DIST, "etc", "types.d", NULL);
+        g_autofree char *page = read_source("docs", "mdevgpud-types.d.5.scd");
+        g_autoptr(GDir) examples = g_dir_open(dir, 0, NULL);
+        const char *name;
+        unsigned n = 0;
+
+        g_assert_nonnull(examples);
+        while ((name = g_dir_read_name(examples))) {
+                g_autofree char *text = read_source("etc/types.d", name);
+
+                g_assert_true(g_str_has_suffix(name, ".yaml.example"));
+                make_file(ETC "a.yaml", text);
+                check_load("/" ETC "a.yaml", "");
+                n++;
+        }
+        g_assert_cmpuint(n, ==, 2);
+
+        g_auto(GStrv) before = g_strsplit(page, "```\nversion: 1", 2);
+        g_assert_cmpuint(g_strv_length(before), ==, 2);
+        g_auto(GStrv) after = g_strsplit(before[1], "```", 2);
+        g_autofree char *text = g_strconcat("version: 1", after[0], NULL);
+        make_file(ETC "a.yaml", text);
+        check_load("/" ETC "a.yaml", "");
+}
+
 static void run_in_root(gconstpointer data) {
         void (*test)(void) = *(void (*const *)(void))data;
 
@@ -365,6 +403,7 @@ int main(int argc, char **argv) {
                 { test_total_size, "/config-files/total-size" },
                 { test_number_of_files, "/config-files/number-of-files" },
                 { test_number_of_errors, "/config-files/number-of-errors" },
+                { test_examples, "/config-files/examples" },
                 { test_report_is_added_to, "/config-files/report-is-added-to" },
         };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Configuration without memory: the nth allocation fails, for every n, or all from the nth on; then the answer is -ENOMEM
- * and nothing leaks. Allocations are counted here, so this program cannot be built with a sanitizer that counts them itself.
+ * Configuration without memory: the nth allocation fails, for every n, or all from the nth on; then the answer is
+ * -ENOMEM and nothing leaks. Allocations are counted here, so no sanitizer that counts them itself can be built in.
  */
 
 #include "config.h" /* before GLib, which has its own MIN() and MAX() and puts them over ours */
