@@ -249,15 +249,24 @@ static int page_add_count(json_object *page, json_object *overview, const char *
 }
 
 static int page_add_configuration(json_object *page, json_object *problems) {
-        size_t errors = problems_count(problems, "error"), others = json_object_array_length(problems) - errors;
+        size_t errors = problems_count(problems, "error"), warnings = json_object_array_length(problems) - errors;
         _cleanup_(freep) char *text = NULL;
+        int r;
 
-        if (errors + others == 0)
+        if (errors == 0 && warnings == 0)
                 return object_add_string(page, "configuration", "in order");
 
-        if (asprintf(&text, "%zu error%s, %zu warning%s", errors, errors == 1 ? "" : "s", others,
-                     others == 1 ? "" : "s") < 0)
+        if (warnings == 0)
+                r = asprintf(&text, "%zu error%s", errors, errors == 1 ? "" : "s");
+        else if (errors == 0)
+                r = asprintf(&text, "%zu warning%s", warnings, warnings == 1 ? "" : "s");
+        else
+                r = asprintf(&text, "%zu error%s, %zu warning%s", errors, errors == 1 ? "" : "s", warnings,
+                             warnings == 1 ? "" : "s");
+        if (r < 0) {
+                text = NULL;
                 return -ENOMEM;
+        }
 
         return object_add_string(page, "configuration", text);
 }

@@ -197,6 +197,7 @@ def check_warning(rig: Rig):
     rig.daemon("huge")
     result = rig.ctl("check")
     equal((result.status, result.out), (0, "/etc/mdevgpud/types.d/c.yaml:1:1: warning: exceeds the card\n"))
+    true(re.search(r"^ +Configuration: 1 warning$", rig.ctl("status").out, re.M), "of which status tells")
 
 
 @test
