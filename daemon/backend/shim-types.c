@@ -5,6 +5,7 @@
 
 void shim_types_done(ShimTypes *t) {
         free(t->current);
+        free(t->accepted);
         free(t->judged);
         *t = (ShimTypes){};
 }
@@ -71,6 +72,7 @@ int shim_types_read(ShimTypes *t, const Host *host, int fd, Error *error) {
         free(t->current);
         t->current = TAKE(types);
         t->n_current = args.n_types;
+        t->generation = args.generation;
         return 0;
 }
 
@@ -159,6 +161,42 @@ static void keep_refusal(ShimTypes *t, int code, size_t n_wanted) {
         }
 }
 
+static struct mdevgpu_type *specs_to_types(const TypeSpec *wanted, size_t n_wanted) {
+        struct mdevgpu_type *types;
+
+        types = calloc(MAX(n_wanted, 1U), sizeof(struct mdevgpu_type));
+        for (size_t i = 0; types && i < n_wanted; i++)
+                spec_to_type(&wanted[i], &types[i]);
+
+        return types;
+}
+
+/*
+ * True if the driver has taken just this set and changed nothing since. Where it keeps something otherwise than it was
+ * sent, sending it again would not help, and each time it announces a change, which makes us read again.
+ */
+static bool was_accepted(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted) {
+        struct mdevgpu_type type;
+
+        if (!t->accepted || t->n_accepted != n_wanted || t->accepted_generation != t->generation)
+                return false;
+
+        for (size_t i = 0; i < n_wanted; i++) {
+                spec_to_type(&wanted[i], &type);
+                if (memcmp(&type, &t->accepted[i], sizeof(type)) != 0)
+                        return false;
+        }
+
+        return true;
+}
+
+static void keep_accepted(ShimTypes *t, const TypeSpec *wanted, size_t n_wanted, uint64_t generation) {
+        free(t->accepted);
+        t->accepted = specs_to_types(wanted, n_wanted);
+        t->n_accepted = n_wanted;
+        t->accepted_generation = generation;
+}
+
 static int send_types(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, Error *error) {
         _cleanup_(freep) struct mdevgpu_type *types = NULL;
         struct mdevgpu_set_types args = {
@@ -168,12 +206,9 @@ static int send_types(ShimTypes *t, const Host *host, int fd, const TypeSpec *wa
         };
         int r;
 
-        types = calloc(MAX(n_wanted, 1U), sizeof(struct mdevgpu_type));
+        types = specs_to_types(wanted, n_wanted);
         if (!types)
                 return error_set_errno(error, -ENOMEM, "the types cannot be registered");
-
-        for (size_t i = 0; i < n_wanted; i++)
-                spec_to_type(&wanted[i], &types[i]);
         args.types = n_wanted > 0 ? (uintptr_t)types : 0;
 
         r = host->ops->ioctl(host, fd, MDEVGPU_SET_TYPES, &args);
@@ -184,7 +219,8 @@ static int send_types(ShimTypes *t, const Host *host, int fd, const TypeSpec *wa
                 keep_refusal(t, r, n_wanted);
                 t->judged = TAKE(types);
                 t->n_judged = n_wanted;
-        }
+        } else
+                keep_accepted(t, wanted, n_wanted, args.generation);
 
         return 0;
 }
@@ -200,7 +236,7 @@ int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wante
         r = shim_types_read(t, host, fd, error);
         if (r < 0)
                 return r;
-        if (set_is(t, wanted, n_wanted))
+        if (set_is(t, wanted, n_wanted) || was_accepted(t, wanted, n_wanted))
                 return 0;
 
         return send_types(t, host, fd, wanted, n_wanted, error);

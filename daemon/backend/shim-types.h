@@ -13,6 +13,10 @@ typedef struct ShimTypes {
         struct mdevgpu_identify identity;
         struct mdevgpu_type *current; /* what the driver holds, as last read */
         size_t n_current;
+        uint64_t generation; /* of these */
+        struct mdevgpu_type *accepted; /* the set that the driver took last, as it was sent; else NULL */
+        size_t n_accepted;
+        uint64_t accepted_generation;
         struct mdevgpu_type *judged; /* what was last asked for and not (wholly) taken, with verdicts; else NULL */
         size_t n_judged;
         bool waiting; /* the last set waits until no vGPU lives */
