@@ -242,6 +242,7 @@ void bus_server_set_ready(BusServer *server) {
         int r;
 
         server->hold_filter = sd_bus_slot_unref(server->hold_filter);
+        bus_update_degraded(server);
 
         for (size_t i = 0; i < server->n_held; i++) {
                 r = sd_bus_enqueue_for_read(server->bus, server->held[i]);

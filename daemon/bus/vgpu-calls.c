@@ -17,8 +17,8 @@ static void log_call(const BusCall *call, int level, const char *what, const Err
         log_full(level,
                  LOG_FIELDS("GPU", details->gpu, "TYPE", details->type, "VGPU_UUID", details->uuid, "SENDER",
                             sd_bus_message_get_sender(call->message)),
-                 "%s vGPU %s (%s on GPU %s) for user %u%s%s", what, details->uuid, details->type, details->gpu,
-                 bus_call_uid(call), error ? ": " : "", error ? error->message : "");
+                 "%s vGPU%s%s of type %s on GPU %s for user %u%s%s", what, *details->uuid ? " " : "", details->uuid,
+                 details->type, details->gpu, bus_call_uid(call), error ? ": " : "", error ? error->message : "");
 }
 
 static void on_created(const Error *error, VGpu *vgpu, void *userdata) {
