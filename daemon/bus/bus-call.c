@@ -15,6 +15,7 @@ BusCall *bus_call_free(BusCall *call) {
                 list_unlink(&call->client_link);
                 call->client->n_calls--;
         }
+        idle_wait_free(call->wait);
         sd_bus_slot_unref(call->query);
         sd_bus_message_unref(call->message);
         sd_bus_error_free(&call->error);

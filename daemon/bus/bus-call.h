@@ -11,6 +11,7 @@
 
 #include "bus/bus-client.h"
 #include "bus/bus-polkit.h"
+#include "core/manager.h"
 #include "core/operation.h"
 
 typedef enum BusCallState {
@@ -36,6 +37,7 @@ typedef struct BusCall {
         int error_code;
         sd_bus_error error;
         Operation *operation;
+        IdleWait *wait; /* of a reload, for what it set in motion */
 } BusCall;
 
 /*

@@ -144,6 +144,18 @@ static int set_config_invalid(BusServer *server, sd_bus_error *ret_error) {
         return -ERROR_CONFIG_INVALID;
 }
 
+/* What was reloaded has reached the drivers, or they take too long to wait for them. */
+static void on_reload_settled(void *userdata) {
+        _cleanup_(bus_call_freep) BusCall *call = userdata;
+        int r;
+
+        call->wait = NULL;
+        bus_changes_flush(call->server);
+        r = sd_bus_reply_method_return(call->message, NULL);
+        if (r < 0)
+                log_warning("Cannot answer that the configuration was reloaded: %s", strerrordesc_np(-r));
+}
+
 int manager_method_reload(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         BusServer *server = userdata;
@@ -167,5 +179,11 @@ int manager_method_reload(sd_bus_message *message, void *userdata, sd_bus_error 
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
 
-        return sd_bus_reply_method_return(message, NULL);
+        /* Who calls reload and then create finds the types that the new profiles state. */
+        r = manager_wait_idle(server->manager, on_reload_settled, call, &call->wait);
+        if (r < 0)
+                return bus_error_set(ret_error, r, NULL);
+
+        bus_call_run(TAKE(call), /* operation= */ NULL);
+        return 1;
 }
