@@ -243,7 +243,7 @@ static int explain_create(int code, const char *gpu, const char *type_id, const 
                                  type_id);
 
         return error_set(error, -ERROR_DRIVER_REJECTED,
-                         "the driver of GPU %s refused to create a vGPU of type %s: %s (%s)", gpu, type_id,
+                         "The driver of GPU %s refused to create a vGPU of type %s: %s (%s)", gpu, type_id,
                          strerrordesc_np(-code) ?: "unknown error", strerrorname_np(-code) ?: "?");
 }
 
@@ -257,7 +257,7 @@ static int prove_created(const Host *host, const char *parent, const char *type_
         r = link_read_basename(host->sys_fd, path, type, sizeof(type));
         if (r < 0 || !streq(type, type_id))
                 return error_set(error, -ERROR_DRIVER_REJECTED,
-                                 "the driver accepted the creation of vGPU %s, but the device is not there", uuid);
+                                 "The driver accepted the creation of vGPU %s, but the device is not there", uuid);
 
         *ret_vgpu = (VGpuReport){};
         read_vgpu(host, parent, type_id, uuid, ret_vgpu);
@@ -317,7 +317,7 @@ static int explain_remove(int code, const char *uuid, Error *error) {
         case EBUSY: /* kernels before 5.2 */
                 return error_set(error, -ERROR_IN_USE, "vGPU %s is in use, its driver says", uuid);
         default:
-                return error_set(error, -ERROR_DRIVER_REJECTED, "the driver refused to remove vGPU %s: %s (%s)", uuid,
+                return error_set(error, -ERROR_DRIVER_REJECTED, "The driver refused to remove vGPU %s: %s (%s)", uuid,
                                  strerrordesc_np(-code) ?: "unknown error", strerrorname_np(-code) ?: "?");
         }
 }
@@ -338,7 +338,7 @@ int mdev_sysfs_remove(const Host *host, const char *gpu, const char *uuid, Error
         (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s", uuid);
         if (mdev_parents_hold(host, gpu, path))
                 return error_set(error, -ERROR_DRIVER_REJECTED,
-                                 "the driver accepted the removal of vGPU %s, but the device is still there", uuid);
+                                 "The driver accepted the removal of vGPU %s, but the device is still there", uuid);
 
         return 0;
 }

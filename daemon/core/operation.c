@@ -105,13 +105,13 @@ static void on_job_timeout(pid_t pid, void *userdata) {
         operation->expired = true;
         if (operation->kind == OPERATION_DESTROY) {
                 (void)error_set(&error, -ERROR_TIMEOUT,
-                                "the removal of vGPU %s is blocked: process %i waits in the kernel until whoever holds "
+                                "The removal of vGPU %s is blocked: process %i waits in the kernel until whoever holds "
                                 "the vGPU lets go; the removal ends then",
                                 vgpu->uuid, (int)pid);
                 vgpu_set_state(vgpu, VGPU_REMOVING, error.message);
         } else {
                 (void)error_set(&error, -ERROR_TIMEOUT,
-                                "the driver of GPU %s does not return from the creation: worker process %i is stuck",
+                                "The driver of GPU %s does not return from the creation: worker process %i is stuck",
                                 vgpu->gpu->identity.address, (int)pid);
                 gpu_set_stuck(vgpu->gpu, pid);
         }

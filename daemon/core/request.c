@@ -18,7 +18,7 @@ static int find_gpu(const Manager *manager, const char *address, Gpu **ret_gpu, 
         Gpu *gpu = manager_find_gpu(manager, address);
 
         if (!gpu)
-                return error_set(error, -ERROR_NO_SUCH_GPU, "there is no GPU '%.64s'; ListGpus names those there are",
+                return error_set(error, -ERROR_NO_SUCH_GPU, "There is no GPU '%.64s'; ListGpus names those there are",
                                  address);
 
         *ret_gpu = gpu;
@@ -51,13 +51,13 @@ static int check_type(const Type *type, Error *error) {
         case REGISTRATION_DIFFERS:
                 return 0;
         case REGISTRATION_PENDING:
-                return error_set(error, -ERROR_BUSY, "type %s waits to be registered with GPU %s: %s", report->id,
+                return error_set(error, -ERROR_BUSY, "Type %s waits to be registered with GPU %s: %s", report->id,
                                  address, report->reason);
         case REGISTRATION_RETIRED:
-                return error_set(error, -ERROR_NO_INSTANCES, "type %s of GPU %s is retired: %s", report->id, address,
+                return error_set(error, -ERROR_NO_INSTANCES, "Type %s of GPU %s is retired: %s", report->id, address,
                                  report->reason);
         default:
-                return error_set(error, -ERROR_DRIVER_REJECTED, "type %s was refused by the driver of GPU %s: %s",
+                return error_set(error, -ERROR_DRIVER_REJECTED, "Type %s was refused by the driver of GPU %s: %s",
                                  report->id, address, report->reason);
         }
 }
@@ -121,7 +121,7 @@ static int submit_error(int code, const Gpu *gpu, Error *error) {
                 return error_set(error, -ERROR_BUSY, "GPU %s: worker process %i is stuck in the kernel or its driver",
                                  gpu->identity.address, (int)gpu->stuck_pid);
         if (code == -EDQUOT)
-                return error_set(error, -ERROR_LIMIT_EXCEEDED, "too many operations wait for GPU %s",
+                return error_set(error, -ERROR_LIMIT_EXCEEDED, "Too many operations wait for GPU %s",
                                  gpu->identity.address);
 
         return error_set_errno(error, code, "the operation cannot be started");
@@ -171,7 +171,7 @@ static int judge_destroy(const Manager *manager, const DestroyRequest *request, 
 
         vgpu = MAP_FIND(&manager->vgpus, uuid, VGpu, node);
         if (!vgpu)
-                return error_set(error, -ERROR_NO_SUCH_VGPU, "there is no vGPU %s", uuid);
+                return error_set(error, -ERROR_NO_SUCH_VGPU, "There is no vGPU %s", uuid);
         if (vgpu->state == VGPU_CREATING)
                 return error_set(error, -ERROR_BUSY, "vGPU %s is still being created", uuid);
         if (vgpu->state == VGPU_REMOVING)
