@@ -12,7 +12,7 @@ import shutil
 import stat
 import subprocess
 
-from rig import CTL, MAN_PAGE, Rig, equal, run, test, true
+from rig import CTL, FILE, Rig, equal, run, test, true
 
 UUID = "c0ffee00-0000-4000-8000-000000000001"
 GPU = "0000:41:00.0"
@@ -314,7 +314,7 @@ def help_texts(rig: Rig):
 @test
 def man_page(rig: Rig):
     """the man page has every verb and option that the command explains, and no other"""
-    with open(MAN_PAGE, encoding="utf-8") as f:
+    with open(FILE, encoding="utf-8") as f:
         page = f.read()
     overall = rig.ctl("--help").out
     section = page.split("# VERBS")[1].split("# OPTIONS")[0]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A private bus, a stand-in daemon and the command, for the tests of mdevgpuctl; and TAP."""
+"""A private bus, a daemon and the command, for the tests of mdevgpuctl; and TAP.
+
+The programs that use this are called with the command, a daemon and one more file.
+"""
 
 import contextlib
 import fcntl
@@ -12,7 +15,7 @@ import tempfile
 import termios
 import traceback
 
-CTL, FAKE, MAN_PAGE = sys.argv[1:4]
+CTL, DAEMON, FILE = sys.argv[1:4]
 TIMEOUT = 60
 
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -55,18 +58,25 @@ class Rig:
 
     def spawn(self, *command):
         """Starts a program and waits until it says that it is ready."""
-        with open(os.path.join(self.dir, os.path.basename(command[0]) + ".log"), "wb") as log:
+        process = self.start(*command)
+        if not process.stdout.readline():
+            with open(self.log_of(command[0]), encoding="utf-8") as f:
+                raise RuntimeError(f"{command[0]} did not start: {f.read()}")
+        return process
+
+    def log_of(self, program):
+        return os.path.join(self.dir, os.path.basename(program) + ".log")
+
+    def start(self, *command):
+        with open(self.log_of(command[0]), "wb") as log:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=self.env)
         self.stack.callback(process.wait)
         self.stack.callback(process.stdout.close)
         self.stack.callback(process.kill)
-        if not process.stdout.readline():
-            with open(log.name, encoding="utf-8") as f:
-                raise RuntimeError(f"{command[0]} did not start: {f.read()}")
         return process
 
     def daemon(self, mode):
-        return self.spawn(FAKE, self.address, mode)
+        return self.spawn(DAEMON, self.address, mode)
 
     def ctl(self, *arguments, env=None):
         """Runs the command as a script does: no terminal anywhere."""

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""mdevgpuctl and the real daemon, over a simulated host: each verb once, as a person would use it.
+
+sim.py MDEVGPUCTL MDEVGPUD-SIM PROFILE
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+
+from rig import DAEMON, FILE, Rig, equal, run, test, true
+
+GPU = "0000:41:00.0"
+UUID = "c0ffee00-0000-4000-8000-000000000001"
+
+
+def until(rig: Rig, condition, *command):
+    """The command's result once the condition holds of it; what a daemon does of its own accord takes a moment."""
+    deadline = time.monotonic() + 20
+    while not condition(result := rig.ctl(*command)):
+        if time.monotonic() > deadline:
+            with open(rig.log_of(DAEMON), encoding="utf-8", errors="replace") as f:
+                raise AssertionError(f"{command}: {result}\n{f.read()}")
+        time.sleep(0.05)
+    return result
+
+
+def machine(rig: Rig, *action):
+    subprocess.run([DAEMON, "--root", os.path.join(rig.dir, "host"), *action], check=True, env=rig.env)
+
+
+def start(rig: Rig):
+    """A machine with one card, a profile for it, and the daemon."""
+    types = os.path.join(rig.dir, "host", "etc", "mdevgpud", "types.d")
+    os.makedirs(types)
+    machine(rig, "plug", GPU)
+    rig.start(DAEMON, "--root", os.path.join(rig.dir, "host"), "--address", rig.address, "--without-polkit")
+    until(rig, lambda result: GPU in result.out, "gpus")
+    shutil.copy(FILE, os.path.join(types, "50-test.yaml"))
+    equal(rig.ctl("check").status, 0)
+    equal(rig.ctl("reload").status, 0)
+    until(rig, lambda result: "Reference half" in result.out, "types", GPU)
+    return types
+
+
+@test
+def chain(rig: Rig):
+    """a profile's type becomes a vGPU, which is shown and destroyed"""
+    start(rig)
+    created = rig.ctl("create", GPU, "Reference half", UUID)
+    equal((created.status, created.out, created.err), (0, UUID + "\n", ""))
+
+    row = json.loads(rig.ctl("--json", "list").out)[0]
+    equal((row["uuid"], row["gpu"], row["state"]), (UUID, GPU, "active"))
+    vgpu = json.loads(rig.ctl("--json", "status", UUID).out)[0]
+    equal((vgpu["type_name"], vgpu["type_id"], vgpu["managed"]), ("Reference half", row["type"], True))
+    gpu = json.loads(rig.ctl("--json", "status", GPU).out)[0]
+    equal(([v["uuid"] for v in gpu["vgpus"]], gpu["state"]), ([UUID], "ready"))
+    half = [t for t in gpu["types"] if t["name"] == "Reference half"][0]
+    equal((half["max_instances"], half["available_instances"]), (2, 1))
+    true(re.search(r"^ +vGPUs: 1$", rig.ctl("status").out, re.M), rig.ctl("status"))
+
+    # By its id too, and with a UUID of the daemon's choice.
+    second = rig.ctl("create", GPU, half["id"])
+    equal(second.status, 0, second)
+    result = rig.ctl("destroy", UUID, second.out.strip())
+    equal((result.status, result.out, result.err), (0, "", ""))
+    equal(rig.ctl("--no-legend", "list").out, "")
+
+
+@test
+def refusals(rig: Rig):
+    """what is not there is status 3, what is malformed 2, what is refused 1"""
+    start(rig)
+    equal(rig.ctl("create", GPU, "Reference half", UUID).status, 0)
+    for command, status in (
+            (["create", "0000:99:00.0", "Reference half"], 3), (["create", GPU, "none such"], 3),
+            (["destroy", UUID[:-1] + "9"], 3), (["status", UUID[:-1] + "9"], 3), (["types", "0000:99:00.0"], 3),
+            (["create", GPU, "Reference half", "no-uuid"], 2), (["destroy", "no-uuid"], 2),
+            (["create", "", "Reference half"], 2), (["create", GPU, "Reference half", UUID], 1)):
+        result = rig.ctl(*command)
+        equal((result.status, result.out), (status, ""), f"{command}: {result}")
+        true(re.fullmatch(r"mdevgpuctl: .+\n", result.err), result)
+
+
+@test
+def foreign(rig: Rig):
+    """a vGPU that somebody else made is destroyed with --unmanaged only"""
+    start(rig)
+    machine(rig, "plug-mtty", "mtty")
+    until(rig, lambda result: "mtty-2" in result.out, "types")
+    machine(rig, "mdev-create", "mtty", "mtty-2", UUID)
+    until(rig, lambda result: UUID in result.out, "list")
+    equal(rig.ctl("destroy", UUID).status, 1)
+    equal(json.loads(rig.ctl("destroy", "--unmanaged", "--json", UUID).out)["changed"], True)
+    equal(rig.ctl("list").out, "No vGPUs.\n")
+
+
+@test
+def bad_configuration(rig: Rig):
+    """an error in a profile is shown by check, reload and status, and changes nothing"""
+    types = start(rig)
+    with open(os.path.join(types, "60-bad.yaml"), "w", encoding="utf-8") as f:
+        f.write("version: 1\ntipes: []\n")
+    checked = rig.ctl("check")
+    equal(checked.status, 1, checked)
+    true(re.search(r"60-bad\.yaml:2:1: error: .*tipes", checked.out), checked)
+    reloaded = rig.ctl("reload")
+    equal(reloaded.status, 1, reloaded)
+    true("60-bad.yaml:2:1: error:" in reloaded.err, reloaded)
+    true("60-bad.yaml:2:1: error:" in rig.ctl("status").out, rig.ctl("status"))
+    true("Reference half" in rig.ctl("types").out, rig.ctl("types"))
+
+
+run()
