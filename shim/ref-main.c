@@ -27,6 +27,7 @@ static uint framebuffer_mib = 40960;
 module_param(framebuffer_mib, uint, 0444);
 MODULE_PARM_DESC(framebuffer_mib, "framebuffer of each GPU in MiB (default 40960)");
 
+/* A slot may have been filled already: the driver's plug works by now. */
 static int __init ref_plug_first(void)
 {
 	unsigned int slot;
@@ -34,7 +35,7 @@ static int __init ref_plug_first(void)
 
 	for (slot = 0; slot < ngpu; slot++) {
 		r = ref_pci_plug(slot);
-		if (r)
+		if (r && r != -EEXIST)
 			return r;
 	}
 

@@ -166,7 +166,7 @@ static size_t ref_bar0_write(struct ref_vgpu *vgpu, u64 at, const u8 *from,
 	return chunk;
 }
 
-static ssize_t ref_config_rw(struct ref_vgpu *vgpu, u8 *bytes, u64 at,
+static void ref_config_rw(struct ref_vgpu *vgpu, u8 *bytes, u64 at,
 			     size_t count, bool write)
 {
 	size_t i;
@@ -176,12 +176,10 @@ static ssize_t ref_config_rw(struct ref_vgpu *vgpu, u8 *bytes, u64 at,
 
 	for (i = 0; write && i < count; i++)
 		ref_config_write(vgpu, at + i, bytes[i]);
-
-	return count;
 }
 
-static ssize_t ref_bar0_rw(struct ref_vgpu *vgpu, u8 *bytes, u64 at,
-			   size_t count, bool write)
+static void ref_bar0_rw(struct ref_vgpu *vgpu, u8 *bytes, u64 at,
+			size_t count, bool write)
 {
 	size_t done = 0;
 
@@ -191,8 +189,6 @@ static ssize_t ref_bar0_rw(struct ref_vgpu *vgpu, u8 *bytes, u64 at,
 				       count - done) :
 			ref_bar0_read(vgpu, at + done, bytes + done,
 				      count - done);
-
-	return done;
 }
 
 /* The small regions, by way of a buffer so that no fault is taken locked */
@@ -228,9 +224,8 @@ static ssize_t ref_memory_rw(struct ref_vgpu *vgpu, u64 at, char __user *buf,
 	void *p;
 
 	count = min_t(size_t, count, PAGE_SIZE - offset);
-	page = shmem_read_mapping_page_gfp(vgpu->memory->f_mapping,
-					   at >> PAGE_SHIFT,
-					   GFP_HIGHUSER | __GFP_ACCOUNT);
+	page = shmem_read_mapping_page(vgpu->memory->f_mapping,
+				       at >> PAGE_SHIFT);
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 
@@ -239,7 +234,7 @@ static ssize_t ref_memory_rw(struct ref_vgpu *vgpu, u64 at, char __user *buf,
 		       copy_to_user(buf, p + offset, count);
 	kunmap_local(p);
 	if (write)
-		set_page_dirty(page);
+		set_page_dirty_lock(page);
 	put_page(page);
 
 	return left ? -EFAULT : count;
