@@ -38,12 +38,12 @@ static int paths_add(Paths *paths, char *path) {
         return 0;
 }
 
-static int add_gpu(Paths *paths, const Gpu *gpu) {
+static int add_gpu(Paths *paths, const Gpu *gpu, bool with_types) {
         Type *type;
         int r;
 
         r = paths_add(paths, bus_path_of_gpu(gpu));
-        if (r < 0)
+        if (r < 0 || !with_types)
                 return r;
 
         LIST_FOREACH(type, &gpu->types, link) {
@@ -56,6 +56,8 @@ static int add_gpu(Paths *paths, const Gpu *gpu) {
 }
 
 int bus_enumerate_gpus(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *ret_error) {
+        /* Children of the folder are its GPUs alone; a type is the child of its GPU. */
+        bool with_types = !streq(prefix, GPU_PREFIX);
         _cleanup_(paths_done) Paths paths = {};
         BusServer *server = userdata;
         Gpu *gpu;
@@ -65,7 +67,7 @@ int bus_enumerate_gpus(sd_bus *bus, const char *prefix, void *userdata, char ***
                 if (!gpu->linked)
                         continue;
 
-                r = add_gpu(&paths, gpu);
+                r = add_gpu(&paths, gpu, with_types);
                 if (r < 0)
                         return r;
         }

@@ -27,7 +27,7 @@ static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error
 
         /* Nobody can reach us any more, and nothing that we own dies with us: leave, and be started anew. */
         log_error("The connection to the bus is lost");
-        (void)sd_event_exit(server->event, EXIT_FAILURE);
+        (void)sd_event_exit(server->event, -ECONNRESET);
         return 0;
 }
 

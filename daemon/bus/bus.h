@@ -56,7 +56,10 @@ void bus_server_attach(BusServer *server, Manager *manager);
 /* The model is about to go, the hardware is not: calls on their way are abandoned and nothing is signalled any more. */
 void bus_server_detach(BusServer *server);
 
-/* Puts the objects on the bus and takes the name: -EEXIST if somebody has it. Calls wait until the server is ready. */
+/*
+ * Puts the objects on the bus and takes the name: -EEXIST if somebody has it. Calls wait until the server is ready.
+ * When the connection is lost later, the event loop ends with -ECONNRESET.
+ */
 int bus_server_start(BusServer *server);
 
 /*

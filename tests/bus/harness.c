@@ -242,19 +242,21 @@ void harness_start_polkit(Harness *h, const char *rules) {
 static const char small_type[] = "  - {id: 1, name: \"Test/Small\", max-instances: 16, framebuffer: 2GiB}\n";
 static const char large_type[] = "  - {id: 2, name: \"Test/Large\", max-instances: 1, framebuffer: 40GiB}\n";
 
-static void write_profile(Harness *h, const char *text) {
-        harness_write(h, "host/etc/mdevgpud/types.d/test.yaml", text);
+static void set_types(Harness *h, const char *machine, bool large) {
+        g_autofree char *text = g_strconcat("version: 1\nmatch: {address: \"0000:*\"}\ntypes:\n", small_type,
+                                            large ? large_type : "", NULL);
+        g_autofree char *name = g_strconcat(machine, "/etc/mdevgpud/types.d/test.yaml", NULL);
+
+        harness_write(h, name, text);
 }
 
 void harness_set_types(Harness *h, bool large) {
-        g_autofree char *text = g_strconcat("version: 1\nmatch: {address: \"0000:*\"}\ntypes:\n", small_type,
-                                            large ? large_type : "", NULL);
-
-        write_profile(h, text);
+        set_types(h, "host", large);
 }
 
 void harness_break_config(Harness *h) {
-        write_profile(h, "version: 1\nmatch: {adress: \"*\"}\ntypes: 7\n");
+        harness_write(h, "host/etc/mdevgpud/types.d/test.yaml",
+                      "version: 1\nmatch: {adress: \"*\"}\ntypes: 7\n");
 }
 
 static const char *program(void) {
@@ -264,26 +266,48 @@ static const char *program(void) {
         return path;
 }
 
-void harness_act(Harness *h, const char *action, ...) {
+static void act(Harness *h, const char *machine, const char *action, va_list ap) {
         g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
         g_autoptr(GError) error = NULL;
         const char *argument;
         int status;
-        va_list ap;
 
         g_ptr_array_add(argv, g_strdup(program()));
         g_ptr_array_add(argv, g_strdup("--root"));
-        g_ptr_array_add(argv, g_build_filename(h->dir, "host", NULL));
+        g_ptr_array_add(argv, g_build_filename(h->dir, machine, NULL));
         g_ptr_array_add(argv, g_strdup(action));
-        va_start(ap, action);
         while ((argument = va_arg(ap, const char *)))
                 g_ptr_array_add(argv, g_strdup(argument));
-        va_end(ap);
         g_ptr_array_add(argv, NULL);
 
         (void)g_spawn_sync(NULL, (char **)argv->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, &error);
         g_assert_no_error(error);
         g_assert_cmpint(status, ==, 0);
+}
+
+static void act_on(Harness *h, const char *machine, const char *action, ...) {
+        va_list ap;
+
+        va_start(ap, action);
+        act(h, machine, action, ap);
+        va_end(ap);
+}
+
+void harness_act(Harness *h, const char *action, ...) {
+        va_list ap;
+
+        va_start(ap, action);
+        act(h, "host", action, ap);
+        va_end(ap);
+}
+
+void harness_prepare_machine(Harness *h, const char *name) {
+        g_autofree char *dir = g_build_filename(h->dir, name, NULL);
+
+        g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
+        act_on(h, name, "plug", GPU, NULL);
+        act_on(h, name, "plug-mtty", OTHER_GPU, NULL);
+        set_types(h, name, /* large= */ true);
 }
 
 int harness_hold(Harness *h, const char *iommu_group) {
@@ -300,21 +324,21 @@ static GPid spawn_daemon(Harness *h, const char *root, bool without_polkit) {
         const char *argv[] = { program(), "--root", dir, "--address", h->address, without_polkit ? "--without-polkit" : NULL,
                                NULL };
 
-        g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
         return spawn(h, "daemon.log", (char **)argv, die_with_parent, NULL);
 }
 
 void harness_start_daemon(Harness *h, bool without_polkit) {
-        g_autofree char *dir = g_build_filename(h->dir, "host", NULL), *kernel = g_build_filename(dir, "kernel", NULL);
+        g_autofree char *dir = g_build_filename(h->dir, "host", NULL);
 
-        g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
-        if (!g_file_test(kernel, G_FILE_TEST_EXISTS)) {
-                harness_act(h, "plug", GPU, NULL);
-                harness_act(h, "plug-mtty", OTHER_GPU, NULL);
-                harness_set_types(h, /* large= */ true);
-        }
+        if (!g_file_test(dir, G_FILE_TEST_EXISTS))
+                harness_prepare_machine(h, "host");
 
         h->daemon = spawn_daemon(h, "host", without_polkit);
+        wait_for_name(h, h->daemon, BUS_NAME);
+}
+
+void harness_start_daemon_on(Harness *h, const char *name) {
+        h->daemon = spawn_daemon(h, name, /* without_polkit= */ true);
         wait_for_name(h, h->daemon, BUS_NAME);
 }
 
@@ -347,6 +371,11 @@ int harness_stop_daemon(Harness *h, int signal) {
 
 int harness_run_second_daemon(Harness *h, const char *name) {
         return wait_exit(h, spawn_daemon(h, name, /* without_polkit= */ true));
+}
+
+void harness_stop_bus(Harness *h) {
+        h->bus = sd_bus_flush_close_unref(h->bus);
+        stop(&h->dbus);
 }
 
 void harness_wait(sd_bus *bus, bool (*done)(void *userdata), void *userdata) {

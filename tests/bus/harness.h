@@ -52,8 +52,15 @@ void harness_start_daemon(Harness *h, bool without_polkit);
 int harness_stop_daemon(Harness *h, int signal);
 /* Waits until it exits of itself. */
 int harness_wait_daemon(Harness *h);
-/* A second one on the same bus, over a machine of its own in the folder `name`, until it exits; the status. */
+
+/* The same machine once more, in a folder of the harness. */
+void harness_prepare_machine(Harness *h, const char *name);
+void harness_start_daemon_on(Harness *h, const char *name);
+/* A second one on the same bus, over that machine, until it exits of itself; the status. */
 int harness_run_second_daemon(Harness *h, const char *name);
+
+/* The bus is gone from one moment to the next; the harness' own client with it. */
+void harness_stop_bus(Harness *h);
 
 /* A client of its own on the bus. */
 sd_bus *harness_connect(Harness *h, uid_t uid);
