@@ -14,7 +14,7 @@
 
 #define PATH_SIZE 1024U
 
-static int format_path(char *buffer, const char *format, va_list ap) {
+static int _printf_(2, 0) format_path(char *buffer, const char *format, va_list ap) {
         int k = vsnprintf(buffer, PATH_SIZE, format, ap);
 
         return k < 0 || (size_t)k >= PATH_SIZE ? -ENAMETOOLONG : 0;

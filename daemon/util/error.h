@@ -42,7 +42,7 @@ typedef struct Error {
 
 /* Fills *error unless it is NULL; returns code, which must be negative, so that `return error_set(…)` works. */
 int error_set(Error *error, int code, const char *format, ...) _printf_(3, 4);
-int error_setv(Error *error, int code, const char *format, va_list ap);
+int error_setv(Error *error, int code, const char *format, va_list ap) _printf_(3, 0);
 
 /* Fills *error only if nothing filled it yet, with strerror()'s sentence behind what; returns code. */
 int error_set_errno(Error *error, int code, const char *what);

@@ -76,7 +76,7 @@ static void test_order(void) {
 
 static void test_create(void) {
         g_autoptr(Harness) h = start();
-        g_autofree char *made = NULL, *path = NULL, *generated = NULL, *before = NULL, *after = NULL, *managed = NULL;
+        g_autofree G_GNUC_UNUSED char *made = NULL, *path = NULL, *generated = NULL, *before = NULL, *after = NULL, *managed = NULL;
         g_autofree char *type = NULL, *type_id = NULL, *state = NULL, *kind = NULL;
 
         before = get_property(h->bus, TYPE_PATH, TYPE_INTERFACE, "AvailableInstances");
@@ -124,7 +124,7 @@ static void refuse_destroy(Harness *h, const char *uuid, const char *name) {
 static void test_errors(void) {
         g_autoptr(Harness) h = start();
         sd_bus_error error = SD_BUS_ERROR_NULL;
-        g_autofree char *made = create_vgpu(h->bus, GPU, TYPE, UUID_A, NULL), *large = NULL, *longest = NULL;
+        g_autofree G_GNUC_UNUSED char *made = create_vgpu(h->bus, GPU, TYPE, UUID_A, NULL), *large = NULL, *longest = NULL;
 
         refuse_create(h, "0000:99:00.0", TYPE, "", ERROR_PREFIX "NoSuchGpu");
         refuse_create(h, GPU, "mdevgpu_ref-999", "", ERROR_PREFIX "NoSuchType");
@@ -183,7 +183,7 @@ static void refuse_option(Harness *h, const char *path, const char *interface, c
 
 static void test_options(void) {
         g_autoptr(Harness) h = start();
-        g_autofree char *made = create_vgpu(h->bus, GPU, TYPE, UUID_A, NULL);
+        g_autofree G_GNUC_UNUSED char *made = create_vgpu(h->bus, GPU, TYPE, UUID_A, NULL);
 
         refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", "label", "s", "web1");
         refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", "persistent", "b", NULL);
@@ -204,7 +204,8 @@ static void test_options(void) {
 
 static void test_filters(void) {
         g_autoptr(Harness) h = start();
-        g_autofree char *a = create_vgpu(h->bus, GPU, TYPE, "", NULL), *b = create_vgpu(h->bus, GPU, TYPE, "", NULL);
+        g_autofree G_GNUC_UNUSED char *a = create_vgpu(h->bus, GPU, TYPE, "", NULL);
+        g_autofree G_GNUC_UNUSED char *b = create_vgpu(h->bus, GPU, TYPE, "", NULL);
         sd_bus_error error = SD_BUS_ERROR_NULL;
 
         g_assert_cmpuint(count_rows(h->bus, "ListGpus", "gpu", "s", GPU), ==, 1);
@@ -360,7 +361,7 @@ static void test_refresh_limit(void) {
 /* Held open, it stays. */
 static void test_in_use(void) {
         g_autoptr(Harness) h = start();
-        g_autofree char *made = NULL, *path = NULL, *group = NULL;
+        g_autofree G_GNUC_UNUSED char *made = NULL, *path = NULL, *group = NULL;
         int fd;
 
         made = create_vgpu(h->bus, GPU, TYPE, UUID_A, &path);
@@ -392,7 +393,7 @@ static void test_hotplug(void) {
         g_autoptr(Harness) h = start();
         g_autoptr(Recorder) recorder = recorder_new(h);
         g_autoptr(Cache) cache = cache_new(h);
-        g_autofree char *made = create_vgpu(h->bus, GPU, TYPE, UUID_A, NULL);
+        g_autofree G_GNUC_UNUSED char *made = create_vgpu(h->bus, GPU, TYPE, UUID_A, NULL);
         int gone, i;
 
         harness_act(h, "unplug", GPU, NULL);
