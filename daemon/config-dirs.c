@@ -182,15 +182,6 @@ int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, Con
         return 0;
 }
 
-/* In a tree without /dev such a link leads nowhere. */
-static bool file_is_dangling_mask(const ConfigFile *file) {
-        char target[sizeof("/dev/null")];
-        ssize_t n;
-
-        n = readlinkat(file->dir_fd, file->name, target, sizeof(target));
-        return n == (ssize_t)strlen("/dev/null") && memcmp(target, "/dev/null", (size_t)n) == 0;
-}
-
 static int read_all(int fd, char **ret_text, size_t *ret_size) {
         _cleanup_(freep) char *text = NULL;
         size_t size = 0, allocated = 0;
@@ -247,8 +238,6 @@ int config_file_read(const ConfigFile *file, ConfigReport *report, char **ret_te
 
         /* Links are followed: whoever may make one here is trusted, and what it leads to is judged as a file is. */
         fd = openat(file->dir_fd, file->name, O_PATH | O_CLOEXEC);
-        if (fd < 0 && errno == ENOENT && file_is_dangling_mask(file))
-                return 0;
         if (fd < 0 || fstat(fd, &st) < 0)
                 return report_file(report, file->path, PROBLEM_ERROR, "cannot be opened: %m");
 
@@ -260,10 +249,8 @@ int config_file_read(const ConfigFile *file, ConfigReport *report, char **ret_te
         problem = trust_problem(&st);
         if (problem)
                 return report_file(report, file->path, PROBLEM_ERROR, "%s", problem);
-        if (st.st_size == 0)
-                return 0;
 
-        r = st.st_size > (off_t)CONFIG_FILE_SIZE_MAX ? -EFBIG : read_path(fd, ret_text, ret_size);
+        r = read_path(fd, ret_text, ret_size);
         if (r == -EFBIG)
                 return report_file(report, file->path, PROBLEM_ERROR, "is larger than %u KiB",
                                    CONFIG_FILE_SIZE_MAX / 1024U);

@@ -206,5 +206,5 @@ int config_word_distance(const char *word, const char *candidate) {
 
         /* A third of the letters may be wrong, and two at most. */
         d = edit_distance(a, n_a, b, n_b);
-        return d <= MIN(MAX(n_b / 3, 1U), 2U) && d < n_a ? (int)d : -1;
+        return d <= MIN(MAX(n_b / 3, 1U), 2U) ? (int)d : -1;
 }

@@ -225,6 +225,8 @@ static void test_characters(void) {
                 CASE("#\xc3\xa9\n# \xff", 2, 3, "the text is not valid UTF-8 here"),
                 CASE("#\xc3\xa9\xc3", 1, 3, "the text is not valid UTF-8 here"),
                 CASE("#\xc0\x80", 1, 2, "the text is not valid UTF-8 here"),
+                CASE("#\xe0\x80\xaf", 1, 2, "the text is not valid UTF-8 here"),
+                CASE("#\xf0\x80\x80\xaf", 1, 2, "the text is not valid UTF-8 here"),
                 CASE("#\xed\xa0\x80", 1, 2, "the text is not valid UTF-8 here"),
                 CASE("#\xf4\x90\x80\x80", 1, 2, "the text is not valid UTF-8 here"),
                 CASE("# a\rb", 1, 4, "a line end that is neither LF nor CR LF"),
@@ -250,11 +252,12 @@ static void test_characters(void) {
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                /* Nothing behind it, so that a sanitizer sees who reads on. */
+                g_autofree char *text = g_memdup2(cases[i].text, cases[i].size);
                 ConfigReport report = {};
                 Profile *profile = NULL;
 
-                g_assert_cmpint(config_parse_profile("f", cases[i].text, cases[i].size, &profile, &report), ==,
-                                -EBADMSG);
+                g_assert_cmpint(config_parse_profile("f", text, cases[i].size, &profile, &report), ==, -EBADMSG);
                 g_assert_null(profile);
                 g_assert_cmpuint(report.n_problems, ==, 1);
                 g_assert_cmpstr(report.problems[0].message, ==, cases[i].message);
@@ -283,6 +286,37 @@ static void test_depth(void) {
                 }
                 config_report_done(&report);
         }
+}
+
+/* n values are not too many, one more is. */
+static void check_number(const char *before, const char *value, size_t n, const char *after, const char *message) {
+        for (size_t more = 0; more <= 1; more++) {
+                g_autoptr(GString) text = g_string_new(before);
+                ConfigReport report = {};
+                Profile *profile = NULL;
+                bool found = false;
+
+                for (size_t i = 0; i < n + more; i++)
+                        g_string_append(text, value);
+                g_string_append(text, after);
+
+                (void)config_parse_profile("f", text->str, text->len, &profile, &report);
+                for (size_t i = 0; i < report.n_problems; i++)
+                        found = found || streq(report.problems[i].message, message);
+                g_assert_true(found == (more == 1));
+                profile_free(profile);
+                config_report_done(&report);
+        }
+}
+
+static void test_numbers(void) {
+        check_number("version: 1\nmatch: {vendor: 0x1, device: [", "0x1,", 256, "]}\ntypes: []\n",
+                     "device: more than 256; the rest of the file has not been looked at");
+        check_number("version: 1\nmatch: {subsystem: [", "1:1,", 256, "]}\ntypes: []\n",
+                     "subsystem: more than 256; the rest of the file has not been looked at");
+        /* The list, its end, the key before it, the mapping and its end count too. */
+        check_number("x: [", "1,", 65536 - 5, "]\n",
+                     "more than 65536 items; the rest of the file has not been looked at");
 }
 
 static void test_number_of_types(void) {
@@ -334,6 +368,7 @@ int main(int argc, char **argv) {
         }
         g_test_add_func("/config-hostile/characters", test_characters);
         g_test_add_func("/config-hostile/depth", test_depth);
+        g_test_add_func("/config-hostile/numbers", test_numbers);
         g_test_add_func("/config-hostile/number-of-types", test_number_of_types);
         g_test_add_func("/config-hostile/number-of-warnings", test_number_of_warnings);
 

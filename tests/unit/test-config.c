@@ -74,19 +74,19 @@ static void check_cases(const char *before, const Case *cases, size_t n) {
 
 #define CHECK_CASES(before, cases) check_cases((before), (cases), G_N_ELEMENTS(cases))
 
-static void test_example(void) {
-        static const char text[] = "version: 1\n"
-                                   "match: {vendor: 0x10de, device: [0x20b0], subsystem: any, address: \"*\"}\n"
-                                   "types:\n"
-                                   "  - {id: 530, name: \"Open vAmpere/2\", class: Compute, max-instances: 2,\n"
-                                   "     framebuffer: 19136MiB, reserved: 1344MiB, mappable-video: 24MiB, bar1: "
-                                   "256MiB, ecc: true, encoder: 50%,\n"
-                                   "     vdev-id: 0x20B01471, pdev-id: 0x20B0, multi-vgpu: false,\n"
-                                   "     displays: {heads: 4, max: 1920x1200, frame-limit: 120, limiter: on}}\n";
-        const TypeSpec *t;
+static const char example[] = "version: 1\n"
+                              "match: {vendor: 0x10de, device: [0x20b0], subsystem: any, address: \"*\"}\n"
+                              "types:\n"
+                              "  - {id: 530, name: \"Open vAmpere/2\", class: Compute, max-instances: 2,\n"
+                              "     framebuffer: 19136MiB, reserved: 1344MiB, mappable-video: 24MiB, bar1: "
+                              "256MiB, ecc: true, encoder: 50%,\n"
+                              "     vdev-id: 0x20B01471, pdev-id: 0x20B0, multi-vgpu: false,\n"
+                              "     displays: {heads: 4, max: 1920x1200, frame-limit: 120, limiter: on}}\n";
+
+static void test_example_match(void) {
         Profile *p;
 
-        p = parse(text, strlen(text), "");
+        p = parse(example, strlen(example), "");
         g_assert_nonnull(p);
         g_assert_cmpstr(p->file, ==, "f");
         g_assert_false(p->strict);
@@ -96,6 +96,15 @@ static void test_example(void) {
         g_assert_cmphex(p->match.devices[0], ==, 0x20b0);
         g_assert_cmpuint(p->match.n_subsystems, ==, 0);
         g_assert_cmpstr(p->match.address, ==, "*");
+        profile_free(p);
+}
+
+static void test_example_type(void) {
+        const TypeSpec *t;
+        Profile *p;
+
+        p = parse(example, strlen(example), "");
+        g_assert_nonnull(p);
         g_assert_cmpuint(p->n_types, ==, 1);
 
         t = &p->types[0];
@@ -216,10 +225,10 @@ static void test_wrong_values(void) {
                   "8:9: error: bar1: '3MiB' is not a power of two, as the size of a PCI region has to be" },
                 { "bar1: 2KiB", "8:9: error: bar1: '2KiB' is not between 4KiB and 64TiB" },
                 { "bar1: 128TiB", "8:9: error: bar1: '128TiB' is not between 4KiB and 64TiB" },
-                /* 2^64 bytes exactly, and a number that does not fit 64 bits itself */
-                { "bar1: 16777216TiB", "8:9: error: bar1: '16777216TiB' is not between 4KiB and 64TiB" },
-                { "bar1: 18446744073709551616KiB",
-                  "8:9: error: bar1: '18446744073709551616KiB' is not between 4KiB and 64TiB" },
+                /* 2^64 bytes and 1TiB, and a number that does not fit 64 bits itself */
+                { "bar1: 16777217TiB", "8:9: error: bar1: '16777217TiB' is not between 4KiB and 64TiB" },
+                { "bar1: 18446744073709551620KiB",
+                  "8:9: error: bar1: '18446744073709551620KiB' is not between 4KiB and 64TiB" },
                 { "bar1: [4KiB]", "8:9: error: bar1: must be a single value, not a list" },
                 { "bar1: {a: b}", "8:9: error: bar1: must be a single value, not a mapping of keys to values" },
                 { "bar1:", "8:8: error: bar1: has no value" },
@@ -239,9 +248,10 @@ static void test_wrong_values(void) {
                 { "vdev-id: 0x100000000", "8:12: error: vdev-id: '0x100000000' is not between 0x10000 and 0xffffffff" },
                 { "pdev-id: 0x", "8:12: error: pdev-id: '0x'" HEX },
                 { "pdev-id: 0x0", "8:12: error: pdev-id: '0x0' is not between 0x1 and 0xffffffff" },
-                { "pdev-id: 0x11111111111111111",
-                  "8:12: error: pdev-id: '0x11111111111111111' is not between 0x1 and 0xffffffff" },
+                { "pdev-id: 0x10000000000000001",
+                  "8:12: error: pdev-id: '0x10000000000000001' is not between 0x1 and 0xffffffff" },
                 { "class: \"a\\tb\"", "8:10: error: class: 'a?b' holds a character that is not printable ASCII" },
+                { "class: \"a\\x7Fb\"", "8:10: error: class: 'a?b' holds a character that is not printable ASCII" },
                 { "class: \"\"", "8:10: error: class: is empty" },
                 { "class: \" a\"", "8:10: error: class: ' a' begins or ends with a blank" },
                 { "class: aaaaaaaaaabbbbbbbbbbccccccccccd", NULL },
@@ -253,8 +263,8 @@ static void test_wrong_values(void) {
                 { "displays: {heads: 08}", "8:21: error: heads: '08'" NUMBER },
                 { "displays: {heads: 1 }\n  ecc: no", NULL },
                 { "displays: {frame-limit: 0}", "8:27: error: frame-limit: '0' is not between 1 and 1000" },
-                { "displays: {frame-limit: 18446744073709551616}",
-                  "8:27: error: frame-limit: '18446744073709551616' is not between 1 and 1000" },
+                { "displays: {frame-limit: 18446744073709551617}",
+                  "8:27: error: frame-limit: '18446744073709551617' is not between 1 and 1000" },
                 { "displays: {max: 1920}",
                   "8:19: error: max: '1920' is not a width and height such as 1920x1080, at most 32768x32768" },
                 { "displays: {max: 0x10}",
@@ -321,6 +331,7 @@ static void test_keys(void) {
                 { "maxInstances: 1", "8:3: error: unknown key 'maxInstances'; did you mean 'max-instances'?" },
                 { "mappable_video: 1", "8:3: error: unknown key 'mappable_video'; did you mean 'mappable-video'?" },
                 { "Mutli-VGPU: 1", "8:3: error: unknown key 'Mutli-VGPU'; did you mean 'multi-vgpu'?" },
+                { "bra1: 1MiB", "8:3: error: unknown key 'bra1'; did you mean 'bar1'?" },
                 { "ec: 1", "8:3: error: unknown key 'ec'; did you mean 'ecc'?" },
                 { "signature: {a: [b, {c: d}]}", "8:3: error: unknown key 'signature'" },
                 { "\"\": 1", "8:3: error: unknown key ''" },
@@ -500,7 +511,8 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_set_nonfatal_assertions(); /* show every case that fails, not the first alone */
 
-        g_test_add_func("/config/example", test_example);
+        g_test_add_func("/config/example-match", test_example_match);
+        g_test_add_func("/config/example-type", test_example_type);
         g_test_add_func("/config/defaults", test_defaults);
         g_test_add_func("/config/values", test_values);
         g_test_add_func("/config/wrong-values", test_wrong_values);
