@@ -205,8 +205,9 @@ static Status parse_options(Ctl *ctl, int argc, char **argv, bool *help, bool *v
 
 static Status verb_check_usage(const Ctl *ctl, const Verb *verb, size_t n) {
         if (n < verb->min || n > verb->max)
-                return ctl_error(STATUS_USAGE, "Too %s arguments; usage: mdevgpuctl %s %s",
-                                 n < verb->min ? "few" : "many", verb->name, verb->synopsis);
+                return ctl_error(STATUS_USAGE, "Too %s arguments; usage: mdevgpuctl %s%s%s",
+                                 n < verb->min ? "few" : "many", verb->name, *verb->synopsis ? " " : "",
+                                 verb->synopsis);
 
         if (ctl->unmanaged && verb->run != verb_destroy)
                 return ctl_error(STATUS_USAGE, "--unmanaged goes with destroy only.");

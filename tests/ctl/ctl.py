@@ -246,6 +246,7 @@ def usage(rig: Rig):
         result = rig.ctl(*command)
         equal((result.status, result.out), (2, ""), f"{command} {result}")
         true(result.err, command)
+    equal(rig.ctl("list", "x").err, "mdevgpuctl: Too many arguments; usage: mdevgpuctl list\n")
 
 
 @test
