@@ -25,7 +25,7 @@ struct dirent *directory_next(DIR *dir);
 
 /*
  * Reads an attribute as text into buffer, without the newline at its end. The length, or negative errno; -E2BIG if it
- * does not fit, -EBADMSG if it holds a NUL.
+ * does not fit with that newline, -EBADMSG if it holds a NUL.
  */
 ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size);
 

@@ -26,6 +26,9 @@ static size_t character_length(const unsigned char *s) {
 
         if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) || (c >= 0x80 && c < 0xa0))
                 return 0;
+        /* Noncharacters: sd-bus refuses a message with such a string (systemd 252). */
+        if ((c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe)
+                return 0;
 
         return n;
 }

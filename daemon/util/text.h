@@ -7,7 +7,7 @@
 
 #include "util/cleanup.h"
 
-/* Valid UTF-8 (no surrogates, no overlong forms) without control characters. */
+/* Valid UTF-8 (no surrogates, no overlong forms) without control characters and noncharacters: what D-Bus can carry. */
 bool text_is_printable(const char *s);
 
 /* Makes it so: every byte that is not part of such text becomes '?'. */
