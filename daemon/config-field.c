@@ -214,7 +214,7 @@ int config_expect_id(ConfigReader *reader, const ConfigField *field, const Confi
 }
 
 int config_read_u32(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        uint64_t value;
+        uint64_t value = 0;
         int r;
 
         assert(field->max <= UINT32_MAX);
@@ -228,7 +228,7 @@ int config_read_u32(ConfigReader *reader, const ConfigField *field, const Config
 }
 
 int config_read_id64(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        uint64_t value;
+        uint64_t value = 0;
         int r;
 
         r = config_expect_id(reader, field, item, &value);
@@ -273,7 +273,7 @@ int config_read_size(ConfigReader *reader, const ConfigField *field, const Confi
 }
 
 int config_read_percent(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        uint64_t value;
+        uint64_t value = 0;
         int r;
 
         assert(field->max <= UINT32_MAX);

@@ -148,7 +148,7 @@ int sim_mdev_create(SimHost *sim, const char *parent, const char *type_folder, c
 static int load_mdev(const SimHost *sim, const char *uuid, SimMdev *ret_mdev) {
         char path[128], record[128];
 
-        (void)snprintf(path, sizeof(path), "kernel/mdevs/%s", uuid);
+        (void)snprintf(path, sizeof(path), "kernel/mdevs/%.64s", uuid);
         if (attribute_read(sim->root_fd, path, record, sizeof(record)) < 0)
                 return -ENODEV;
 

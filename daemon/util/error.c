@@ -1,31 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stdarg.h>
 #include <string.h>
 
 #include "util/error.h"
 #include "util/text.h"
 
-int error_setv(Error *error, int code, const char *format, va_list ap) {
-        assert(code < 0);
-
-        if (!error)
-                return code;
-
-        error->code = code;
-        (void)vsnprintf(error->message, sizeof(error->message), format, ap);
-        /* It goes to terminals and over D-Bus, and may have been cut within a character. */
-        text_sanitize(error->message);
-        return code;
-}
-
-int error_set(Error *error, int code, const char *format, ...) {
+void error_fill(Error *error, int code, const char *format, ...) {
         va_list ap;
 
-        va_start(ap, format);
-        code = error_setv(error, code, format, ap);
-        va_end(ap);
+        if (!error)
+                return;
 
-        return code;
+        error->code = code;
+        va_start(ap, format);
+        (void)vsnprintf(error->message, sizeof(error->message), format, ap);
+        va_end(ap);
+        /* It goes to terminals and over D-Bus, and may have been cut within a character. */
+        text_sanitize(error->message);
 }
 
 int error_set_errno(Error *error, int code, const char *what) {

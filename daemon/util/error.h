@@ -11,7 +11,6 @@
  */
 
 #include <errno.h>
-#include <stdarg.h>
 
 #include "util/cleanup.h"
 
@@ -40,9 +39,19 @@ typedef struct Error {
 
 #define ERROR_NULL ((Error){})
 
-/* Fills *error unless it is NULL; returns code, which must be negative, so that `return error_set(…)` works. */
-int error_set(Error *error, int code, const char *format, ...) _printf_(3, 4);
-int error_setv(Error *error, int code, const char *format, va_list ap) _printf_(3, 0);
+/*
+ * error_set(error, code, format, …) fills *error unless it is NULL and yields code, which must be negative, so that
+ * `return error_set(…)` works. A macro, so that the compiler sees that it is.
+ */
+#define error_set(error, code, ...)                                                                                    \
+        ({                                                                                                             \
+                const int error_code_ = (code);                                                                        \
+                assert(error_code_ < 0);                                                                               \
+                error_fill(error, error_code_, __VA_ARGS__);                                                           \
+                error_code_;                                                                                           \
+        })
+
+void error_fill(Error *error, int code, const char *format, ...) _printf_(3, 4);
 
 /* Fills *error only if nothing filled it yet, with strerror()'s sentence behind what; returns code. */
 int error_set_errno(Error *error, int code, const char *what);
