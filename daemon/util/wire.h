@@ -10,7 +10,7 @@
 #include "util/cleanup.h"
 
 /* The largest frame: a report at its bounds fits. */
-#define WIRE_FRAME_MAX (16U * 1024U * 1024U)
+#define WIRE_FRAME_MAX (20U * 1024U * 1024U)
 
 typedef struct WireWriter {
         uint8_t *data;
