@@ -14,6 +14,9 @@
 /* One endless cell would widen its whole column: a list of a thousand rows must stay a list. */
 #define CELL_CHARS_MAX 256U
 
+/* A page has room for sentences, such as why a driver refused. */
+#define TEXT_CHARS_MAX 16384U
+
 bool print_is_bad(const char *key, json_object *value) {
         static const struct {
                 const char *key, *value;
@@ -49,7 +52,7 @@ static char *number_text(const char *key, json_object *value) {
         return r < 0 ? NULL : s;
 }
 
-char *print_text(const char *key, json_object *value) {
+char *print_text(const char *key, json_object *value, size_t max_chars) {
         switch (json_object_get_type(value)) {
         case json_type_null:
                 return strdup("-");
@@ -61,10 +64,10 @@ char *print_text(const char *key, json_object *value) {
                 /* An empty cell would let the next column be taken for this one. */
                 if (json_object_get_string_len(value) == 0)
                         return strdup("-");
-                return text_escape(json_object_get_string(value), CELL_CHARS_MAX, 0);
+                return text_escape(json_object_get_string(value), max_chars, 0);
         default:
-                return text_escape(json_object_to_json_string_ext(value, JSON_C_TO_STRING_NOSLASHESCAPE),
-                                   CELL_CHARS_MAX, 0);
+                return text_escape(json_object_to_json_string_ext(value, JSON_C_TO_STRING_NOSLASHESCAPE), max_chars,
+                                   0);
         }
 }
 
@@ -115,7 +118,7 @@ static int table_add_row(struct libscols_table *table, const Column *columns, js
                 int r;
 
                 (void)json_object_object_get_ex(row, columns[i].key, &value);
-                text = print_text(columns[i].key, value);
+                text = print_text(columns[i].key, value, CELL_CHARS_MAX);
                 if (!text)
                         return -ENOMEM;
 
@@ -195,7 +198,7 @@ static int page_line(const Ctl *ctl, const char *key, json_object *value, int wi
         bool bad = ctl->color && print_is_bad(key, value);
 
         label = text_label(key);
-        text = print_text(key, value);
+        text = print_text(key, value, TEXT_CHARS_MAX);
         safe_label = label ? text_escape(label, CELL_CHARS_MAX, 0) : NULL;
         if (!safe_label || !text)
                 return -ENOMEM;

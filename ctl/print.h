@@ -14,8 +14,11 @@
 /* Shown in red while it says so: a state that wants attention. */
 bool print_is_bad(const char *key, json_object *value);
 
-/* What stands in a cell or behind a label: sizes with units, "-" for what is unknown or empty. NULL if out of memory. */
-char *print_text(const char *key, json_object *value);
+/*
+ * What stands in a cell or behind a label: sizes with units, "-" for what is unknown or empty. Text longer than
+ * max_chars is cut, 0: never. NULL if out of memory.
+ */
+char *print_text(const char *key, json_object *value, size_t max_chars);
 
 /* The value as JSON with a newline, in the form that was asked for. */
 Status print_json(const Ctl *ctl, json_object *value);

@@ -135,7 +135,7 @@ Status verb_version(Ctl *ctl, char **arguments) {
         if (status != STATUS_DONE)
                 return status;
 
-        text = print_text("version", version);
+        text = print_text("version", version, 0);
         if (!text)
                 return ctl_oom();
 

@@ -96,6 +96,14 @@ def status_pages(rig: Rig):
 
 
 @test
+def long_reason(rig: Rig):
+    """a page does not cut the sentence that says what is wrong"""
+    rig.daemon("huge")
+    result = rig.ctl("status", GPU)
+    true(re.search(r"^ +Reason: a{998}\.$", result.out, re.M), "it is cut")
+
+
+@test
 def status_of_several(rig: Rig):
     """status goes on past what does not exist and tells it in the end"""
     rig.daemon("good")

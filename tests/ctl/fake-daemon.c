@@ -200,11 +200,19 @@ static void properties_manager(sd_bus_message *reply) {
         APPEND(reply, "{sv}", "Degraded", "b", is("good"));
 }
 
+static const char *long_sentence(void) {
+        static char sentence[1000];
+
+        memset(sentence, 'a', sizeof sentence - 2);
+        sentence[sizeof sentence - 2] = '.';
+        return sentence;
+}
+
 static void properties_gpu(sd_bus_message *reply) {
         APPEND(reply, "{sv}", "Address", "s", "0000:41:00.0");
         APPEND(reply, "{sv}", "Name", "s", is("hostile") ? HOSTILE : "GA100 [A100 PCIe 40GB]");
         APPEND(reply, "{sv}", "DriverVersion", "s", "535.54.06");
-        APPEND(reply, "{sv}", "Reason", "s", "");
+        APPEND(reply, "{sv}", "Reason", "s", is("huge") ? long_sentence() : "");
         APPEND(reply, "{sv}", "FramebufferTotal", "t", (uint64_t)40 << 30);
         APPEND(reply, "{sv}", "FramebufferUsed", "t", UINT64_MAX);
         APPEND(reply, "{sv}", "PendingTypes", "b", 0);
