@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stdarg.h>
+
 #include "bus/bus-error.h"
 #include "util/text.h"
 
@@ -58,11 +60,11 @@ int bus_error_set(sd_bus_error *ret_error, int code, const Error *error) {
 }
 
 int bus_error_setf(sd_bus_error *ret_error, int code, const char *format, ...) {
-        Error error = ERROR_NULL;
+        Error error = { .code = code };
         va_list ap;
 
         va_start(ap, format);
-        (void)error_setv(&error, code, format, ap);
+        (void)vsnprintf(error.message, sizeof(error.message), format, ap);
         va_end(ap);
 
         return bus_error_set(ret_error, code, &error);

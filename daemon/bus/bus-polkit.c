@@ -139,5 +139,6 @@ int polkit_read_reply(sd_bus_message *reply, const char *action, sd_bus_error *r
                 return -EACCES;
         }
 
-        return bus_error_setf(ret_error, -EACCES, "polkit does not allow you %s", action);
+        return bus_error_setf(ret_error, -EACCES,
+                              "polkit refuses you %s; a rule in /etc/polkit-1/rules.d can allow it", action);
 }

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
+/* Users that every system has. */
+#define DAEMON_UID 1U
 #define NOBODY_UID 65534U
 
 #define BUS_NAME "org.mdevgpu1"

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The real polkitd, with the project's own policy: nobody changes anything unless a rule says so. */
+
+#include <gio/gio.h>
+
+#include "client.h"
+
+#define UUID "6b2f6c5e-1111-4222-8333-444455556666"
+#define VGPU_PATH "/org/mdevgpu1/vgpu/_6b2f6c5e_1111_4222_8333_444455556666"
+
+#define RULE(body) "polkit.addRule(function(action, subject) {\n" body "\n});\n"
+#define RULE_NO RULE("return polkit.Result.NO;")
+/* By real names, however the caller called them. */
+#define RULE_SMALL                                                                                                     \
+        RULE("return action.id == 'org.mdevgpu1.manage-vgpus' && subject.user == 'nobody' &&\n"                        \
+             "       action.lookup('gpu') == '" GPU "' && action.lookup('type') == '" TYPE "'\n"                       \
+             "       ? polkit.Result.YES : polkit.Result.NO;")
+
+/* How every method is called so that nothing but polkit is in its way. */
+typedef struct Method {
+        const char *interface;
+        const char *member;
+        bool changes;
+        bool (*append)(sd_bus_message *m);
+} Method;
+
+static bool append_create(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sssa{sv}", GPU, TYPE, "", 0) >= 0;
+}
+
+static bool append_uuid_options(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sa{sv}", UUID, 0) >= 0;
+}
+
+static bool append_uuid(sd_bus_message *m) {
+        return sd_bus_message_append(m, "s", UUID) >= 0;
+}
+
+static bool append_gpu(sd_bus_message *m) {
+        return sd_bus_message_append(m, "s", GPU) >= 0;
+}
+
+static bool append_options(sd_bus_message *m) {
+        return sd_bus_message_append(m, "a{sv}", 0) >= 0;
+}
+
+static bool append_nothing(sd_bus_message *m) {
+        return true;
+}
+
+/* All there are. A method that is missing here fails the test: whoever adds one has to say which kind it is. */
+static const Method methods[] = {
+        { MANAGER_INTERFACE, "CreateVGpu", true, append_create },
+        { MANAGER_INTERFACE, "DestroyVGpu", true, append_uuid_options },
+        { MANAGER_INTERFACE, "Reload", true, append_options },
+        { VGPU_INTERFACE, "Destroy", true, append_options },
+
+        { MANAGER_INTERFACE, "ListGpus", false, append_options },
+        { MANAGER_INTERFACE, "ListTypes", false, append_options },
+        { MANAGER_INTERFACE, "ListVGpus", false, append_options },
+        { MANAGER_INTERFACE, "GetGpu", false, append_gpu },
+        { MANAGER_INTERFACE, "GetVGpu", false, append_uuid },
+        { MANAGER_INTERFACE, "CheckConfig", false, append_nothing },
+        { GPU_INTERFACE, "Refresh", false, append_options },
+        { VGPU_INTERFACE, "Refresh", false, append_options },
+};
+
+static const Method *find_method(const char *interface, const char *member) {
+        for (size_t i = 0; i < G_N_ELEMENTS(methods); i++)
+                if (g_str_equal(methods[i].interface, interface) && g_str_equal(methods[i].member, member))
+                        return &methods[i];
+
+        g_error("%s.%s() is new: say in this test whether it changes something", interface, member);
+}
+
+static void check_method(sd_bus *nobody, const char *path, const Method *method) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *m, *reply = NULL;
+
+        g_test_message("%s on %s", method->member, path);
+        g_assert_cmpint(sd_bus_message_new_method_call(nobody, &m, BUS_NAME, path, method->interface, method->member),
+                        >=, 0);
+        g_assert_true(method->append(m));
+        (void)sd_bus_call(nobody, m, 0, &error, &reply);
+        sd_bus_message_unref(m);
+
+        if (method->changes)
+                assert_error(reply, &error, ERROR_ACCESS_DENIED);
+        else {
+                g_assert_cmpstr(error.name, ==, NULL);
+                sd_bus_message_unref(reply);
+        }
+}
+
+/* Calls every method of every object below path, as introspection has it; how many of them change something. */
+static unsigned walk(Harness *h, sd_bus *nobody, const char *path) {
+        g_autoptr(GDBusNodeInfo) node = NULL;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *reply;
+        const char *xml;
+        unsigned n = 0;
+
+        reply = try_call(h->bus, path, "org.freedesktop.DBus.Introspectable", "Introspect", &error, NULL);
+        g_assert_nonnull(reply);
+        g_assert_cmpint(sd_bus_message_read(reply, "s", &xml), >, 0);
+        node = g_dbus_node_info_new_for_xml(xml, NULL);
+        sd_bus_message_unref(reply);
+        g_assert_nonnull(node);
+
+        for (GDBusInterfaceInfo **i = node->interfaces; i && *i; i++) {
+                if (g_str_has_prefix((*i)->name, "org.freedesktop.DBus."))
+                        continue;
+                for (GDBusMethodInfo **m = (*i)->methods; m && *m; m++) {
+                        const Method *method = find_method((*i)->name, (*m)->name);
+
+                        check_method(nobody, path, method);
+                        n += method->changes;
+                }
+                for (GDBusPropertyInfo **p = (*i)->properties; p && *p; p++)
+                        g_assert_cmpint((*p)->flags, ==, G_DBUS_PROPERTY_INFO_FLAGS_READABLE);
+        }
+
+        for (GDBusNodeInfo **child = node->nodes; child && *child; child++) {
+                g_autofree char *child_path = g_strdup_printf("%s/%s", path, (*child)->path);
+
+                n += walk(h, nobody, child_path);
+        }
+
+        return n;
+}
+
+static void test_denied(void) {
+        g_autoptr(Harness) h = harness_new();
+        g_autofree char *path = NULL;
+        sd_bus *nobody;
+
+        harness_start_polkit(h, RULE_NO);
+        harness_start_daemon(h, /* without_polkit= */ false);
+        g_free(create_vgpu(h->bus, GPU, TYPE, UUID, &path));
+
+        nobody = harness_connect(h, NOBODY_UID);
+        g_assert_cmpuint(walk(h, nobody, BUS_PATH), ==, 4);
+        sd_bus_flush_close_unref(nobody);
+
+        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 1);
+        /* Root was never asked of polkit, which would have said no. */
+        destroy_vgpu(h->bus, UUID);
+}
+
+static void test_allowed(void) {
+        g_autoptr(Harness) h = harness_new();
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        g_autofree char *made = NULL;
+        sd_bus *nobody;
+
+        harness_start_polkit(h, RULE_SMALL);
+        harness_start_daemon(h, /* without_polkit= */ false);
+        nobody = harness_connect(h, NOBODY_UID);
+
+        /* Also by the name that only the daemon can translate. */
+        made = create_vgpu(nobody, GPU, TYPE_NAME, UUID, NULL);
+        destroy_vgpu(nobody, made);
+        g_free(create_vgpu(nobody, GPU, TYPE, UUID, NULL));
+        sd_bus_message_unref(try_call(nobody, VGPU_PATH, VGPU_INTERFACE, "Destroy", &error, "a{sv}", 0));
+        g_assert_cmpstr(error.name, ==, NULL);
+
+        assert_error(try_call(nobody, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", GPU, LARGE_TYPE, "",
+                              0), &error, ERROR_ACCESS_DENIED);
+        assert_error(try_call(nobody, BUS_PATH, MANAGER_INTERFACE, "Reload", &error, "a{sv}", 0), &error,
+                     ERROR_ACCESS_DENIED);
+        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 0);
+        sd_bus_flush_close_unref(nobody);
+}
+
+/* Without a rule the policy of the project speaks: a password of an administrator, whom nobody has asked for it here. */
+static void test_challenge(void) {
+        g_autoptr(Harness) h = harness_new();
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus *nobody;
+
+        harness_start_polkit(h, "");
+        harness_start_daemon(h, /* without_polkit= */ false);
+        nobody = harness_connect(h, NOBODY_UID);
+        assert_error(try_call(nobody, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", GPU, TYPE, "", 0),
+                     &error, ERROR_CHALLENGE);
+        assert_error(try_call(nobody, BUS_PATH, MANAGER_INTERFACE, "Reload", &error, "a{sv}", 0), &error,
+                     ERROR_CHALLENGE);
+        sd_bus_flush_close_unref(nobody);
+}
+
+static void test_absent(void) {
+        g_autoptr(Harness) h = harness_new();
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus *nobody;
+
+        harness_start_daemon(h, /* without_polkit= */ false);
+        nobody = harness_connect(h, NOBODY_UID);
+        (void)try_call(nobody, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", GPU, TYPE, "", 0);
+        g_assert_nonnull(error.message);
+        g_assert_nonnull(strstr(error.message, "polkit"));
+        assert_error(NULL, &error, ERROR_ACCESS_DENIED);
+
+        g_free(create_vgpu(h->bus, GPU, TYPE, UUID, NULL));
+        destroy_vgpu(h->bus, UUID);
+        sd_bus_flush_close_unref(nobody);
+}
+
+/* Told that there is none, the simulated host asks nobody. */
+static void test_without(void) {
+        g_autoptr(Harness) h = harness_new();
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus *nobody;
+
+        harness_start_daemon(h, /* without_polkit= */ true);
+        nobody = harness_connect(h, NOBODY_UID);
+        assert_error(try_call(nobody, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", GPU, TYPE, "", 0),
+                     &error, ERROR_ACCESS_DENIED);
+        g_assert_cmpuint(count_rows(nobody, "ListVGpus", NULL, NULL), ==, 0);
+        sd_bus_flush_close_unref(nobody);
+}
+
+int main(int argc, char **argv) {
+        harness_init(&argc, &argv);
+
+        g_test_add_func("/polkit/denied", test_denied);
+        g_test_add_func("/polkit/allowed", test_allowed);
+        g_test_add_func("/polkit/challenge", test_challenge);
+        g_test_add_func("/polkit/absent", test_absent);
+        g_test_add_func("/polkit/without", test_without);
+
+        return g_test_run();
+}
