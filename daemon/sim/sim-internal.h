@@ -34,6 +34,7 @@ void sim_parent_unregister(const SimHost *sim, const SimGpu *gpu);
 void sim_parent_recount(const SimHost *sim, const SimGpu *gpu);
 /* Instances of a type that exist, those still being released included. */
 unsigned sim_count_live(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type);
+/* type must be one of gpu's. */
 unsigned sim_count_available(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type);
 
 /* The stores of the mdev core. text is what was written. */

@@ -30,26 +30,41 @@ static uint64_t type_cost(const struct mdevgpu_type *type) {
         return type->framebuffer + type->framebuffer_reserved;
 }
 
-unsigned sim_count_available(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type) {
-        uint64_t used = 0, left;
-        unsigned live;
+/* What all types together have taken; and how many of each there are. */
+static uint64_t count_used(const SimHost *sim, const SimGpu *gpu, unsigned live[static SIM_TYPES_MAX]) {
+        uint64_t used = 0;
 
-        for (uint32_t i = 0; i < gpu->n_types; i++)
-                used += type_cost(&gpu->types[i]) * sim_count_live(sim, gpu, &gpu->types[i]);
+        for (uint32_t i = 0; i < gpu->n_types; i++) {
+                live[i] = sim_count_live(sim, gpu, &gpu->types[i]);
+                used += type_cost(&gpu->types[i]) * live[i];
+        }
 
-        live = sim_count_live(sim, gpu, type);
-        left = used < gpu->capacity ? (gpu->capacity - used) / MAX(type_cost(type), 1U) : 0;
+        return used;
+}
+
+static unsigned count_left(const SimGpu *gpu, const struct mdevgpu_type *type, uint64_t used, unsigned live) {
+        uint64_t left = used < gpu->capacity ? (gpu->capacity - used) / MAX(type_cost(type), 1U) : 0;
+
         return live < type->max_instances ? (unsigned)MIN(left, (uint64_t)(type->max_instances - live)) : 0;
 }
 
+unsigned sim_count_available(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type) {
+        unsigned live[SIM_TYPES_MAX];
+        uint64_t used = count_used(sim, gpu, live);
+
+        return count_left(gpu, type, used, live[type - gpu->types]);
+}
+
 void sim_parent_recount(const SimHost *sim, const SimGpu *gpu) {
+        unsigned live[SIM_TYPES_MAX];
+        uint64_t used = count_used(sim, gpu, live);
         char path[256];
 
         sim_gpu_path(gpu, path, sizeof(path));
         for (uint32_t i = 0; i < gpu->n_types; i++) {
                 char text[32];
 
-                (void)snprintf(text, sizeof(text), "%u\n", sim_count_available(sim, gpu, &gpu->types[i]));
+                (void)snprintf(text, sizeof(text), "%u\n", count_left(gpu, &gpu->types[i], used, live[i]));
                 (void)sim_write(sim, text, 0444, "sys/%s/mdev_supported_types/%s-%u/available_instances", path,
                                 sim_gpu_driver(gpu), gpu->types[i].id);
         }
