@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "shim-test.h"
 
@@ -264,17 +265,27 @@ static void test_unplug(int reader) {
         close(fd);
 }
 
-static void *poll_thread(void *p) {
-        struct pollfd *pollfd = p;
+#define POLL_SECONDS 30
 
-        poll(pollfd, 1, 20000);
+struct poller {
+        struct pollfd pollfd;
+        time_t seconds;
+};
+
+/* A waiter that nobody wakes finds POLLHUP, too, when its time is up. */
+static void *poll_thread(void *p) {
+        struct poller *poller = p;
+        time_t start = time(NULL);
+
+        poll(&poller->pollfd, 1, POLL_SECONDS * 1000);
+        poller->seconds = time(NULL) - start;
         return NULL;
 }
 
 static void test_unload(void) {
         int owner = node_open(O_RDWR), reader = node_open(O_RDONLY);
         struct mdevgpu_type type = type_make(1, 8, 1024 * MIB), back;
-        struct pollfd p = { .fd = reader };
+        struct poller poller = { .pollfd.fd = reader };
         struct mdevgpu_set_types set;
         struct mdevgpu_get_types get;
         struct mdevgpu_identify id;
@@ -283,11 +294,12 @@ static void test_unload(void) {
 
         check_errno(0, shim_set(owner, &type, 1, 0, &set), "a type");
         check_errno(0, vgpu_create(1, UUID(7)), "and an idle vGPU");
-        if (pthread_create(&thread, NULL, poll_thread, &p) != 0)
+        if (pthread_create(&thread, NULL, poll_thread, &poller) != 0)
                 abort();
+        sleep(1);
         check_errno(0, module_delete("mdevgpu_ref"), "the vendor module unloads under open files and an idle vGPU");
         pthread_join(thread, NULL);
-        check(p.revents & POLLHUP, "who waits in poll is woken by POLLHUP");
+        check((poller.pollfd.revents & POLLHUP) && poller.seconds < POLL_SECONDS / 2, "who waits in poll is woken by POLLHUP");
         check(access("/sys/bus/mdev/devices/" UUID(7), F_OK) < 0, "the vGPU is gone");
         check_errno(ENODEV, shim_identify(reader, &id), "IDENTIFY");
         check_errno(ENODEV, shim_get(reader, &back, 1, &get), "GET_TYPES");
