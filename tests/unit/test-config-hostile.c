@@ -157,9 +157,10 @@ static rlim_t address_space(void) {
         return pages * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
-/* In a process of its own, which gets no more memory than it may need: -ENOMEM is another answer than -EBADMSG. */
+/* Where memory is limited, in a process of its own: -ENOMEM is another answer than -EBADMSG. */
 static int refuse_within_limits(const Hostile *h, const char *text) {
         double begin, end;
+        size_t n_problems;
         int r;
 
         if (LIMITS_MEMORY) {
@@ -184,11 +185,11 @@ static int refuse_within_limits(const Hostile *h, const char *text) {
         printf("# %s: %d, %.1f ms\n", h->name, r, end - begin);
         (void)fflush(stdout);
 
-        if (r != (h->harmless ? 0 : -EBADMSG) ||
-            report.n_problems > CONFIG_FILE_ERRORS_MAX + CONFIG_FILE_WARNINGS_MAX + 2)
+        n_problems = report.n_problems;
+        config_report_done(&report);
+        if (r != (h->harmless ? 0 : -EBADMSG) || n_problems > CONFIG_FILE_ERRORS_MAX + CONFIG_FILE_WARNINGS_MAX + 2)
                 return 1;
 
-        config_report_done(&report);
         return end - begin > MILLISECONDS_MAX ? 2 : 0;
 }
 
@@ -197,6 +198,12 @@ static void test_hostile(gconstpointer data) {
         g_autofree char *text = make_text(h);
         int status = 0;
         pid_t pid;
+
+        if (!LIMITS_MEMORY) {
+                /* Here a fork takes a second. */
+                g_assert_cmpint(refuse_within_limits(h, text), ==, 0);
+                return;
+        }
 
         (void)fflush(stdout);
         pid = fork();
