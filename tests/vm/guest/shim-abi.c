@@ -17,8 +17,8 @@
 
 #define NOBODY 65534
 
-static const char *node;                /* "gpu0" */
-static char node_path[64];              /* "/dev/mdevgpu/gpu0" */
+static const char *node; /* "gpu0" */
+static char node_path[64]; /* "/dev/mdevgpu/gpu0" */
 
 static int node_open(int flags) {
         return open(node_path, flags | O_CLOEXEC);
@@ -42,14 +42,17 @@ static void test_identify(int fd) {
 
         check_errno(0, shim_identify(fd, &id), "IDENTIFY");
         check(id.abi_version == MDEVGPU_ABI_VERSION && id.type_size == sizeof(struct mdevgpu_type) &&
-              id.size == sizeof(id) && id.reserved == 0, "version and sizes");
+                      id.size == sizeof(id) && id.reserved == 0,
+              "version and sizes");
         check((id.capabilities & (MDEVGPU_CAP_SET_TYPES | MDEVGPU_CAP_TAKEOVER | MDEVGPU_CAP_CAPACITY)) ==
-              (MDEVGPU_CAP_SET_TYPES | MDEVGPU_CAP_TAKEOVER | MDEVGPU_CAP_CAPACITY), "capabilities");
+                      (MDEVGPU_CAP_SET_TYPES | MDEVGPU_CAP_TAKEOVER | MDEVGPU_CAP_CAPACITY),
+              "capabilities");
         check(memcmp(id.instance_id, zero, sizeof(zero)) != 0, "an instance id");
         check(id.generation == 1 && id.n_types == 0 && id.n_live == 0 && id.max_types >= 64, "an empty set of types");
         check(id.framebuffer_total == 40960 * MIB, "the framebuffer in bytes");
         check(strcmp(id.type_prefix, "mdevgpu_ref") == 0 && strcmp(id.driver, "mdevgpu_ref") == 0 &&
-              id.driver_version[0] && id.vendor[0] && id.model[0], "strings");
+                      id.driver_version[0] && id.vendor[0] && id.model[0],
+              "strings");
 }
 
 /* A structure of a newer or older caller, at the very end of what is mapped */
@@ -78,7 +81,8 @@ static void test_sizes(int fd) {
 
         check_errno(0, identify_sized(fd, known, known, 0), "a structure at the end of a mapping");
         check_errno(EINVAL, identify_sized(fd, 0, known, 0), "size 0");
-        check_errno(EINVAL, identify_sized(fd, MDEVGPU_IDENTIFY_SIZE_VER0 - 8, known, 0), "size below the first version's");
+        check_errno(EINVAL, identify_sized(fd, MDEVGPU_IDENTIFY_SIZE_VER0 - 8, known, 0),
+                    "size below the first version's");
         check_errno(0, identify_sized(fd, known + 64, known + 64, 0), "a newer caller's tail of zeros");
         check_errno(E2BIG, identify_sized(fd, known + 64, known + 64, 1), "a newer caller's tail with something in it");
         check_errno(E2BIG, identify_sized(fd, 4104, 4104, 0), "size above 4096");
@@ -208,7 +212,7 @@ static void test_nobody(int reader, int owner) {
 static void test_nobody_let_in(int reader, int owner) {
         int fd;
 
-        (void) reader, (void) owner;
+        (void)reader, (void)owner;
         chmod(node_path, 0666);
         if (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
                 abort();
@@ -260,7 +264,8 @@ static void test_unplug(int reader) {
         file_write(DRIVER "/unplug", slot);
         file_write(DRIVER "/plug", slot);
         fd = node_open(O_RDONLY);
-        check(fd >= 0 && shim_identify(fd, &id) == 0 && memcmp(id.instance_id, before.instance_id, sizeof(id.instance_id)) != 0,
+        check(fd >= 0 && shim_identify(fd, &id) == 0 &&
+                      memcmp(id.instance_id, before.instance_id, sizeof(id.instance_id)) != 0,
               "the GPU that is plugged in is another instance");
         close(fd);
 }
@@ -299,7 +304,8 @@ static void test_unload(void) {
         sleep(1);
         check_errno(0, module_delete("mdevgpu_ref"), "the vendor module unloads under open files and an idle vGPU");
         pthread_join(thread, NULL);
-        check((poller.pollfd.revents & POLLHUP) && poller.seconds < POLL_SECONDS / 2, "who waits in poll is woken by POLLHUP");
+        check((poller.pollfd.revents & POLLHUP) && poller.seconds < POLL_SECONDS / 2,
+              "who waits in poll is woken by POLLHUP");
         check(access("/sys/bus/mdev/devices/" UUID(7), F_OK) < 0, "the vGPU is gone");
         check_errno(ENODEV, shim_identify(reader, &id), "IDENTIFY");
         check_errno(ENODEV, shim_get(reader, &back, 1, &get), "GET_TYPES");

@@ -120,17 +120,17 @@ static inline struct mdevgpu_type type_make(uint32_t id, uint32_t max_instances,
 }
 
 static inline int shim_identify(int fd, struct mdevgpu_identify *ret) {
-        *ret = (struct mdevgpu_identify) { .size = sizeof(*ret) };
+        *ret = (struct mdevgpu_identify){ .size = sizeof(*ret) };
         return ioctl(fd, MDEVGPU_IDENTIFY, ret);
 }
 
 /* SET_TYPES as the daemon does it; what came back is in *ret. */
 static inline int shim_set(int fd, struct mdevgpu_type *types, uint32_t n_types, uint32_t flags,
                            struct mdevgpu_set_types *ret) {
-        *ret = (struct mdevgpu_set_types) {
+        *ret = (struct mdevgpu_set_types){
                 .size = sizeof(*ret),
                 .type_size = sizeof(*types),
-                .types = (uintptr_t) types,
+                .types = (uintptr_t)types,
                 .n_types = n_types,
                 .flags = flags,
         };
@@ -138,10 +138,10 @@ static inline int shim_set(int fd, struct mdevgpu_type *types, uint32_t n_types,
 }
 
 static inline int shim_get(int fd, struct mdevgpu_type *types, uint32_t room, struct mdevgpu_get_types *ret) {
-        *ret = (struct mdevgpu_get_types) {
+        *ret = (struct mdevgpu_get_types){
                 .size = sizeof(*ret),
                 .type_size = sizeof(*types),
-                .types = (uintptr_t) types,
+                .types = (uintptr_t)types,
                 .n_types = room,
         };
         return ioctl(fd, MDEVGPU_GET_TYPES, ret);

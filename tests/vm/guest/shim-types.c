@@ -10,59 +10,48 @@
 
 #include "shim-test.h"
 
+/* A value for one member of a type, and what becomes of it */
 struct verdict_case {
         const char *name;
         uint32_t verdict;
-        size_t field;
-        void (*spoil)(struct mdevgpu_type *t);
+        size_t field, size;
+        uint64_t number;
+        const char *text; /* instead of the number */
+        size_t length;
 };
 
-static void spoil_id(struct mdevgpu_type *t) { t->id = 0; }
-static void spoil_duplicate(struct mdevgpu_type *t) { t->id = 1; }
-static void spoil_no_name(struct mdevgpu_type *t) { memset(t->name, 0, sizeof(t->name)); }
-static void spoil_long_name(struct mdevgpu_type *t) { memset(t->name, 'x', sizeof(t->name)); }
-static void spoil_name(struct mdevgpu_type *t) { t->name[2] = '\n'; }
-static void spoil_name_utf8(struct mdevgpu_type *t) { strcpy(t->name, "Größe"); }
-static void spoil_name_tail(struct mdevgpu_type *t) { t->name[sizeof(t->name) - 1] = 'x'; }
-static void spoil_class(struct mdevgpu_type *t) { t->type_class[0] = '\033'; }
-static void spoil_max(struct mdevgpu_type *t) { t->max_instances = 0; }
-static void spoil_framebuffer(struct mdevgpu_type *t) { t->framebuffer = 0; }
-static void spoil_framebuffer_odd(struct mdevgpu_type *t) { t->framebuffer += 4096; }
-static void spoil_mappable(struct mdevgpu_type *t) { t->mappable_video = t->framebuffer + 1; }
-static void spoil_bar1(struct mdevgpu_type *t) { t->bar1_size = 3 * MIB; }
-static void spoil_bar1_small(struct mdevgpu_type *t) { t->bar1_size = 2048; }
-static void spoil_vdev(struct mdevgpu_type *t) { t->vdev_id = 1ULL << 32; }
-static void spoil_encoder(struct mdevgpu_type *t) { t->encoder_percent = 101; }
-static void spoil_flags(struct mdevgpu_type *t) { t->flags = 1U << 31; }
-static void spoil_large(struct mdevgpu_type *t) { t->framebuffer = 40961 * MIB; }
-static void spoil_huge(struct mdevgpu_type *t) { t->framebuffer = ~0ULL << 20; t->framebuffer_reserved = 1 << 20; }
-static void spoil_reserved(struct mdevgpu_type *t) { t->framebuffer_reserved = UINT64_MAX; }
-static void spoil_bar1_large(struct mdevgpu_type *t) { t->bar1_size = 1ULL << 63; }
+#define MEMBER(m) offsetof(struct mdevgpu_type, m), sizeof(((struct mdevgpu_type *)0)->m)
+#define NUMBER(n, v, m, value)                                                                                         \
+        { n, MDEVGPU_VERDICT_##v, MEMBER(m), .number = (value) }
+#define TEXT(n, m, value)                                                                                              \
+        { n, MDEVGPU_VERDICT_BAD_NAME, MEMBER(m), .text = (value), .length = sizeof(value) - 1 }
 
-#define FIELD(member) offsetof(struct mdevgpu_type, member)
+#define TEXT_16 "0123456789abcdef"
 
 static const struct verdict_case verdict_cases[] = {
-        { "id 0",                       MDEVGPU_VERDICT_BAD_ID,       FIELD(id),              spoil_id },
-        { "an id twice",                MDEVGPU_VERDICT_DUPLICATE_ID, FIELD(id),              spoil_duplicate },
-        { "no name",                    MDEVGPU_VERDICT_BAD_NAME,     FIELD(name),            spoil_no_name },
-        { "an endless name",            MDEVGPU_VERDICT_BAD_NAME,     FIELD(name),            spoil_long_name },
-        { "a newline in the name",      MDEVGPU_VERDICT_BAD_NAME,     FIELD(name),            spoil_name },
-        { "UTF-8 in the name",          MDEVGPU_VERDICT_BAD_NAME,     FIELD(name),            spoil_name_utf8 },
-        { "something behind the name",  MDEVGPU_VERDICT_BAD_NAME,     FIELD(name),            spoil_name_tail },
-        { "an escape in the class",     MDEVGPU_VERDICT_BAD_NAME,     FIELD(type_class),      spoil_class },
-        { "no instances",               MDEVGPU_VERDICT_BAD_FIELD,    FIELD(max_instances),   spoil_max },
-        { "no framebuffer",             MDEVGPU_VERDICT_BAD_FIELD,    FIELD(framebuffer),     spoil_framebuffer },
-        { "framebuffer not in MiB",     MDEVGPU_VERDICT_BAD_FIELD,    FIELD(framebuffer),     spoil_framebuffer_odd },
-        { "more mappable than there is", MDEVGPU_VERDICT_BAD_FIELD,   FIELD(mappable_video),  spoil_mappable },
-        { "BAR1 no power of two",       MDEVGPU_VERDICT_BAD_FIELD,    FIELD(bar1_size),       spoil_bar1 },
-        { "BAR1 below a page",          MDEVGPU_VERDICT_BAD_FIELD,    FIELD(bar1_size),       spoil_bar1_small },
-        { "vdev id beyond 32 bits",     MDEVGPU_VERDICT_BAD_FIELD,    FIELD(vdev_id),         spoil_vdev },
-        { "encoder above 100 %",        MDEVGPU_VERDICT_BAD_FIELD,    FIELD(encoder_percent), spoil_encoder },
-        { "an unknown flag",            MDEVGPU_VERDICT_BAD_FIELD,    FIELD(flags),           spoil_flags },
-        { "larger than the GPU",        MDEVGPU_VERDICT_TOO_LARGE,    FIELD(framebuffer),     spoil_large },
-        { "framebuffer near 2^64",      MDEVGPU_VERDICT_TOO_LARGE,    FIELD(framebuffer),     spoil_huge },
-        { "reserve of 2^64 - 1",        MDEVGPU_VERDICT_TOO_LARGE,    FIELD(framebuffer_reserved), spoil_reserved },
-        { "BAR1 beyond the framebuffer", MDEVGPU_VERDICT_TOO_LARGE,   FIELD(bar1_size),       spoil_bar1_large },
+        NUMBER("id 0", BAD_ID, id, 0),
+        NUMBER("an id twice", DUPLICATE_ID, id, 1),
+        TEXT("no name", name, ""),
+        TEXT("an endless name", name, TEXT_16 TEXT_16 TEXT_16 TEXT_16),
+        TEXT("a newline in the name", name, "a\nb"),
+        TEXT("UTF-8 in the name", name, "Größe"),
+        TEXT("something behind the name", name, "Name\0x"),
+        TEXT("an escape in the class", type_class, "\033[2J"),
+        NUMBER("no instances", BAD_FIELD, max_instances, 0),
+        NUMBER("no framebuffer", BAD_FIELD, framebuffer, 0),
+        NUMBER("a framebuffer not in MiB", BAD_FIELD, framebuffer, 1024 * MIB + 4096),
+        NUMBER("more mappable than there is", BAD_FIELD, mappable_video, 1024 * MIB + 1),
+        NUMBER("BAR1 no power of two", BAD_FIELD, bar1_size, 3 * MIB),
+        NUMBER("BAR1 below a page", BAD_FIELD, bar1_size, 2048),
+        NUMBER("vdev id beyond 32 bits", BAD_FIELD, vdev_id, 1ULL << 32),
+        NUMBER("pdev id beyond 32 bits", BAD_FIELD, pdev_id, 1ULL << 32),
+        NUMBER("encoder above 100 %", BAD_FIELD, encoder_percent, 101),
+        NUMBER("an unknown flag", BAD_FIELD, flags, 1U << 31),
+        NUMBER("larger than the GPU", TOO_LARGE, framebuffer, 40961 * MIB),
+        NUMBER("a framebuffer near 2^64", TOO_LARGE, framebuffer, ~0ULL << 20),
+        NUMBER("larger with what is reserved", TOO_LARGE, framebuffer_reserved, 39 * 1024 * MIB + 1),
+        NUMBER("a reserve of 2^64 - 1", TOO_LARGE, framebuffer_reserved, UINT64_MAX),
+        NUMBER("BAR1 beyond the framebuffer", TOO_LARGE, bar1_size, 1ULL << 63),
 };
 
 static void test_verdicts(int owner) {
@@ -71,22 +60,32 @@ static void test_verdicts(int owner) {
         for (size_t i = 0; i < sizeof(verdict_cases) / sizeof(verdict_cases[0]); i++) {
                 const struct verdict_case *c = &verdict_cases[i];
                 struct mdevgpu_type types[] = { type_make(1, 2, 1024 * MIB), type_make(2, 2, 1024 * MIB) };
+                char *member = (char *)&types[1] + c->field;
                 int r;
 
-                c->spoil(&types[1]);
+                memset(member, 0, c->size);
+                /* Little-endian: a number's first bytes are what a shorter member holds. */
+                memcpy(member, c->text ? c->text : (const char *)&c->number, c->text ? c->length : c->size);
                 r = shim_set(owner, types, 2, 0, &set);
                 check(r < 0 && errno == EINVAL && types[0].verdict == MDEVGPU_VERDICT_OK &&
-                      types[1].verdict == c->verdict && types[1].verdict_field == c->field && set.generation == 1,
+                              types[1].verdict == c->verdict && types[1].verdict_field == c->field &&
+                              set.generation == 1,
                       "%s: EINVAL, verdict %u about offset %zu (got %u, %u)", c->name, c->verdict, c->field,
                       types[1].verdict, types[1].verdict_field);
         }
 }
 
 static void test_set_arguments(int owner) {
-        struct { struct mdevgpu_type type; uint64_t newer; } wide = { type_make(1, 2, 1024 * MIB), 0 };
+        struct {
+                struct mdevgpu_type type;
+                uint64_t newer;
+        } wide = { type_make(1, 2, 1024 * MIB), 0 };
         struct mdevgpu_type *many = calloc(257, sizeof(*many)), one = wide.type;
-        struct mdevgpu_set_types set = { .size = sizeof(set), .type_size = sizeof(one), .types = (uintptr_t) &one,
-                                         .n_types = 1, .flags = MDEVGPU_SET_DRY_RUN };
+        struct mdevgpu_set_types set = { .size = sizeof(set),
+                                         .type_size = sizeof(one),
+                                         .types = (uintptr_t)&one,
+                                         .n_types = 1,
+                                         .flags = MDEVGPU_SET_DRY_RUN };
         struct mdevgpu_set_types bad;
 
         check_errno(E2BIG, shim_set(owner, many, 257, 0, &bad), "257 types");
@@ -107,7 +106,7 @@ static void test_set_arguments(int owner) {
         check(bad.generation == 1, "which tells the current one");
 #undef WITH
 
-        set.types = (uintptr_t) &wide;
+        set.types = (uintptr_t)&wide;
         set.type_size = sizeof(wide);
         check_errno(0, ioctl(owner, MDEVGPU_SET_TYPES, &set), "records of a newer caller, zero where unknown");
         wide.newer = 1;
@@ -134,13 +133,17 @@ static void test_set(int owner) {
         struct mdevgpu_set_types set;
 
         check_errno(0, shim_set(owner, types, 2, MDEVGPU_SET_DRY_RUN, &set), "two types, dry run");
-        check(set.generation == 1 && types[0].verdict == MDEVGPU_VERDICT_OK && !type_exists(530), "nothing has changed");
+        check(set.generation == 1 && types[0].verdict == MDEVGPU_VERDICT_OK && !type_exists(530),
+              "nothing has changed");
         check_errno(0, shim_set(owner, types, 2, 0, &set), "two types");
         check(set.generation == 2 && types[1].verdict == MDEVGPU_VERDICT_OK, "a new generation");
         check(type_attribute(530, "name", "Test type/530") && type_attribute(530, "device_api", "vfio-pci") &&
-              type_attribute(530, "available_instances", "2"), "mdevgpu_ref-530 in sysfs");
-        check(type_attribute(530, "description", "num_heads=4, frl_config=120, framebuffer=19136M, "
-                             "max_resolution=1920x1080, max_instance=2"), "its description");
+                      type_attribute(530, "available_instances", "2"),
+              "mdevgpu_ref-530 in sysfs");
+        check(type_attribute(530, "description",
+                             "num_heads=4, frl_config=120, framebuffer=19136M, "
+                             "max_resolution=1920x1080, max_instance=2"),
+              "its description");
         check(type_attribute(4294967295, "name", "Test type/4294967295"), "the largest id");
         check_errno(0, shim_set(owner, types, 2, 0, &set), "the same set");
         check(set.generation == 2, "changes nothing");
@@ -155,7 +158,10 @@ static void test_set(int owner) {
 
 static void test_get(int owner, int reader) {
         struct mdevgpu_type types[] = { type_make(1, 2, 1024 * MIB), type_make(2, 3, 2048 * MIB) };
-        struct { struct mdevgpu_type type; uint64_t newer; } wide[2];
+        struct {
+                struct mdevgpu_type type;
+                uint64_t newer;
+        } wide[2];
         struct mdevgpu_type back[4];
         struct mdevgpu_set_types set;
         struct mdevgpu_get_types get;
@@ -168,13 +174,15 @@ static void test_get(int owner, int reader) {
         check(back[0].id == UINT32_MAX, "writes none");
         check_errno(0, shim_get(reader, back, 4, &get), "GET_TYPES by a reader");
         check(get.n_types == 2 && memcmp(types, back, offsetof(struct mdevgpu_type, verdict)) == 0 &&
-              back[1].live == 0 && back[1].available == 3 && back[2].id == UINT32_MAX, "gives what was set");
+                      back[1].live == 0 && back[1].available == 3 && back[2].id == UINT32_MAX,
+              "gives what was set");
         check_errno(0, shim_set(owner, back, 2, 0, &set), "SET_TYPES of what GET_TYPES gave");
         check(set.generation == get.generation, "changes nothing");
 
         memset(wide, 0xff, sizeof(wide));
-        get = (struct mdevgpu_get_types) { .size = sizeof(get), .type_size = sizeof(wide[0]),
-                                           .types = (uintptr_t) wide, .n_types = 2 };
+        get = (struct mdevgpu_get_types){
+                .size = sizeof(get), .type_size = sizeof(wide[0]), .types = (uintptr_t)wide, .n_types = 2
+        };
         check_errno(0, ioctl(reader, MDEVGPU_GET_TYPES, &get), "GET_TYPES by a newer caller");
         check(wide[1].type.id == 2 && wide[0].newer == 0 && wide[1].newer == 0, "is zero where unknown");
         get.types = 4096;
@@ -199,7 +207,8 @@ static void test_live(int owner) {
               "takes instances away from its sibling");
         shim_get(owner, back, 2, &get);
         shim_identify(owner, &id);
-        check(back[0].live == 1 && back[0].available == 1 && back[1].live == 0 && back[1].available == 2 && id.n_live == 1,
+        check(back[0].live == 1 && back[0].available == 1 && back[1].live == 0 && back[1].available == 2 &&
+                      id.n_live == 1,
               "GET_TYPES and IDENTIFY count it");
         check_errno(0, vgpu_create(2, UUID(2)), "a vGPU of the sibling");
         check_errno(0, vgpu_create(2, UUID(3)), "another");
@@ -285,7 +294,8 @@ static void test_race(int owner) {
         __atomic_store_n(&churn.stop, true, __ATOMIC_RELAXED);
         pthread_join(thread, NULL);
         check(n_set >= 10 && n_busy >= 10 && n_other == 0 && churn.n_created >= 10,
-              "sets against vGPUs: %u sets, %u refused, %u otherwise, %u vGPUs", n_set, n_busy, n_other, churn.n_created);
+              "sets against vGPUs: %u sets, %u refused, %u otherwise, %u vGPUs", n_set, n_busy, n_other,
+              churn.n_created);
         check_errno(0, shim_set(owner, NULL, 0, 0, &set), "no vGPU is left over");
 }
 

@@ -64,15 +64,17 @@ static void vgpu_close(struct vgpu *v) {
 static uint64_t region_read(const struct vgpu *v, const struct vfio_region_info *region, uint64_t at, unsigned size) {
         uint64_t value = 0;
 
-        if (pread(v->device, &value, size, region->offset + at) != (ssize_t) size)
-                check(false, "read of %u bytes at region %u + %#llx: %s", size, region->index, (long long) at, strerror(errno));
+        if (pread(v->device, &value, size, region->offset + at) != (ssize_t)size)
+                check(false, "read of %u bytes at region %u + %#llx: %s", size, region->index, (long long)at,
+                      strerror(errno));
         return value;
 }
 
 static void region_write(const struct vgpu *v, const struct vfio_region_info *region, uint64_t at, uint64_t value,
                          unsigned size) {
-        if (pwrite(v->device, &value, size, region->offset + at) != (ssize_t) size)
-                check(false, "write of %u bytes at region %u + %#llx: %s", size, region->index, (long long) at, strerror(errno));
+        if (pwrite(v->device, &value, size, region->offset + at) != (ssize_t)size)
+                check(false, "write of %u bytes at region %u + %#llx: %s", size, region->index, (long long)at,
+                      strerror(errno));
 }
 
 static void test_info(const struct vgpu *v) {
@@ -81,8 +83,9 @@ static void test_info(const struct vgpu *v) {
         unsigned n_others = 0;
 
         check_errno(0, ioctl(v->device, VFIO_DEVICE_GET_INFO, &info), "GET_INFO");
-        check(info.flags == (VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET) && info.num_regions == VFIO_PCI_NUM_REGIONS &&
-              info.num_irqs == VFIO_PCI_NUM_IRQS, "a PCI device that can be reset");
+        check(info.flags == (VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET) &&
+                      info.num_regions == VFIO_PCI_NUM_REGIONS && info.num_irqs == VFIO_PCI_NUM_IRQS,
+              "a PCI device that can be reset");
         for (region.index = 0; region.index < VFIO_PCI_NUM_REGIONS; region.index++) {
                 if (ioctl(v->device, VFIO_DEVICE_GET_REGION_INFO, &region) < 0)
                         check_errno(0, -1, "GET_REGION_INFO");
@@ -115,7 +118,8 @@ static void test_config(const struct vgpu *v) {
         region_write(v, &config, PCI_BASE_ADDRESS_2, UINT32_MAX, 4);
         region_write(v, &config, PCI_BASE_ADDRESS_3, UINT32_MAX, 4);
         check(region_read(v, &config, PCI_BASE_ADDRESS_0, 4) == 0xfffff000, "BAR0 sizes to 4 KiB");
-        check(region_read(v, &config, PCI_BASE_ADDRESS_1, 8) == (~(APERTURE - 1) | 0xc), "BAR1 sizes to 256 MiB, 64 bit");
+        check(region_read(v, &config, PCI_BASE_ADDRESS_1, 8) == (~(APERTURE - 1) | 0xc),
+              "BAR1 sizes to 256 MiB, 64 bit");
         check(region_read(v, &config, PCI_BASE_ADDRESS_3, 4) == 0, "there is no BAR3");
         region_write(v, &config, PCI_VENDOR_ID, 0x10de, 2);
         check(region_read(v, &config, PCI_VENDOR_ID, 2) == 0x6d67, "ids cannot be written");
@@ -152,12 +156,12 @@ static void test_hostile(const struct vgpu *v) {
         check_errno(EINVAL, read_at(v, bar0.offset + 4096, 4), "at the end of BAR0");
         check_errno(EINVAL, read_at(v, bar1.offset + APERTURE, 4), "at the end of BAR1");
         check_errno(EINVAL, read_at(v, bar1.offset + (1ULL << 40) - 1, 1), "at the end of BAR1's share of offsets");
-        check_errno(EINVAL, read_at(v, (uint64_t) VFIO_PCI_NUM_REGIONS << 40, 1), "in a region too many");
+        check_errno(EINVAL, read_at(v, (uint64_t)VFIO_PCI_NUM_REGIONS << 40, 1), "in a region too many");
         check_errno(EINVAL, read_at(v, INT64_MAX - 1, 1), "at the end of all offsets");
         check_errno(EINVAL, read_at(v, UINT64_MAX - 7, 8), "at a negative offset");
-        check_errno(EFAULT, pread(v->device, (void *) 4096, 4, config.offset), "into no memory");
-        check_errno(EFAULT, pread(v->device, (void *) 4096, 4, bar1.offset), "of BAR1 into no memory");
-        check_errno(EFAULT, pwrite(v->device, (void *) 4096, 4, bar0.offset), "out of no memory");
+        check_errno(EFAULT, pread(v->device, (void *)4096, 4, config.offset), "into no memory");
+        check_errno(EFAULT, pread(v->device, (void *)4096, 4, bar1.offset), "of BAR1 into no memory");
+        check_errno(EFAULT, pwrite(v->device, (void *)4096, 4, bar0.offset), "out of no memory");
         check(pread(v->device, bytes, 0, bar0.offset) == 0, "of nothing");
 }
 
@@ -181,21 +185,24 @@ static void test_memory(const struct vgpu *v) {
         for (size_t i = 0; i < sizeof(pattern); i++)
                 pattern[i] = i * 31 + 7;
         check(pwrite(v->device, pattern, sizeof(pattern), bar1.offset + 4096 - 13) == sizeof(pattern) &&
-              pread(v->device, back, sizeof(back), bar1.offset + 4096 - 13) == sizeof(back) &&
-              memcmp(pattern, back, sizeof(back)) == 0, "BAR1 keeps what is written across pages");
+                      pread(v->device, back, sizeof(back), bar1.offset + 4096 - 13) == sizeof(back) &&
+                      memcmp(pattern, back, sizeof(back)) == 0,
+              "BAR1 keeps what is written across pages");
         region_write(v, &bar1, APERTURE - 8, 0x1122334455667788, 8);
         check(region_read(v, &bar1, APERTURE - 8, 8) == 0x1122334455667788, "up to its end");
 
         p = map(v, bar1.offset, APERTURE, MAP_SHARED);
         if (!check(p != MAP_FAILED, "it can be mapped whole"))
                 return;
-        check(p[APERTURE / 8 - 1] == 0x1122334455667788 && memcmp((char *) p + 4096 - 13, pattern, sizeof(pattern)) == 0,
+        check(p[APERTURE / 8 - 1] == 0x1122334455667788 && memcmp((char *)p + 4096 - 13, pattern, sizeof(pattern)) == 0,
               "the mapping shows the same");
         p[1000000] = 42;
         check(region_read(v, &bar1, 8000000, 8) == 42, "and is the same memory");
         check_errno(0, ioctl(v->device, VFIO_DEVICE_RESET), "RESET");
-        check(p[1000000] == 0 && p[APERTURE / 8 - 1] == 0 && region_read(v, &bar1, 4096, 8) == 0, "scrubs it, mapped or not");
-        check(region_read(v, &bar0, 0x18, 4) == 0 && region_read(v, &config, PCI_BASE_ADDRESS_0, 4) == 0, "and the registers");
+        check(p[1000000] == 0 && p[APERTURE / 8 - 1] == 0 && region_read(v, &bar1, 4096, 8) == 0,
+              "scrubs it, mapped or not");
+        check(region_read(v, &bar0, 0x18, 4) == 0 && region_read(v, &config, PCI_BASE_ADDRESS_0, 4) == 0,
+              "and the registers");
         munmap(p, APERTURE);
 
         p = map(v, bar1.offset + 8192, 4096, MAP_SHARED);
@@ -219,7 +226,9 @@ struct irq_set {
 
 static int irq_eventfd(const struct vgpu *v, uint32_t index, int fd) {
         struct irq_set set = {
-                .head = { .argsz = sizeof(set), .index = index, .count = 1,
+                .head = { .argsz = sizeof(set),
+                          .index = index,
+                          .count = 1,
                           .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER },
                 .fd = fd,
         };
@@ -269,14 +278,15 @@ static void test_reopen(struct vgpu *v) {
         check(p != MAP_FAILED && p[0] == 0x5ec4e7, "a mapping outlives close");
         if (!check_errno(0, vgpu_open(v), "the next user opens the vGPU"))
                 return;
-        check(region_read(v, &bar1, 0, 8) == 0 && region_read(v, &bar0, 0x18, 4) == 0, "finds nothing of the one before");
+        check(region_read(v, &bar1, 0, 8) == 0 && region_read(v, &bar0, 0x18, 4) == 0,
+              "finds nothing of the one before");
         region_write(v, &bar1, 0, 0xab, 8);
         check(p[0] == 0x5ec4e7, "and shows nothing to it");
         munmap(p, 4096);
 }
 
 static void *remove_thread(void *p) {
-        (void) p;
+        (void)p;
         vgpu_remove(VGPU);
         return NULL;
 }
