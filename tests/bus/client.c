@@ -54,18 +54,22 @@ void assert_error(sd_bus_message *reply, sd_bus_error *error, const char *name) 
         sd_bus_error_free(error);
 }
 
-char *create_vgpu(sd_bus *bus, const char *gpu, const char *type, const char *uuid, char **ret_path) {
+char *create_vgpu(sd_bus *bus, const char *type, const char *uuid, char **ret_path) {
         const char *made, *path;
         sd_bus_message *reply;
         char *copy;
 
-        reply = manager_call(bus, "CreateVGpu", "sssa{sv}", gpu, type, uuid, 0);
+        reply = manager_call(bus, "CreateVGpu", "sssa{sv}", GPU, type, uuid, 0);
         g_assert_cmpint(sd_bus_message_read(reply, "so", &made, &path), >=, 0);
         copy = g_strdup(made);
         if (ret_path)
                 *ret_path = g_strdup(path);
         sd_bus_message_unref(reply);
         return copy;
+}
+
+void make_vgpu(sd_bus *bus, const char *type, const char *uuid) {
+        g_free(create_vgpu(bus, type, uuid, NULL));
 }
 
 void destroy_vgpu(sd_bus *bus, const char *uuid) {

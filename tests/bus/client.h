@@ -15,8 +15,10 @@ sd_bus_message *try_call(sd_bus *bus, const char *path, const char *interface, c
 /* Fails the test unless the call failed with this error and a message that says something. */
 void assert_error(sd_bus_message *reply, sd_bus_error *error, const char *name);
 
-/* Without options. The UUID of what was made; path may be NULL. */
-char *create_vgpu(sd_bus *bus, const char *gpu, const char *type, const char *uuid, char **ret_path);
+/* On GPU and without options. The UUID of what was made; ret_path may be NULL. */
+char *create_vgpu(sd_bus *bus, const char *type, const char *uuid, char **ret_path);
+/* The same where nobody cares what comes of it. */
+void make_vgpu(sd_bus *bus, const char *type, const char *uuid);
 void destroy_vgpu(sd_bus *bus, const char *uuid);
 
 /* What comes next in the message, all of it, as text. */

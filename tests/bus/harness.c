@@ -166,13 +166,25 @@ static void remove_dir(const char *dir) {
         (void)g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
 }
 
+/* A daemon that was built with them may have gone on. */
+static void check_sanitizers(Harness *h) {
+        g_autofree char *path = g_build_filename(h->dir, "daemon.log", NULL), *text = NULL;
+
+        if (!g_file_get_contents(path, &text, NULL, NULL))
+                return;
+
+        g_assert_null(strstr(text, "runtime error:"));
+        g_assert_null(strstr(text, "Sanitizer"));
+}
+
 void harness_free(Harness *h) {
         if (!h)
                 return;
 
         h->bus = sd_bus_flush_close_unref(h->bus);
         if (h->daemon > 0)
-                (void)harness_stop_daemon(h, SIGTERM);
+                g_assert_cmpint(harness_stop_daemon(h, SIGTERM), ==, 0);
+        check_sanitizers(h);
         stop(&h->polkit);
         stop(&h->dbus);
         remove_dir(h->dir);

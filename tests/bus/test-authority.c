@@ -256,7 +256,7 @@ static void test_others_are_served(void) {
 
         start = g_get_monotonic_time();
         g_assert_cmpuint(count_vgpus(rig), ==, 0);
-        g_free(create_vgpu(rig->h->bus, GPU, TYPE, "", NULL));
+        make_vgpu(rig->h->bus, TYPE, "");
         g_assert_cmpint(g_get_monotonic_time() - start, <, 5 * G_USEC_PER_SEC);
         g_assert_cmpuint(rig->answers->len, ==, 0);
 
@@ -291,7 +291,7 @@ static void test_target_goes(void) {
         for (unsigned i = 0; i < CALLS_MAX / 8 + 4; i++) {
                 Question *q[8];
 
-                g_free(create_vgpu(rig->h->bus, GPU, TYPE, UUID, NULL));
+                make_vgpu(rig->h->bus, TYPE, UUID);
                 for (unsigned k = 0; k < G_N_ELEMENTS(q); k++)
                         ask_on(rig, rig->nobody, false, VGPU_PATH, VGPU_INTERFACE, "Destroy", "a{sv}", 0);
                 for (unsigned k = 0; k < G_N_ELEMENTS(q); k++)
@@ -348,7 +348,7 @@ static void test_limit(void) {
         ask_on(rig, other, false, BUS_PATH, MANAGER_INTERFACE, "Reload", "a{sv}", 0);
         RUN_UNTIL(rig, rig->questions->length == CALLS_MAX + 1);
         /* Root has a share of its own. */
-        g_free(create_vgpu(rig->h->bus, GPU, TYPE, "", NULL));
+        make_vgpu(rig->h->bus, TYPE, "");
 
         n_questions = rig->questions->length;
         while (!g_queue_is_empty(rig->questions))

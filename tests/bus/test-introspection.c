@@ -85,7 +85,7 @@ static void test_equal(void) {
         unsigned n = 0;
 
         harness_start_daemon(h, /* without_polkit= */ true);
-        g_free(create_vgpu(h->bus, GPU, TYPE, "6b2f6c5e-1111-4222-8333-444455556666", NULL));
+        make_vgpu(h->bus, TYPE, "6b2f6c5e-1111-4222-8333-444455556666");
 
         for (size_t i = 0; i < G_N_ELEMENTS(objects); i++) {
                 g_autoptr(GDBusNodeInfo) live = introspect(h, objects[i].path);
@@ -134,8 +134,8 @@ static void test_tree(void) {
         unsigned n_types;
 
         harness_start_daemon(h, /* without_polkit= */ true);
-        g_free(create_vgpu(h->bus, GPU, TYPE, "", NULL));
-        g_free(create_vgpu(h->bus, GPU, TYPE, "", NULL));
+        make_vgpu(h->bus, TYPE, "");
+        make_vgpu(h->bus, TYPE, "");
 
         n_types = count_rows(h->bus, "ListTypes", NULL, NULL);
         g_assert_cmpuint(n_types, >, 2);

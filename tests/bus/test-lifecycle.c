@@ -67,7 +67,7 @@ static void test_restart(void) {
         g_autofree char *path = NULL, *managed = NULL;
 
         harness_start_daemon(h, /* without_polkit= */ true);
-        g_free(create_vgpu(h->bus, GPU, TYPE, UUID, &path));
+        g_free(create_vgpu(h->bus, TYPE, UUID, &path));
         g_assert_cmpint(harness_stop_daemon(h, SIGTERM), ==, 0);
 
         harness_start_daemon(h, /* without_polkit= */ true);
@@ -86,7 +86,7 @@ static void test_silent_stop(void) {
         g_autoptr(Recorder) recorder = NULL;
 
         harness_start_daemon(h, /* without_polkit= */ true);
-        g_free(create_vgpu(h->bus, GPU, TYPE, UUID, NULL));
+        make_vgpu(h->bus, TYPE, UUID);
         recorder = recorder_new(h);
         g_assert_cmpint(harness_stop_daemon(h, SIGTERM), ==, 0);
         harness_pump(recorder->bus, 100);

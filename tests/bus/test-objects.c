@@ -76,11 +76,11 @@ static void test_order(void) {
 
 static void test_create(void) {
         g_autoptr(Harness) h = start();
-        g_autofree G_GNUC_UNUSED char *made = NULL, *path = NULL, *generated = NULL, *before = NULL, *after = NULL, *managed = NULL;
+        g_autofree char *made = NULL, *path = NULL, *generated = NULL, *before = NULL, *after = NULL, *managed = NULL;
         g_autofree char *type = NULL, *type_id = NULL, *state = NULL, *kind = NULL;
 
         before = get_property(h->bus, TYPE_PATH, TYPE_INTERFACE, "AvailableInstances");
-        made = create_vgpu(h->bus, GPU, TYPE, UUID_UPPER, &path);
+        made = create_vgpu(h->bus, TYPE, UUID_UPPER, &path);
         g_assert_cmpstr(made, ==, UUID_A);
         g_assert_cmpstr(path, ==, PATH_A);
         after = get_property(h->bus, TYPE_PATH, TYPE_INTERFACE, "AvailableInstances");
@@ -98,7 +98,7 @@ static void test_create(void) {
         g_assert_cmpstr(kind, ==, "'mdev'");
 
         /* By the type's name, and any UUID. */
-        generated = create_vgpu(h->bus, GPU, TYPE_NAME, "", NULL);
+        generated = create_vgpu(h->bus, TYPE_NAME, "", NULL);
         g_assert_cmpuint(strlen(generated), ==, 36);
         g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 2);
 
@@ -124,8 +124,9 @@ static void refuse_destroy(Harness *h, const char *uuid, const char *name) {
 static void test_errors(void) {
         g_autoptr(Harness) h = start();
         sd_bus_error error = SD_BUS_ERROR_NULL;
-        g_autofree G_GNUC_UNUSED char *made = create_vgpu(h->bus, GPU, TYPE, UUID_A, NULL), *large = NULL, *longest = NULL;
+        g_autofree char *longest = NULL;
 
+        make_vgpu(h->bus, TYPE, UUID_A);
         refuse_create(h, "0000:99:00.0", TYPE, "", ERROR_PREFIX "NoSuchGpu");
         refuse_create(h, GPU, "mdevgpu_ref-999", "", ERROR_PREFIX "NoSuchType");
         refuse_create(h, GPU, TYPE, UUID_A, ERROR_PREFIX "AlreadyExists");
@@ -155,7 +156,7 @@ static void test_errors(void) {
         /* The whole card is one instance of the other type, and there is something on it. */
         refuse_create(h, GPU, LARGE_TYPE, "", ERROR_PREFIX "NoInstances");
         destroy_vgpu(h->bus, UUID_A);
-        large = create_vgpu(h->bus, GPU, LARGE_TYPE, "", NULL);
+        make_vgpu(h->bus, LARGE_TYPE, "");
         refuse_create(h, GPU, LARGE_TYPE, "", ERROR_PREFIX "NoInstances");
 }
 
@@ -183,8 +184,8 @@ static void refuse_option(Harness *h, const char *path, const char *interface, c
 
 static void test_options(void) {
         g_autoptr(Harness) h = start();
-        g_autofree G_GNUC_UNUSED char *made = create_vgpu(h->bus, GPU, TYPE, UUID_A, NULL);
 
+        make_vgpu(h->bus, TYPE, UUID_A);
         refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", "label", "s", "web1");
         refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", "persistent", "b", NULL);
         refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "DestroyVGpu", "force", "b", NULL);
@@ -204,10 +205,10 @@ static void test_options(void) {
 
 static void test_filters(void) {
         g_autoptr(Harness) h = start();
-        g_autofree G_GNUC_UNUSED char *a = create_vgpu(h->bus, GPU, TYPE, "", NULL);
-        g_autofree G_GNUC_UNUSED char *b = create_vgpu(h->bus, GPU, TYPE, "", NULL);
         sd_bus_error error = SD_BUS_ERROR_NULL;
 
+        make_vgpu(h->bus, TYPE, "");
+        make_vgpu(h->bus, TYPE, "");
         g_assert_cmpuint(count_rows(h->bus, "ListGpus", "gpu", "s", GPU), ==, 1);
         g_assert_cmpuint(count_rows(h->bus, "ListGpus", "state", "s", "ready"), ==, 2);
         g_assert_cmpuint(count_rows(h->bus, "ListGpus", "state", "s", "failed"), ==, 0);
@@ -245,7 +246,7 @@ static void test_cache(void) {
                         destroy_vgpu(h->bus, uuids->pdata[k]);
                         g_ptr_array_remove_index_fast(uuids, k);
                 } else
-                        g_ptr_array_add(uuids, create_vgpu(h->bus, GPU, TYPE, "", NULL));
+                        g_ptr_array_add(uuids, create_vgpu(h->bus, TYPE, "", NULL));
 
                 if (i % 10 == 0)
                         sd_bus_message_unref(try_call(h->bus, GPU_PATH, GPU_INTERFACE, "Refresh", NULL, "a{sv}", 0));
@@ -298,7 +299,7 @@ static void test_reload(void) {
 
         /* The last good one is in force. */
         g_assert_cmpuint(count_rows(h->bus, "ListTypes", "gpu", "s", GPU), ==, 2);
-        g_free(create_vgpu(h->bus, GPU, TYPE, UUID_A, NULL));
+        make_vgpu(h->bus, TYPE, UUID_A);
         destroy_vgpu(h->bus, UUID_A);
 
         /* One type less, and all is well again. */
@@ -361,10 +362,10 @@ static void test_refresh_limit(void) {
 /* Held open, it stays. */
 static void test_in_use(void) {
         g_autoptr(Harness) h = start();
-        g_autofree G_GNUC_UNUSED char *made = NULL, *path = NULL, *group = NULL;
+        g_autofree char *path = NULL, *group = NULL;
         int fd;
 
-        made = create_vgpu(h->bus, GPU, TYPE, UUID_A, &path);
+        g_free(create_vgpu(h->bus, TYPE, UUID_A, &path));
         group = get_property(h->bus, path, VGPU_INTERFACE, "IommuGroup");
         fd = harness_hold(h, group);
         refuse_destroy(h, UUID_A, ERROR_PREFIX "InUse");
@@ -393,9 +394,9 @@ static void test_hotplug(void) {
         g_autoptr(Harness) h = start();
         g_autoptr(Recorder) recorder = recorder_new(h);
         g_autoptr(Cache) cache = cache_new(h);
-        g_autofree G_GNUC_UNUSED char *made = create_vgpu(h->bus, GPU, TYPE, UUID_A, NULL);
         int gone, i;
 
+        make_vgpu(h->bus, TYPE, UUID_A);
         harness_act(h, "unplug", GPU, NULL);
         gone = recorder_expect(recorder, 0, "GpuRemoved " GPU);
         /* What is on it goes first. */

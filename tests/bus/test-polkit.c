@@ -132,12 +132,11 @@ static unsigned walk(Harness *h, sd_bus *nobody, const char *path) {
 
 static void test_denied(void) {
         g_autoptr(Harness) h = harness_new();
-        g_autofree char *path = NULL;
         sd_bus *nobody;
 
         harness_start_polkit(h, RULE_NO);
         harness_start_daemon(h, /* without_polkit= */ false);
-        g_free(create_vgpu(h->bus, GPU, TYPE, UUID, &path));
+        make_vgpu(h->bus, TYPE, UUID);
 
         nobody = harness_connect(h, NOBODY_UID);
         g_assert_cmpuint(walk(h, nobody, BUS_PATH), ==, 4);
@@ -159,9 +158,9 @@ static void test_allowed(void) {
         nobody = harness_connect(h, NOBODY_UID);
 
         /* Also by the name that only the daemon can translate. */
-        made = create_vgpu(nobody, GPU, TYPE_NAME, UUID, NULL);
+        made = create_vgpu(nobody, TYPE_NAME, UUID, NULL);
         destroy_vgpu(nobody, made);
-        g_free(create_vgpu(nobody, GPU, TYPE, UUID, NULL));
+        make_vgpu(nobody, TYPE, UUID);
         sd_bus_message_unref(try_call(nobody, VGPU_PATH, VGPU_INTERFACE, "Destroy", &error, "a{sv}", 0));
         g_assert_cmpstr(error.name, ==, NULL);
 
@@ -201,7 +200,7 @@ static void test_absent(void) {
         g_assert_nonnull(strstr(error.message, "polkit"));
         assert_error(NULL, &error, ERROR_ACCESS_DENIED);
 
-        g_free(create_vgpu(h->bus, GPU, TYPE, UUID, NULL));
+        make_vgpu(h->bus, TYPE, UUID);
         destroy_vgpu(h->bus, UUID);
         sd_bus_flush_close_unref(nobody);
 }
