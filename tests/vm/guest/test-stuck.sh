@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Drivers that do not return: a removal that waits for a holder whom nobody sees, and a write that sleeps where no signal
+# reaches it. Only what they touch may suffer, and the service can be restarted.
+
+# shellcheck source=project.sh
+. /rig/guest/project.sh
+
+TYPE_CREATE=/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/create
+
+# restart_in SECONDS: and the new daemon is the one on the bus.
+restart_in() {
+        local start=$SECONDS before
+
+        before=$(main_pid)
+        timeout 60 systemctl restart "$UNIT" || return
+        echo "took $((SECONDS - start)) s"
+        [ $((SECONDS - start)) -le "$1" ] && [ "$(main_pid)" -ne "$before" ] && owns_name
+}
+
+# The workers that no signal reaches: their ids.
+uninterruptible() {
+        local status
+
+        for status in /proc/[0-9]*/status; do
+                grep -q '^Name:.mdevgpud-worke' "$status" && grep -q '^State:.D' "$status" && basename "${status%/status}"
+        done 2>/dev/null | sort -n | grep .
+}
+
+gpu_property() {
+        property "$(rows ListGpus "select(.[0] == \"$1\") | .[4]")" Gpu "$2"
+}
+
+check "systemctl enable --now" systemctl enable --now "$UNIT"
+drivers_load mtty mdpy
+check_soon "GPUs are there" has_row ListTypes 1 mtty-2
+check_soon "both" has_row ListTypes 1 mdpy-vga
+
+heading "A removal that blocks"
+vgpu=$(create mtty mtty-2)
+check "something holds the vGPU that no /proc/PID/fd shows" hold "$vgpu" --hidden
+check "so it does not" test -z "$(find "/proc/$HOLDER/fd" -lname '*vfio*')"
+call DestroyVGpu "$vgpu" '{}' >"$EVIDENCE/destroy" 2>&1 &
+destroyer=$!
+check_soon "the removal begins" equals removing vgpu_property "$vgpu" State
+check_soon "the kernel has hidden the device" test ! -e "$(mdev_path "$vgpu")"
+second=$(create mtty mtty-2)
+check "its GPU makes another meanwhile" test -e "$(mdev_path "$second")"
+check "and removes that" call DestroyVGpu "$second" '{}'
+check "other GPUs are served" create mdpy mdpy-vga
+wait "$destroyer"
+check_output "the caller is told in time" "org\.mdevgpu1\.Error\.Timeout.*$vgpu" cat "$EVIDENCE/destroy"
+check "restart within 10 s" restart_in 10
+third=$(create mtty mtty-2)
+check "the new daemon makes a vGPU on that GPU" test -e "$(mdev_path "$third")"
+check_fails "the old UUID is still taken" 'org\.mdevgpu1\.Error\.' call CreateVGpu mtty mtty-2 "$vgpu" '{}'
+let_go
+
+check_soon "let go, the removal ends" not has_row ListVGpus 0 "$vgpu"
+check_soon "and no process waits" not uninterruptible
+check "then the UUID is free" create mtty mtty-2 "$vgpu"
+check "and its vGPU can be destroyed" call DestroyVGpu "$vgpu" '{}'
+
+heading "A worker that sleeps for ever"
+modprobe -a loop ext4
+truncate -s 16M /root/disk
+mkfs.ext4 -q /root/disk
+mkdir /root/frozen
+mount -o loop /root/disk /root/frozen
+: >/root/frozen/create
+mount --bind /root/frozen/create "$TYPE_CREATE"
+fsfreeze --freeze /root/frozen
+check_equal "the file's place is taken" ext2/ext3 "$(stat -f -c %T "$TYPE_CREATE")"
+
+call CreateVGpu mtty mtty-2 "" '{}' >"$EVIDENCE/create" 2>&1 &
+creator=$!
+check_soon "a worker is in D state" uninterruptible
+worker=$(uninterruptible)
+vgpu=$(create mdpy mdpy-vga)
+check "another GPU makes a vGPU meanwhile" test -e "$(mdev_path "$vgpu")"
+check "and removes it" call DestroyVGpu "$vgpu" '{}'
+check "lists answer" rows ListGpus
+wait "$creator"
+check_output "the caller is told in time, and of which process" "org\.mdevgpu1\.Error\.Timeout.*\b$worker\b" cat "$EVIDENCE/create"
+check_fails "the GPU is busy, and names the process" "org\.mdevgpu1\.Error\.Busy.*\b$worker\b" call CreateVGpu mtty mtty-1 "" '{}'
+check_equal "so says its state" busy "$(gpu_property mtty State)"
+check_output "and reason" "\b$worker\b" gpu_property mtty Reason
+check "the daemon itself can be asked" property /org/mdevgpu1 Manager Version
+check "restart within 10 s" restart_in 10
+check "the worker still sleeps" equals "$worker" uninterruptible
+check "other GPUs are served" create mdpy mdpy-vga
+check_soon "the GPU is listed" has_row ListGpus 0 mtty
+
+heading "It wakes up"
+fsfreeze --unfreeze /root/frozen
+umount "$TYPE_CREATE"
+umount /root/frozen
+check_soon "the old worker ends" not test -d "/proc/$worker"
+check_soon "its GPU makes vGPUs again" create mtty mtty-2
+check_soon "and says so" not equals busy gpu_property mtty State
+check "restart within 10 s" restart_in 10
+check_equal "the bus shows what exists" "$(vgpus_of_mdevctl)" "$(vgpus_of_bus)"
+
+finish
