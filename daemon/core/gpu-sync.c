@@ -100,9 +100,12 @@ static int apply_types(Gpu *gpu, const GpuReport *report) {
         return 0;
 }
 
+static bool report_is_ours(const Gpu *gpu, const VGpuReport *report) {
+        return record_matches(gpu->manager->state_fd, report->uuid, gpu->identity.address, report->type_id);
+}
+
 /* A vGPU that we did not know: ours from before a restart if our record says so, else somebody else's. */
 static int adopt_vgpu(Gpu *gpu, const VGpuReport *report) {
-        Manager *manager = gpu->manager;
         VGpu *vgpu;
         int r;
 
@@ -112,8 +115,7 @@ static int adopt_vgpu(Gpu *gpu, const VGpuReport *report) {
 
         vgpu_update(vgpu, report);
         vgpu_set_state(vgpu, VGPU_ACTIVE, NULL);
-        vgpu_set_managed(vgpu,
-                         record_matches(manager->state_fd, report->uuid, gpu->identity.address, report->type_id));
+        vgpu_set_managed(vgpu, report_is_ours(gpu, report));
         vgpu->seen = true;
         vgpu_link(vgpu);
         return 0;
@@ -126,16 +128,41 @@ static int apply_vgpu(Gpu *gpu, const VGpuReport *report) {
                 return adopt_vgpu(gpu, report);
 
         if (vgpu->gpu != gpu) {
-                /* It moved: gone over there, made here. The other GPU drops it at its next reading, then this one reads
-                 * again. */
+                /* It moved: gone over there, made here. The other GPU drops it at its next reading, or when its removal
+                 * ends, and that has this one read again. */
+                vgpu->elsewhere = true;
                 gpu_mark_dirty(vgpu->gpu, /* may_register= */ false);
                 return 0;
         }
 
         vgpu->seen = true;
-        if (vgpu->state == VGPU_ACTIVE)
+        if (vgpu->state == VGPU_ACTIVE) {
+                bool renewed = !streq(vgpu->type_id, report->type_id);
+
                 vgpu_update(vgpu, report);
+                /* Removed and made again, of another type, between two readings: hardly by us. */
+                if (renewed)
+                        vgpu_set_managed(vgpu, report_is_ours(gpu, report));
+        }
         return 0;
+}
+
+void gpu_mark_all_dirty(Manager *manager) {
+        Gpu *gpu;
+
+        LIST_FOREACH(gpu, &manager->gpus, link)
+                gpu_mark_dirty(gpu, /* may_register= */ false);
+}
+
+void gpu_drop_vgpu(VGpu *vgpu) {
+        Manager *manager = vgpu->gpu->manager;
+        bool elsewhere = vgpu->elsewhere;
+
+        record_remove(manager->state_fd, vgpu->uuid);
+        vgpu_unlink(vgpu);
+        vgpu_free(vgpu);
+        if (elsewhere)
+                gpu_mark_all_dirty(manager);
 }
 
 static int apply_vgpus(Gpu *gpu, const GpuReport *report) {
@@ -155,9 +182,7 @@ static int apply_vgpus(Gpu *gpu, const GpuReport *report) {
         LIST_FOREACH(vgpu, &gpu->vgpus, link)
                 if (!vgpu->seen && vgpu->state == VGPU_ACTIVE) {
                         log_debug("GPU %s: vGPU %s has gone", gpu->identity.address, vgpu->uuid);
-                        record_remove(gpu->manager->state_fd, vgpu->uuid);
-                        vgpu_unlink(vgpu);
-                        vgpu_free(vgpu);
+                        gpu_drop_vgpu(vgpu);
                 }
 
         return 0;
@@ -176,16 +201,20 @@ static int gpu_apply_report(Gpu *gpu, const GpuReport *report) {
         return r;
 }
 
+static bool mdev_is_complete(const Host *host, const char *uuid) {
+        char path[128];
+
+        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/mdev_type", uuid);
+        return path_exists(host->sys_fd, path);
+}
+
 /* Devices that were announced before they were complete: read when one is, give up on what went or never comes. */
 static bool check_expected(Gpu *gpu) {
         bool complete = false;
         Expected *expected;
 
         LIST_FOREACH(expected, &gpu->expected, link) {
-                char path[128];
-
-                (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/mdev_type", expected->uuid);
-                if (path_exists(gpu->manager->host->sys_fd, path))
+                if (mdev_is_complete(gpu->manager->host, expected->uuid))
                         complete = true;
                 else if (++expected->tries < EXPECT_TRIES)
                         continue;
@@ -202,27 +231,37 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         Gpu *gpu = userdata;
 
         gpu->retry = sd_event_source_disable_unref(gpu->retry);
-        if (check_expected(gpu) || gpu->n_failures > 0)
-                gpu_mark_dirty(gpu, /* may_register= */ gpu->n_failures > 0);
+        if (gpu->n_failures > 0)
+                gpu_mark_dirty(gpu, /* may_register= */ true);
+
+        return 0;
+}
+
+static int on_expecting(sd_event_source *source, uint64_t usec, void *userdata) {
+        Gpu *gpu = userdata;
+
+        gpu->expecting = sd_event_source_disable_unref(gpu->expecting);
+        if (check_expected(gpu))
+                gpu_mark_dirty(gpu, /* may_register= */ false);
         gpu_arm_expected(gpu);
 
         return 0;
 }
 
-static void gpu_arm_retry(Gpu *gpu, uint64_t usec) {
+static void gpu_arm(Gpu *gpu, sd_event_source **timer, uint64_t usec, sd_event_time_handler_t handler) {
         int r;
 
-        if (gpu->retry)
+        if (*timer)
                 return;
 
-        r = sd_event_add_time_relative(gpu->manager->event, &gpu->retry, CLOCK_MONOTONIC, usec, 0, on_retry, gpu);
+        r = sd_event_add_time_relative(gpu->manager->event, timer, CLOCK_MONOTONIC, usec, 0, handler, gpu);
         if (r < 0)
                 log_debug("GPU %s: cannot arm a timer: %s", gpu->identity.address, strerror(-r));
 }
 
 static void gpu_arm_expected(Gpu *gpu) {
         if (!list_is_empty(&gpu->expected))
-                gpu_arm_retry(gpu, EXPECT_INTERVAL_USEC);
+                gpu_arm(gpu, &gpu->expecting, EXPECT_INTERVAL_USEC, on_expecting);
 }
 
 static void gpu_fail(Gpu *gpu, const char *reason) {
@@ -230,7 +269,7 @@ static void gpu_fail(Gpu *gpu, const char *reason) {
         if (gpu->n_failures >= FAILURES_MAX)
                 return;
 
-        gpu_arm_retry(gpu, FAILURE_INTERVAL_USEC << gpu->n_failures);
+        gpu_arm(gpu, &gpu->retry, FAILURE_INTERVAL_USEC << gpu->n_failures, on_retry);
         gpu->n_failures++;
 }
 
@@ -239,12 +278,15 @@ static void on_sync_done(JobResult *result, void *userdata) {
         int r;
 
         gpu->sync = NULL;
-        gpu->stuck_pid = 0;
+        if (gpu->sync_stuck)
+                gpu->stuck_pid = 0;
+        gpu->sync_stuck = false;
 
-        if (gpu->stale) {
-                gpu->stale = false;
-                gpu->dirty = true;
-        } else if (result->error.code < 0)
+        if (gpu->stuck_pid > 0 || gpu->stale)
+                /* It never began, as the worker is stuck in an operation, whose end has it read again; or what it read is
+                 * not so any more, which goes for a driver's refusal to change its types as well. */
+                gpu->dirty = gpu->dirty_register = true;
+        else if (result->error.code < 0)
                 gpu_fail(gpu, result->error.message);
         else {
                 r = gpu_apply_report(gpu, &result->report);
@@ -254,15 +296,18 @@ static void on_sync_done(JobResult *result, void *userdata) {
                         gpu->n_failures = 0;
         }
 
+        gpu->stale = false;
+        /* What made it dirty may be that the vGPU went for which types had to wait. */
+        gpu->dirty_register = gpu->dirty_register || gpu->pending_types;
         if (gpu->dirty)
                 gpu_start_sync(gpu);
-        gpu_arm_expected(gpu);
         idle_wait_check(gpu->manager);
 }
 
 static void on_sync_timeout(pid_t pid, void *userdata) {
         Gpu *gpu = userdata;
 
+        gpu->sync_stuck = true;
         gpu_set_stuck(gpu, pid);
         idle_wait_check(gpu->manager);
 }
@@ -313,6 +358,11 @@ void gpu_expect(Gpu *gpu, const char *uuid) {
                 if (streq(expected->uuid, uuid))
                         return;
 
+        if (mdev_is_complete(gpu->manager->host, uuid)) {
+                gpu_mark_dirty(gpu, /* may_register= */ false);
+                return;
+        }
+
         /* More than anybody makes in two seconds: then the next reading has to do. */
         expected = gpu->n_expected < EXPECTED_MAX ? calloc(1, sizeof(Expected)) : NULL;
         if (!expected) {
@@ -323,8 +373,6 @@ void gpu_expect(Gpu *gpu, const char *uuid) {
         (void)text_copy(expected->uuid, sizeof(expected->uuid), uuid);
         list_append(&gpu->expected, &expected->link);
         gpu->n_expected++;
-        if (check_expected(gpu))
-                gpu_mark_dirty(gpu, /* may_register= */ false);
         gpu_arm_expected(gpu);
 }
 
@@ -345,6 +393,7 @@ void gpu_sync_stop(Gpu *gpu) {
                 gpu->manager->platform->ops->forget(gpu->manager->platform, gpu->sync);
         gpu->sync = NULL;
         gpu->retry = sd_event_source_disable_unref(gpu->retry);
+        gpu->expecting = sd_event_source_disable_unref(gpu->expecting);
 
         LIST_FOREACH(expected, &gpu->expected, link) {
                 list_unlink(&expected->link);

@@ -8,5 +8,8 @@
 
 #include "core/gpu.h"
 
+/* Every GPU is read again: a vGPU may be where it was not looked for. */
+void gpu_mark_all_dirty(Manager *manager);
+
 /* Forgets the running job and every timer. */
 void gpu_sync_stop(Gpu *gpu);

@@ -28,7 +28,7 @@ struct Gpu {
         char vendor_name[128]; /* of udev's hardware database; empty if it has none */
         char device_name[128];
         GpuState state;
-        char reason[REASON_SIZE];
+        char reason[REASON_SIZE * 2]; /* a whole Error.message */
         char driver[64];
         char driver_version[64];
         char backend[32];
@@ -41,8 +41,10 @@ struct Gpu {
         bool dirty;          /* read again when the running sync ends */
         bool dirty_register; /* and then register types */
         bool stale; /* a removal ended while the running sync read: its report may show what is gone */
+        bool sync_stuck; /* the running sync is what stuck_pid is stuck in, no operation */
         pid_t stuck_pid;
-        sd_event_source *retry;
+        sd_event_source *retry;     /* after a sync that failed */
+        sd_event_source *expecting; /* while there is something in expected */
         List expected; /* devices announced before they were complete */
         unsigned n_expected;
         unsigned n_failures; /* syncs that failed in a row */
@@ -67,8 +69,11 @@ Type *gpu_find_type_by_id(const Gpu *gpu, const char *id);
 /* Reads it again, soon. With may_register, registers what profiles want, too. */
 void gpu_mark_dirty(Gpu *gpu, bool may_register);
 
-/* An mdev was announced that may not be complete yet: read again when it is, or give up after a second. */
+/* An mdev was announced that may not be complete yet: read again when it is, or give up after two seconds. */
 void gpu_expect(Gpu *gpu, const char *uuid);
 
 void gpu_apply_counts(Gpu *gpu, const TypeCount *counts, size_t n_counts);
 void gpu_set_stuck(Gpu *gpu, pid_t pid);
+
+/* It exists no more: the object goes, and the record that it is ours. */
+void gpu_drop_vgpu(VGpu *vgpu);

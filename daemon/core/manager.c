@@ -33,19 +33,28 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         return 0;
 }
 
-/* With its vGPUs and whatever was going on. end: how an operation ends. */
-static void remove_gpu(Gpu *gpu, void (*end)(Operation *operation)) {
-        Manager *manager = gpu->manager;
-        VGpu *vgpu;
-
-        LIST_FOREACH(vgpu, &gpu->vgpus, link)
-                if (vgpu->operation)
-                        end(vgpu->operation);
+/* Its operations have ended. */
+static void release_gpu(Gpu *gpu) {
+        Platform *platform = gpu->manager->platform;
 
         gpu_unlink(gpu);
         gpu_sync_stop(gpu);
-        manager->platform->ops->release_gpu(manager->platform, gpu->identity.address);
+        platform->ops->release_gpu(platform, gpu->identity.address);
         gpu_free(gpu);
+}
+
+/* It has gone, its vGPUs with it, and whatever was going on. */
+static void remove_gpu(Gpu *gpu) {
+        Manager *manager = gpu->manager;
+        VGpu *vgpu;
+
+        LIST_FOREACH(vgpu, &gpu->vgpus, link) {
+                if (vgpu->operation)
+                        operation_end_gone(vgpu->operation);
+                gpu_drop_vgpu(vgpu);
+        }
+
+        release_gpu(gpu);
         idle_wait_check(manager);
 }
 
@@ -57,8 +66,14 @@ Manager *manager_free(Manager *manager) {
 
         /* What was begun ends without us; a successor reads what came of it. */
         manager->observer = (Observer){};
-        LIST_FOREACH(gpu, &manager->gpus, link)
-                remove_gpu(gpu, operation_end_shutdown);
+        LIST_FOREACH(gpu, &manager->gpus, link) {
+                VGpu *vgpu;
+
+                LIST_FOREACH(vgpu, &gpu->vgpus, link)
+                        if (vgpu->operation)
+                                operation_end_shutdown(vgpu->operation);
+                release_gpu(gpu);
+        }
 
         idle_wait_free_all(manager);
         assert(list_is_empty(&manager->operations));
@@ -107,7 +122,7 @@ static int add_gpu(Manager *manager, const GpuIdentity *identity) {
 
         if (gpu && !identity_equal(&gpu->identity, identity)) {
                 log_debug("GPU %s is another card than before", identity->address);
-                remove_gpu(gpu, operation_end_gone);
+                remove_gpu(gpu);
                 gpu = NULL;
         }
 
@@ -142,7 +157,7 @@ static void handle_device(Manager *manager, const char *name) {
 
         gpu = manager_find_gpu(manager, address);
         if (gpu)
-                remove_gpu(gpu, operation_end_gone);
+                remove_gpu(gpu);
 }
 
 /* A virtual function that went cannot be asked any more whose it was; the vGPUs on it know. */
@@ -194,18 +209,19 @@ static void handle_mdev(Manager *manager, const Uevent *uevent) {
                 return;
 
         vgpu = MAP_FIND(&manager->vgpus, uuid, VGpu, node);
+        gpu = vgpu ? vgpu->gpu : find_gpu_by_devpath(manager, uevent->devpath, 0);
+        if (!gpu)
+                return;
+
         if (uevent->action == UEVENT_REMOVE) {
-                if (vgpu && vgpu->state == VGPU_ACTIVE)
-                        gpu_mark_dirty(vgpu->gpu, /* may_register= */ vgpu->gpu->pending_types);
+                /* One that we do not know may be in what is being read right now. */
+                if (vgpu ? vgpu->state == VGPU_ACTIVE : !!gpu->sync)
+                        gpu_mark_dirty(gpu, /* may_register= */ gpu->pending_types);
                 return;
         }
 
         /* One that we know is one that we made or read: its link was there. */
-        if (vgpu || (uevent->action != UEVENT_ADD && uevent->action != UEVENT_BIND))
-                return;
-
-        gpu = find_gpu_by_devpath(manager, uevent->devpath, 0);
-        if (gpu)
+        if (!vgpu && (uevent->action == UEVENT_ADD || uevent->action == UEVENT_BIND))
                 gpu_expect(gpu, uuid);
 }
 
@@ -253,7 +269,7 @@ int manager_scan(Manager *manager) {
 
         LIST_FOREACH(gpu, &manager->gpus, link)
                 if (!gpu->seen)
-                        remove_gpu(gpu, operation_end_gone);
+                        remove_gpu(gpu);
 
         return 0;
 }

@@ -78,7 +78,6 @@ void operation_end_gone(Operation *operation) {
         manager->platform->ops->forget(manager->platform, operation->job);
         (void)error_set(&error, -ERROR_NO_SUCH_GPU, "GPU %s has gone", operation->vgpu->gpu->identity.address);
         operation_answer(operation, &error);
-        record_remove(manager->state_fd, operation->vgpu->uuid);
         operation_free(operation);
 }
 
@@ -113,6 +112,7 @@ static void on_job_timeout(pid_t pid, void *userdata) {
                 (void)error_set(&error, -ERROR_TIMEOUT,
                                 "The driver of GPU %s does not return from the creation: worker process %i is stuck",
                                 vgpu->gpu->identity.address, (int)pid);
+                operation->stuck = true;
                 gpu_set_stuck(vgpu->gpu, pid);
         }
         operation_answer(operation, &error);
@@ -161,7 +161,6 @@ static void on_created(Operation *operation, JobResult *result) {
 }
 
 static void on_destroyed(Operation *operation, JobResult *result) {
-        Manager *manager = operation->manager;
         VGpu *vgpu = operation->vgpu;
         Gpu *gpu = vgpu->gpu;
 
@@ -178,9 +177,7 @@ static void on_destroyed(Operation *operation, JobResult *result) {
                 return;
         }
 
-        record_remove(manager->state_fd, vgpu->uuid);
-        vgpu_unlink(vgpu);
-        vgpu_free(vgpu);
+        gpu_drop_vgpu(vgpu);
         gpu_apply_counts(gpu, result->counts, result->n_counts);
         operation_answer(operation, NULL);
         if (gpu->pending_types)
@@ -195,7 +192,8 @@ static void on_job_done(JobResult *result, void *userdata) {
         operation->job = NULL;
         if (operation->kind == OPERATION_CREATE) {
                 on_created(operation, result);
-                gpu->stuck_pid = 0;
+                if (operation->stuck)
+                        gpu->stuck_pid = 0;
         } else
                 on_destroyed(operation, result);
 

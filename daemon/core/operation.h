@@ -36,6 +36,7 @@ struct Operation {
         OperationCallback callback; /* NULL once it was called */
         void *userdata;
         bool expired; /* the caller was told that it timed out, or that the vGPU is stuck; the job goes on */
+        bool stuck;   /* its GPU's worker is stuck in it */
 };
 
 typedef struct CreateRequest {

@@ -165,14 +165,15 @@ int profile_set_add(ProfileSet *set, Profile *profile) {
         return 0;
 }
 
-static void select_type(TypeSpec *types, size_t *n_types, const TypeSpec *spec) {
-        for (size_t i = 0; i < *n_types; i++)
-                if (types[i].id == spec->id) {
-                        types[i] = *spec;
-                        return;
-                }
+static void select_type(TypeSpec *types, size_t *n_types, const TypeSpec *spec, bool strict) {
+        size_t i = 0;
 
-        types[(*n_types)++] = *spec;
+        while (i < *n_types && types[i].id != spec->id)
+                i++;
+
+        types[i] = *spec;
+        types[i].strict = strict;
+        *n_types = MAX(*n_types, i + 1);
 }
 
 int profile_set_select(const ProfileSet *set, const GpuIdentity *gpu, TypeSpec **ret_types, size_t *ret_n_types) {
@@ -192,7 +193,7 @@ int profile_set_select(const ProfileSet *set, const GpuIdentity *gpu, TypeSpec *
         for (size_t i = 0; i < set->n_profiles; i++)
                 if (profile_matches(set->profiles[i], gpu))
                         for (size_t j = 0; j < set->profiles[i]->n_types; j++)
-                                select_type(types, &n_types, &set->profiles[i]->types[j]);
+                                select_type(types, &n_types, &set->profiles[i]->types[j], set->profiles[i]->strict);
 
         *ret_types = TAKE(types);
         *ret_n_types = n_types;

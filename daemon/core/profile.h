@@ -52,6 +52,7 @@ typedef struct TypeSpec {
         bool limiter; /* the frame limit is enforced */
         bool ecc;
         bool multi_vgpu;
+        bool strict; /* of its profile: refused if the card cannot hold max_instances of it together */
         uint32_t line; /* where the profile states it, for messages */
 } TypeSpec;
 

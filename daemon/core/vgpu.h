@@ -38,6 +38,7 @@ struct VGpu {
         int32_t iommu_group; /* -1: none */
         VGpuKind kind;
         bool managed;      /* made by us: our record says so */
+        bool elsewhere;    /* another GPU has reported it since */
         char last_error[REASON_SIZE * 2];
         Operation *operation; /* that works on it, or NULL */
 };
