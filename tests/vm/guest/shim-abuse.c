@@ -58,13 +58,13 @@ static void do_plug(Random *r) {
         else
                 snprintf(value, sizeof(value), "%u", slot);
         file_write(path, value);
-        usleep(random_below(r, 20000));
+        usleep(random_below(r, 100000));
 }
 
 static void do_module(Random *r) {
         int fd;
 
-        usleep(random_below(r, 300000));
+        usleep(random_below(r, 2000000));
         if (!module_path)
                 return;
         module_delete("mdevgpu_ref");
@@ -101,7 +101,7 @@ static void do_set(Random *r) {
         for (uint32_t i = random_below(r, 6); i > 0; i--) {
                 types_random(r, types);
                 shim_set(fd, types, random_below(r, 9), random_below(r, 4) == 0, &set);
-                usleep(random_below(r, 3000));
+                usleep(random_below(r, 30000));
         }
         close(fd);
 }

@@ -92,6 +92,13 @@ check_equal "no GPU is left" "" "$(gpus)"
 check "modprobe again" modprobe mdevgpu_ref
 check "rmmod" rmmod mdevgpu_ref mdevgpu
 
+heading "Everything at once, at random"
+check "modprobe" modprobe mdevgpu_ref ngpu=2
+seed=$RANDOM
+program shim-abuse 20 "$seed" "$(modinfo -n mdevgpu_ref)"
+modprobe mdevgpu_ref
+check "rmmod after it (seed $seed)" rmmod mdevgpu_ref mdevgpu
+
 heading "The kernel's log"
 check "has no complaint" not kernel_complains
 
