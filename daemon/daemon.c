@@ -34,8 +34,13 @@ static void log_problems(const ConfigReport *report) {
         for (size_t i = 0; i < report->n_problems; i++) {
                 const ConfigProblem *p = &report->problems[i];
 
-                log_full(p->severity == PROBLEM_ERROR ? LOG_ERR : LOG_WARNING, NULL, "%s:%u:%u: %s: %s", p->file,
-                         p->line, p->column, problem_severity_to_string(p->severity), p->message);
+                int level = p->severity == PROBLEM_ERROR ? LOG_ERR : LOG_WARNING;
+                const char *severity = problem_severity_to_string(p->severity);
+
+                if (p->line > 0)
+                        log_full(level, NULL, "%s:%u:%u: %s: %s", p->file, p->line, p->column, severity, p->message);
+                else
+                        log_full(level, NULL, "%s: %s: %s", p->file, severity, p->message);
         }
 }
 

@@ -9,16 +9,17 @@
 #include "core/backend.h"
 #include "shim/mdevgpu-shim.h"
 
+/* Besides the kernel's verdicts: its profile is strict, and the card cannot hold all its instances together. */
+#define SHIM_VERDICT_STRICT UINT32_MAX
+
 typedef struct ShimTypes {
         struct mdevgpu_identify identity;
         struct mdevgpu_type *current; /* what the driver holds, as last read */
         size_t n_current;
         uint64_t generation; /* of these */
-        struct mdevgpu_type *accepted; /* the set that the driver took last, as it was sent; else NULL */
-        size_t n_accepted;
-        uint64_t accepted_generation;
-        struct mdevgpu_type *judged; /* what was last asked for and not (wholly) taken, with verdicts; else NULL */
-        size_t n_judged;
+        struct mdevgpu_type *sent; /* what was wanted last, with verdicts; else NULL */
+        size_t n_sent;
+        uint64_t sent_generation; /* of the set that came of it; 0: it has to be sent again */
         bool waiting; /* the last set waits until no vGPU lives */
         Error refusal; /* of the last set as a whole */
 } ShimTypes;
@@ -28,6 +29,13 @@ void shim_types_done(ShimTypes *t);
 /* Reads who is at the other end. -EPROTO if the answer makes no sense. */
 int shim_types_identify(ShimTypes *t, const Host *host, int fd);
 int shim_types_read(ShimTypes *t, const Host *host, int fd, Error *error);
+
+void shim_type_from_spec(const TypeSpec *spec, struct mdevgpu_type *type);
+/* What was stated, compared with what is held: the output members of the record mean nothing here. */
+bool shim_type_is(const struct mdevgpu_type *held, const TypeSpec *spec);
+const struct mdevgpu_type *shim_type_find(const struct mdevgpu_type *types, size_t n, uint32_t id);
+/* The card cannot hold all its instances together. */
+bool shim_type_exceeds(const ShimTypes *t, const TypeSpec *spec);
 
 /* Makes the set what is wanted, unless it is already. A refusal or a wait is kept for the report, and no error. */
 int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, Error *error);

@@ -37,6 +37,7 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_u8(w, s->limiter);
         wire_put_u8(w, s->ecc);
         wire_put_u8(w, s->multi_vgpu);
+        wire_put_u8(w, s->strict);
 }
 
 static void get_spec(WireReader *r, TypeSpec *s) {
@@ -58,6 +59,7 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         s->limiter = wire_get_bool(r);
         s->ecc = wire_get_bool(r);
         s->multi_vgpu = wire_get_bool(r);
+        s->strict = wire_get_bool(r);
 }
 
 void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
