@@ -23,7 +23,7 @@ run uname -sr
 run modprobe mdevgpu_ref ngpu=2
 modprobe vfio_iommu_type1
 udevadm settle
-run lspci -D -nn -s 1000:
+run lspci -D -nn -d 6d67:
 run systemctl enable --quiet --now mdevgpud
 run mdevgpuctl gpus
 echo "(The driver offers no types of its own:)"
@@ -59,7 +59,8 @@ trap - ERR
 run mdevgpuctl destroy "$uuid" || true
 trap 'echo; echo "This step failed."' ERR
 echo "What the guest finds on its PCI bus:"
-nested_wait | grep '^pci '
+nested_wait >"$EVIDENCE/guest"
+grep '^pci ' "$EVIDENCE/guest"
 
 step "The guest has ended, the vGPU goes"
 run mdevgpuctl destroy "$uuid"

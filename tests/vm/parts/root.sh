@@ -22,6 +22,7 @@ systemd-journald-audit.socket systemd-fsckd.socket systemd-tmpfiles-clean.timer
 proc-sys-fs-binfmt_misc.automount dev-hugepages.mount dev-mqueue.mount sys-kernel-tracing.mount
 modprobe@dm_mod.service modprobe@loop.service modprobe@efi_pstore.service modprobe@drm.service
 modprobe@configfs.service modprobe@fuse.service
+systemd-user-sessions.service systemd-update-utmp-runlevel.service
 e2scrub_reap.service ldconfig.service getty.target apt-daily.timer apt-daily-upgrade.timer
 "
 
