@@ -143,6 +143,9 @@ static void on_created(Operation *operation, JobResult *result) {
                         record_remove(operation->manager->state_fd, vgpu->uuid);
                 vgpu_free(vgpu);
                 operation_answer(operation, &result->error);
+                /* Somebody has the UUID whom we have not seen. */
+                if (result->error.code == -ERROR_ALREADY_EXISTS)
+                        gpu_mark_all_dirty(operation->manager);
                 return;
         }
 

@@ -152,7 +152,8 @@ void fake_run(FakePlatform *fake, PlatformJob *job) {
         g_assert_nonnull(job);
         job->begun = job->ran = true;
 
-        if (job->job.kind == JOB_REMOVE) {
+        /* A worker that was let go finishes what it is at. */
+        if (job->job.kind == JOB_REMOVE || job->forgotten) {
                 BackendContext own;
 
                 runner_init(&own, fake->host, job->gpu);
