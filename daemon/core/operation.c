@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "core/gpu-sync.h"
 #include "core/gpu.h"
 #include "core/manager.h"
 #include "core/operation-private.h"
