@@ -8,7 +8,6 @@
 #include "util/error.h"
 
 #define BUS_ERROR_PREFIX "org.mdevgpu1.Error."
-#define BUS_ERROR_CHALLENGE SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED
 
 /* Never NULL; code is negative. */
 const char *bus_error_name(int code);

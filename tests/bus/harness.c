@@ -26,6 +26,7 @@ static const char bus_config[] =
         "  <type>system</type>\n"
         "  <listen>unix:path=%s/bus</listen>\n"
         "  <auth>EXTERNAL</auth>\n"
+        "  <limit name=\"max_connections_per_user\">2000</limit>\n"
         "  <policy context=\"default\">\n"
         "    <allow user=\"*\"/>\n"
         "    <allow own=\"*\"/>\n"

@@ -172,6 +172,36 @@ static void test_allowed(void) {
         sd_bus_flush_close_unref(nobody);
 }
 
+/* The sample says what it claims to. */
+static void test_operators(void) {
+        const char *path = g_getenv("MDEVGPUD_SAMPLE_RULES");
+        g_autofree char *sample = NULL;
+        g_autoptr(Harness) h = harness_new();
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        g_autoptr(GString) rules = NULL;
+        sd_bus *member, *other;
+
+        g_assert_nonnull(path);
+        g_assert_true(g_file_get_contents(path, &sample, NULL, NULL));
+        rules = g_string_new(sample);
+        /* A group that is there, with a member. */
+        g_assert_cmpuint(g_string_replace(rules, "isInGroup(\"mdevgpu\")", "isInGroup(\"nogroup\")", 0), ==, 1);
+
+        harness_start_polkit(h, rules->str);
+        harness_start_daemon(h, /* without_polkit= */ false);
+        member = harness_connect(h, NOBODY_UID);
+        other = harness_connect(h, DAEMON_UID);
+
+        make_vgpu(member, TYPE, UUID);
+        assert_error(try_call(other, BUS_PATH, MANAGER_INTERFACE, "DestroyVGpu", &error, "sa{sv}", UUID, 0), &error,
+                     ERROR_CHALLENGE);
+        assert_error(try_call(member, BUS_PATH, MANAGER_INTERFACE, "Reload", &error, "a{sv}", 0), &error,
+                     ERROR_CHALLENGE);
+        destroy_vgpu(member, UUID);
+        sd_bus_flush_close_unref(member);
+        sd_bus_flush_close_unref(other);
+}
+
 /* Without a rule the policy of the project speaks: a password of an administrator, whom nobody has asked for it here. */
 static void test_challenge(void) {
         g_autoptr(Harness) h = harness_new();
@@ -224,6 +254,7 @@ int main(int argc, char **argv) {
 
         g_test_add_func("/polkit/denied", test_denied);
         g_test_add_func("/polkit/allowed", test_allowed);
+        g_test_add_func("/polkit/operators", test_operators);
         g_test_add_func("/polkit/challenge", test_challenge);
         g_test_add_func("/polkit/absent", test_absent);
         g_test_add_func("/polkit/without", test_without);
