@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <stdarg.h>
-
 #include "bus/bus-error.h"
 #include "util/text.h"
 
@@ -57,15 +55,4 @@ int bus_error_set(sd_bus_error *ret_error, int code, const Error *error) {
                 return set_error(ret_error, code, error->message);
 
         return set_error(ret_error, code, strerrordesc_np(-code) ?: "Unknown error");
-}
-
-int bus_error_setf(sd_bus_error *ret_error, int code, const char *format, ...) {
-        Error error = { .code = code };
-        va_list ap;
-
-        va_start(ap, format);
-        (void)vsnprintf(error.message, sizeof(error.message), format, ap);
-        va_end(ap);
-
-        return bus_error_set(ret_error, code, &error);
 }

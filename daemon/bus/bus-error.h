@@ -18,8 +18,13 @@ const char *bus_error_name(int code);
  */
 int bus_error_set(sd_bus_error *ret_error, int code, const Error *error);
 
-/* The same with a sentence given here. */
-int bus_error_setf(sd_bus_error *ret_error, int code, const char *format, ...) _printf_(3, 4);
+/* The same with a sentence given here, as printf() takes it. */
+#define bus_error_setf(ret_error, errno_code, ...)                                                                     \
+        ({                                                                                                             \
+                Error bus_error_ = ERROR_NULL;                                                                         \
+                int bus_error_code_ = error_set(&bus_error_, errno_code, __VA_ARGS__);                                 \
+                bus_error_set(ret_error, bus_error_code_, &bus_error_);                                                \
+        })
 
 static inline void bus_error_done(sd_bus_error *error) {
         sd_bus_error_free(error);
