@@ -89,28 +89,34 @@ static int dirs_consider(ConfigDirs *dirs, int dir_fd, const char *dir_path, con
         return dirs_add_file(dirs, dir_fd, dir_path, name);
 }
 
-static int dirs_scan(ConfigDirs *dirs, DIR *dir, const char *dir_path, ConfigReport *report) {
-        struct dirent *entry;
-        int r;
+static int entry_compare(const struct dirent **a, const struct dirent **b) {
+        return strcmp((*a)->d_name, (*b)->d_name);
+}
 
-        for (;;) {
-                errno = 0;
-                entry = directory_next(dir);
-                if (!entry)
-                        break;
+static int dirs_scan(ConfigDirs *dirs, DIR *dir, const char *dir_path, ConfigReport *report) {
+        struct dirent **entries;
+        int n, r = 0;
+
+        /* By name: the same files give the same report on every file system. */
+        n = scandirat(dirfd(dir), ".", &entries, NULL, entry_compare);
+        if (n < 0)
+                return errno == ENOMEM ? -ENOMEM
+                                       : report_file(report, dir_path, PROBLEM_ERROR, "cannot be listed: %m");
+
+        for (int i = 0; i < n; i++) {
+                char *name = entries[i]->d_name;
 
                 /* The name goes into messages, and through them to the bus and to terminals. */
-                if (!text_is_printable(entry->d_name)) {
-                        text_sanitize(entry->d_name);
-                        r = report_file(report, dir_path, PROBLEM_ERROR, "'%s' is not a printable name", entry->d_name);
-                } else
-                        r = dirs_consider(dirs, dirfd(dir), dir_path, entry->d_name, report);
-                if (r < 0)
-                        return r;
+                if (r >= 0 && !text_is_printable(name)) {
+                        text_sanitize(name);
+                        r = report_file(report, dir_path, PROBLEM_ERROR, "'%s' is not a printable name", name);
+                } else if (r >= 0)
+                        r = dirs_consider(dirs, dirfd(dir), dir_path, name, report);
+                free(entries[i]);
         }
+        free(entries);
 
-        /* A list that ends early would be another configuration. */
-        return errno == 0 ? 0 : report_file(report, dir_path, PROBLEM_ERROR, "cannot be listed: %m");
+        return r;
 }
 
 static int dirs_open_place(ConfigDirs *dirs, size_t i, const char *path, ConfigReport *report) {

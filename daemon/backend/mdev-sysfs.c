@@ -174,6 +174,12 @@ int mdev_sysfs_read(const Host *host, const char *gpu, GpuReport *report, Error 
         return 0;
 }
 
+static int compare_counts(const void *a, const void *b) {
+        const TypeCount *x = a, *y = b;
+
+        return strverscmp(x->id, y->id);
+}
+
 int mdev_sysfs_read_counts(const Host *host, const char *gpu, TypeCount **ret_counts, size_t *ret_n_counts,
                            Error *error) {
         _cleanup_(freep) TypeCount *counts = NULL;
@@ -209,6 +215,7 @@ int mdev_sysfs_read_counts(const Host *host, const char *gpu, TypeCount **ret_co
                 }
         }
 
+        qsort(counts, n, sizeof(TypeCount), compare_counts);
         *ret_counts = TAKE(counts);
         *ret_n_counts = n;
         return 0;
