@@ -41,8 +41,8 @@ static bool stopped(void) {
         return __atomic_load_n(&stop, __ATOMIC_RELAXED);
 }
 
-static void uuid_make(Random *r, char uuid[static 37]) {
-        snprintf(uuid, 37, "ab5e0000-0000-4000-8000-00000000000%u", random_below(r, VGPUS));
+static void uuid_make(uint32_t vgpu, char uuid[static 37]) {
+        snprintf(uuid, 37, "ab5e0000-0000-4000-8000-00000000000%u", vgpu % 10);
 }
 
 /* The hardware's side */
@@ -137,11 +137,20 @@ static void do_noise(Random *r) {
         close(p.fd);
 }
 
-/* The vGPUs' */
+/*
+ * The vGPUs'. One at a time for each: the kernel's mdev core looks at freed memory if a vGPU is removed in the moment that
+ * its making fails, whichever driver it is of.
+ */
 static void do_create(Random *r) {
+        static pthread_mutex_t locks[VGPUS] = {
+                PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
+                PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
+        };
+        uint32_t vgpu = random_below(r, VGPUS);
         char uuid[37], path[128];
 
-        uuid_make(r, uuid);
+        uuid_make(vgpu, uuid);
+        pthread_mutex_lock(&locks[vgpu]);
         if (random_below(r, 2)) {
                 snprintf(path, sizeof(path),
                          "/sys/bus/pci/devices/1000:00:%02x.0/mdev_supported_types/mdevgpu_ref-%u/create",
@@ -149,6 +158,7 @@ static void do_create(Random *r) {
                 file_write(path, uuid);
         } else
                 vgpu_remove(uuid);
+        pthread_mutex_unlock(&locks[vgpu]);
 }
 
 static void device_noise(Random *r, int device) {
@@ -200,7 +210,7 @@ static void do_open(Random *r) {
         int container, group, device;
         ssize_t n;
 
-        uuid_make(r, uuid);
+        uuid_make(random_below(r, VGPUS), uuid);
         snprintf(link, sizeof(link), "/sys/bus/mdev/devices/%s/iommu_group", uuid);
         n = readlink(link, target, sizeof(target) - 1);
         if (n < 0)
