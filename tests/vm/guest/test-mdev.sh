@@ -41,8 +41,10 @@ check_output "mdevctl lists it" "^$ours mtty mtty-2" mdevctl list
 check_equal "the bus does" "$(vgpus_of_mdevctl)" "$(vgpus_of_bus)"
 check_equal "it is active" active "$(vgpu_property "$ours" State)"
 check_equal "it is ours" true "$(vgpu_property "$ours" Managed)"
-check_equal "the path of its parent is right" "$(readlink -f "$(mdev_path "$ours")")" "$(readlink -f "$(vgpu_property "$ours" SysfsPath)")"
-check_equal "so is its IOMMU group" "$(basename "$(readlink "$(mdev_path "$ours")/iommu_group")")" "$(vgpu_property "$ours" IommuGroup)"
+check_equal "the path of its parent is right" "$(readlink -f "$(mdev_path "$ours")")" \
+        "$(readlink -f "$(vgpu_property "$ours" SysfsPath)")"
+check_equal "so is its IOMMU group" "$(basename "$(readlink "$(mdev_path "$ours")/iommu_group")")" \
+        "$(vgpu_property "$ours" IommuGroup)"
 check_equal "availability went along" "$(types_of_mdevctl)" "$(types_of_bus)"
 
 heading "Made by mdevctl"
@@ -64,7 +66,8 @@ check_soon "that is seen, too" gone "$theirs"
 
 heading "In use"
 check "a process of another user holds it" hold "$ours" --uid "$NOBODY"
-check_fails "DestroyVGpu is refused, and names the process" "org\.mdevgpu1\.Error\.InUse.*\b$HOLDER\b" call DestroyVGpu "$ours" '{}'
+check_fails "DestroyVGpu is refused, and names the process" "org\.mdevgpu1\.Error\.InUse.*\b$HOLDER\b" \
+        call DestroyVGpu "$ours" '{}'
 check_fails "whoever insists" 'org\.mdevgpu1\.Error\.InUse' call DestroyVGpu "$ours" "{'unmanaged': <true>}"
 check "it is still there" test -e "$(mdev_path "$ours")"
 let_go

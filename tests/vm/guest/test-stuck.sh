@@ -82,7 +82,8 @@ check "another GPU makes a vGPU meanwhile" test -e "$(mdev_path "$vgpu")"
 check "and removes it" call DestroyVGpu "$vgpu" '{}'
 check "lists answer" rows ListGpus
 wait "$creator"
-check_output "the caller is told in time, and of which process" "org\.mdevgpu1\.Error\.Timeout.*\b$worker\b" cat "$EVIDENCE/create"
+check_output "the caller is told in time, and of which process" "org\.mdevgpu1\.Error\.Timeout.*\b$worker\b" \
+        cat "$EVIDENCE/create"
 check_fails "the GPU is busy, and names the process" "org\.mdevgpu1\.Error\.Busy.*\b$worker\b" call CreateVGpu mtty mtty-1 "" '{}'
 check_equal "so says its state" busy "$(gpu_property mtty State)"
 check_output "and reason" "\b$worker\b" gpu_property mtty Reason

@@ -21,7 +21,8 @@ build_all() {
         SAMPLES_PIECE=$PIECE
         SHIM_PIECE=
         if [ -e "$PROJECT_DIR/shim/Makefile" ]; then
-                piece shim "$(digest_of "$PROJECT_DIR/shim" "${SHIM_SOURCES[@]}") $HEADERS_PIECE $(declare -f modules_make)" shim_build
+                piece shim "$(digest_of "$PROJECT_DIR/shim" "${SHIM_SOURCES[@]}") $HEADERS_PIECE $(declare -f modules_make)" \
+                        shim_build
                 SHIM_PIECE=$PIECE
         fi
         piece tools "$(tools_inputs)" tools_build
