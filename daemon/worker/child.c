@@ -13,8 +13,8 @@
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 static int on_exited(sd_event_source *source, const siginfo_t *info, void *userdata);
 
-int child_new(sd_event *event, ChildRole role, const char *gpu, const char *const *command, const ChildOps *ops,
-              void *userdata, Child **ret_child) {
+int child_new(sd_event *event, ChildRole role, const char *gpu, const char *const *command, List *failing,
+              const ChildOps *ops, void *userdata, Child **ret_child) {
         Child *child;
 
         child = calloc(1, sizeof(Child));
@@ -27,6 +27,7 @@ int child_new(sd_event *event, ChildRole role, const char *gpu, const char *cons
         child->role = role;
         (void)text_copy(child->gpu, sizeof(child->gpu), gpu);
         child->command = command;
+        child->failing = failing;
         child->ops = ops;
         child->userdata = userdata;
         child->fd = -EBADF;
@@ -196,7 +197,7 @@ static int child_pump(Child *child) {
         /* A broken socket shows when it is read, and the job ends by that. */
         if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
                 child->running = NULL;
-                platform_job_fail_soon(job, child->event, r);
+                platform_job_fail_soon(job, child->failing, child->event, r);
                 child_disconnect(child);
                 (void)kill(child->pid, SIGKILL);
         }
@@ -221,12 +222,23 @@ int child_push(Child *child, PlatformJob *job) {
         return r;
 }
 
+/* From the loop: whoever is told may let this child go, which has no process that would keep it. */
+static void fail_queue_soon(Child *child, int code) {
+        while (!list_is_empty(&child->queue)) {
+                PlatformJob *job = LIST_FIRST(&child->queue, PlatformJob, link);
+
+                list_unlink(&job->link);
+                child->n_queued--;
+                platform_job_fail_soon(job, child->failing, child->event, code);
+        }
+}
+
 static void child_next(Child *child) {
         int r;
 
         r = child_pump(child);
         if (r < 0)
-                fail_queue(child, r, "the worker cannot be started");
+                fail_queue_soon(child, r);
         if (!child->running && list_is_empty(&child->queue))
                 child->ops->idle(child, child->userdata);
 }
@@ -245,15 +257,16 @@ void child_leave(Child *child) {
 /* The process has broken its side: it says nothing that can be trusted any more. */
 static void child_break(Child *child, const char *what) {
         PlatformJob *job = TAKE(child->running);
+        char sentence[SYSFS_NAME_SIZE + 128];
 
-        log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Worker process %i for GPU %s: %s", (int)child->pid,
-                 child->gpu, what);
+        (void)snprintf(sentence, sizeof(sentence), "the worker process of GPU %s %s", child->gpu, what);
+        log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Process %i: %s", (int)child->pid, sentence);
         child_disconnect(child);
         child->stuck = false;
         if (child->pid > 0)
                 (void)kill(child->pid, SIGKILL);
         if (job)
-                fail_job(job, -EPIPE, what);
+                fail_job(job, -EPIPE, sentence);
 }
 
 /* A whole frame: the running job's result, or nonsense. */
@@ -361,9 +374,9 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
                 r = child_read(child);
 
         if (r == -EPIPE || r == -ECONNRESET)
-                child_break(child, child->running ? "it ended in the middle of its work" : "it ended by itself");
+                child_break(child, child->running ? "ended in the middle of its work" : "ended by itself");
         else if (r < 0)
-                child_break(child, "its answer makes no sense");
+                child_break(child, "answered what makes no sense");
 
         /* A callback may have let the GPU go, and with it this child: then it waits for its process only. */
         if (child->role != CHILD_LEAVING)

@@ -15,7 +15,7 @@ typedef struct Child Child;
 
 /* A job in a queue: its frame, and whom to tell. */
 struct PlatformJob {
-        List link; /* in the child's queue, or in the supervisor's removals */
+        List link; /* in the child's queue, or in the supervisor's removals or failing */
         Child *child; /* whose queue it is in, or who does it */
         char gpu[SYSFS_NAME_SIZE];
         JobKind kind;
@@ -30,8 +30,8 @@ struct PlatformJob {
 int platform_job_new(const char *gpu, const Job *job, const JobListener *listener, uint64_t timeout_usec,
                      PlatformJob **ret_job);
 PlatformJob *platform_job_free(PlatformJob *job);
-/* Ends it with an error, from the loop. */
-void platform_job_fail_soon(PlatformJob *job, sd_event *event, int code);
+/* Ends it with an error, from the loop; it is in failing until then. */
+void platform_job_fail_soon(PlatformJob *job, List *failing, sd_event *event, int code);
 
 typedef enum ChildRole {
         CHILD_GPU,
@@ -59,6 +59,7 @@ struct Child {
         sd_event_source *io;
         sd_event_source *exited;
         sd_event_source *deadline;
+        List *failing; /* the supervisor's */
         List queue; /* PlatformJob.link */
         unsigned n_queued;
         PlatformJob *running;
@@ -69,8 +70,8 @@ struct Child {
         size_t input_allocated;
 };
 
-int child_new(sd_event *event, ChildRole role, const char *gpu, const char *const *command, const ChildOps *ops,
-              void *userdata, Child **ret_child);
+int child_new(sd_event *event, ChildRole role, const char *gpu, const char *const *command, List *failing,
+              const ChildOps *ops, void *userdata, Child **ret_child);
 /* Whatever it does goes on without us; nobody is called back. */
 Child *child_free(Child *child);
 

@@ -53,9 +53,10 @@ static int on_soon(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-void platform_job_fail_soon(PlatformJob *job, sd_event *event, int code) {
+void platform_job_fail_soon(PlatformJob *job, List *failing, sd_event *event, int code) {
         int r;
 
+        list_append(failing, &job->link);
         job->begun = true;
         job->failure = code;
         r = sd_event_add_defer(event, &job->soon, on_soon, job);

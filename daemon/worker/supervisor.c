@@ -23,6 +23,7 @@ struct Supervisor {
         uint64_t timeouts[JOB_KIND_MAX];
         List children; /* Child.link: of GPUs, of removals, and leaving */
         List removals; /* PlatformJob.link: wait for a child of their own */
+        List failing;  /* PlatformJob.link: could not be begun, whose listeners are about to be told */
         unsigned n_removals; /* children that remove, without the stuck */
 };
 
@@ -65,7 +66,7 @@ static int add_child(Supervisor *s, ChildRole role, const char *gpu, Child **ret
         Child *child;
         int r;
 
-        r = child_new(s->event, role, gpu, s->command, &child_ops, s, &child);
+        r = child_new(s->event, role, gpu, s->command, &s->failing, &child_ops, s, &child);
         if (r < 0)
                 return r;
 
@@ -88,7 +89,7 @@ static void start_removals(Supervisor *s) {
                                 child_free(child);
                 }
                 if (r < 0) {
-                        platform_job_fail_soon(job, s->event, r);
+                        platform_job_fail_soon(job, &s->failing, s->event, r);
                         continue;
                 }
 
@@ -184,6 +185,7 @@ int supervisor_new(const SupervisorParameters *parameters, Supervisor **ret_supe
         s->timeouts[JOB_REMOVE] = s->timeouts[JOB_CREATE];
         list_init(&s->children);
         list_init(&s->removals);
+        list_init(&s->failing);
 
         *ret_supervisor = s;
         return 0;
@@ -197,6 +199,8 @@ Supervisor *supervisor_free(Supervisor *s) {
                 return NULL;
 
         LIST_FOREACH(job, &s->removals, link)
+                platform_job_free(job);
+        LIST_FOREACH(job, &s->failing, link)
                 platform_job_free(job);
         LIST_FOREACH(child, &s->children, link)
                 child_free(child);
