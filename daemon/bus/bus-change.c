@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "bus/bus-change.h"
-#include "util/log.h"
 
 /* More messages than this in our queue mean that the bus does not take them; a look at it again after a while. */
-#define QUEUED_MAX 1024U
+#define QUEUED_MAX 128U
 #define RETRY_USEC (100U * 1000U)
+
+/* Some 30 MB: the bus is as good as gone. */
+#define QUEUED_HOPELESS 32768U
 
 /* The widest interface has fewer properties. */
 #define PROPERTIES_MAX 32U
@@ -39,13 +41,23 @@ static void emit(BusServer *server, const char *path, const BusInterface *interf
 
         r = sd_bus_emit_properties_changed_strv(server->bus, path, interface->name, names);
         if (r < 0)
-                log_warning("Cannot tell what changed of %s: %s", path, strerrordesc_np(-r));
+                log_full(bus_log_level(r), NULL, "Cannot tell what changed of %s: %s", path, strerrordesc_np(-r));
 }
 
-static bool queue_is_long(BusServer *server) {
+static bool queue_is_over(BusServer *server, uint64_t limit) {
         uint64_t n;
 
-        return sd_bus_get_n_queued_write(server->bus, &n) >= 0 && n > QUEUED_MAX;
+        return sd_bus_get_n_queued_write(server->bus, &n) >= 0 && n > limit;
+}
+
+void bus_queue_check(BusServer *server) {
+        if (!queue_is_over(server, QUEUED_HOPELESS))
+                return;
+
+        log_error("The bus takes no messages any more; leaving, to start anew");
+        /* At once: at the end of the event loop sd-bus would wait until all was sent. */
+        sd_bus_close(server->bus);
+        (void)sd_event_exit(server->event, -ENOBUFS);
 }
 
 static int on_flush_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -69,7 +81,7 @@ void bus_changes_flush(BusServer *server) {
         (void)sd_event_source_set_enabled(server->flush_source, SD_EVENT_OFF);
 
         LIST_FOREACH(change, &server->changes_in_order, link) {
-                if (queue_is_long(server)) {
+                if (queue_is_over(server, QUEUED_MAX)) {
                         flush_later(server);
                         return;
                 }

@@ -22,5 +22,8 @@ void bus_changed(BusServer *server, const char *path, const BusInterface *interf
 /* It goes: what was not told yet will not be told. */
 void bus_change_forget(BusServer *server, const char *path);
 
+/* Objects that come and go are told one by one: when too many such signals wait, the event loop ends with -ENOBUFS. */
+void bus_queue_check(BusServer *server);
+
 /* Tells everything now: before a reply, so that whoever reads it finds nothing stale in what signals told before. */
 void bus_changes_flush(BusServer *server);

@@ -3,7 +3,6 @@
 #include "bus/bus-change.h"
 #include "bus/bus-observer.h"
 #include "bus/bus-path.h"
-#include "util/log.h"
 
 static bool gpu_is_degraded(const Gpu *gpu) {
         return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY);
@@ -46,7 +45,7 @@ static void emit_manager_signal(BusServer *server, const char *signal, const cha
 
         r = sd_bus_emit_signal(server->bus, BUS_PATH, manager_interface.name, signal, "so", name, path);
         if (r < 0)
-                log_warning("Cannot send %s of %s: %s", signal, name, strerrordesc_np(-r));
+                log_full(bus_log_level(r), NULL, "Cannot send %s of %s: %s", signal, name, strerrordesc_np(-r));
 }
 
 static void emit_added(BusServer *server, const char *path) {
@@ -54,7 +53,8 @@ static void emit_added(BusServer *server, const char *path) {
 
         r = sd_bus_emit_object_added(server->bus, path);
         if (r < 0)
-                log_warning("Cannot tell that %s is there: %s", path, strerrordesc_np(-r));
+                log_full(bus_log_level(r), NULL, "Cannot tell that %s is there: %s", path, strerrordesc_np(-r));
+        bus_queue_check(server);
 }
 
 static void emit_removed(BusServer *server, const char *path) {
@@ -64,7 +64,7 @@ static void emit_removed(BusServer *server, const char *path) {
 
         r = sd_bus_emit_object_removed(server->bus, path);
         if (r < 0)
-                log_warning("Cannot tell that %s is gone: %s", path, strerrordesc_np(-r));
+                log_full(bus_log_level(r), NULL, "Cannot tell that %s is gone: %s", path, strerrordesc_np(-r));
 }
 
 static void on_gpu_added(Gpu *gpu, void *userdata) {

@@ -5,6 +5,7 @@
 
 #include "bus/bus.h"
 #include "util/list.h"
+#include "util/log.h"
 #include "util/map.h"
 
 #define BUS_NAME "org.mdevgpu1"
@@ -45,6 +46,11 @@ struct BusServer {
         uint64_t refresh_usec;
         double refresh_tokens;
 };
+
+/* Of a signal that could not be sent; that the connection is gone has been said once, which is enough. */
+static inline int bus_log_level(int r) {
+        return r == -ENOTCONN || r == -ECONNRESET ? LOG_DEBUG : LOG_WARNING;
+}
 
 /* The server behind the object whose method or property is being handled. */
 BusServer *bus_server_of(sd_bus *bus);

@@ -400,8 +400,8 @@ Cache *cache_new(Harness *h) {
 
         cache->bus = harness_connect(h, 0);
         cache->values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-        g_assert_cmpint(sd_bus_add_match(cache->bus, NULL, "type='signal',sender='" BUS_NAME "'", on_cache_signal, cache),
-                        >=, 0);
+        g_assert_cmpint(sd_bus_add_match(cache->bus, NULL, "type='signal',sender='" BUS_NAME "'", on_cache_signal,
+                                         cache), >=, 0);
         g_assert_cmpint(sd_bus_call_method_async(cache->bus, NULL, BUS_NAME, BUS_PATH, PROPERTIES, "GetAll",
                                                  on_manager_properties, cache, "s", MANAGER_INTERFACE), >=, 0);
         g_assert_cmpint(sd_bus_call_method_async(cache->bus, NULL, BUS_NAME, BUS_PATH, OBJECT_MANAGER,

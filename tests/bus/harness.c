@@ -207,7 +207,7 @@ static bool has_owner(Harness *h, const char *name) {
         return owned;
 }
 
-static void wait_for_name(Harness *h, GPid pid, const char *name) {
+void harness_wait_for_name(Harness *h, GPid pid, const char *name) {
         gint64 deadline = g_get_monotonic_time() + DEADLINE_USEC;
 
         while (!has_owner(h, name)) {
@@ -249,7 +249,7 @@ void harness_start_polkit(Harness *h, const char *rules) {
         harness_write(h, "polkit-none/empty", "");
 
         h->polkit = spawn(h, "polkit.log", (char **)argv, enter_polkit_files, h->dir);
-        wait_for_name(h, h->polkit, "org.freedesktop.PolicyKit1");
+        harness_wait_for_name(h, h->polkit, "org.freedesktop.PolicyKit1");
 }
 
 static const char small_type[] = "  - {id: 1, name: \"Test/Small\", max-instances: 16, framebuffer: 2GiB}\n";
@@ -334,7 +334,8 @@ int harness_hold(Harness *h, const char *iommu_group) {
 
 static GPid spawn_daemon(Harness *h, const char *root, bool without_polkit) {
         g_autofree char *dir = g_build_filename(h->dir, root, NULL);
-        const char *argv[] = { program(), "--root", dir, "--address", h->address, without_polkit ? "--without-polkit" : NULL,
+        const char *argv[] = { program(), "--root",   dir,
+                               "--address", h->address, without_polkit ? "--without-polkit" : NULL,
                                NULL };
 
         return spawn(h, "daemon.log", (char **)argv, die_with_parent, NULL);
@@ -347,12 +348,12 @@ void harness_start_daemon(Harness *h, bool without_polkit) {
                 harness_prepare_machine(h, "host");
 
         h->daemon = spawn_daemon(h, "host", without_polkit);
-        wait_for_name(h, h->daemon, BUS_NAME);
+        harness_wait_for_name(h, h->daemon, BUS_NAME);
 }
 
 void harness_start_daemon_on(Harness *h, const char *name) {
         h->daemon = spawn_daemon(h, name, /* without_polkit= */ true);
-        wait_for_name(h, h->daemon, BUS_NAME);
+        harness_wait_for_name(h, h->daemon, BUS_NAME);
 }
 
 static int wait_exit(Harness *h, GPid pid) {

@@ -64,6 +64,9 @@ int harness_run_second_daemon(Harness *h, const char *name);
 /* The bus is gone from one moment to the next; the harness' own client with it. */
 void harness_stop_bus(Harness *h);
 
+/* Until the process has it; fails the test if that ends, or after ten seconds. */
+void harness_wait_for_name(Harness *h, GPid pid, const char *name);
+
 /* A client of its own on the bus. */
 sd_bus *harness_connect(Harness *h, uid_t uid);
 

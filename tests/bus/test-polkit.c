@@ -202,7 +202,7 @@ static void test_operators(void) {
         sd_bus_flush_close_unref(other);
 }
 
-/* Without a rule the policy of the project speaks: a password of an administrator, whom nobody has asked for it here. */
+/* Without a rule the policy of the project speaks: an administrator's password, which nobody asks for here. */
 static void test_challenge(void) {
         g_autoptr(Harness) h = harness_new();
         sd_bus_error error = SD_BUS_ERROR_NULL;
