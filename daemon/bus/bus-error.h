@@ -13,8 +13,8 @@
 const char *bus_error_name(int code);
 
 /*
- * Makes of a code and the sentence in *error (which may be empty: the code's usual one is taken) the error that a method
- * handler returns: `return bus_error_set(ret_error, r, &error);`. Negative always.
+ * Makes of a code and the sentence in *error (which may be empty: the code's usual one is taken) the error that a
+ * method handler returns: `return bus_error_set(ret_error, r, &error);`. Negative always.
  */
 int bus_error_set(sd_bus_error *ret_error, int code, const Error *error);
 

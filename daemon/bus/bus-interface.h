@@ -3,8 +3,8 @@
 
 /*
  * Interfaces: what the server shows at which objects. The sd-bus table of an interface is the one table of its
- * properties: it feeds Get, GetAll, GetManagedObjects, InterfacesAdded and introspection; beside it stands which of them
- * a change of the model touches.
+ * properties: it feeds Get, GetAll, GetManagedObjects, InterfacesAdded and introspection; beside it stands which of
+ * them a change of the model touches.
  */
 
 #include "bus/bus-server.h"

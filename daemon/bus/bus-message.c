@@ -83,7 +83,8 @@ static int read_value(sd_bus_message *message, const char *what, const BusOption
 
         r = sd_bus_message_enter_container(message, 'v', type);
         if (r == -ENXIO)
-                return bus_error_setf(ret_error, -EINVAL, "The %s '%s' has to be of type '%s'", what, option->name, type);
+                return bus_error_setf(ret_error, -EINVAL, "The %s '%s' has to be of type '%s'", what, option->name,
+                                      type);
         if (r < 0)
                 return r;
 

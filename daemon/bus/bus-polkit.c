@@ -63,8 +63,8 @@ static int append_details(sd_bus_message *m, const PolkitDetails *details) {
 }
 
 int polkit_check(sd_bus *bus, sd_bus_slot **ret_slot, const char *sender, const char *action,
-                 const PolkitDetails *details, bool interactive, const char *cancellation, sd_bus_message_handler_t handler,
-                 void *userdata) {
+                 const PolkitDetails *details, bool interactive, const char *cancellation,
+                 sd_bus_message_handler_t handler, void *userdata) {
         _cleanup_(bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 

@@ -24,8 +24,8 @@ bool polkit_details_equal(const PolkitDetails *a, const PolkitDetails *b);
  * polkit_cancel(). With interactive, the user may be asked for a password, which takes as long as it takes.
  */
 int polkit_check(sd_bus *bus, sd_bus_slot **ret_slot, const char *sender, const char *action,
-                 const PolkitDetails *details, bool interactive, const char *cancellation, sd_bus_message_handler_t handler,
-                 void *userdata);
+                 const PolkitDetails *details, bool interactive, const char *cancellation,
+                 sd_bus_message_handler_t handler, void *userdata);
 
 /* Nobody waits for the answer any more: the password prompt shall go. */
 void polkit_cancel(sd_bus *bus, const char *cancellation);

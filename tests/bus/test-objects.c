@@ -110,8 +110,8 @@ static void test_create(void) {
 static void refuse_create(Harness *h, const char *gpu, const char *type, const char *uuid, const char *name) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
 
-        assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", gpu, type, uuid, 0),
-                     &error, name);
+        assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", gpu, type, uuid,
+                              0), &error, name);
 }
 
 static void refuse_destroy(Harness *h, const char *uuid, const char *name) {
@@ -226,8 +226,8 @@ static void test_filters(void) {
 
         assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "ListVGpus", &error, "a{sv}", 1, "gpu", "s", "none"),
                      &error, ERROR_PREFIX "NoSuchGpu");
-        assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "ListVGpus", &error, "a{sv}", 1, "state", "s", "odd"),
-                     &error, ERROR_INVALID_ARGS);
+        assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "ListVGpus", &error, "a{sv}", 1, "state", "s",
+                              "odd"), &error, ERROR_INVALID_ARGS);
         assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "ListGpus", &error, "a{sv}", 1, "state", "s", "odd"),
                      &error, ERROR_INVALID_ARGS);
 }
