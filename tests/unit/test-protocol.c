@@ -35,6 +35,7 @@ static TypeSpec largest_spec(uint32_t id) {
                 .frame_limit = UINT32_MAX - 5,
                 .limiter = true,
                 .multi_vgpu = true,
+                .strict = true,
         };
 
         fill(s.name, sizeof(s.name));
@@ -61,6 +62,7 @@ static void assert_spec_equal(const TypeSpec *a, const TypeSpec *b) {
         g_assert_cmpint(a->limiter, ==, b->limiter);
         g_assert_cmpint(a->ecc, ==, b->ecc);
         g_assert_cmpint(a->multi_vgpu, ==, b->multi_vgpu);
+        g_assert_cmpint(a->strict, ==, b->strict);
 }
 
 /* The body of a frame, once its header was found right. */

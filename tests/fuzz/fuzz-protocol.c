@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Any bytes as what the other end of a worker's socket says. The first byte chooses: a job, or a result of one of the
+ * kinds of job. What is taken is within every bound that the model relies on, and survives being sent on.
+ */
+
+#include "util/text.h"
+#include "worker/protocol.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* abort() and not assert(): a build without assertions would fuzz nothing. */
+static void require(bool condition) {
+        if (!condition)
+                abort();
+}
+
+static bool is_uuid(const char *s) {
+        char uuid[UUID_STRING_SIZE];
+
+        return text_parse_uuid(s, uuid) >= 0 && streq(s, uuid);
+}
+
+static void check_vgpu(const VGpuReport *v) {
+        require(is_uuid(v->uuid) && text_is_name(v->type_id) && text_is_name(v->parent));
+        require(text_is_printable(v->sysfs_path) && v->iommu_group >= -1 && v->kind < VGPU_KIND_MAX);
+}
+
+static void check_report(const GpuReport *report) {
+        require(report->state < GPU_STATE_MAX && text_is_printable(report->reason) && text_is_printable(report->model));
+        require(report->n_types <= REPORT_TYPES_MAX && report->n_vgpus <= REPORT_VGPUS_MAX);
+
+        for (size_t i = 0; i < report->n_types; i++) {
+                const TypeReport *t = &report->types[i];
+
+                require(text_is_name(t->id) && text_is_printable(t->name) && text_is_printable(t->description));
+                require(text_is_printable(t->device_api) && text_is_printable(t->class) && text_is_printable(t->reason));
+                require(t->source < TYPE_SOURCE_MAX && t->registration < REGISTRATION_MAX);
+        }
+        for (size_t i = 0; i < report->n_vgpus; i++)
+                check_vgpu(&report->vgpus[i]);
+}
+
+/* What was taken is put exactly as it came: there is one way to say a thing. UUIDs alone may change, to lower case. */
+static void check_same(const WireWriter *w, const uint8_t *data, size_t size) {
+        require(w->error == 0 && w->size == size + PROTOCOL_HEADER_SIZE);
+        for (size_t i = 0; i < size; i++) {
+                uint8_t a = data[i], b = w->data[PROTOCOL_HEADER_SIZE + i];
+
+                require(a == b || (a >= 'A' && a <= 'F' && b == a + 'a' - 'A'));
+        }
+}
+
+static void try_job(const uint8_t *data, size_t size) {
+        WireWriter w = {};
+        DecodedJob d;
+
+        if (protocol_get_job(data, size, &d) < 0)
+                return;
+
+        if (d.job.kind == JOB_SYNC)
+                require(d.job.n_types <= REPORT_TYPES_MAX);
+        else
+                require(is_uuid(d.job.uuid) && (d.job.kind != JOB_CREATE || text_is_name(d.job.type_id)));
+
+        protocol_put_job(&w, 0, &d.job);
+        check_same(&w, data, size);
+        wire_writer_done(&w);
+        decoded_job_done(&d);
+}
+
+static void try_result(const uint8_t *data, size_t size, JobKind kind) {
+        WireWriter w = {};
+        JobResult result;
+
+        if (protocol_get_result(data, size, kind, &result) < 0)
+                return;
+
+        require(result.error.code <= 0 && text_is_printable(result.error.message));
+        require(result.n_counts <= REPORT_TYPES_MAX && result.n_users <= REPORT_USERS_MAX);
+        if (kind == JOB_SYNC)
+                check_report(&result.report);
+        if (kind == JOB_CREATE && result.error.code == 0)
+                check_vgpu(&result.vgpu);
+
+        protocol_put_result(&w, 0, kind, &result);
+        check_same(&w, data, size);
+        wire_writer_done(&w);
+        job_result_done(&result);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        if (size == 0)
+                return 0;
+
+        if (data[0] % (JOB_KIND_MAX + 1) == 0)
+                try_job(data + 1, size - 1);
+        else
+                try_result(data + 1, size - 1, (JobKind)(data[0] % (JOB_KIND_MAX + 1) - 1));
+
+        return 0;
+}
