@@ -69,7 +69,8 @@ static int on_match_installed(sd_bus_message *reply, void *userdata, sd_bus_erro
         if (!sd_bus_message_is_method_error(reply, /* name= */ NULL))
                 return 1;
 
-        log_warning("Cannot watch the bus name %s: %s", client->name, sd_bus_message_get_error(reply)->message);
+        log_warning("Cannot watch the bus name %s: %s", client->name,
+                    strempty(sd_bus_message_get_error(reply)->message));
         client->query = sd_bus_slot_unref(client->query);
         client_identified(client, CLIENT_UNKNOWN, CLIENT_UID_UNKNOWN);
         return 1;
