@@ -168,10 +168,10 @@ static bool serve(void) {
         require(protocol_get_job(body, header[0] - 4, &job) >= 0);
         make_answer(&w, header[1], job.job.kind);
 
-        if (strncmp(gpu, "good", 4) == 0 || exists(gpu))
+        /* A removal's worker waits as long as it has to, whatever the GPU's own has done by now. */
+        if (strncmp(gpu, "good", 4) == 0 || (job.job.kind != JOB_REMOVE && exists(gpu)))
                 send_bytes(w.data, w.size);
         else {
-                /* A removal's worker waits as long as it has to. */
                 if (job.job.kind != JOB_REMOVE)
                         touch(dir, gpu);
                 behave_badly(&w);
