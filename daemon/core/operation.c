@@ -188,10 +188,34 @@ static void on_destroyed(Operation *operation, JobResult *result) {
                 gpu_mark_dirty(gpu, /* may_register= */ true);
 }
 
+static bool works_on(const Operation *operation, const Gpu *gpu) {
+        return operation->vgpu && operation->vgpu->gpu == gpu;
+}
+
+static void note_overlap(Operation *operation) {
+        Operation *other;
+
+        LIST_FOREACH(other, &operation->manager->operations, link)
+                if (other != operation && works_on(other, operation->vgpu->gpu) &&
+                    (other->kind == OPERATION_DESTROY || operation->kind == OPERATION_DESTROY))
+                        other->overlaps = operation->overlaps = true;
+}
+
+/* The last of several, those apart that may never end: what all of them counted may be out of date. */
+static bool ends_overlap(const Operation *operation, const Gpu *gpu) {
+        Operation *other;
+
+        LIST_FOREACH(other, &operation->manager->operations, link)
+                if (other != operation && works_on(other, gpu) && !other->expired)
+                        return false;
+
+        return operation->overlaps;
+}
+
 static void on_job_done(JobResult *result, void *userdata) {
         Operation *operation = userdata;
         Gpu *gpu = operation->vgpu->gpu;
-        bool reread = operation->expired || result->error.code == -EPIPE;
+        bool reread = operation->expired || result->error.code == -EPIPE || ends_overlap(operation, gpu);
 
         operation->job = NULL;
         if (operation->kind == OPERATION_CREATE) {
@@ -237,6 +261,7 @@ int operation_start(VGpu *vgpu, OperationKind kind, const Job *job, OperationCal
 
         operation->vgpu = vgpu;
         vgpu->operation = operation;
+        note_overlap(operation);
         if (ret_operation)
                 *ret_operation = operation;
         return 0;

@@ -37,6 +37,7 @@ struct Operation {
         void *userdata;
         bool expired; /* the caller was told that it timed out, or that the vGPU is stuck; the job goes on */
         bool stuck;   /* its GPU's worker is stuck in it */
+        bool overlaps; /* ran beside a removal on its GPU: what both counted may be told in the other order */
 };
 
 typedef struct CreateRequest {

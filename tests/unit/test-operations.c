@@ -584,6 +584,30 @@ static void test_shutdown(void) {
         machine_free(m);
 }
 
+/* Each removal has a worker of its own, so that what the first one counted may be heard last. */
+static void test_counts_out_of_order(void) {
+        Machine *m = machine_with_gpus();
+        PlatformJob *first, *second;
+        Answer answers[2] = {};
+        uint32_t before = machine_available(m, GPU_A, TYPE_1);
+
+        (void)machine_have_vgpu(m, GPU_A, UUID_1);
+        (void)machine_have_vgpu(m, GPU_A, UUID_2);
+        (void)machine_destroy(m, UUID_1, &answers[0]);
+        (void)machine_destroy(m, UUID_2, &answers[1]);
+        first = find_remove(m);
+        fake_run(&m->fake, first);
+        second = find_remove(m);
+        fake_run(&m->fake, second);
+        fake_finish(&m->fake, second);
+        fake_finish(&m->fake, first);
+        machine_settle(m);
+
+        g_assert_true(answers[0].n == 1 && answers[1].n == 1);
+        g_assert_cmpuint(machine_available(m, GPU_A, TYPE_1), ==, before);
+        machine_free(m);
+}
+
 /* The platform takes no job: nothing has begun, and nothing stays. */
 static void test_not_submitted(void) {
         static const struct {
@@ -633,6 +657,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/destroy/stuck", test_destroy_stuck);
         g_test_add_func("/destroy/fails-late", test_destroy_fails_late);
         g_test_add_func("/destroy/stale", test_stale);
+        g_test_add_func("/destroy/counts-out-of-order", test_counts_out_of_order);
         g_test_add_func("/operation/unplugged", test_unplugged);
         g_test_add_func("/operation/abandon", test_abandon);
         g_test_add_func("/operation/shutdown", test_shutdown);
