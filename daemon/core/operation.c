@@ -29,13 +29,15 @@ static void operation_answer(Operation *operation, const Error *error) {
                 callback(error, error ? NULL : operation->vgpu, operation->userdata);
 }
 
-/* Undoes a create of which nothing exists. */
-static void forget_vgpu(Operation *operation) {
-        VGpu *vgpu = operation->vgpu;
+/* Undoes a create of which nothing exists. taken: somebody has the UUID whom we have not seen. */
+static void forget_vgpu(Operation *operation, bool taken) {
+        VGpu *vgpu = TAKE(operation->vgpu);
 
-        operation->vgpu = NULL;
+        taken = taken || vgpu->elsewhere;
         vgpu->operation = NULL;
         vgpu_free(vgpu);
+        if (taken)
+                gpu_mark_all_dirty(operation->manager);
 }
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -65,7 +67,7 @@ void operation_end_unbegun(Operation *operation, const Error *error) {
 
         if (operation->kind == OPERATION_CREATE) {
                 record_remove(operation->manager->state_fd, operation->vgpu->uuid);
-                forget_vgpu(operation);
+                forget_vgpu(operation, /* taken= */ false);
         } else
                 vgpu_set_state(operation->vgpu, VGPU_ACTIVE, NULL);
 
@@ -132,24 +134,20 @@ static void remove_late_vgpu(VGpu *vgpu) {
 
 static void on_created(Operation *operation, JobResult *result) {
         VGpu *vgpu = operation->vgpu;
-        Gpu *gpu = vgpu->gpu;
 
-        vgpu->operation = NULL;
-        operation->vgpu = NULL;
-        gpu_apply_counts(gpu, result->counts, result->n_counts);
+        gpu_apply_counts(vgpu->gpu, result->counts, result->n_counts);
 
         if (result->error.code < 0) {
                 /* When the worker died nobody knows what came of it: keep the record, read, and adopt what is there. */
                 if (result->error.code != -EPIPE)
                         record_remove(operation->manager->state_fd, vgpu->uuid);
-                vgpu_free(vgpu);
+                forget_vgpu(operation, result->error.code == -ERROR_ALREADY_EXISTS);
                 operation_answer(operation, &result->error);
-                /* Somebody has the UUID whom we have not seen. */
-                if (result->error.code == -ERROR_ALREADY_EXISTS)
-                        gpu_mark_all_dirty(operation->manager);
                 return;
         }
 
+        vgpu->operation = NULL;
+        operation->vgpu = NULL;
         vgpu_update(vgpu, &result->vgpu);
         vgpu_set_managed(vgpu, true);
         if (operation->expired) {

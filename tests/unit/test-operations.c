@@ -117,8 +117,9 @@ static void test_judge(void) {
 
         /* Two types of one name: the error says which there are. */
         for (uint32_t i = 1; i <= 2; i++)
-                g_assert_cmpint(profile_add_type(profile, &(TypeSpec){ .id = i, .name = "Twin", .max_instances = 1,
-                                                                       .framebuffer = GIB }),
+                g_assert_cmpint(profile_add_type(
+                                        profile,
+                                        &(TypeSpec){ .id = i, .name = "Twin", .max_instances = 1, .framebuffer = GIB }),
                                 ==, 0);
         g_assert_cmpint(profile_set_add(set, profile), ==, 0);
         manager_set_profiles(m->manager, set);
@@ -136,11 +137,11 @@ static void test_refused(void) {
                 int code, error;
                 const char *part;
         } cases[] = {
-                { EEXIST, ERROR_ALREADY_EXISTS, UUID_1 },   { ENOSPC, ERROR_NO_INSTANCES, TYPE_1 },
-                { EUSERS, ERROR_NO_INSTANCES, TYPE_1 },     { ENODEV, ERROR_NO_SUCH_GPU, "going" },
-                { ENOENT, ERROR_NO_SUCH_TYPE, TYPE_1 },     { ENOMEM, ENOMEM, "memory" },
+                { EEXIST, ERROR_ALREADY_EXISTS, UUID_1 },    { ENOSPC, ERROR_NO_INSTANCES, TYPE_1 },
+                { EUSERS, ERROR_NO_INSTANCES, TYPE_1 },      { ENODEV, ERROR_NO_SUCH_GPU, "going" },
+                { ENOENT, ERROR_NO_SUCH_TYPE, TYPE_1 },      { ENOMEM, ENOMEM, "memory" },
                 { EINVAL, ERROR_DRIVER_REJECTED, "EINVAL" }, { EPERM, ERROR_DRIVER_REJECTED, "EPERM" },
-                { EIO, ERROR_DRIVER_REJECTED, "EIO" },      { 4094, ERROR_DRIVER_REJECTED, "unknown error" },
+                { EIO, ERROR_DRIVER_REJECTED, "EIO" },       { 4094, ERROR_DRIVER_REJECTED, "unknown error" },
         };
         Machine *m = machine_with_gpus();
 
@@ -207,6 +208,32 @@ static void test_uuid_of_others(void) {
         machine_settle(m);
         g_assert_cmpint(answer.error.code, ==, -ERROR_ALREADY_EXISTS);
         g_assert_nonnull(manager_find_vgpu(m->manager, UUID_1));
+        g_assert_false(manager_find_vgpu(m->manager, UUID_1)->managed);
+        machine_free(m);
+}
+
+/* Somebody else makes it on another GPU while ours waits, which then comes to nothing for a reason of its own. */
+static void test_uuid_taken_meanwhile(gconstpointer begun) {
+        Machine *m = machine_with_gpus();
+        Answer answer = {};
+        Operation *operation;
+        PlatformJob *job;
+
+        operation = machine_create(m, GPU_A, TYPE_1, UUID_1, &answer);
+        job = find_create(m);
+        g_assert_cmpint(machine_make_mdev(m, GPU_B, TYPE_1, UUID_1), ==, 0);
+        gpu_mark_dirty(machine_gpu(m, GPU_B), /* may_register= */ false);
+        fake_finish(&m->fake, fake_find_job(&m->fake, JOB_SYNC, GPU_B));
+        g_assert_null(manager_find_vgpu(m->manager, UUID_1));
+
+        if (GPOINTER_TO_INT(begun))
+                fake_fail(job, -ERROR_NO_INSTANCES, "none is left");
+        else
+                hurry(m, operation);
+        g_assert_cmpint(answer.n, ==, 1);
+        machine_settle(m);
+        g_assert_nonnull(manager_find_vgpu(m->manager, UUID_1));
+        g_assert_true(manager_find_vgpu(m->manager, UUID_1)->gpu == machine_gpu(m, GPU_B));
         g_assert_false(manager_find_vgpu(m->manager, UUID_1)->managed);
         machine_free(m);
 }
@@ -644,6 +671,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/create/exhausted", test_exhausted);
         g_test_add_func("/create/uuid-taken", test_uuid_taken);
         g_test_add_func("/create/uuid-of-others", test_uuid_of_others);
+        g_test_add_data_func("/create/uuid-taken-meanwhile", GINT_TO_POINTER(true), test_uuid_taken_meanwhile);
+        g_test_add_data_func("/create/uuid-taken-while-queued", GINT_TO_POINTER(false), test_uuid_taken_meanwhile);
         g_test_add_func("/create/too-late-to-begin", test_too_late_to_begin);
         g_test_add_data_func("/create/late", GINT_TO_POINTER(false), test_late);
         g_test_add_data_func("/create/late-and-held", GINT_TO_POINTER(true), test_late);
