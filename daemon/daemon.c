@@ -72,14 +72,17 @@ static int on_reload(Error *error, void *userdata) {
         Daemon *d = userdata;
         int r;
 
-        (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, monotonic_usec());
+        /* A signal can come before READY, which means more than that the configuration was read. */
+        if (d->ready)
+                (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, monotonic_usec());
         r = daemon_load_config(d);
         if (r == -ERROR_CONFIG_INVALID)
                 (void)error_set(error, r, "the configuration has %zu errors; the last good one stays in force",
                                 d->report.n_errors);
         else if (r < 0)
                 (void)error_set_errno(error, r, "the configuration cannot be read");
-        (void)sd_notify(0, "READY=1");
+        if (d->ready)
+                (void)sd_notify(0, "READY=1");
 
         return r;
 }

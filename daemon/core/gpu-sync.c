@@ -316,6 +316,7 @@ static void gpu_start_sync(Gpu *gpu) {
         const JobListener listener = { .timeout = on_sync_timeout, .done = on_sync_done, .userdata = gpu };
         Manager *manager = gpu->manager;
         _cleanup_(freep) TypeSpec *types = NULL;
+        char reason[REASON_SIZE];
         size_t n_types = 0;
         Job job;
         int r;
@@ -324,6 +325,12 @@ static void gpu_start_sync(Gpu *gpu) {
                 return;
 
         r = manager->profiles ? profile_set_select(manager->profiles, &gpu->identity, &types, &n_types) : 0;
+        if (n_types > REPORT_TYPES_MAX) {
+                (void)snprintf(reason, sizeof(reason), "profiles state %zu types for it, and %u are the most there can be",
+                               n_types, REPORT_TYPES_MAX);
+                gpu_fail(gpu, reason);
+                return;
+        }
         if (r >= 0) {
                 job = (Job){
                         .kind = JOB_SYNC,
