@@ -50,6 +50,16 @@ create() {
         sed -n "s/^('\([0-9a-f-]*\)', .*/\1/p" <<<"$reply" | grep .
 }
 
+# What can be made, as "GPU ID NAME API AVAILABLE" lines, by either tool's word
+types_of_mdevctl() {
+        mdevctl types --dumpjson | jq -r '.[] | to_entries[] | .key as $gpu | .value[] | to_entries[] |
+                [$gpu, .key, .value.name // "", .value.device_api, .value.available_instances] | @tsv' | sort
+}
+
+types_of_bus() {
+        rows ListTypes '[.[0], .[1], .[2], .[3], .[5]] | @tsv' | sort
+}
+
 # What exists, as "UUID GPU TYPE" lines, by either tool's word
 vgpus_of_mdevctl() {
         mdevctl list --dumpjson | jq -r '.[] | to_entries[] | .key as $gpu | .value[] | to_entries[] |
@@ -70,7 +80,7 @@ owns_name() {
 }
 
 drivers_load() {
-        modprobe -a vfio_iommu_type1 vfio_mdev "$@" 2>/dev/null || modprobe -a vfio_iommu_type1 "$@"
+        modprobe -a vfio_iommu_type1 "$@"
         udevadm settle
 }
 

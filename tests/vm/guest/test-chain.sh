@@ -159,8 +159,8 @@ check_soon "with types" type_id 1000:00:05.0 "$SECOND"
 heading "A restart"
 vgpu=$(create "$OTHER" "$id")
 check "systemctl restart" systemctl restart "$UNIT"
-check_soon "the vGPU is still on the bus" has_row ListVGpus 0 "$vgpu"
-check_equal "the types as well" "$(type_id "$GPU" "$TYPE")" "$id"
+check "as soon as it is ready the vGPU is on the bus" has_row ListVGpus 0 "$vgpu"
+check_equal "the types as well" "$id" "$(type_id "$GPU" "$TYPE")"
 check "and the GPU is ours: reload works" mdevgpuctl reload
 check "rmmod takes it all" rmmod mdevgpu_ref
 check_soon "no GPU is left" not has_row ListGpus 0 "$GPU"

@@ -7,15 +7,6 @@
 # shellcheck source=project.sh
 . /rig/guest/project.sh
 
-types_of_mdevctl() {
-        mdevctl types --dumpjson | jq -r '.[] | to_entries[] | .key as $gpu | .value[] | to_entries[] |
-                [$gpu, .key, .value.name // "", .value.device_api, .value.available_instances] | @tsv' | sort
-}
-
-types_of_bus() {
-        rows ListTypes '[.[0], .[1], .[2], .[3], .[5]] | @tsv' | sort
-}
-
 gone() {
         ! has_row ListVGpus 0 "$1"
 }

@@ -61,11 +61,11 @@ check "it is killed" kill -KILL "$before"
 check_soon "systemd starts it again" another_runs "$before"
 
 mkdir -p "/run/systemd/system/$UNIT.d"
-printf '[Service]\nWatchdogSec=4s\nLimitCORE=0\n' >"/run/systemd/system/$UNIT.d/watchdog.conf"
+printf '[Service]\nWatchdogSec=6s\nLimitCORE=0\n' >"/run/systemd/system/$UNIT.d/watchdog.conf"
 systemctl daemon-reload
 systemctl restart "$UNIT"
 before=$(main_pid)
-sleep 9
+sleep 13
 check_equal "it keeps its watchdog content" "$before" "$(main_pid)"
 check "it hangs" kill -STOP "$before"
 check_soon "the watchdog ends it and systemd starts it again" another_runs "$before"

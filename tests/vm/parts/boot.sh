@@ -5,14 +5,15 @@
 
 boot_parse() {
         BOOT_INSTALL='' BOOT_TIMEOUT=300 BOOT_MEMORY=2048 BOOT_CPUS=2 BOOT_IOMMU='' BOOT_KEEP=''
-        BOOT_DEVICES=() BOOT_APPEND=() BOOT_FILES=()
+        BOOT_DEVICES=() BOOT_APPEND=() BOOT_FILES=() BOOT_ENABLE=()
 
         while [ $# -gt 0 ]; do
                 case $1 in
-                --install | --timeout | --memory | --cpus | --device | --append | --file)
+                --install | --enable | --timeout | --memory | --cpus | --device | --append | --file)
                         [ $# -ge 2 ] || die_usage "$1 needs an argument"
                         ;;&
                 --install) BOOT_INSTALL=$2; shift ;;
+                --enable) BOOT_ENABLE+=("$2"); shift ;;
                 --timeout) BOOT_TIMEOUT=$2; shift ;;
                 --memory) BOOT_MEMORY=$2; shift ;;
                 --cpus) BOOT_CPUS=$2; shift ;;
@@ -66,6 +67,7 @@ boot_share() {
         done
         ln "$KERNEL_PIECE/vmlinux" "$TOOLS_PIECE"/* "$share/"
         [ -z "$BOOT_INSTALL" ] || boot_install "$share/install"
+        echo "${BOOT_ENABLE[*]}" >"$share/enable"
         # The guest gives up first, so that it can still tell why.
         echo $((BOOT_TIMEOUT - 20)) >"$share/timeout"
         : >"$share/output"
