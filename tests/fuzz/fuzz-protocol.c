@@ -35,7 +35,8 @@ static void check_report(const GpuReport *report) {
                 const TypeReport *t = &report->types[i];
 
                 require(text_is_name(t->id) && text_is_printable(t->name) && text_is_printable(t->description));
-                require(text_is_printable(t->device_api) && text_is_printable(t->class) && text_is_printable(t->reason));
+                require(text_is_printable(t->device_api) && text_is_printable(t->class) &&
+                        text_is_printable(t->reason));
                 require(t->source < TYPE_SOURCE_MAX && t->registration < REGISTRATION_MAX);
         }
         for (size_t i = 0; i < report->n_vgpus; i++)

@@ -27,9 +27,9 @@ typedef struct FakeWorker FakeWorker;
 typedef struct FakePlatform {
         Platform platform; /* first: core's handle */
         const Host *host;
-        List jobs;    /* PlatformJob.link, in the order of their submission */
+        List jobs; /* PlatformJob.link, in the order of their submission */
         List workers; /* FakeWorker.link */
-        int refuse;   /* what submit() returns instead of taking a job */
+        int refuse; /* what submit() returns instead of taking a job */
         unsigned n_submitted;
 } FakePlatform;
 

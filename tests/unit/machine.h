@@ -29,7 +29,7 @@
 typedef struct Machine {
         SimHost sim; /* first: it must not move */
         char *root;
-        HostOps host_ops;  /* the simulated host's, but for what a test puts in between */
+        HostOps host_ops; /* the simulated host's, but for what a test puts in between */
         int refuse_create; /* what the driver answers to a create, instead of doing it */
         int state_fd;
         sd_event *event;

@@ -24,7 +24,7 @@ typedef struct Row {
         SimGpuKind kind;
         uint64_t capacity;
         const char *type, *sibling; /* one instance of the sibling takes the place of two of the type */
-        uint32_t instances;         /* of the type, on an empty card */
+        uint32_t instances; /* of the type, on an empty card */
 } Row;
 
 static const Row rows[] = {
@@ -33,10 +33,22 @@ static const Row rows[] = {
 };
 
 static const TypeSpec specs[] = {
-        { .id = 1, .name = "Small", .class = "Compute", .max_instances = 9, .framebuffer = 2 * GIB, .max_width = 1,
-          .max_height = 1, .frame_limit = 1 },
-        { .id = 2, .name = "Large", .max_instances = 9, .framebuffer = 3 * GIB, .reserved = GIB, .max_width = 1,
-          .max_height = 1, .frame_limit = 1 },
+        { .id = 1,
+          .name = "Small",
+          .class = "Compute",
+          .max_instances = 9,
+          .framebuffer = 2 * GIB,
+          .max_width = 1,
+          .max_height = 1,
+          .frame_limit = 1 },
+        { .id = 2,
+          .name = "Large",
+          .max_instances = 9,
+          .framebuffer = 3 * GIB,
+          .reserved = GIB,
+          .max_width = 1,
+          .max_height = 1,
+          .frame_limit = 1 },
 };
 
 typedef struct Bench {
@@ -309,7 +321,7 @@ static void test_hostile_text(gconstpointer row) {
                 const char *text;
                 gssize size;
         } texts[] = {
-                { "\xff\xfe\xfd\n", -1 }, { "\x1b[2J\x07\n", -1 }, { "a\0b\n", 4 }, { "", 0 },
+                { "\xff\xfe\xfd\n", -1 }, { "\x1b[2J\x07\n", -1 }, { "a\0b\n", 4 },  { "", 0 },
                 { "\xef\xbf\xbf", -1 },   { "\n\n\n", -1 },        { "%s%n%s", -1 },
         };
         Bench *b = bench_new(row);
@@ -354,8 +366,10 @@ static void test_hostile_numbers(gconstpointer row) {
                 g_assert_cmpuint(find_type(b, b->row->type)->available, ==, numbers[i].value);
         }
 
-        put_attribute(b, "description", "num_heads=99999999999, frl_config=-1, framebuffer=4294967294M, max_resolution=1x, "
-                                        ",=,max_instance=4294967295,max_instance", -1);
+        put_attribute(b, "description",
+                      "num_heads=99999999999, frl_config=-1, framebuffer=4294967294M, max_resolution=1x, "
+                      ",=,max_instance=4294967295,max_instance",
+                      -1);
         g_assert_cmpint(run_sync(b, specs, ELEMENTSOF(specs), false), ==, 0);
         bench_free(b);
 }
@@ -572,8 +586,9 @@ static int vf_store(const Host *host, int dir_fd, const char *path, const char *
                 g_assert_cmpint(sim_mkdir(sim, "%s", target), ==, 0);
                 g_assert_cmpint(sim_write(sim, text, 0400, "%s/used", folder), ==, 0);
                 g_assert_cmpint(sim_symlink(sim, target, "sys/bus/mdev/devices/%s", text), ==, 0);
-                g_assert_cmpint(sim_symlink(sim, target, "%s/mdev_supported_types/" VF_TYPE "/devices/%s", folder, text),
-                                ==, 0);
+                g_assert_cmpint(
+                        sim_symlink(sim, target, "%s/mdev_supported_types/" VF_TYPE "/devices/%s", folder, text), ==,
+                        0);
                 (void)snprintf(folder, sizeof(folder), "sys/%s/mdev_supported_types/" VF_TYPE, vf_path(vf));
                 g_assert_cmpint(sim_symlink(sim, folder, "%s/mdev_type", target), ==, 0);
                 g_assert_cmpint(sim_write(sim, "0\n", 0444, "%s/available_instances", folder), ==, 0);

@@ -451,8 +451,9 @@ static void test_pending(void) {
         machine_set_types(m, 2, 4);
         machine_settle(m);
         machine_expect_log(m, "type " TYPE_1 " differs\n+type " TYPE_2 " pending 0\ngpu " GPU_A " pending=1\n");
-        g_assert_cmpint(manager_create_vgpu(m->manager, &(CreateRequest){ GPU_A, TYPE_2, "" }, NULL, NULL, NULL, &error),
-                        ==, -ERROR_BUSY);
+        g_assert_cmpint(
+                manager_create_vgpu(m->manager, &(CreateRequest){ GPU_A, TYPE_2, "" }, NULL, NULL, NULL, &error), ==,
+                -ERROR_BUSY);
 
         (void)machine_destroy(m, UUID_1, &answer);
         machine_settle(m);
@@ -493,6 +494,52 @@ static void test_pending_race(gconstpointer data) {
         machine_free(m);
 }
 
+static void on_idle(void *userdata) {
+        unsigned *n = userdata;
+
+        (*n)++;
+}
+
+/* Who waits hears when the last GPU was read, once, and never from within what he asked. A stuck one is not waited for. */
+static void test_wait_idle(void) {
+        Machine *m = machine_new();
+        PlatformJob *a, *b;
+        IdleWait *wait, *ended;
+        unsigned n = 0;
+
+        machine_add_gpu(m, GPU_A);
+        machine_add_gpu(m, GPU_B);
+        g_assert_cmpint(manager_wait_idle(m->manager, on_idle, &n, &wait), ==, 0);
+        g_assert_cmpuint(n, ==, 0);
+        machine_turn(m);
+        g_assert_cmpuint(n, ==, 1);
+
+        machine_set_types(m, 1, 2);
+        g_assert_cmpint(manager_wait_idle(m->manager, on_idle, &n, &wait), ==, 0);
+        g_assert_cmpint(manager_wait_idle(m->manager, on_idle, &n, &ended), ==, 0);
+        (void)idle_wait_free(ended);
+        a = fake_find_job(&m->fake, JOB_SYNC, GPU_A);
+        b = fake_find_job(&m->fake, JOB_SYNC, GPU_B);
+        fake_finish(&m->fake, a);
+        machine_turn(m);
+        g_assert_cmpuint(n, ==, 1);
+        fake_time_out(b, 4711);
+        g_assert_cmpuint(n, ==, 1);
+        machine_turn(m);
+        g_assert_cmpuint(n, ==, 2);
+
+        /* The last one that was waited for goes. */
+        machine_uevent(m, UEVENT_CHANGE, UEVENT_PCI, PATH_A);
+        g_assert_cmpint(manager_wait_idle(m->manager, on_idle, &n, &wait), ==, 0);
+        machine_turn(m);
+        g_assert_cmpuint(n, ==, 2);
+        g_assert_cmpint(sim_host_unplug(&m->sim, GPU_A), ==, 0);
+        machine_uevent(m, UEVENT_REMOVE, UEVENT_PCI, PATH_A);
+        machine_turn(m);
+        g_assert_cmpuint(n, ==, 3);
+        machine_free(m);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
@@ -505,6 +552,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/gpu/no-worker", test_no_worker);
         g_test_add_func("/gpu/stuck", test_stuck);
         g_test_add_func("/gpu/stuck-and-gone", test_stuck_and_gone);
+        g_test_add_func("/gpu/wait-idle", test_wait_idle);
         g_test_add_func("/vgpu/adopt", test_adopt);
         g_test_add_func("/vgpu/prune", test_prune);
         g_test_add_func("/vgpu/expect", test_expect);

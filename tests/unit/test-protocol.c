@@ -114,7 +114,8 @@ static void test_jobs(void) {
 
         assert_job_survives(&(Job){ .kind = JOB_SYNC });
         assert_job_survives(&(Job){ .kind = JOB_SYNC, .may_register = true, .types = &smallest, .n_types = 1 });
-        assert_job_survives(&(Job){ .kind = JOB_SYNC, .may_register = true, .types = types, .n_types = REPORT_TYPES_MAX });
+        assert_job_survives(
+                &(Job){ .kind = JOB_SYNC, .may_register = true, .types = types, .n_types = REPORT_TYPES_MAX });
         assert_job_survives(&(Job){ .kind = JOB_CREATE, .uuid = UUID, .type_id = type_id });
         assert_job_survives(&(Job){ .kind = JOB_REMOVE, .uuid = UUID });
 }
@@ -125,9 +126,9 @@ static void test_job_names(void) {
                 JobKind kind;
                 const char *uuid, *type_id;
         } bad[] = {
-                { JOB_CREATE, UUID, "" },          { JOB_CREATE, UUID, ".." },        { JOB_CREATE, UUID, "../../x" },
-                { JOB_CREATE, UUID, "a/b" },       { JOB_CREATE, UUID, "a\nb" },      { JOB_CREATE, "..", "nvidia-1" },
-                { JOB_CREATE, "", "nvidia-1" },    { JOB_REMOVE, "", "" },            { JOB_REMOVE, "../x", "" },
+                { JOB_CREATE, UUID, "" },         { JOB_CREATE, UUID, ".." },   { JOB_CREATE, UUID, "../../x" },
+                { JOB_CREATE, UUID, "a/b" },      { JOB_CREATE, UUID, "a\nb" }, { JOB_CREATE, "..", "nvidia-1" },
+                { JOB_CREATE, "", "nvidia-1" },   { JOB_REMOVE, "", "" },       { JOB_REMOVE, "../x", "" },
                 { JOB_REMOVE, UUID "/../x", "" },
         };
 
@@ -409,7 +410,8 @@ static void mutate(const uint8_t *body, size_t size, bool is_job, JobKind kind) 
 
         for (unsigned i = 0; i < 3000; i++) {
                 for (int k = g_test_rand_int_range(1, 8); k > 0; k--)
-                        copy[g_test_rand_int_range(0, (int)size)] = (uint8_t)(g_test_rand_bit() ? g_test_rand_int() : 0);
+                        copy[g_test_rand_int_range(0, (int)size)] =
+                                (uint8_t)(g_test_rand_bit() ? g_test_rand_int() : 0);
                 (void)decode(copy, (size_t)g_test_rand_int_range(1, (int)size + 1), is_job, kind);
                 memcpy(copy, body, size);
         }

@@ -529,7 +529,7 @@ static void test_wire_bad(void) {
                 uint32_t n;
                 char text[20];
         } cases[] = {
-                { 4, "ab\0c" }, { 4, "a\nbc" }, { 4, "\xff\xff\xff\xff" }, { 16, "sixteen bytes..." },
+                { 4, "ab\0c" },         { 4, "a\nbc" },     { 4, "\xff\xff\xff\xff" }, { 16, "sixteen bytes..." },
                 { UINT32_MAX, "abcd" }, { 0x80000000, "" },
         };
 
