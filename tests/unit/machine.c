@@ -304,3 +304,46 @@ VGpu *machine_have_vgpu(Machine *m, const char *gpu, const char *uuid) {
         machine_clear_log(m);
         return vgpu;
 }
+
+Machine *machine_with_gpus(void) {
+        Machine *m = machine_new();
+
+        machine_set_types(m, 2, 2);
+        machine_add_gpu(m, GPU_A);
+        machine_add_gpu(m, GPU_B);
+        machine_clear_log(m);
+        return m;
+}
+
+PlatformJob *machine_find_create(Machine *m) {
+        PlatformJob *job = fake_find_job(&m->fake, JOB_CREATE, NULL);
+
+        g_assert_nonnull(job);
+        return job;
+}
+
+PlatformJob *machine_find_remove(Machine *m) {
+        PlatformJob *job = fake_find_job(&m->fake, JOB_REMOVE, NULL);
+
+        g_assert_nonnull(job);
+        return job;
+}
+
+/* Its deadline comes now. */
+void machine_hurry(Machine *m, Operation *operation) {
+        g_assert_nonnull(operation->deadline);
+        g_assert_cmpint(sd_event_source_set_time(operation->deadline, 0), >=, 0);
+        machine_turn(m);
+}
+
+void machine_assert_refused(Machine *m, const CreateRequest *request, int code, const char *part) {
+        Error error = ERROR_NULL;
+
+        g_assert_cmpint(manager_check_create(m->manager, request, &error), ==, code);
+        g_assert_nonnull(strstr(error.message, part));
+        error = ERROR_NULL;
+        g_assert_cmpint(manager_create_vgpu(m->manager, request, NULL, NULL, NULL, &error), ==, code);
+        g_assert_cmpint(error.code, ==, code);
+        g_assert_nonnull(strstr(error.message, part));
+        g_assert_true(text_is_printable(error.message));
+}

@@ -85,3 +85,16 @@ Operation *machine_create(Machine *m, const char *gpu, const char *type, const c
 Operation *machine_destroy(Machine *m, const char *uuid, Answer *answer);
 /* Makes one and waits for it. */
 VGpu *machine_have_vgpu(Machine *m, const char *gpu, const char *uuid);
+
+/* Two GPUs with two types of two GiB each. */
+Machine *machine_with_gpus(void);
+
+/* The job that waits to be begun: there must be one. */
+PlatformJob *machine_find_create(Machine *m);
+PlatformJob *machine_find_remove(Machine *m);
+
+/* Its deadline comes now. */
+void machine_hurry(Machine *m, Operation *operation);
+
+/* It does not begin, and its judgement says so too. */
+void machine_assert_refused(Machine *m, const CreateRequest *request, int code, const char *part);
