@@ -48,7 +48,10 @@ typedef struct JobResult JobResult;
 typedef struct JobListener {
         /* Its deadline passed with the worker in the middle of it: pid is stuck. done() may follow, at any later time. */
         void (*timeout)(pid_t pid, void *userdata);
-        /* It ended: exactly once, never from within submit(). *result belongs to the platform, its contents may be taken. */
+        /*
+         * It ended: exactly once, never from within submit(). *result belongs to the platform, its contents may be taken.
+         * error.code -EPIPE: the worker ended or made no sense in the middle of it; what came of it nobody knows.
+         */
         void (*done)(JobResult *result, void *userdata);
         void *userdata;
 } JobListener;
