@@ -186,6 +186,16 @@ static void wait_a_moment(Machine *m, unsigned msec) {
                 g_assert_cmpint(sd_event_run(m->event, 5000), >=, 0);
 }
 
+#define WAIT_FOR(m, condition)                                                                                         \
+        do {                                                                                                           \
+                gint64 end_ = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;                                            \
+                while (!(condition)) {                                                                                 \
+                        if (g_get_monotonic_time() > end_)                                                             \
+                                g_error("%s:%i: waited in vain for: %s", __FILE__, __LINE__, #condition);              \
+                        g_assert_cmpint(sd_event_run((m)->event, 10000), >=, 0);                                       \
+                }                                                                                                      \
+        } while (0)
+
 /* An mdev's events precede the link that proves it. */
 static void test_expect(void) {
         Machine *m = machine_new();
@@ -202,7 +212,7 @@ static void test_expect(void) {
         g_assert_cmpuint(m->fake.n_submitted, ==, n);
 
         g_assert_cmpint(machine_make_mdev(m, GPU_A, TYPE_1, UUID_1), ==, 0);
-        wait_a_moment(m, 60);
+        WAIT_FOR(m, m->fake.n_submitted > n);
         g_assert_cmpuint(m->fake.n_submitted, ==, n + 1);
         machine_settle(m);
         machine_expect_log(m, "type " TYPE_1 " available=3\n+vgpu 1111 " TYPE_1 " active\n");
@@ -231,13 +241,11 @@ static void test_expect_many(void) {
         g_assert_cmpuint(machine_gpu(m, GPU_A)->n_expected, ==, 300);
 
         g_assert_cmpint(machine_make_mdev(m, GPU_A, TYPE_1, "00000000-2fa1-4d2e-883f-0016d3cca427"), ==, 0);
-        wait_a_moment(m, 100);
+        WAIT_FOR(m, fake_find_job(&m->fake, JOB_SYNC, GPU_A));
         machine_settle(m);
         machine_expect_log(m, "type " TYPE_1 " available=7\n+vgpu 0000 " TYPE_1 " active\n");
 
-        for (unsigned i = 0; i < 300 && machine_gpu(m, GPU_A)->n_expected > 0; i++)
-                wait_a_moment(m, 100);
-        g_assert_cmpuint(machine_gpu(m, GPU_A)->n_expected, ==, 0);
+        WAIT_FOR(m, machine_gpu(m, GPU_A)->n_expected == 0);
         machine_free(m);
 }
 
