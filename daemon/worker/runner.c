@@ -102,8 +102,8 @@ static int run_sync(BackendContext *c, const Job *job, JobResult *result) {
 
         if (r >= 0 && !backend->register_types && job->n_types > 0 && report->reason[0] == '\0')
                 (void)snprintf(report->reason, sizeof(report->reason),
-                               "a profile states types for it, but its driver '%s' takes none: its types are its own",
-                               report->driver);
+                               "a profile states types for it, but its driver%s%s takes none: its types are its own",
+                               report->driver[0] != '\0' ? " " : "", report->driver);
         return r;
 }
 
