@@ -5,7 +5,6 @@
 
 #include "monitor.h"
 #include "util/log.h"
-#include "util/string-table.h"
 #include "util/text.h"
 
 /* Room for a burst of some 200,000 events; as root without CAP_NET_ADMIN the kernel grants what rmem_max says. */

@@ -287,31 +287,46 @@ static uint32_t read_parent_available(const Host *host, const char *parent, cons
         return fd < 0 ? UNKNOWN_U32 : read_available(fd, type_id);
 }
 
+/* 1: made; 0: another parent may do; negative: none will. *ret_code is what the kernel said. */
+static int try_parent(const Host *host, const char *parent, const char *type_id, const char *uuid, int *ret_code,
+                      uint32_t *ret_available) {
+        int r;
+
+        *ret_code = r = create_on(host, parent, type_id, uuid);
+        if (r >= 0)
+                return 1;
+        if (r == -EEXIST || r == -ENOMEM)
+                return r;
+
+        *ret_available = read_parent_available(host, parent, type_id);
+        return *ret_available == 0 || r == -ENOSPC || r == -EUSERS || r == -ENOENT ? 0 : r;
+}
+
 int mdev_sysfs_create(const Host *host, const char *gpu, const char *type_id, const char *uuid, VGpuReport *ret_vgpu,
                       Error *error) {
         uint32_t available = 0;
         MdevParents parents;
-        int r = -ENOENT;
+        int r = 0, code = -ENOENT;
 
-        /* The count is a hint and may be of the whole parent: the driver's answer decides. */
         mdev_parents_read(host, gpu, &parents);
-        for (size_t i = 0; i < parents.n; i++) {
-                const char *parent = parents.names[i];
-
-                r = create_on(host, parent, type_id, uuid);
-                if (r >= 0)
-                        return prove_created(host, parent, type_id, uuid, ret_vgpu, error);
-                if (r == -EEXIST || r == -ENOMEM)
-                        break;
-
-                available = read_parent_available(host, parent, type_id);
-                if (available > 0 && r != -ENOSPC && r != -EUSERS && r != -ENOENT)
-                        break;
-        }
-
         if (parents.n == 0)
                 return error_set(error, -ERROR_NO_SUCH_GPU, "GPU %s is no mdev parent any more", gpu);
-        return explain_create(r, gpu, type_id, uuid, available, error);
+
+        /* First where something is left. The count is only a hint: the driver's answer decides, so ask the others too. */
+        for (unsigned pass = 0; pass < 2; pass++)
+                for (size_t i = 0; r == 0 && i < parents.n; i++) {
+                        const char *parent = parents.names[i];
+                        bool full = parents.n > 1 && read_parent_available(host, parent, type_id) == 0;
+
+                        if (full != (pass == 1))
+                                continue;
+
+                        r = try_parent(host, parent, type_id, uuid, &code, &available);
+                        if (r > 0)
+                                return prove_created(host, parent, type_id, uuid, ret_vgpu, error);
+                }
+
+        return explain_create(code, gpu, type_id, uuid, available, error);
 }
 
 static int explain_remove(int code, const char *uuid, Error *error) {

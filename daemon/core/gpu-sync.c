@@ -83,6 +83,8 @@ static int apply_types(Gpu *gpu, const GpuReport *report) {
 
         for (size_t i = 0; i < report->n_types; i++) {
                 type = gpu_find_type_by_id(gpu, report->types[i].id);
+                if (type && type->seen) /* twice in one report: a worker that cannot be trusted */
+                        continue;
                 if (type)
                         type_update(type, &report->types[i]);
                 else {
@@ -134,6 +136,9 @@ static int apply_vgpu(Gpu *gpu, const VGpuReport *report) {
                 gpu_mark_dirty(vgpu->gpu, /* may_register= */ false);
                 return 0;
         }
+
+        if (vgpu->seen) /* twice in one report */
+                return 0;
 
         vgpu->seen = true;
         if (vgpu->state == VGPU_ACTIVE) {
@@ -342,10 +347,12 @@ static void gpu_start_sync(Gpu *gpu) {
                 r = manager->platform->ops->submit(manager->platform, gpu->identity.address, &job, &listener,
                                                    &gpu->sync);
         }
-        if (r == -EBUSY) /* stuck in an operation: its end marks the GPU dirty */
+        if (r == -EBUSY && gpu->stuck_pid > 0) /* in an operation: its end marks the GPU dirty */
                 return;
         if (r < 0) {
-                gpu_fail(gpu, strerror(-r));
+                gpu_fail(gpu, r == -EBUSY    ? "its last worker process has not ended yet"
+                              : r == -EDQUOT ? "too many operations wait for it"
+                                             : strerrordesc_np(-r));
                 return;
         }
 

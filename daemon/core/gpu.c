@@ -13,9 +13,7 @@ static const char *const gpu_state_table[GPU_STATE_MAX] = {
         [GPU_UNSUPPORTED] = "unsupported", [GPU_BUSY] = "busy",   [GPU_FAILED] = "failed",
 };
 
-const char *gpu_state_to_string(GpuState s) {
-        return s >= 0 && s < GPU_STATE_MAX ? gpu_state_table[s] : NULL;
-}
+DEFINE_STRING_TABLE(gpu_state, GpuState)
 
 int gpu_new(Manager *manager, const GpuIdentity *identity, Gpu **ret_gpu) {
         Gpu *gpu;

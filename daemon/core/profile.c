@@ -11,9 +11,7 @@ static const char *const problem_severity_table[PROBLEM_SEVERITY_MAX] = {
         [PROBLEM_WARNING] = "warning",
 };
 
-const char *problem_severity_to_string(ProblemSeverity s) {
-        return s >= 0 && s < PROBLEM_SEVERITY_MAX ? problem_severity_table[s] : NULL;
-}
+DEFINE_STRING_TABLE(problem_severity, ProblemSeverity)
 
 int config_report_add(ConfigReport *report, const char *file, uint32_t line, uint32_t column, ProblemSeverity severity,
                       const char *format, ...) {

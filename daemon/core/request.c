@@ -117,6 +117,9 @@ static void generate_uuid(char ret_uuid[static UUID_STRING_SIZE]) {
 }
 
 static int submit_error(int code, const Gpu *gpu, Error *error) {
+        if (code == -EBUSY && gpu->stuck_pid == 0)
+                return error_set(error, -ERROR_BUSY, "GPU %s: its last worker process has not ended yet",
+                                 gpu->identity.address);
         if (code == -EBUSY)
                 return error_set(error, -ERROR_BUSY, "GPU %s: worker process %i is stuck in the kernel or its driver",
                                  gpu->identity.address, (int)gpu->stuck_pid);

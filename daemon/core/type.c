@@ -10,9 +10,7 @@ static const char *const type_source_table[TYPE_SOURCE_MAX] = {
         [TYPE_SOURCE_PROFILE] = "profile",
 };
 
-const char *type_source_to_string(TypeSource s) {
-        return s >= 0 && s < TYPE_SOURCE_MAX ? type_source_table[s] : NULL;
-}
+DEFINE_STRING_TABLE(type_source, TypeSource)
 
 static const char *const registration_table[REGISTRATION_MAX] = {
         [REGISTRATION_REGISTERED] = "registered", [REGISTRATION_DIFFERS] = "differs",
@@ -20,9 +18,7 @@ static const char *const registration_table[REGISTRATION_MAX] = {
         [REGISTRATION_RETIRED] = "retired",
 };
 
-const char *registration_to_string(Registration r) {
-        return r >= 0 && r < REGISTRATION_MAX ? registration_table[r] : NULL;
-}
+DEFINE_STRING_TABLE(registration, Registration)
 
 int type_new(Gpu *gpu, const TypeReport *report, Type **ret_type) {
         Type *type;

@@ -13,9 +13,7 @@ static const char *const vgpu_state_table[VGPU_STATE_MAX] = {
         [VGPU_REMOVING] = "removing",
 };
 
-const char *vgpu_state_to_string(VGpuState s) {
-        return s >= 0 && s < VGPU_STATE_MAX ? vgpu_state_table[s] : NULL;
-}
+DEFINE_STRING_TABLE(vgpu_state, VGpuState)
 
 static const char *const vgpu_kind_table[VGPU_KIND_MAX] = {
         [VGPU_MDEV] = "mdev",
@@ -23,9 +21,7 @@ static const char *const vgpu_kind_table[VGPU_KIND_MAX] = {
         [VGPU_WHOLE] = "whole",
 };
 
-const char *vgpu_kind_to_string(VGpuKind k) {
-        return k >= 0 && k < VGPU_KIND_MAX ? vgpu_kind_table[k] : NULL;
-}
+DEFINE_STRING_TABLE(vgpu_kind, VGpuKind)
 
 int vgpu_new(Gpu *gpu, const char *uuid, VGpu **ret_vgpu) {
         VGpu *vgpu;

@@ -38,6 +38,8 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *us
 
         while (sim_host_receive(fd, buffer, sizeof(buffer), &uevent) > 0)
                 daemon_handle_uevent(sim->daemon, &uevent);
+        if (sim_host_overrun(&sim->host))
+                daemon_handle_overrun(sim->daemon);
         return 0;
 }
 

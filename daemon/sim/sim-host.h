@@ -54,3 +54,5 @@ int sim_host_unplug(SimHost *sim, const char *address);
 int sim_host_listen(SimHost *sim);
 /* 1: *ret_uevent is filled, its strings in buffer; 0: nothing more. */
 int sim_host_receive(int fd, char *buffer, size_t size, Uevent *ret_uevent);
+/* True, once, if events were lost. */
+bool sim_host_overrun(SimHost *sim);

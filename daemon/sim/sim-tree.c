@@ -180,7 +180,17 @@ static int event_address(const SimHost *sim, struct sockaddr_un *ret_address) {
         return k < 0 || (size_t)k >= sizeof(ret_address->sun_path) ? -ENAMETOOLONG : 0;
 }
 
-/* "ACTION SUBSYSTEM /devices/…": as the kernel's, one datagram, lost if nobody listens. */
+static int send_event(int fd, const struct sockaddr_un *address, const char *text) {
+        ssize_t n = sendto(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)address,
+                           sizeof(*address));
+
+        return n < 0 ? negative_errno() : 0;
+}
+
+/*
+ * "ACTION SUBSYSTEM /devices/…": as the kernel's, one datagram, lost if nobody listens. Where the listener has too many
+ * waiting it is lost as well, and the listener is told that some were (netlink says ENOBUFS).
+ */
 void sim_emit(const SimHost *sim, UeventAction action, UeventSubsystem subsystem, const char *devpath) {
         _cleanup_(fd_closep) int fd = -EBADF;
         struct sockaddr_un address;
@@ -193,7 +203,12 @@ void sim_emit(const SimHost *sim, UeventAction action, UeventSubsystem subsystem
                 return;
 
         (void)snprintf(text, sizeof(text), "%i %i /%s", (int)action, (int)subsystem, devpath);
-        (void)sendto(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof(address));
+        if (send_event(fd, &address, text) != -EAGAIN)
+                return;
+
+        /* Once more behind the mark: the listener may have taken everything before it was there. */
+        (void)sim_write(sim, "", 0600, "kernel/overrun");
+        (void)send_event(fd, &address, text);
 }
 
 int sim_host_listen(SimHost *sim) {
@@ -213,6 +228,10 @@ int sim_host_listen(SimHost *sim) {
                 return negative_errno();
 
         return TAKE_FD(fd);
+}
+
+bool sim_host_overrun(SimHost *sim) {
+        return unlinkat(sim->root_fd, "kernel/overrun", 0) >= 0;
 }
 
 int sim_host_receive(int fd, char *buffer, size_t size, Uevent *ret_uevent) {

@@ -128,7 +128,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Worker process %i for GPU %s is stuck; it is left alone",
                  (int)child->pid, child->gpu);
 
-        if (child->running->listener.timeout)
+        if (child->running && child->running->listener.timeout)
                 child->running->listener.timeout(child->pid, child->running->listener.userdata);
 
         (void)snprintf(what, sizeof(what), "worker process %i is stuck in the kernel or its driver", (int)child->pid);
@@ -174,6 +174,17 @@ static int begin_job(Child *child, PlatformJob *job) {
         return r < 0 ? r : child_send(child);
 }
 
+/* The last process is still ending: its successor waits for that, but not for ever, as its driver may hold it. */
+static int child_await_end(Child *child) {
+        const PlatformJob *job = LIST_FIRST(&child->queue, PlatformJob, link);
+
+        if (child->deadline)
+                return 0;
+
+        return sd_event_add_time_relative(child->event, &child->deadline, CLOCK_MONOTONIC, job->timeout_usec, 0,
+                                          on_deadline, child);
+}
+
 /* Begins the next job, if there is one and the child is free. Negative: no process can be started. */
 static int child_pump(Child *child) {
         PlatformJob *job;
@@ -183,8 +194,8 @@ static int child_pump(Child *child) {
                 return 0;
 
         if (child->fd < 0) {
-                if (child->pid > 0) /* the last process is still ending */
-                        return 0;
+                if (child->pid > 0)
+                        return child_await_end(child);
                 r = child_start(child);
                 if (r < 0)
                         return r;
@@ -397,6 +408,10 @@ static int on_exited(sd_event_source *source, const siginfo_t *info, void *userd
         if (child->fd >= 0)
                 (void)on_io(child->io, child->fd, EPOLLIN, child);
         child->pid = 0;
+        if (!child->running) {
+                child->stuck = false;
+                child->deadline = sd_event_source_disable_unref(child->deadline);
+        }
         if (child->role == CHILD_LEAVING)
                 child_free(child);
         else if (child->fd < 0)
