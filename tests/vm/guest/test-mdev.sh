@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Drivers with types of their own, the kernel's samples: what the bus shows is what sysfs and mdevctl show, and what is
-# made and removed by one is seen by the others.
+# made and removed by one is seen by the others. And a card whose driver knows no vGPUs.
+# rig: --device virtio-gpu-pci
 
 # shellcheck source=project.sh
 . /rig/guest/project.sh
@@ -14,6 +15,21 @@ gone() {
 check "systemctl enable --now" systemctl enable --now "$UNIT"
 busctl monitor --json=short org.mdevgpu1 >"$EVIDENCE/monitor" 2>&1 &
 monitor=$!
+
+# of_database PROPERTY: what udev's hardware database says of the card
+of_database() {
+        udevadm info --query=property --property="$1" --value --path="/sys/bus/pci/devices/$card"
+}
+
+heading "A display controller"
+card=$(grep -l '^0x03' /sys/bus/pci/devices/*/class | cut -d / -f 6)
+check_soon "the card is a GPU" has_row ListGpus 0 "$card"
+path=$(rows ListGpus "select(.[0] == \"$card\") | .[4]")
+check_soon "that makes no vGPUs" equals unsupported property "$path" Gpu State
+check_output "and says why" virtio-pci property "$path" Gpu Reason
+check_output "the hardware database knows it" . of_database ID_MODEL_FROM_DATABASE
+check_equal "its name is the database's" "$(of_database ID_MODEL_FROM_DATABASE)" "$(property "$path" Gpu Name)"
+check_equal "its vendor as well" "$(of_database ID_VENDOR_FROM_DATABASE)" "$(property "$path" Gpu Vendor)"
 
 heading "GPUs and types"
 drivers_load mtty mdpy mbochs
