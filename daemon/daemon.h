@@ -25,6 +25,9 @@ typedef struct DaemonParameters {
         void *name_lookup_userdata;
 } DaemonParameters;
 
+/* Those that the daemon takes from its loop; before anything else, so that none is lost or kills. */
+int daemon_block_signals(void);
+
 int daemon_new(const DaemonParameters *parameters, Daemon **ret_daemon);
 Daemon *daemon_free(Daemon *daemon);
 DEFINE_CLEANUP(Daemon *, daemon_free)

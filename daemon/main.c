@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <getopt.h>
-#include <signal.h>
 #include <sys/stat.h>
 
 #include "config.h"
@@ -79,16 +78,11 @@ static int run_daemon(sd_event *event, sd_bus *bus, const Host *host, int state_
 }
 
 static int setup(sd_event **ret_event, sd_bus **ret_bus) {
-        sigset_t mask;
         int r;
 
-        (void)sigemptyset(&mask);
-        (void)sigaddset(&mask, SIGTERM);
-        (void)sigaddset(&mask, SIGINT);
-        (void)sigaddset(&mask, SIGHUP);
-        (void)sigaddset(&mask, SIGCHLD);
-        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
-                return negative_errno();
+        r = daemon_block_signals();
+        if (r < 0)
+                return r;
 
         r = sd_event_default(ret_event);
         if (r >= 0)

@@ -9,7 +9,6 @@
 
 #include <fcntl.h>
 #include <getopt.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 
@@ -108,16 +107,11 @@ static int run_daemon(Sim *sim, sd_bus *bus, bool without_polkit) {
 static int serve(Sim *sim, const char *address, bool without_polkit) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(fd_closep) int events_fd = -EBADF;
-        sigset_t mask;
         int r;
 
-        (void)sigemptyset(&mask);
-        (void)sigaddset(&mask, SIGTERM);
-        (void)sigaddset(&mask, SIGINT);
-        (void)sigaddset(&mask, SIGHUP);
-        (void)sigaddset(&mask, SIGCHLD);
-        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
-                return negative_errno();
+        r = daemon_block_signals();
+        if (r < 0)
+                return r;
 
         if (readlink("/proc/self/exe", sim->program, sizeof(sim->program) - 1) < 0)
                 return negative_errno();
