@@ -291,8 +291,10 @@ int daemon_start(Daemon *d) {
         }
 
         r = daemon_load_config(d);
-        if (r == -ENOMEM)
+        if (r == -ENOMEM) {
+                log_error("Cannot read the configuration: %s", strerror(ENOMEM));
                 return r;
+        }
 
         r = manager_scan(d->manager);
         if (r < 0) {

@@ -67,8 +67,12 @@ static int run_daemon(sd_event *event, sd_bus *bus, const Host *host, int state_
         parameters.name_lookup = monitor_lookup_names;
         parameters.name_lookup_userdata = monitor;
         r = daemon_new(&parameters, &daemon);
-        if (r >= 0)
-                r = daemon_start(daemon);
+        if (r < 0) {
+                log_error("Cannot start: %s", strerror(-r));
+                return r;
+        }
+
+        r = daemon_start(daemon);
         if (r == -EEXIST)
                 log_error("Another mdevgpud owns org.mdevgpu1; leaving");
         if (r < 0)

@@ -55,7 +55,7 @@ int shim_find_owner(const Host *host, const char *node, User *ret_owner) {
                 if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || !process_has_node(host, entry->d_name, &st))
                         continue;
 
-                *ret_owner = (User){ .pid = (int32_t)strtol(entry->d_name, NULL, 10) };
+                *ret_owner = (User){ .pid = (int32_t)strtol(entry->d_name, NULL, 10), .uid = UNKNOWN_U32 };
                 (void)snprintf(path, sizeof(path), "%.20s/comm", entry->d_name);
                 attribute_read_text(host->proc_fd, path, ret_owner->comm, sizeof(ret_owner->comm));
                 if (fstatat(host->proc_fd, entry->d_name, &st, 0) >= 0)

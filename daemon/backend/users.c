@@ -7,29 +7,22 @@
 #include "util/file.h"
 #include "util/text.h"
 
-/* What a descriptor of the vGPU looks like in /proc/PID/fd. Empty: it has no such node. */
+/* What a descriptor of the vGPU is, in /proc/PID/fd. A node is told by its device number, as it may lie under another
+ * path in a container or be another inode there; on the simulated host by its inode. */
 typedef struct Nodes {
-        char group[512];
-        char cdev[512];
-        char syspath[600];
+        struct stat nodes[2]; /* group and character device */
+        size_t n_nodes;
+        char syspath[600]; /* empty: unknown */
 } Nodes;
 
-static int read_dev_root(const Host *host, char *buffer, size_t size) {
-        char path[64];
-        ssize_t n;
-
-        (void)snprintf(path, sizeof(path), "/proc/self/fd/%i", host->dev_fd);
-        n = readlink(path, buffer, size - 1);
-        if (n < 0)
-                return negative_errno();
-
-        buffer[n] = '\0';
-        return 0;
+static void add_node(const Host *host, const char *path, Nodes *nodes) {
+        if (fstatat(host->dev_fd, path, &nodes->nodes[nodes->n_nodes], 0) >= 0)
+                nodes->n_nodes++;
 }
 
-static void find_cdev(const Host *host, const char *uuid, const char *dev, Nodes *nodes) {
+static void add_cdev(const Host *host, const char *uuid, Nodes *nodes) {
         _cleanup_(dir_closep) DIR *dir = NULL;
-        char path[256];
+        char path[SYSFS_NAME_SIZE + 64];
         struct dirent *entry;
 
         (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/vfio-dev", uuid);
@@ -37,25 +30,25 @@ static void find_cdev(const Host *host, const char *uuid, const char *dev, Nodes
                 return;
 
         entry = directory_next(dir);
-        if (entry)
-                (void)snprintf(nodes->cdev, sizeof(nodes->cdev), "%.200s/vfio/devices/%.200s", dev, entry->d_name);
+        if (!entry)
+                return;
+
+        (void)snprintf(path, sizeof(path), "vfio/devices/%s", entry->d_name);
+        add_node(host, path, nodes);
 }
 
-static int find_nodes(const Host *host, const char *uuid, Nodes *nodes) {
-        char path[256], dev[256], group[64], target[512];
+static void find_nodes(const Host *host, const char *uuid, Nodes *nodes) {
+        char path[128], group[SYSFS_NAME_SIZE], target[512];
         const char *devices;
         ssize_t n;
-        int r;
 
         *nodes = (Nodes){};
-        r = read_dev_root(host, dev, sizeof(dev));
-        if (r < 0)
-                return r;
-
         (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/iommu_group", uuid);
-        if (link_read_basename(host->sys_fd, path, group, sizeof(group)) >= 0)
-                (void)snprintf(nodes->group, sizeof(nodes->group), "%.200s/vfio/%s", dev, group);
-        find_cdev(host, uuid, dev, nodes);
+        if (link_read_basename(host->sys_fd, path, group, sizeof(group)) >= 0) {
+                (void)snprintf(target, sizeof(target), "vfio/%s", group);
+                add_node(host, target, nodes);
+        }
+        add_cdev(host, uuid, nodes);
 
         (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s", uuid);
         n = readlinkat(host->sys_fd, path, target, sizeof(target) - 1);
@@ -65,8 +58,18 @@ static int find_nodes(const Host *host, const char *uuid, Nodes *nodes) {
                 if (devices)
                         (void)snprintf(nodes->syspath, sizeof(nodes->syspath), "vfio-device-syspath: /sys%s\n", devices);
         }
+}
 
-        return 0;
+static bool is_node(const Nodes *nodes, const struct stat *st) {
+        for (size_t i = 0; i < nodes->n_nodes; i++) {
+                const struct stat *node = &nodes->nodes[i];
+
+                if (S_ISCHR(node->st_mode) ? S_ISCHR(st->st_mode) && st->st_rdev == node->st_rdev
+                                           : st->st_dev == node->st_dev && st->st_ino == node->st_ino)
+                        return true;
+        }
+
+        return false;
 }
 
 static bool fdinfo_names(int proc_fd, const char *pid, const char *fd, const char *syspath) {
@@ -89,6 +92,7 @@ static bool fdinfo_names(int proc_fd, const char *pid, const char *fd, const cha
 
 static bool fd_is_ours(int proc_fd, const char *pid, int fds_fd, const char *fd, const Nodes *nodes) {
         char target[512];
+        struct stat st;
         ssize_t n;
 
         n = readlinkat(fds_fd, fd, target, sizeof(target) - 1);
@@ -96,9 +100,9 @@ static bool fd_is_ours(int proc_fd, const char *pid, int fds_fd, const char *fd,
                 return false;
         target[n] = '\0';
 
-        if ((nodes->group[0] != '\0' && streq(target, nodes->group)) ||
-            (nodes->cdev[0] != '\0' && streq(target, nodes->cdev)))
-                return true;
+        /* By name first: stat() of just any descriptor may wait for a dead file server. */
+        if (strstr(target, "/vfio/"))
+                return fstatat(fds_fd, fd, &st, 0) >= 0 && is_node(nodes, &st);
 
         return nodes->syspath[0] != '\0' && streq(target, "anon_inode:[vfio-device]") &&
                fdinfo_names(proc_fd, pid, fd, nodes->syspath);
@@ -163,10 +167,7 @@ int users_find(const Host *host, const char *uuid, User **ret_users, size_t *ret
         Nodes nodes;
         int r;
 
-        r = find_nodes(host, uuid, &nodes);
-        if (r < 0)
-                return r;
-
+        find_nodes(host, uuid, &nodes);
         users = calloc(REPORT_USERS_MAX, sizeof(User));
         if (!users)
                 return -ENOMEM;

@@ -18,7 +18,6 @@ static const struct {
         { ERROR_ALREADY_EXISTS, BUS_ERROR_PREFIX "AlreadyExists" },
         { ERROR_DRIVER_REJECTED, BUS_ERROR_PREFIX "DriverRejected" },
         { ERROR_TIMEOUT, BUS_ERROR_PREFIX "Timeout" },
-        { ERROR_CANCELLED, BUS_ERROR_PREFIX "Cancelled" },
         { ERROR_CONFIG_INVALID, BUS_ERROR_PREFIX "ConfigInvalid" },
         { ERROR_LIMIT_EXCEEDED, BUS_ERROR_PREFIX "LimitExceeded" },
         { ERROR_INVALID_ARGUMENT, SD_BUS_ERROR_INVALID_ARGS },

@@ -52,4 +52,4 @@ int manager_method_destroy_vgpu(sd_bus_message *message, void *userdata, sd_bus_
 int vgpu_method_destroy(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
 /* gpu-interface.c: a GPU is to be read again, because a caller asks for it; not too often. */
-int gpu_refresh(BusServer *server, Gpu *gpu, sd_bus_message *message, sd_bus_error *ret_error);
+int bus_refresh_gpu(Gpu *gpu, sd_bus_message *message, sd_bus_error *ret_error);

@@ -42,9 +42,6 @@ struct BusServer {
         List clients_by_use; /* the one that was idle longest first */
         uint64_t last_cancellation;
 
-        /* bus-refresh: hints that anybody may give */
-        uint64_t refresh_usec;
-        double refresh_tokens;
 };
 
 /* Of a signal that could not be sent; that the connection is gone has been said once, which is enough. */

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <time.h>
-
 #include "bus/bus-error.h"
 #include "bus/bus-interface.h"
 #include "bus/bus-message.h"
 #include "bus/bus-path.h"
-
-/* Anybody may ask for a refresh, and each costs a worker's time: so many at once, and so many a second. */
-#define REFRESH_BURST 32.0
-#define REFRESH_PER_SECOND 16.0
-#define USEC_PER_SEC 1000000U
 
 static int find_gpu(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
                     sd_bus_error *ret_error) {
@@ -36,41 +29,19 @@ static int get_state(sd_bus *bus, const char *path, const char *interface, const
         return sd_bus_message_append_basic(reply, 's', strempty(gpu_state_to_string(*state)));
 }
 
-/* A token bucket over all callers. */
-static bool refresh_allowed(BusServer *server) {
-        uint64_t now;
-
-        if (sd_event_now(server->event, CLOCK_MONOTONIC, &now) < 0)
-                return false;
-
-        server->refresh_tokens += (double)(now - server->refresh_usec) / USEC_PER_SEC * REFRESH_PER_SECOND;
-        server->refresh_tokens = MIN(server->refresh_tokens, REFRESH_BURST);
-        server->refresh_usec = now;
-        if (server->refresh_tokens < 1.0)
-                return false;
-
-        server->refresh_tokens -= 1.0;
-        return true;
-}
-
-int gpu_refresh(BusServer *server, Gpu *gpu, sd_bus_message *message, sd_bus_error *ret_error) {
+int bus_refresh_gpu(Gpu *gpu, sd_bus_message *message, sd_bus_error *ret_error) {
         int r;
 
         r = bus_read_no_options(message, ret_error);
         if (r < 0)
                 return r;
 
-        if (!refresh_allowed(server))
-                return bus_error_setf(ret_error, -ERROR_LIMIT_EXCEEDED,
-                                      "GPUs are being refreshed more than %.0f times a second; nothing is lost by "
-                                      "waiting: what the kernel announces is read anyway", REFRESH_PER_SECOND);
-
-        gpu_mark_dirty(gpu, /* may_register= */ false);
+        gpu_refresh(gpu);
         return sd_bus_reply_method_return(message, NULL);
 }
 
 static int method_refresh(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
-        return gpu_refresh(bus_server_of(sd_bus_message_get_bus(message)), userdata, message, ret_error);
+        return bus_refresh_gpu(userdata, message, ret_error);
 }
 
 static const sd_bus_vtable vtable[] = {

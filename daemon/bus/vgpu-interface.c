@@ -53,7 +53,7 @@ static int get_type(sd_bus *bus, const char *path, const char *interface, const 
 static int method_refresh(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         VGpu *vgpu = userdata;
 
-        return gpu_refresh(bus_server_of(sd_bus_message_get_bus(message)), vgpu->gpu, message, ret_error);
+        return bus_refresh_gpu(vgpu->gpu, message, ret_error);
 }
 
 static const sd_bus_vtable vtable[] = {

@@ -21,7 +21,7 @@
 
 /* Bounds of one report, far over what any known host has, so that a lying worker is refused. */
 #define REPORT_TYPES_MAX 1024U
-#define REPORT_VGPUS_MAX 16384U
+#define REPORT_VGPUS_MAX 4096U
 #define REPORT_USERS_MAX 64U
 
 typedef enum GpuState {

@@ -3,6 +3,7 @@
 #include "core/gpu-sync.h"
 #include "core/idle-wait.h"
 #include "core/manager.h"
+#include "core/operation-private.h"
 #include "core/record.h"
 #include "core/type.h"
 #include "core/vgpu.h"
@@ -21,6 +22,9 @@
 /* A GPU whose worker fails is read again after 1, 2, 4, 8 and 16 s, then at its next event or Refresh. */
 #define FAILURE_INTERVAL_USEC (1000 * USEC_PER_MSEC)
 #define FAILURES_MAX 5U
+
+/* Anybody may ask for a refresh, and each costs the worker's time: so often at most, and none is lost. */
+#define REFRESH_INTERVAL_USEC (100 * USEC_PER_MSEC)
 
 typedef struct Expected {
         List link;
@@ -141,7 +145,9 @@ static int apply_vgpu(Gpu *gpu, const VGpuReport *report) {
                 return 0;
 
         vgpu->seen = true;
-        if (vgpu->state == VGPU_ACTIVE) {
+        if (vgpu->doubtful)
+                vgpu_update(vgpu, report);
+        else if (vgpu->state == VGPU_ACTIVE) {
                 bool renewed = !streq(vgpu->type_id, report->type_id);
 
                 vgpu_update(vgpu, report);
@@ -170,6 +176,22 @@ void gpu_drop_vgpu(VGpu *vgpu) {
                 gpu_mark_all_dirty(manager);
 }
 
+/* What a worker that died left behind, if anything. */
+static void settle_doubtful(VGpu *vgpu) {
+        Manager *manager = vgpu->gpu->manager;
+
+        vgpu->doubtful = false;
+        if (!vgpu->seen)
+                gpu_drop_vgpu(vgpu);
+        else if (record_matches(manager->state_fd, vgpu->uuid, vgpu->gpu->identity.address, vgpu->type_id))
+                operation_take_back(vgpu);
+        else { /* somebody else made one with this UUID meanwhile */
+                record_remove(manager->state_fd, vgpu->uuid);
+                vgpu_set_state(vgpu, VGPU_ACTIVE, NULL);
+                vgpu_link(vgpu);
+        }
+}
+
 static int apply_vgpus(Gpu *gpu, const GpuReport *report) {
         VGpu *vgpu;
         int r;
@@ -185,7 +207,9 @@ static int apply_vgpus(Gpu *gpu, const GpuReport *report) {
 
         /* What an operation works on stays until that ends, whatever is read meanwhile. */
         LIST_FOREACH(vgpu, &gpu->vgpus, link)
-                if (!vgpu->seen && vgpu->state == VGPU_ACTIVE) {
+                if (vgpu->doubtful)
+                        settle_doubtful(vgpu);
+                else if (!vgpu->seen && vgpu->state == VGPU_ACTIVE) {
                         log_debug("GPU %s: vGPU %s has gone", gpu->identity.address, vgpu->uuid);
                         gpu_drop_vgpu(vgpu);
                 }
@@ -269,9 +293,28 @@ static void gpu_arm_expected(Gpu *gpu) {
                 gpu_arm(gpu, &gpu->expecting, EXPECT_INTERVAL_USEC, on_expecting);
 }
 
+static int on_refreshed(sd_event_source *source, uint64_t usec, void *userdata) {
+        Gpu *gpu = userdata;
+
+        gpu->refresh = sd_event_source_disable_unref(gpu->refresh);
+        if (gpu->refresh_owed)
+                gpu_refresh(gpu);
+
+        return 0;
+}
+
+void gpu_refresh(Gpu *gpu) {
+        gpu->refresh_owed = !!gpu->refresh;
+        if (gpu->refresh_owed)
+                return;
+
+        gpu_mark_dirty(gpu, /* may_register= */ false);
+        gpu_arm(gpu, &gpu->refresh, REFRESH_INTERVAL_USEC, on_refreshed);
+}
+
 static void gpu_fail(Gpu *gpu, const char *reason) {
         gpu_set_state(gpu, GPU_FAILED, reason);
-        if (gpu->n_failures >= FAILURES_MAX)
+        if (gpu->retry || gpu->n_failures >= FAILURES_MAX)
                 return;
 
         gpu_arm(gpu, &gpu->retry, FAILURE_INTERVAL_USEC << gpu->n_failures, on_retry);
@@ -408,6 +451,7 @@ void gpu_sync_stop(Gpu *gpu) {
         gpu->sync = NULL;
         gpu->retry = sd_event_source_disable_unref(gpu->retry);
         gpu->expecting = sd_event_source_disable_unref(gpu->expecting);
+        gpu->refresh = sd_event_source_disable_unref(gpu->refresh);
 
         LIST_FOREACH(expected, &gpu->expected, link) {
                 list_unlink(&expected->link);

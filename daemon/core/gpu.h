@@ -44,6 +44,8 @@ struct Gpu {
         bool sync_stuck; /* the running sync is what stuck_pid is stuck in, no operation */
         pid_t stuck_pid;
         sd_event_source *retry;     /* after a sync that failed */
+        sd_event_source *refresh;   /* after one that was asked for */
+        bool refresh_owed;          /* another was asked for since */
         sd_event_source *expecting; /* while there is something in expected */
         List expected; /* devices announced before they were complete */
         unsigned n_expected;
@@ -68,6 +70,9 @@ Type *gpu_find_type_by_id(const Gpu *gpu, const char *id);
 
 /* Reads it again, soon. With may_register, registers what profiles want, too. */
 void gpu_mark_dirty(Gpu *gpu, bool may_register);
+
+/* Somebody asks for it: read again at once, or, if that was asked for just now, a moment later. */
+void gpu_refresh(Gpu *gpu);
 
 /* An mdev was announced that may not be complete yet: read again when it is, or give up after two seconds. */
 void gpu_expect(Gpu *gpu, const char *uuid);

@@ -11,6 +11,13 @@
 #include "util/log.h"
 #include "util/text.h"
 
+static void on_worker_lost(const char *gpu, void *userdata) {
+        Gpu *found = manager_find_gpu(userdata, gpu);
+
+        if (found)
+                gpu_mark_dirty(found, /* may_register= */ true);
+}
+
 int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         Manager *manager;
 
@@ -20,6 +27,8 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
 
         manager->event = sd_event_ref(parameters->event);
         manager->platform = parameters->platform;
+        manager->platform->lost = on_worker_lost;
+        manager->platform->userdata = manager;
         manager->host = parameters->host;
         manager->state_fd = parameters->state_fd;
         manager->observer = parameters->observer;
@@ -66,6 +75,7 @@ Manager *manager_free(Manager *manager) {
 
         /* What was begun ends without us; a successor reads what came of it. */
         manager->observer = (Observer){};
+        manager->platform->lost = NULL;
         LIST_FOREACH(gpu, &manager->gpus, link) {
                 VGpu *vgpu;
 

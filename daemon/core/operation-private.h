@@ -14,6 +14,9 @@ int operation_start(VGpu *vgpu, OperationKind kind, const Job *job, OperationCal
 /* Its job was cancelled before it began: everything is as it was. */
 void operation_end_unbegun(Operation *operation, const Error *error);
 
+/* It exists although its caller was told that it failed: removed, if nobody has got hold of it, else left with the reason. */
+void operation_take_back(VGpu *vgpu);
+
 /* Its GPU goes, and the vGPU with it: the caller frees that. */
 void operation_end_gone(Operation *operation);
 

@@ -121,12 +121,12 @@ static void on_job_timeout(pid_t pid, void *userdata) {
         operation_answer(operation, &error);
 }
 
-/* The caller was told that it failed: what came after all is taken back, if nobody has got hold of it. */
-static void remove_late_vgpu(VGpu *vgpu) {
+void operation_take_back(VGpu *vgpu) {
         const DestroyRequest request = { .uuid = vgpu->uuid };
         Error error = ERROR_NULL;
 
-        vgpu_set_state(vgpu, VGPU_ACTIVE, "created after its caller was told that the creation timed out");
+        vgpu_set_managed(vgpu, true);
+        vgpu_set_state(vgpu, VGPU_ACTIVE, "created although its caller was told that the creation failed");
         vgpu_link(vgpu);
         if (manager_destroy_vgpu(vgpu->gpu->manager, &request, NULL, NULL, NULL, &error) < 0)
                 vgpu_set_state(vgpu, VGPU_ACTIVE, error.message);
@@ -137,10 +137,8 @@ static void on_created(Operation *operation, JobResult *result) {
 
         gpu_apply_counts(vgpu->gpu, result->counts, result->n_counts);
 
-        if (result->error.code < 0) {
-                /* When the worker died nobody knows what came of it: keep the record, read, and adopt what is there. */
-                if (result->error.code != -EPIPE)
-                        record_remove(operation->manager->state_fd, vgpu->uuid);
+        if (result->error.code < 0 && result->error.code != -EPIPE) {
+                record_remove(operation->manager->state_fd, vgpu->uuid);
                 forget_vgpu(operation, result->error.code == -ERROR_ALREADY_EXISTS);
                 operation_answer(operation, &result->error);
                 return;
@@ -148,13 +146,20 @@ static void on_created(Operation *operation, JobResult *result) {
 
         vgpu->operation = NULL;
         operation->vgpu = NULL;
-        vgpu_update(vgpu, &result->vgpu);
-        vgpu_set_managed(vgpu, true);
-        if (operation->expired) {
-                remove_late_vgpu(vgpu);
+        if (result->error.code == -EPIPE) {
+                /* Its UUID stays taken, and its record, until it has been read whether it exists. */
+                vgpu->doubtful = true;
+                operation_answer(operation, &result->error);
                 return;
         }
 
+        vgpu_update(vgpu, &result->vgpu);
+        if (operation->expired) {
+                operation_take_back(vgpu);
+                return;
+        }
+
+        vgpu_set_managed(vgpu, true);
         vgpu_set_state(vgpu, VGPU_ACTIVE, NULL);
         vgpu_link(vgpu);
         operation->vgpu = vgpu;

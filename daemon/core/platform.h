@@ -79,4 +79,7 @@ typedef struct PlatformOps {
 
 struct Platform {
         const PlatformOps *ops;
+        /* A GPU's worker has ended while it had nothing to do, and with it whatever it held open. NULL: nobody listens. */
+        void (*lost)(const char *gpu, void *userdata);
+        void *userdata; /* of lost */
 };

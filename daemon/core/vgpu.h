@@ -37,6 +37,7 @@ struct VGpu {
         char sysfs_path[512];
         int32_t iommu_group; /* -1: none */
         VGpuKind kind;
+        bool doubtful; /* its create ended with its worker: the next reading tells whether it exists */
         bool managed;      /* made by us: our record says so */
         bool elsewhere;    /* another GPU has reported it since */
         char last_error[REASON_SIZE * 2];

@@ -26,7 +26,6 @@ enum {
         ERROR_ALREADY_EXISTS = EEXIST,
         ERROR_DRIVER_REJECTED = EPROTO, /* the vendor driver refused, in its own words where it has any */
         ERROR_TIMEOUT = ETIMEDOUT,
-        ERROR_CANCELLED = ECANCELED,
         ERROR_CONFIG_INVALID = EBADMSG,
         ERROR_LIMIT_EXCEEDED = EDQUOT,
         ERROR_INVALID_ARGUMENT = EINVAL,

@@ -80,11 +80,13 @@ static int child_start(Child *child) {
         if (r >= 0)
                 r = sd_event_add_io(child->event, &child->io, child->fd, EPOLLIN, on_io, child);
         if (r < 0) {
-                /* It has not been told anything yet and can be ended; who never was watched is reaped at our end. */
+                /* It has not been told anything yet: nothing holds it, and it ends at once. */
                 (void)kill(child->pid, SIGKILL);
                 child_disconnect(child);
-                if (!child->exited)
+                if (!child->exited) {
+                        (void)waitpid(child->pid, NULL, 0);
                         child->pid = 0;
+                }
         }
 
         return r;
@@ -278,6 +280,8 @@ static void child_break(Child *child, const char *what) {
                 (void)kill(child->pid, SIGKILL);
         if (job)
                 fail_job(job, -EPIPE, sentence);
+        else
+                child->ops->lost(child, child->userdata);
 }
 
 /* A whole frame: the running job's result, or nonsense. */

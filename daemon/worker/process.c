@@ -9,8 +9,8 @@
 
 #define ARGUMENTS_MAX 8U
 
-/* Standard error stays: it leads to the journal. The socket's other end must not be 0 or 1 itself, which dup2() would
- * leave with close-on-exec; it never is, as those are open in any daemon. */
+/* Standard error stays: it leads to the journal. The socket's other end is not 0 or 1 itself, which dup2() would leave
+ * with close-on-exec. */
 static int setup_files(posix_spawn_file_actions_t *actions, int socket_fd) {
         int r;
 
@@ -77,7 +77,11 @@ int process_spawn(const char *const *command, const char *gpu, pid_t *ret_pid, i
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
                 return negative_errno();
         ours = fds[0];
-        theirs = fds[1];
+        /* Whoever started us may have closed the standard descriptors. */
+        theirs = fcntl(fds[1], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        fd_close(fds[1]);
+        if (theirs < 0)
+                return negative_errno();
 
         flags = fcntl(ours, F_GETFL);
         if (flags < 0 || fcntl(ours, F_SETFL, flags | O_NONBLOCK) < 0)

@@ -193,7 +193,7 @@ static void get_vgpu(WireReader *r, VGpuReport *v) {
         v->iommu_group = (int32_t)wire_get_u32(r);
         v->kind = (VGpuKind)wire_get_enum(r, VGPU_KIND_MAX);
         if (text_parse_uuid(uuid, v->uuid) < 0 || !text_is_name(v->type_id) || !text_is_name(v->parent) ||
-            v->iommu_group < -1)
+            v->iommu_group < -1 || strncmp(v->sysfs_path, "/sys/", 5) != 0 || strstr(v->sysfs_path, "/../"))
                 r->bad = true;
 }
 

@@ -48,6 +48,13 @@ static void on_child_idle(Child *child, void *userdata) {
                 child_leave(child);
 }
 
+static void on_child_lost(Child *child, void *userdata) {
+        Supervisor *s = userdata;
+
+        if (child->role == CHILD_GPU && s->platform.lost)
+                s->platform.lost(child->gpu, s->platform.userdata);
+}
+
 /* A removal's worker does not count any more: it ended, or it is stuck and others should not wait for it. */
 static void on_child_uncounted(Child *child, void *userdata) {
         Supervisor *s = userdata;
@@ -59,6 +66,7 @@ static void on_child_uncounted(Child *child, void *userdata) {
 
 static const ChildOps child_ops = {
         .idle = on_child_idle,
+        .lost = on_child_lost,
         .uncounted = on_child_uncounted,
 };
 

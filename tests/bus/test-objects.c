@@ -341,21 +341,14 @@ static void test_pipelined(void) {
         g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, TYPE_INSTANCES);
 }
 
-static void test_refresh_limit(void) {
+/* Anybody may, as often as they like: that it is not done as often, core sees to. */
+static void test_refresh(void) {
         g_autoptr(Harness) h = start();
         sd_bus *nobody = harness_connect(h, NOBODY_UID);
-        sd_bus_error error = SD_BUS_ERROR_NULL;
-        sd_bus_message *reply;
-        unsigned n = 0;
 
-        /* Anybody may, but not all the time. */
-        while ((reply = try_call(nobody, GPU_PATH, GPU_INTERFACE, "Refresh", &error, "a{sv}", 0)) && n < 1000) {
-                sd_bus_message_unref(reply);
-                n++;
-        }
-        g_assert_cmpuint(n, >=, 8);
-        g_assert_cmpuint(n, <, 1000);
-        assert_error(reply, &error, ERROR_PREFIX "LimitExceeded");
+        for (unsigned i = 0; i < 200; i++)
+                sd_bus_message_unref(try_call(nobody, GPU_PATH, GPU_INTERFACE, "Refresh", NULL, "a{sv}", 0));
+        g_free(create_vgpu(h->bus, TYPE, UUID_A, NULL));
         sd_bus_flush_close_unref(nobody);
 }
 
@@ -424,7 +417,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/objects/cache", test_cache);
         g_test_add_func("/objects/reload", test_reload);
         g_test_add_func("/objects/pipelined", test_pipelined);
-        g_test_add_func("/objects/refresh-limit", test_refresh_limit);
+        g_test_add_func("/objects/refresh", test_refresh);
         g_test_add_func("/objects/in-use", test_in_use);
         g_test_add_func("/objects/unmanaged", test_unmanaged);
         g_test_add_func("/objects/hotplug", test_hotplug);

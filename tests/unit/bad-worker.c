@@ -78,6 +78,8 @@ static void make_answer(WireWriter *w, uint32_t number, JobKind kind) {
         describe_files(result.report.reason, sizeof(result.report.reason));
         describe_signals(result.report.driver, sizeof(result.report.driver));
         (void)snprintf(result.vgpu.uuid, sizeof(result.vgpu.uuid), "11111111-2fa1-4d2e-883f-0016d3cca427");
+        (void)snprintf(result.vgpu.sysfs_path, sizeof(result.vgpu.sysfs_path), "/sys/bus/mdev/devices/%s",
+                       result.vgpu.uuid);
         (void)snprintf(result.vgpu.type_id, sizeof(result.vgpu.type_id), "type");
         (void)snprintf(result.vgpu.parent, sizeof(result.vgpu.parent), "%i", (int)getpid());
         protocol_put_result(w, number, kind, &result);

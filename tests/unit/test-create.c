@@ -300,25 +300,46 @@ static void test_stuck_create(void) {
         machine_free(m);
 }
 
-/* Nobody knows what came of it: what is there is read, and is ours. */
+typedef enum Remains {
+        REMAINS_NOTHING,
+        REMAINS_VGPU,
+        REMAINS_HELD,
+        REMAINS_FOREIGN, /* somebody else's, with the same UUID */
+} Remains;
+
+/* Nobody knows what came of it until it is read; then it is as with a creation that came too late. */
 static void test_worker_died(gconstpointer data) {
-        bool made = GPOINTER_TO_INT(data);
+        Remains remains = GPOINTER_TO_INT(data);
+        _cleanup_(fd_closep) int fd = -EBADF;
         Machine *m = machine_with_gpus();
         Answer answer = {};
         PlatformJob *job;
+        VGpu *vgpu;
 
         (void)machine_create(m, GPU_A, TYPE_1, UUID_1, &answer);
         job = machine_find_create(m);
-        if (made)
-                g_assert_cmpint(machine_make_mdev(m, GPU_A, TYPE_1, UUID_1), ==, 0);
+        if (remains != REMAINS_NOTHING)
+                g_assert_cmpint(machine_make_mdev(m, GPU_A, remains == REMAINS_FOREIGN ? TYPE_2 : TYPE_1, UUID_1), ==, 0);
+        if (remains == REMAINS_HELD) {
+                fd = openat(m->sim.host.dev_fd, "vfio/0", O_RDWR | O_CLOEXEC);
+                g_assert_cmpint(fd, >=, 0);
+        }
         fake_fail(job, -EPIPE, "died");
         g_assert_cmpint(answer.error.code, ==, -EPIPE);
         g_assert_true(machine_has_record(m, UUID_1));
+        machine_assert_refused(m, &(CreateRequest){ GPU_A, TYPE_1, UUID_1 }, -ERROR_ALREADY_EXISTS, UUID_1);
         machine_settle(m);
-        if (made)
-                g_assert_true(manager_find_vgpu(m->manager, UUID_1)->managed);
-        else
-                (void)machine_have_vgpu(m, GPU_A, UUID_1);
+
+        vgpu = manager_find_vgpu(m->manager, UUID_1);
+        g_assert_cmpint(machine_has_record(m, UUID_1), ==, remains == REMAINS_HELD);
+        g_assert_cmpint(machine_has_mdev(m, UUID_1), ==, remains == REMAINS_HELD || remains == REMAINS_FOREIGN);
+        g_assert_cmpint(!!vgpu, ==, machine_has_mdev(m, UUID_1));
+        if (vgpu) {
+                g_assert_cmpint(vgpu->state, ==, VGPU_ACTIVE);
+                g_assert_cmpint(vgpu->managed, ==, remains == REMAINS_HELD);
+                g_assert_cmpint(vgpu->last_error[0] != '\0', ==, remains == REMAINS_HELD);
+        }
+        g_assert_cmpuint(answer.n, ==, 1);
         machine_free(m);
 }
 
@@ -364,8 +385,10 @@ int main(int argc, char **argv) {
         g_test_add_data_func("/create/late", GINT_TO_POINTER(false), test_late);
         g_test_add_data_func("/create/late-and-held", GINT_TO_POINTER(true), test_late);
         g_test_add_func("/create/stuck", test_stuck_create);
-        g_test_add_data_func("/create/worker-died", GINT_TO_POINTER(false), test_worker_died);
-        g_test_add_data_func("/create/worker-died-after", GINT_TO_POINTER(true), test_worker_died);
+        g_test_add_data_func("/create/worker-died", GINT_TO_POINTER(REMAINS_NOTHING), test_worker_died);
+        g_test_add_data_func("/create/worker-died-after", GINT_TO_POINTER(REMAINS_VGPU), test_worker_died);
+        g_test_add_data_func("/create/worker-died-held", GINT_TO_POINTER(REMAINS_HELD), test_worker_died);
+        g_test_add_data_func("/create/worker-died-foreign", GINT_TO_POINTER(REMAINS_FOREIGN), test_worker_died);
         g_test_add_func("/create/not-submitted", test_not_submitted);
 
         return g_test_run();

@@ -548,6 +548,45 @@ static void test_wait_idle(void) {
         machine_free(m);
 }
 
+/* Somebody who asks all the time has it read ten times a second, and the last time after his last question. */
+static void test_refresh(void) {
+        Machine *m = machine_new();
+        unsigned n;
+        Gpu *gpu;
+
+        machine_add_gpu(m, GPU_A);
+        gpu = machine_gpu(m, GPU_A);
+        n = m->fake.n_submitted;
+        for (unsigned i = 0; i < 1000; i++) {
+                gpu_refresh(gpu);
+                while (fake_do_one(&m->fake))
+                        ;
+        }
+        g_assert_cmpuint(m->fake.n_submitted, ==, n + 1);
+        g_assert_true(gpu->refresh_owed);
+
+        while (gpu->refresh_owed)
+                (void)sd_event_run(m->event, UINT64_MAX);
+        machine_settle(m);
+        g_assert_cmpuint(m->fake.n_submitted, ==, n + 2);
+        machine_free(m);
+}
+
+/* Its worker went while it did nothing, and what that held open is nobody's: another is started, and registers. */
+static void test_worker_lost(void) {
+        Machine *m = machine_new();
+        unsigned n;
+
+        machine_add_gpu(m, GPU_A);
+        n = m->fake.n_submitted;
+        m->fake.platform.lost(GPU_A, m->fake.platform.userdata);
+        g_assert_cmpuint(m->fake.n_submitted, ==, n + 1);
+        m->fake.platform.lost("0000:99:00.0", m->fake.platform.userdata);
+        g_assert_cmpuint(m->fake.n_submitted, ==, n + 1);
+        machine_settle(m);
+        machine_free(m);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
@@ -573,5 +612,7 @@ int main(int argc, char **argv) {
         g_test_add_data_func("/types/pending-race/by-us", GINT_TO_POINTER(true), test_pending_race);
         g_test_add_data_func("/types/pending-race/by-others", GINT_TO_POINTER(false), test_pending_race);
 
+        g_test_add_func("/gpus/refresh", test_refresh);
+        g_test_add_func("/gpus/worker-lost", test_worker_lost);
         return g_test_run();
 }

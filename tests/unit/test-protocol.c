@@ -169,6 +169,7 @@ static void fill_vgpu(VGpuReport *v) {
         fill(v->type_id, sizeof(v->type_id));
         fill(v->parent, sizeof(v->parent));
         fill(v->sysfs_path, sizeof(v->sysfs_path));
+        memcpy(v->sysfs_path, "/sys/", strlen("/sys/"));
         v->iommu_group = INT32_MAX;
         v->kind = VGPU_KIND_MAX - 1;
 }
@@ -331,6 +332,7 @@ static void check_vgpu(const VGpuReport *v) {
         g_assert_cmpint(text_parse_uuid(v->uuid, uuid), ==, 0);
         g_assert_cmpstr(v->uuid, ==, uuid);
         g_assert_true(text_is_name(v->type_id) && text_is_name(v->parent) && text_is_printable(v->sysfs_path));
+        g_assert_true(g_str_has_prefix(v->sysfs_path, "/sys/") && !strstr(v->sysfs_path, "/../"));
         g_assert_true(v->iommu_group >= -1 && v->kind < VGPU_KIND_MAX);
 }
 
