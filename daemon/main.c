@@ -138,6 +138,11 @@ static int check_config(const char *root) {
         config_report_done(&report);
         if (r < 0 && r != -EBADMSG)
                 fprintf(stderr, "mdevgpud: the configuration cannot be read: %s\n", strerror(-r));
+        if (r >= 0 && set->n_profiles == 0)
+                fprintf(stderr,
+                        "mdevgpud: there is no profile in types.d below %s/etc/mdevgpud, %s/run/mdevgpud or "
+                        "%s/usr/lib/mdevgpud\n",
+                        root, root, root);
 
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -148,7 +153,8 @@ static int usage(FILE *stream) {
                 "\n"
                 "Makes vGPUs an ordinary part of this host. Started by systemd; see mdevgpud(8).\n"
                 "\n"
-                "     --check-config [ROOT]  Say what is wrong with the configuration, and exit\n"
+                "     --check-config [ROOT]  Say what is wrong with the configuration (ROOT/etc/mdevgpud\n"
+                "                            and so on), and exit\n"
                 "     --debug                Log everything\n"
                 "  -h --help                 Show this\n"
                 "     --version              Show the version\n");

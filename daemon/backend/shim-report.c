@@ -60,7 +60,8 @@ static const char *field_to_key(uint32_t offset) {
 static void explain_missing(const ShimTypes *t, const TypeSpec *spec, TypeReport *row) {
         const struct mdevgpu_type *judged = shim_type_find(t->sent, t->n_sent, spec->id);
         const char *sentence = judged ? verdict_to_sentence(judged->verdict) : NULL;
-        const char *key = sentence ? field_to_key(judged->verdict_field) : NULL;
+        const char *key = sentence && judged->verdict != MDEVGPU_VERDICT_TOO_LARGE ? field_to_key(judged->verdict_field)
+                                                                                    : NULL;
 
         row->registration = REGISTRATION_REFUSED;
         if (sentence) {
@@ -120,8 +121,10 @@ static void report_held(const ShimTypes *t, const struct mdevgpu_type *type, con
         row->source = TYPE_SOURCE_PROFILE;
         if (!spec) {
                 row->registration = REGISTRATION_RETIRED;
+                row->available = 0;
                 (void)text_copy(row->reason, sizeof(row->reason),
-                                t->waiting ? t->refusal.message : "no profile states it any more");
+                                t->waiting ? "no profile states it any more; it goes when the last vGPU of the GPU does"
+                                           : "no profile states it any more");
         } else if (!shim_type_is(type, spec)) {
                 row->registration = REGISTRATION_DIFFERS;
                 (void)text_copy(row->reason, sizeof(row->reason),

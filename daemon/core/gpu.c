@@ -101,8 +101,8 @@ Type *gpu_find_type_by_id(const Gpu *gpu, const char *id) {
         return NULL;
 }
 
-/* "a, b, c": the ids of all types, or of those with this name, as many as fit. */
-static void list_type_ids(const Gpu *gpu, const char *name, char *buffer, size_t size) {
+/* "a (A), b (B)": ids and names of all types, or of those with this name, as many as fit. */
+static void list_types(const Gpu *gpu, const char *name, char *buffer, size_t size) {
         size_t n = 0;
         Type *type;
 
@@ -112,7 +112,7 @@ static void list_type_ids(const Gpu *gpu, const char *name, char *buffer, size_t
 
                 if (name && !streq(type->report.name, name))
                         continue;
-                k = snprintf(buffer + n, size - n, "%s%s", n > 0 ? ", " : "", type->report.id);
+                k = snprintf(buffer + n, size - n, "%s%s (%s)", n > 0 ? ", " : "", type->report.id, type->report.name);
                 if (k < 0 || (size_t)k >= size - n) {
                         buffer[n] = '\0';
                         return;
@@ -121,45 +121,61 @@ static void list_type_ids(const Gpu *gpu, const char *name, char *buffer, size_t
         }
 }
 
-int gpu_find_type(Gpu *gpu, const char *id_or_name, Type **ret_type, Error *error) {
-        const char *address = gpu->identity.address;
-        Type *type, *found = NULL;
-        unsigned n_found = 0;
-        char ids[256];
+static bool type_is_called(const Type *type, const char *word, bool by_number) {
+        char number[16];
 
-        type = gpu_find_type_by_id(gpu, id_or_name);
-        if (type) {
+        if (!by_number)
+                return streq(type->report.name, word);
+
+        (void)snprintf(number, sizeof(number), "%u", type->report.vendor_id);
+        return type->report.vendor_id != UNKNOWN_U32 && streq(number, word);
+}
+
+/* The number of types that are called so. */
+static unsigned find_types(const Gpu *gpu, const char *word, bool by_number, Type **ret_type) {
+        unsigned n = 0;
+        Type *type;
+
+        LIST_FOREACH(type, &gpu->types, link)
+                if (type_is_called(type, word, by_number)) {
+                        *ret_type = type;
+                        n++;
+                }
+
+        return n;
+}
+
+int gpu_find_type(Gpu *gpu, const char *word, Type **ret_type, Error *error) {
+        const char *address = gpu->identity.address;
+        unsigned n_found;
+        char list[320];
+        Type *type;
+
+        type = gpu_find_type_by_id(gpu, word);
+        n_found = type ? 1 : find_types(gpu, word, /* by_number= */ false, &type);
+        if (n_found == 1 || (n_found == 0 && find_types(gpu, word, /* by_number= */ true, &type) == 1)) {
                 *ret_type = type;
                 return 0;
         }
 
-        LIST_FOREACH(type, &gpu->types, link)
-                if (streq(type->report.name, id_or_name)) {
-                        found = type;
-                        n_found++;
-                }
-
-        if (n_found == 1) {
-                *ret_type = found;
-                return 0;
-        }
-
-        list_type_ids(gpu, n_found > 1 ? id_or_name : NULL, ids, sizeof(ids));
+        list_types(gpu, n_found > 1 ? word : NULL, list, sizeof(list));
         if (n_found > 1)
                 return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s has %u types named '%.64s'; say which one: %s",
-                                 address, n_found, id_or_name, ids);
+                                 address, n_found, word, list);
         if (list_is_empty(&gpu->types))
                 return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s has no type '%.64s': it has no types at all",
-                                 address, id_or_name);
+                                 address, word);
 
-        return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s has no type '%.64s'; it has %s", address, id_or_name, ids);
+        return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s has no type '%.64s'; it has %s", address, word, list);
 }
 
 void gpu_apply_counts(Gpu *gpu, const TypeCount *counts, size_t n_counts) {
         for (size_t i = 0; i < n_counts; i++) {
                 Type *type = gpu_find_type_by_id(gpu, counts[i].id);
 
-                if (type)
+                /* Of others none can be made, whatever the driver has left of them. */
+                if (type && (type->report.registration == REGISTRATION_REGISTERED ||
+                             type->report.registration == REGISTRATION_DIFFERS))
                         type_set_available(type, counts[i].available);
         }
 }

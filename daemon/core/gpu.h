@@ -64,8 +64,9 @@ void gpu_unlink(Gpu *gpu);
 /* The name a person knows it by: the hardware database's, the driver's, else the sysfs name. */
 const char *gpu_get_name(const Gpu *gpu);
 
-/* By id (exact), else by name if just one type has it; else ERROR_NO_SUCH_TYPE, listing the candidates. */
-int gpu_find_type(Gpu *gpu, const char *id_or_name, Type **ret_type, Error *error);
+/* By id (exact), else by name if just one type has it, else by the driver's number; else ERROR_NO_SUCH_TYPE, listing the
+ * candidates. */
+int gpu_find_type(Gpu *gpu, const char *word, Type **ret_type, Error *error);
 Type *gpu_find_type_by_id(const Gpu *gpu, const char *id);
 
 /* Reads it again, soon. With may_register, registers what profiles want, too. */

@@ -57,7 +57,7 @@ static int check_type(const Type *type, Error *error) {
                 return error_set(error, -ERROR_NO_INSTANCES, "Type %s of GPU %s is retired: %s", report->id, address,
                                  report->reason);
         default:
-                return error_set(error, -ERROR_DRIVER_REJECTED, "Type %s was refused by the driver of GPU %s: %s",
+                return error_set(error, -ERROR_DRIVER_REJECTED, "Type %s is not registered with GPU %s: %s",
                                  report->id, address, report->reason);
         }
 }

@@ -140,6 +140,10 @@ static int mdev_create(SimHost *host, char **arguments) {
 static int mdev_remove(SimHost *host, char **arguments) {
         char path[512];
 
+        /* Nor can the kernel be interrupted in it. */
+        if (daemon_block_signals() < 0)
+                return negative_errno();
+
         (void)snprintf(path, sizeof(path), "bus/mdev/devices/%.64s/remove", arguments[0]);
         return sysfs_write(host, path, "1");
 }

@@ -61,7 +61,7 @@ static void test_judge(void) {
 
         machine_assert_refused(m, &(CreateRequest){ "0000:99:00.0", TYPE_1, "" }, -ERROR_NO_SUCH_GPU, "0000:99:00.0");
         machine_assert_refused(m, &(CreateRequest){ "\xff\x1b[2J", TYPE_1, "" }, -ERROR_NO_SUCH_GPU, "'??[2J'");
-        machine_assert_refused(m, &(CreateRequest){ GPU_A, "x", "" }, -ERROR_NO_SUCH_TYPE, TYPE_1 ", " TYPE_2);
+        machine_assert_refused(m, &(CreateRequest){ GPU_A, "x", "" }, -ERROR_NO_SUCH_TYPE, TYPE_1 " (");
         machine_assert_refused(m, &(CreateRequest){ GPU_A, TYPE_1, "x" }, -ERROR_INVALID_ARGUMENT, "'x'");
         machine_assert_refused(m, &(CreateRequest){ GPU_A, TYPE_1, UUID_1 "\n" }, -ERROR_INVALID_ARGUMENT, "UUID");
 
@@ -79,7 +79,9 @@ static void test_judge(void) {
         g_assert_cmpint(profile_set_add(set, profile), ==, 0);
         manager_set_profiles(m->manager, set);
         machine_settle(m);
-        machine_assert_refused(m, &(CreateRequest){ GPU_A, "Twin", "" }, -ERROR_NO_SUCH_TYPE, TYPE_1 ", " TYPE_2);
+        machine_assert_refused(m, &(CreateRequest){ GPU_A, "Twin", "" }, -ERROR_NO_SUCH_TYPE, TYPE_1 " (Twin), " TYPE_2);
+        g_assert_cmpint(manager_check_create(m->manager, &(CreateRequest){ GPU_A, "2", "" }, &error), ==, 0);
+        machine_assert_refused(m, &(CreateRequest){ GPU_A, "3", "" }, -ERROR_NO_SUCH_TYPE, TYPE_2);
         g_assert_cmpint(manager_check_create(m->manager, &(CreateRequest){ GPU_A, TYPE_2, "" }, &error), ==, 0);
 
         g_assert_true(list_is_empty(&m->fake.jobs));

@@ -431,7 +431,7 @@ static void test_profiles(void) {
         machine_clear_log(m);
         machine_set_types(m, 2, 2);
         machine_settle(m);
-        machine_expect_log(m, "type " TYPE_1 " registered\n+type " TYPE_2 " registered 4\n");
+        machine_expect_log(m, "type " TYPE_1 " available=4 registered\n+type " TYPE_2 " registered 4\n");
         machine_set_types(m, 2, 4);
         machine_settle(m);
         machine_expect_log(m, "type " TYPE_1 " definition available=2\ntype " TYPE_2 " definition available=2\n");
