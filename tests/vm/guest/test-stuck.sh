@@ -7,6 +7,7 @@
 # shellcheck source=project.sh
 . /rig/guest/project.sh
 
+SHIM_CREATE=/sys/class/mdev_bus/1000:00:00.0/mdev_supported_types/mdevgpu_ref-7/create
 TYPE_CREATE=/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/create
 
 # restart_in SECONDS: and the new daemon is the one on the bus.
@@ -26,6 +27,11 @@ uninterruptible() {
         for status in /proc/[0-9]*/status; do
                 grep -q '^Name:.mdevgpud-worke' "$status" && grep -q '^State:.D' "$status" && basename "${status%/status}"
         done 2>/dev/null | sort -n | grep .
+}
+
+# worker_sleeps PID
+worker_sleeps() {
+        uninterruptible | grep -qx "$1"
 }
 
 gpu_property() {
@@ -93,9 +99,37 @@ check "the worker still sleeps" equals "$worker" uninterruptible
 check "other GPUs are served" create mdpy mdpy-vga
 check_soon "the GPU is listed" has_row ListGpus 0 mtty
 
+heading "A worker that sleeps with a control channel in its hands"
+mkdir -p /etc/mdevgpud/types.d
+cat >/etc/mdevgpud/types.d/stuck.yaml <<'PROFILE'
+version: 1
+match: {vendor: 0x6d67}
+types:
+  - {id: 7, name: "Seven", max-instances: 4, framebuffer: 64MiB}
+PROFILE
+check "systemctl reload" systemctl reload "$UNIT"
+modprobe mdevgpu_ref ngpu=1
+check_soon "the profile's type is registered" has_row ListTypes 1 mdevgpu_ref-7
+owner=$(find /proc/[0-9]*/fd -lname /dev/mdevgpu/gpu0 2>/dev/null | cut -d / -f 3 | head -n 1)
+check_output "its control channel is a worker's" mdevgpud-worke cat "/proc/$owner/comm"
+mount --bind /root/frozen/create "$SHIM_CREATE"
+call CreateVGpu 1000:00:00.0 mdevgpu_ref-7 "" '{}' >"$EVIDENCE/create-shim" 2>&1 &
+creator=$!
+check_soon "that worker is in D state" worker_sleeps "$owner"
+wait "$creator"
+check_output "the caller is told of it" "org\.mdevgpu1\.Error\.Timeout.*\b$owner\b" cat "$EVIDENCE/create-shim"
+check "restart within 10 s" restart_in 10
+check "the old owner still sleeps" worker_sleeps "$owner"
+check_soon "the new worker took the channel over" equals ready gpu_property 1000:00:00.0 State
+sed -i 's/id: 7/id: 8/' /etc/mdevgpud/types.d/stuck.yaml
+check "a reload goes through it" systemctl reload "$UNIT"
+check_output "to the driver" mdevgpu_ref-8 ls /sys/class/mdev_bus/1000:00:00.0/mdev_supported_types
+check_soon "and makes vGPUs" create 1000:00:00.0 mdevgpu_ref-8
+
 heading "It wakes up"
 fsfreeze --unfreeze /root/frozen
 umount "$TYPE_CREATE"
+umount --lazy "$SHIM_CREATE" 2>/dev/null
 umount /root/frozen
 check_soon "the old worker ends" not test -d "/proc/$worker"
 check_soon "its GPU makes vGPUs again" create mtty mtty-2
