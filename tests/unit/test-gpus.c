@@ -548,6 +548,31 @@ static void test_wait_idle(void) {
         machine_free(m);
 }
 
+/* Which PCI functions are GPUs, by their class. */
+static void test_classes(void) {
+        static const struct {
+                const char *class;
+                bool is_gpu;
+        } cases[] = {
+                { "0x030000\n", true },  /* VGA */
+                { "0x038000\n", true },  /* other display controllers */
+                { "0x120000\n", true },  /* processing accelerator: AMD Instinct */
+                { "0x120100\n", false }, /* other accelerators */
+                { "0x020000\n", false }, { "0x040300\n", false }, { "-1\n", false }, { "", false },
+        };
+        Machine *m = machine_new();
+        g_autofree char *path = g_strconcat(m->root, "/sys", PATH_A, "/class", NULL);
+
+        machine_add_gpu(m, GPU_A);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_assert_true(g_file_set_contents(path, cases[i].class, -1, NULL));
+                machine_uevent(m, UEVENT_CHANGE, UEVENT_PCI, PATH_A);
+                machine_settle(m);
+                g_assert_cmpint(!!manager_find_gpu(m->manager, GPU_A), ==, cases[i].is_gpu);
+        }
+        machine_free(m);
+}
+
 /* Somebody who asks all the time has it read ten times a second, and the last time after his last question. */
 static void test_refresh(void) {
         Machine *m = machine_new();
@@ -612,6 +637,7 @@ int main(int argc, char **argv) {
         g_test_add_data_func("/types/pending-race/by-us", GINT_TO_POINTER(true), test_pending_race);
         g_test_add_data_func("/types/pending-race/by-others", GINT_TO_POINTER(false), test_pending_race);
 
+        g_test_add_func("/gpus/classes", test_classes);
         g_test_add_func("/gpus/refresh", test_refresh);
         g_test_add_func("/gpus/worker-lost", test_worker_lost);
         return g_test_run();
