@@ -405,6 +405,31 @@ static void test_hotplug(void) {
         cache_check(h, cache);
 }
 
+static bool shows_second(void *userdata) {
+        Harness *h = userdata;
+
+        return count_rows(h->bus, "ListVGpus", "gpu", "s", "second") == 1;
+}
+
+/* More events than wait in a socket, before those of a GPU that appears: what is shown is what there is, all the same. */
+static void test_overrun(void) {
+        g_autoptr(Harness) h = start();
+        g_autofree char *limit = NULL;
+
+        g_assert_true(g_file_get_contents("/proc/sys/net/unix/max_dgram_qlen", &limit, NULL, NULL));
+        g_assert_cmpint(kill(h->daemon, SIGSTOP), ==, 0);
+        harness_act(h, "plug-mtty", "first", NULL);
+        /* Three events each. */
+        for (unsigned i = 0; i <= strtoul(limit, NULL, 10) / 3; i++) {
+                harness_act(h, "mdev-create", "first", "mtty-1", UUID_A, NULL);
+                harness_act(h, "mdev-remove", UUID_A, NULL);
+        }
+        harness_act(h, "plug-mtty", "second", NULL);
+        harness_act(h, "mdev-create", "second", "mtty-1", UUID_B, NULL);
+        g_assert_cmpint(kill(h->daemon, SIGCONT), ==, 0);
+        harness_wait(h->bus, shows_second, h);
+}
+
 int main(int argc, char **argv) {
         harness_init(&argc, &argv);
 
@@ -420,6 +445,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/objects/refresh", test_refresh);
         g_test_add_func("/objects/in-use", test_in_use);
         g_test_add_func("/objects/unmanaged", test_unmanaged);
+        g_test_add_func("/objects/overrun", test_overrun);
         g_test_add_func("/objects/hotplug", test_hotplug);
 
         return g_test_run();
