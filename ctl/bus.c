@@ -123,12 +123,30 @@ Status bus_error_status(const sd_bus_error *error) {
         return STATUS_FAILED;
 }
 
+/* The daemon speaks to every program; what to type next only this one knows. */
+static const char *error_hint(const sd_bus_error *error) {
+        static const struct {
+                const char *name, *hint;
+        } hints[] = {
+                { BUS_ERROR_PREFIX "NoSuchGpu", "'mdevgpuctl gpus' lists the GPUs." },
+                { BUS_ERROR_PREFIX "NoSuchType", "'mdevgpuctl types GPU' lists its types." },
+                { BUS_ERROR_PREFIX "NoSuchVGpu", "'mdevgpuctl list' lists the vGPUs." },
+                { BUS_ERROR_PREFIX "NotManaged", "'mdevgpuctl destroy --unmanaged UUID' removes it all the same." },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(hints); i++)
+                if (sd_bus_error_has_name(error, hints[i].name))
+                        return hints[i].hint;
+
+        return NULL;
+}
+
 Status bus_error_report(const Ctl *ctl, const sd_bus_error *error) {
         Status status = bus_error_status(error);
-        const char *message = isempty(error->message) ? error->name : error->message;
+        const char *message = isempty(error->message) ? error->name : error->message, *hint = error_hint(error);
 
         if (status != STATUS_UNREACHABLE)
-                return ctl_error(status, "%s", message);
+                return ctl_error(status, "%s%s%s", message, hint ? "\n" : "", hint ? hint : "");
 
         /* Not the daemon's sentence but the bus's, which does not know what was wanted. */
         return ctl_error(status, "Cannot reach mdevgpud%s%s: %s", ctl->host ? " on " : "", ctl->host ? ctl->host : "",
@@ -231,7 +249,7 @@ const BusList bus_list_problems = {
 
 Status bus_list(Ctl *ctl, const BusList *list, const char *gpu, json_object **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(json_object_putp) json_object *rows = NULL, *named = NULL;
+        _cleanup_(json_object_putp) json_object *rows = NULL, *named = NULL, *sorted = NULL;
         Status status;
         int r;
 
@@ -244,13 +262,12 @@ Status bus_list(Ctl *ctl, const BusList *list, const char *gpu, json_object **re
         r = reply_read_value(reply, &rows);
         if (r >= 0)
                 r = rows_name(rows, list->keys, &named);
+        if (r >= 0 && list != &bus_list_problems)
+                r = rows_sort(named, &sorted);
         if (r < 0)
                 return ctl_error(STATUS_FAILED, "Cannot read the answer to %s: %s.", list->member, strerror(-r));
 
-        if (list != &bus_list_problems)
-                rows_sort(named);
-
-        *ret = TAKE(named);
+        *ret = sorted ? TAKE(sorted) : TAKE(named);
         return STATUS_DONE;
 }
 

@@ -20,28 +20,35 @@ typedef struct Verb {
         const char *name;
         size_t min, max; /* how many arguments */
         Status (*run)(Ctl *ctl, char **arguments);
-        const char *synopsis, *summary, *text;
+        const char *synopsis, *summary, *text, *options;
 } Verb;
 
 static Status verb_help(Ctl *ctl, char **arguments);
 
 static const Verb verbs[] = {
-        { "list", 0, 0, verb_list, "", "List vGPUs (what is done without a verb)", NULL },
-        { "gpus", 0, 0, verb_gpus, "", "List GPUs", NULL },
-        { "types", 0, 1, verb_types, "[GPU]", "List the vGPU types of all GPUs, or of one", NULL },
+        { "list", 0, 0, verb_list, "", "List vGPUs (what is done without a verb)", NULL, NULL },
+        { "gpus", 0, 0, verb_gpus, "", "List GPUs", NULL, NULL },
+        { "types", 0, 1, verb_types, "[GPU]", "List the vGPU types of all GPUs, or of one", NULL, NULL },
         { "status", 0, SIZE_MAX, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
-          "GPU is the GPU's name in sysfs, for instance 0000:41:00.0." },
+          "GPU is the GPU's name in sysfs, for instance 0000:41:00.0, or just 41:00.0.", NULL },
         { "create", 2, 3, verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
-          "TYPE is the id of a type, or its name if only one type has it. Without UUID one is generated." },
+          "GPU is the GPU's name in sysfs, for instance 0000:41:00.0, or just 41:00.0.\n"
+          "TYPE is the id of a type, or its name if only one type has it; a name with\n"
+          "blanks must be quoted. Without UUID one is generated.",
+          "  -q, --quiet            Do not print the UUID\n" },
         { "destroy", 1, SIZE_MAX, verb_destroy, "[--unmanaged] UUID…", "Remove vGPUs",
           "A vGPU that is in use is never removed. One that was not created by mdevgpud is\n"
-          "removed with --unmanaged only." },
-        { "check", 0, 0, verb_check, "", "Check the configuration files without applying them",
-          "Prints each problem as FILE:LINE:COLUMN: SEVERITY: MESSAGE; fails if one is an error." },
+          "removed with --unmanaged only.",
+          "      --unmanaged        Also remove one that was not created by mdevgpud\n" },
+        { "check", 0, 0, verb_check, "", "Check the configuration files, apply nothing",
+          "Prints each problem as FILE:LINE:COLUMN: SEVERITY: MESSAGE.\n"
+          "It fails if one of them is an error.",
+          "  -q, --quiet            Print no problems; the exit status tells\n" },
         { "reload", 0, 0, verb_reload, "", "Read the configuration files again and apply them",
-          "With an error in them nothing changes: the last good configuration stays." },
-        { "version", 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL },
-        { "help", 0, 1, verb_help, "[VERB]", "Explain the command, or one verb", NULL },
+          "With an error in them nothing changes: the last good configuration stays.",
+          "  -q, --quiet            Do not say that drivers have not taken all types\n" },
+        { "version", 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL, NULL },
+        { "help", 0, 1, verb_help, "[VERB]", "Explain the command, or one verb", NULL, NULL },
 };
 
 static const char options_text[] =
@@ -51,7 +58,7 @@ static const char options_text[] =
         "      --json[=FORM]      Print JSON; FORM is pretty (the default) or short\n"
         "      --no-legend        Print tables without headings\n"
         "      --no-pager         Do not show long output in a pager\n"
-        "  -q, --quiet            Print no results of create and check\n"
+        "  -q, --quiet            No results of create and check, no remarks of reload\n"
         "  -H, --host=[USER@]HOST Ask the daemon of another machine, over ssh\n"
         "      --address=ADDRESS  Ask over this D-Bus address instead of the system bus\n";
 
@@ -93,7 +100,9 @@ static Status help_print(const Verb *verb) {
                        verb->summary);
                 if (verb->text)
                         printf("%s\n", verb->text);
-                printf("\n%s", options_text);
+                if (verb->options)
+                        printf("\nOptions:\n%s", verb->options);
+                puts("\n'mdevgpuctl help' lists the options that all verbs take.");
                 return STATUS_DONE;
         }
 

@@ -5,6 +5,7 @@
  */
 
 #include <stdio.h>
+#include <wchar.h>
 
 #include <libsmartcols/libsmartcols.h>
 
@@ -13,6 +14,9 @@
 
 /* One endless cell would widen its whole column: a list of a thousand rows must stay a list. */
 #define CELL_CHARS_MAX 256U
+
+/* More than any table here has, its end included. */
+#define COLUMNS_MAX 16U
 
 /* A page has room for sentences, such as why a driver refused. */
 #define TEXT_CHARS_MAX 16384U
@@ -71,10 +75,36 @@ char *print_text(const char *key, json_object *value, size_t max_chars) {
         }
 }
 
+/* D-Bus has no null and says nothing by an empty string; programs that read JSON look for null. */
+static int json_empty_to_null(json_object *value) {
+        int r = 0;
+
+        if (json_object_is_type(value, json_type_array))
+                for (size_t i = 0; i < json_object_array_length(value) && r >= 0; i++)
+                        r = json_empty_to_null(json_object_array_get_idx(value, i));
+
+        if (!json_object_is_type(value, json_type_object))
+                return r;
+
+        json_object_object_foreach(value, key, member) {
+                if (json_object_is_type(member, json_type_string) && json_object_get_string_len(member) == 0)
+                        r = json_object_object_add(value, key, NULL);
+                else
+                        r = json_empty_to_null(member);
+                if (r < 0)
+                        return -ENOMEM;
+        }
+
+        return r;
+}
+
 Status print_json(const Ctl *ctl, json_object *value) {
         int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
         _cleanup_(freep) char *safe = NULL;
         const char *s;
+
+        if (json_empty_to_null(value) < 0)
+                return ctl_oom();
 
         flags |= ctl->output == OUTPUT_JSON_SHORT ? JSON_C_TO_STRING_PLAIN
                                                   : JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
@@ -91,6 +121,68 @@ Status print_json(const Ctl *ctl, json_object *value) {
 
         puts(safe);
         return STATUS_DONE;
+}
+
+/* How many columns of a terminal the text takes, about: what is escaped already has no characters of odd width left. */
+static size_t text_width(const char *s) {
+        size_t n = mbstowcs(NULL, s, 0);
+
+        return n == (size_t)-1 ? strlen(s) : n;
+}
+
+/* How wide the column is, and whether it tells a reader nothing. */
+static int column_measure(const Column *column, json_object *rows, size_t *ret_width, bool *ret_idle) {
+        size_t n = json_object_array_length(rows), width = strlen(column->heading);
+        bool idle = column->usual || (column->flags & COLUMN_ALIKE);
+        _cleanup_(freep) char *first = NULL;
+
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_(freep) char *text = NULL;
+                json_object *value = NULL;
+
+                (void)json_object_object_get_ex(json_object_array_get_idx(rows, i), column->key, &value);
+                text = print_text(column->key, value, CELL_CHARS_MAX);
+                if (!text)
+                        return -ENOMEM;
+
+                if (text_width(text) > width)
+                        width = text_width(text);
+                if (column->usual ? !streq(text, column->usual) : first && !streq(text, first))
+                        idle = false;
+                if (!first)
+                        first = TAKE(text);
+        }
+
+        *ret_width = width;
+        *ret_idle = idle;
+        return 0;
+}
+
+/* Copies the columns that are shown, and the NULL at their end. */
+static int table_choose_columns(const Ctl *ctl, const Column *columns, json_object *rows, Column *shown) {
+        size_t widths[COLUMNS_MAX] = {}, total = 0, n = 0;
+        bool idle[COLUMNS_MAX] = {};
+        int r;
+
+        for (size_t i = 0; columns[i].key && ctl->columns > 0; i++) {
+                r = column_measure(&columns[i], rows, &widths[i], &idle[i]);
+                if (r < 0)
+                        return r;
+
+                total += widths[i] + (i > 0 ? 1 : 0);
+        }
+
+        for (size_t i = 0; columns[i].key; i++) {
+                if (idle[i] && total > ctl->columns) {
+                        total -= widths[i] + 1;
+                        continue;
+                }
+
+                shown[n++] = columns[i];
+        }
+
+        shown[n] = (Column){};
+        return 0;
 }
 
 static int table_add_columns(struct libscols_table *table, const Column *columns) {
@@ -138,7 +230,16 @@ static int table_add_row(struct libscols_table *table, const Column *columns, js
         return 0;
 }
 
+static bool columns_can_be_cut(const Column *columns) {
+        for (; columns->key; columns++)
+                if (columns->flags & COLUMN_TRUNCATE)
+                        return true;
+
+        return false;
+}
+
 static int table_fill(const Ctl *ctl, struct libscols_table *table, const Column *columns, json_object *rows) {
+        bool narrow = ctl->columns > 0 && columns_can_be_cut(columns);
         int r;
 
         r = scols_table_enable_noheadings(table, ctl->no_legend);
@@ -149,12 +250,13 @@ static int table_fill(const Ctl *ctl, struct libscols_table *table, const Column
         if (r < 0)
                 return r;
 
-        /* Said rather than found out: a pager's pipe may stand between here and the terminal. */
-        r = scols_table_set_termforce(table, ctl->columns > 0 ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
+        /* Said rather than found out: a pager's pipe may stand between here and the terminal. Where the library finds no
+         * column that may be cut it would cut others. */
+        r = scols_table_set_termforce(table, narrow ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
         if (r < 0)
                 return r;
 
-        r = ctl->columns > 0 ? scols_table_set_termwidth(table, ctl->columns) : 0;
+        r = narrow ? scols_table_set_termwidth(table, ctl->columns) : 0;
         if (r < 0)
                 return r;
 
@@ -167,6 +269,7 @@ static int table_fill(const Ctl *ctl, struct libscols_table *table, const Column
 
 Status print_table(const Ctl *ctl, const Column *columns, json_object *rows) {
         struct libscols_table *table;
+        Column shown[COLUMNS_MAX];
         int r;
 
         /* An empty table has no headings either. */
@@ -177,7 +280,9 @@ Status print_table(const Ctl *ctl, const Column *columns, json_object *rows) {
         if (!table)
                 return ctl_oom();
 
-        r = table_fill(ctl, table, columns, rows);
+        r = table_choose_columns(ctl, columns, rows, shown);
+        if (r >= 0)
+                r = table_fill(ctl, table, shown, rows);
         if (r >= 0)
                 r = scols_print_table(table);
 

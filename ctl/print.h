@@ -20,18 +20,23 @@ bool print_is_bad(const char *key, json_object *value);
  */
 char *print_text(const char *key, json_object *value, size_t max_chars);
 
-/* The value as JSON with a newline, in the form that was asked for. */
+/* The value as JSON with a newline, in the form that was asked for. Its empty strings become null. */
 Status print_json(const Ctl *ctl, json_object *value);
 
 typedef struct Column {
         const char *key, *heading;
         unsigned flags;
+        const char *usual; /* goes where the terminal is too narrow and every row says this; NULL: stays */
 } Column;
 
 #define COLUMN_RIGHT (1U << 0)
-#define COLUMN_TRUNCATE (1U << 1) /* where the terminal is too narrow, this one gives way */
+#define COLUMN_TRUNCATE (1U << 1) /* where the terminal is too narrow, this one is cut */
+#define COLUMN_ALIKE (1U << 2)    /* goes where the terminal is too narrow and every row says the same */
 
-/* Rows are objects; `columns` ends with a key of NULL. */
+/*
+ * Rows are objects; `columns` ends with a key of NULL. On a terminal that is too narrow columns that tell nothing go, the
+ * leftmost first. No other column than one that may be is ever cut: the line rather becomes longer than the terminal.
+ */
 Status print_table(const Ctl *ctl, const Column *columns, json_object *rows);
 
 /* A title and the object's members, a label each. Empty strings, and keys in `hidden` (ended by NULL), are left out. */

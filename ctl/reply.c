@@ -297,24 +297,51 @@ int rows_name(json_object *rows, const char *const *keys, json_object **ret) {
         return 0;
 }
 
-static int row_compare(const void *a, const void *b) {
-        /* Each kind of row has some of these; in this order they sort each kind as one expects. */
-        static const char *const keys[] = { "gpu", "address", "id", "uuid" };
-        json_object *x = *(json_object *const *)a, *y = *(json_object *const *)b;
+typedef struct Place {
+        json_object *row;
+        size_t before; /* where it stood, which decides between rows that are alike */
+} Place;
+
+static int place_compare(const void *a, const void *b) {
+        /* Each kind of row has some of these. What is compared is hexadecimal and of one length. */
+        static const char *const keys[] = { "gpu", "address", "uuid" };
+        const Place *x = a, *y = b;
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
-                const char *s = object_string(x, keys[i]), *t = object_string(y, keys[i]);
-                int c = s && t ? strverscmp(s, t) : 0;
+                const char *s = object_string(x->row, keys[i]), *t = object_string(y->row, keys[i]);
+                int c = s && t ? strcmp(s, t) : 0;
 
                 if (c != 0)
                         return c;
         }
 
-        return 0;
+        return x->before < y->before ? -1 : x->before > y->before;
 }
 
-void rows_sort(json_object *rows) {
-        json_object_array_sort(rows, row_compare);
+int rows_sort(json_object *rows, json_object **ret) {
+        _cleanup_(json_object_putp) json_object *sorted = NULL;
+        _cleanup_(freep) Place *places = NULL;
+        size_t n = json_object_array_length(rows);
+        int r;
+
+        sorted = json_object_new_array();
+        places = calloc(n > 0 ? n : 1, sizeof(*places));
+        if (!sorted || !places)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n; i++)
+                places[i] = (Place){ json_object_array_get_idx(rows, i), i };
+
+        qsort(places, n, sizeof(*places), place_compare);
+
+        for (size_t i = 0; i < n; i++) {
+                r = array_add(sorted, json_object_get(places[i].row));
+                if (r < 0)
+                        return r;
+        }
+
+        *ret = TAKE(sorted);
+        return 0;
 }
 
 int object_merge(json_object *object, json_object *extras) {

@@ -23,8 +23,8 @@ int reply_read_value(sd_bus_message *m, json_object **ret);
  */
 int rows_name(json_object *rows, const char *const *keys, json_object **ret);
 
-/* Sorts rows as people count: "nvidia-9" before "nvidia-10". */
-void rows_sort(json_object *rows);
+/* The rows by GPU and UUID; types, which have no UUID, stay in the daemon's order. */
+int rows_sort(json_object *rows, json_object **ret);
 
 /* Adds the members of `extras` that the object does not have yet. */
 int object_merge(json_object *object, json_object *extras);

@@ -210,3 +210,14 @@ bool text_is_uuid(const char *s) {
 
         return s[i] == 0;
 }
+
+bool text_is_short_address(const char *s) {
+        static const char shape[] = "xx:xx.x";
+        size_t i;
+
+        for (i = 0; shape[i]; i++)
+                if (shape[i] == 'x' ? !isxdigit((unsigned char)s[i]) : s[i] != shape[i])
+                        return false;
+
+        return s[i] == 0;
+}

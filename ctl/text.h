@@ -26,3 +26,6 @@ char *text_key(const char *name);
 char *text_label(const char *key);
 
 bool text_is_uuid(const char *s);
+
+/* "41:00.0": a PCI address that says no domain */
+bool text_is_short_address(const char *s);

@@ -32,11 +32,21 @@ static Status created_print(const Ctl *ctl, const char *uuid, const char *path) 
 Status verb_create(Ctl *ctl, char **arguments) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const char *wanted = arguments[2] ? arguments[2] : "", *uuid, *path;
+        _cleanup_(freep) char *gpu = NULL;
         Status status;
         int r;
 
-        status = bus_call(ctl, "CreateVGpu", BUS_CALL_CHANGES, "so", /* ret_error= */ NULL, &reply, "sssa{sv}",
-                          arguments[0], arguments[1], wanted, 0);
+        if (!isempty(wanted) && !text_is_uuid(wanted))
+                return ctl_error(STATUS_USAGE,
+                                 "'%s' is no UUID.\nA name with blanks must be quoted: mdevgpuctl create %s '%s %s'",
+                                 wanted, arguments[0], arguments[1], wanted);
+
+        status = gpu_resolve(ctl, arguments[0], &gpu);
+        if (status != STATUS_DONE)
+                return status;
+
+        status = bus_call(ctl, "CreateVGpu", BUS_CALL_CHANGES, "so", /* ret_error= */ NULL, &reply, "sssa{sv}", gpu,
+                          arguments[1], wanted, 0);
         if (status != STATUS_DONE)
                 return status;
 

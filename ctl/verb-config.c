@@ -96,14 +96,63 @@ Status verb_check(Ctl *ctl, char **arguments) {
         return status_first(status, problems_count(problems, "error") > 0 ? STATUS_FAILED : STATUS_DONE);
 }
 
+static size_t types_count(json_object *types, const char *registration) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_object_array_length(types); i++) {
+                const char *s = object_string(json_object_array_get_idx(types, i), "registration");
+
+                if (s && streq(s, registration))
+                        n++;
+        }
+
+        return n;
+}
+
+/*
+ * The configuration is in force, and yet a driver may not have what it states: that is no failure of the reload, but who
+ * asked for it wants to know.
+ */
+static void reload_tell_types(Ctl *ctl) {
+        static const struct {
+                const char *registration, *text;
+        } kinds[] = {
+                { "pending", "pending" },
+                { "refused", "refused" },
+                { "differs", "held otherwise by the driver" },
+        };
+        _cleanup_(json_object_putp) json_object *types = NULL;
+        bool any = false;
+
+        if (ctl->quiet || bus_list(ctl, &bus_list_types, /* gpu= */ NULL, &types) != STATUS_DONE)
+                return;
+
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                size_t n = types_count(types, kinds[i].registration);
+
+                if (n == 0)
+                        continue;
+
+                fprintf(stderr, "%s%zu%s %s", any ? ", " : "", n, any ? "" : n == 1 ? " type" : " types", kinds[i].text);
+                any = true;
+        }
+
+        if (any)
+                fputs("; 'mdevgpuctl types' says why\n", stderr);
+}
+
 Status verb_reload(Ctl *ctl, char **arguments) {
         _cleanup_(json_object_putp) json_object *answer = NULL;
         Status status;
 
         status = bus_call(ctl, "Reload", BUS_CALL_CHANGES, "", /* ret_error= */ NULL, /* ret_reply= */ NULL, "a{sv}",
                           0);
-        if (status != STATUS_DONE || ctl->output == OUTPUT_TEXT)
+        if (status != STATUS_DONE)
                 return status;
+
+        reload_tell_types(ctl);
+        if (ctl->output == OUTPUT_TEXT)
+                return STATUS_DONE;
 
         answer = json_object_new_object();
         if (!answer || object_add(answer, "reloaded", json_object_new_boolean(true)) < 0)

@@ -9,36 +9,114 @@
 #include "bus.h"
 #include "pager.h"
 #include "print.h"
+#include "reply.h"
+#include "text.h"
 #include "verbs.h"
 
+/* Only what nobody has to type may be cut. */
 const Column columns_gpus[] = {
-        { "address", "ADDRESS", 0 },
-        { "name", "NAME", COLUMN_TRUNCATE },
-        { "driver", "DRIVER", 0 },
-        { "state", "STATE", 0 },
-        { NULL, NULL, 0 },
+        { "address", "ADDRESS", 0, NULL },
+        { "name", "NAME", COLUMN_TRUNCATE, NULL },
+        { "driver", "DRIVER", 0, NULL },
+        { "state", "STATE", 0, NULL },
+        { NULL, NULL, 0, NULL },
 };
 
 const Column columns_vgpus[] = {
-        { "uuid", "UUID", 0 },
-        { "gpu", "GPU", 0 },
-        { "type", "TYPE", 0 },
-        { "state", "STATE", 0 },
-        { "label", "LABEL", COLUMN_TRUNCATE },
-        { NULL, NULL, 0 },
+        { "uuid", "UUID", 0, NULL },
+        { "gpu", "GPU", 0, NULL },
+        { "type", "TYPE", 0, NULL },
+        { "type_name", "NAME", 0, NULL },
+        { "managed", "MANAGED", 0, "yes" },
+        { "state", "STATE", 0, "active" },
+        { NULL, NULL, 0, NULL },
 };
 
-static const Column columns_types[] = {
-        { "gpu", "GPU", 0 },
-        { "id", "ID", 0 },
-        { "name", "NAME", COLUMN_TRUNCATE },
-        { "device_api", "API", 0 },
-        { "max_instances", "MAX", COLUMN_RIGHT },
-        { "available_instances", "AVAILABLE", COLUMN_RIGHT },
-        { "framebuffer", "FRAMEBUFFER", COLUMN_RIGHT },
-        { "registration", "REGISTRATION", 0 },
-        { NULL, NULL, 0 },
+const Column columns_types[] = {
+        { "gpu", "GPU", 0, NULL },
+        { "id", "ID", 0, NULL },
+        { "name", "NAME", 0, NULL },
+        { "device_api", "API", COLUMN_ALIKE, NULL },
+        { "max_instances", "MAX", COLUMN_RIGHT, NULL },
+        { "available_instances", "AVAILABLE", COLUMN_RIGHT, NULL },
+        { "framebuffer", "FRAMEBUFFER", COLUMN_RIGHT, NULL },
+        { "registration", "REGISTRATION", 0, "registered" },
+        { NULL, NULL, 0, NULL },
 };
+
+/* The list names a type by its id; a person knows its name. A type that is gone has none. */
+static int vgpu_add_type_name(json_object *vgpu, json_object *types) {
+        json_object *name = NULL;
+
+        for (size_t i = 0; i < json_object_array_length(types); i++) {
+                json_object *type = json_object_array_get_idx(types, i);
+                json_object *of, *id, *gpu, *type_id;
+
+                if (json_object_object_get_ex(type, "gpu", &gpu) && json_object_object_get_ex(type, "id", &type_id) &&
+                    json_object_object_get_ex(vgpu, "gpu", &of) && json_object_object_get_ex(vgpu, "type", &id) &&
+                    json_object_equal(gpu, of) && json_object_equal(type_id, id))
+                        (void)json_object_object_get_ex(type, "name", &name);
+        }
+
+        return object_add(vgpu, "type_name", json_object_get(name));
+}
+
+Status vgpus_list(Ctl *ctl, const char *gpu, json_object **ret) {
+        _cleanup_(json_object_putp) json_object *vgpus = NULL, *types = NULL;
+        Status status;
+
+        status = bus_list(ctl, &bus_list_vgpus, gpu, &vgpus);
+        if (status == STATUS_DONE)
+                status = bus_list(ctl, &bus_list_types, gpu, &types);
+        if (status != STATUS_DONE)
+                return status;
+
+        for (size_t i = 0; i < json_object_array_length(vgpus); i++)
+                if (vgpu_add_type_name(json_object_array_get_idx(vgpus, i), types) < 0)
+                        return ctl_oom();
+
+        *ret = TAKE(vgpus);
+        return STATUS_DONE;
+}
+
+static Status type_print_reason(json_object *type, bool with_gpu) {
+        const char *gpu = object_string(type, "gpu"), *id = object_string(type, "id");
+        const char *registration = object_string(type, "registration"), *reason = object_string(type, "reason");
+        _cleanup_(freep) char *text = NULL, *safe = NULL;
+
+        if (asprintf(&text, "%s%s%s: %s: %s", with_gpu && gpu ? gpu : "", with_gpu && gpu ? " " : "", id ? id : "-",
+                     registration ? registration : "-", reason) < 0) {
+                text = NULL;
+                return ctl_oom();
+        }
+
+        safe = text_escape(text, 0, 0);
+        if (!safe)
+                return ctl_oom();
+
+        puts(safe);
+        return STATUS_DONE;
+}
+
+Status types_print_reasons(const Ctl *ctl, json_object *types, bool with_gpu) {
+        Status status = STATUS_DONE;
+        bool any = false;
+
+        /* Who wants rows alone does not want sentences below them. */
+        for (size_t i = 0; i < json_object_array_length(types) && status == STATUS_DONE && !ctl->no_legend; i++) {
+                json_object *type = json_object_array_get_idx(types, i);
+
+                if (isempty(object_string(type, "reason")))
+                        continue;
+
+                if (!any)
+                        putchar('\n');
+                any = true;
+                status = type_print_reason(type, with_gpu);
+        }
+
+        return status;
+}
 
 static Status rows_print(const Ctl *ctl, json_object *rows, const Column *columns, const char *none) {
         if (ctl->output != OUTPUT_TEXT)
@@ -53,11 +131,55 @@ static Status rows_print(const Ctl *ctl, json_object *rows, const Column *column
         return STATUS_DONE;
 }
 
+static bool gpus_have(json_object *gpus, const char *name) {
+        for (size_t i = 0; i < json_object_array_length(gpus); i++) {
+                const char *address = object_string(json_object_array_get_idx(gpus, i), "address");
+
+                if (address && streq(address, name))
+                        return true;
+        }
+
+        return false;
+}
+
+Status gpu_resolve(Ctl *ctl, const char *name, char **ret) {
+        _cleanup_(json_object_putp) json_object *gpus = NULL;
+        _cleanup_(freep) char *resolved = NULL;
+        Status status;
+
+        if (!name) {
+                *ret = NULL;
+                return STATUS_DONE;
+        }
+
+        if (text_is_short_address(name)) {
+                status = bus_list(ctl, &bus_list_gpus, /* gpu= */ NULL, &gpus);
+                if (status != STATUS_DONE)
+                        return status;
+
+                if (asprintf(&resolved, "0000:%s", name) < 0) {
+                        resolved = NULL;
+                        return ctl_oom();
+                }
+        }
+
+        /* Where neither exists the error shall speak of what was typed. */
+        if (!resolved || gpus_have(gpus, name) || !gpus_have(gpus, resolved)) {
+                free(resolved);
+                resolved = strdup(name);
+                if (!resolved)
+                        return ctl_oom();
+        }
+
+        *ret = TAKE(resolved);
+        return STATUS_DONE;
+}
+
 Status verb_list(Ctl *ctl, char **arguments) {
         _cleanup_(json_object_putp) json_object *rows = NULL;
         Status status;
 
-        status = bus_list(ctl, &bus_list_vgpus, /* gpu= */ NULL, &rows);
+        status = vgpus_list(ctl, /* gpu= */ NULL, &rows);
         if (status != STATUS_DONE)
                 return status;
 
@@ -77,11 +199,16 @@ Status verb_gpus(Ctl *ctl, char **arguments) {
 
 Status verb_types(Ctl *ctl, char **arguments) {
         _cleanup_(json_object_putp) json_object *rows = NULL;
+        _cleanup_(freep) char *gpu = NULL;
         Status status;
 
-        status = bus_list(ctl, &bus_list_types, arguments[0], &rows);
-        if (status != STATUS_DONE)
+        status = gpu_resolve(ctl, arguments[0], &gpu);
+        if (status == STATUS_DONE)
+                status = bus_list(ctl, &bus_list_types, gpu, &rows);
+        if (status == STATUS_DONE)
+                status = rows_print(ctl, rows, gpu ? columns_types + 1 : columns_types, "No types.");
+        if (status != STATUS_DONE || ctl->output != OUTPUT_TEXT)
                 return status;
 
-        return rows_print(ctl, rows, columns_types, "No types.");
+        return types_print_reasons(ctl, rows, /* with_gpu= */ !gpu);
 }

@@ -15,22 +15,13 @@
 #include "verbs.h"
 
 /* On the page of a GPU, which need not be named again in every row. */
-static const Column page_types[] = {
-        { "id", "ID", 0 },
-        { "name", "NAME", COLUMN_TRUNCATE },
-        { "max_instances", "MAX", COLUMN_RIGHT },
-        { "available_instances", "AVAILABLE", COLUMN_RIGHT },
-        { "framebuffer", "FRAMEBUFFER", COLUMN_RIGHT },
-        { "registration", "REGISTRATION", 0 },
-        { NULL, NULL, 0 },
-};
-
 static const Column page_vgpus[] = {
-        { "uuid", "UUID", 0 },
-        { "type", "TYPE", 0 },
-        { "state", "STATE", 0 },
-        { "label", "LABEL", COLUMN_TRUNCATE },
-        { NULL, NULL, 0 },
+        { "uuid", "UUID", 0, NULL },
+        { "type", "TYPE", 0, NULL },
+        { "type_name", "NAME", 0, NULL },
+        { "managed", "MANAGED", 0, "yes" },
+        { "state", "STATE", 0, "active" },
+        { NULL, NULL, 0, NULL },
 };
 
 /* The object's properties, beginning with what it is and where. */
@@ -63,23 +54,15 @@ static Status object_read(Ctl *ctl, const char *kind, const char *get, const cha
         return STATUS_DONE;
 }
 
-static Status gpu_add_list(Ctl *ctl, json_object *gpu, const char *address, const char *key, const BusList *list) {
-        json_object *rows;
-        Status status;
-
-        status = bus_list(ctl, list, address, &rows);
-        if (status != STATUS_DONE)
-                return status;
-
-        return object_add(gpu, key, rows) < 0 ? ctl_oom() : STATUS_DONE;
-}
-
-static Status gpu_read(Ctl *ctl, const char *name, json_object **ret) {
-        _cleanup_(json_object_putp) json_object *gpu = NULL;
+static Status gpu_read(Ctl *ctl, const char *wanted, json_object **ret) {
+        _cleanup_(json_object_putp) json_object *gpu = NULL, *types = NULL, *vgpus = NULL;
+        _cleanup_(freep) char *name = NULL;
         const char *address;
         Status status;
 
-        status = object_read(ctl, "gpu", "GetGpu", BUS_GPU, name, &gpu);
+        status = gpu_resolve(ctl, wanted, &name);
+        if (status == STATUS_DONE)
+                status = object_read(ctl, "gpu", "GetGpu", BUS_GPU, name, &gpu);
         if (status != STATUS_DONE)
                 return status;
 
@@ -87,11 +70,14 @@ static Status gpu_read(Ctl *ctl, const char *name, json_object **ret) {
         if (!address)
                 address = name;
 
-        status = gpu_add_list(ctl, gpu, address, "types", &bus_list_types);
+        status = bus_list(ctl, &bus_list_types, address, &types);
         if (status == STATUS_DONE)
-                status = gpu_add_list(ctl, gpu, address, "vgpus", &bus_list_vgpus);
+                status = vgpus_list(ctl, address, &vgpus);
         if (status != STATUS_DONE)
                 return status;
+
+        if (object_add(gpu, "types", TAKE(types)) < 0 || object_add(gpu, "vgpus", TAKE(vgpus)) < 0)
+                return ctl_oom();
 
         *ret = TAKE(gpu);
         return STATUS_DONE;
@@ -142,11 +128,16 @@ static Status table_below(const Ctl *ctl, const Column *columns, json_object *ob
 static Status gpu_print(const Ctl *ctl, json_object *gpu) {
         static const char *const hidden[] = { "object", "path", "address", "types", "vgpus", NULL };
         const char *address = object_string(gpu, "address");
+        json_object *types = NULL;
         Status status;
+
+        (void)json_object_object_get_ex(gpu, "types", &types);
 
         status = print_page(ctl, address ? address : "GPU", gpu, hidden);
         if (status == STATUS_DONE)
-                status = table_below(ctl, page_types, gpu, "types");
+                status = table_below(ctl, columns_types + 1, gpu, "types");
+        if (status == STATUS_DONE)
+                status = types_print_reasons(ctl, types, /* with_gpu= */ false);
         if (status == STATUS_DONE)
                 status = table_below(ctl, page_vgpus, gpu, "vgpus");
 
@@ -196,7 +187,7 @@ static Status status_of_objects(Ctl *ctl, char **names) {
                 return ctl_oom();
 
         for (; *names; names++) {
-                json_object *object;
+                json_object *object = NULL;
                 Status one;
 
                 one = text_is_uuid(*names) ? vgpu_read(ctl, *names, &object) : gpu_read(ctl, *names, &object);
@@ -220,7 +211,7 @@ static Status overview_read(Ctl *ctl, json_object **ret) {
         if (status == STATUS_DONE)
                 status = bus_list(ctl, &bus_list_gpus, /* gpu= */ NULL, &gpus);
         if (status == STATUS_DONE)
-                status = bus_list(ctl, &bus_list_vgpus, /* gpu= */ NULL, &vgpus);
+                status = vgpus_list(ctl, /* gpu= */ NULL, &vgpus);
         if (status != STATUS_DONE)
                 return status;
 

@@ -26,28 +26,33 @@ UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e
 
 @test
 def tables(rig: Rig):
-    """lists are tables, sorted as people count"""
+    """lists are tables: by GPU and UUID, types as the daemon orders them"""
     rig.daemon("good")
     result = rig.ctl()
     equal(result.status, 0, result)
     rows = [line.split() for line in result.out.splitlines()]
-    equal(rows[0], ["UUID", "GPU", "TYPE", "STATE", "LABEL"], result)
-    equal(rows[1], [UUID, GPU, "nvidia-530", "active", "web", "1"], result)
+    equal(rows[0], ["UUID", "GPU", "TYPE", "NAME", "MANAGED", "STATE"], result)
+    equal(rows[1], [UUID, GPU, "nvidia-530", "Open", "vAmpere/2", "yes", "active"], result)
+    equal(rows[2][2:], ["sim-1", "Simulated", "no", "failed"], result)
     equal(rig.ctl("list").out, result.out)
 
     result = rig.ctl("gpus")
     equal([line.split()[0] for line in result.out.splitlines()], ["ADDRESS", GPU, "0000:42:00.0"], result)
 
     result = rig.ctl("types")
-    equal([line.split()[1] for line in result.out.splitlines()], ["ID", "nvidia-54", "nvidia-530", "sim-1"], result)
-    equal(result.out.splitlines()[1].split()[-4:], ["8", "-", "-", "-"], result)
-    equal(result.out.splitlines()[2].split()[-4:], ["1", "18.7", "GiB", "refused"], result)
+    lines = result.out.splitlines()
+    equal([line.split()[1] for line in lines[:4]], ["ID", "nvidia-530", "nvidia-54", "sim-1"], result)
+    equal(lines[1].split()[-4:], ["1", "18.7", "GiB", "refused"], result)
+    equal(lines[2].split()[-4:], ["8", "-", "-", "-"], result)
+    equal(lines[4:], ["", f"{GPU} nvidia-530: refused: the driver said no"], result)
+    equal(len(rig.ctl("--no-legend", "types").out.splitlines()), 3)
     equal(rig.ctl("types", "!org.mdevgpu1.Error.NoSuchGpu").status, 3)
 
     result = rig.ctl("types", GPU)
-    equal([line.split()[1] for line in result.out.splitlines()], ["ID", "nvidia-54", "nvidia-530"], result)
+    lines = result.out.splitlines()
+    equal([line.split()[0] for line in lines[:3]], ["ID", "nvidia-530", "nvidia-54"], result)
+    equal(lines[3:], ["", "nvidia-530: refused: the driver said no"], result)
 
-    equal([line.split()[-1] for line in rig.ctl("list").out.splitlines()[1:]], ["1", "-"])
     equal(rig.ctl("gpus").out.splitlines()[2].split()[-2:], ["-", "failed"])
 
     result = rig.ctl("--no-legend", "list")
@@ -82,6 +87,7 @@ def status_pages(rig: Rig):
                  r" +Pending types: no"):
         true(re.search(f"^{line}$", result.out, re.M), result)
     true("Reason" not in result.out and "/org/mdevgpu1" not in result.out, result)
+    true("\nnvidia-530: refused: the driver said no\n" in result.out, result)
     true("nvidia-54 " in result.out and "sim-1" not in result.out and UUID in result.out, result)
 
     result = rig.ctl("status", UUID)
@@ -108,7 +114,7 @@ def status_of_several(rig: Rig):
     """status goes on past what does not exist and tells it in the end"""
     rig.daemon("good")
     result = rig.ctl("status", "!org.mdevgpu1.Error.NoSuchGpu=There is no GPU.", UUID)
-    equal((result.status, result.err), (3, "mdevgpuctl: There is no GPU.\n"), result)
+    equal((result.status, result.err), (3, "mdevgpuctl: There is no GPU.\n  'mdevgpuctl gpus' lists the GPUs.\n"), result)
     true(result.out.startswith(UUID), result)
 
 
@@ -118,17 +124,22 @@ def json_values(rig: Rig):
     rig.daemon("good")
     equal(json.loads(rig.ctl("--json", "list").out)[0],
           {"uuid": UUID, "gpu": GPU, "type": "nvidia-530", "state": "active", "label": "web 1",
-           "path": "/org/mdevgpu1/vgpu/_c0ffee00_0000_4000_8000_000000000001"})
+           "path": "/org/mdevgpu1/vgpu/_c0ffee00_0000_4000_8000_000000000001", "managed": True,
+           "type_name": "Open vAmpere/2"})
+    other = json.loads(rig.ctl("--json", "list").out)[1]
+    equal((other["label"], other["last_error"], other["managed"]), (None, None, False))
+    equal(json.loads(rig.ctl("--json", "gpus").out)[1]["driver"], None)
+    equal(json.loads(rig.ctl("--json", "status", GPU).out)[0]["reason"], None)
     equal(list(json.loads(rig.ctl("--json", "gpus").out)[0]), ["address", "name", "driver", "state", "path"])
     types = json.loads(rig.ctl("--json", "types").out)
-    equal((types[0]["max_instances"], types[0]["available_instances"]), (8, None))
-    equal(list(types[0]), ["gpu", "id", "name", "device_api", "max_instances", "available_instances", "path"])
-    equal((types[1]["framebuffer"], types[1]["registration"]), (19136 << 20, "refused"))
+    equal((types[1]["max_instances"], types[1]["available_instances"]), (8, None))
+    equal(list(types[1]), ["gpu", "id", "name", "device_api", "max_instances", "available_instances", "path"])
+    equal((types[0]["framebuffer"], types[0]["registration"]), (19136 << 20, "refused"))
 
     gpu = json.loads(rig.ctl("status", GPU, "--json").out)[0]
     equal((gpu["object"], gpu["framebuffer_total"], gpu["framebuffer_used"], gpu["pending_types"]),
           ("gpu", 40 << 30, None, False))
-    equal(([t["id"] for t in gpu["types"]], [v["uuid"] for v in gpu["vgpus"]]), (["nvidia-54", "nvidia-530"], [UUID]))
+    equal(([t["id"] for t in gpu["types"]], [v["uuid"] for v in gpu["vgpus"]]), (["nvidia-530", "nvidia-54"], [UUID]))
 
     vgpu = json.loads(rig.ctl("status", UUID, "--json").out)[0]
     equal((vgpu["object"], vgpu["iommu_group"], vgpu["type_name"]), ("vgpu", 12, "Open vAmpere/2"))
@@ -171,7 +182,8 @@ def destroy(rig: Rig):
     result = rig.ctl("destroy", UUID)
     equal((result.status, result.out, result.err), (0, "", ""))
     result = rig.ctl("destroy", "foreign")
-    equal((result.status, result.err), (1, "mdevgpuctl: foreign is somebody else's\n"))
+    equal((result.status, result.err), (1, "mdevgpuctl: foreign is somebody else's\n"
+                                           "  'mdevgpuctl destroy --unmanaged UUID' removes it all the same.\n"))
     equal(rig.ctl("destroy", "--unmanaged", "foreign").status, 0)
 
     result = rig.ctl("destroy", "--json", "!org.mdevgpu1.Error.NoSuchVGpu=none", UUID, "foreign")
@@ -218,11 +230,20 @@ def reload(rig: Rig):
 
 @test
 def reload_good(rig: Rig):
-    """reload of a good configuration is silent"""
+    """reload of a good configuration says what drivers have not taken, and nothing else"""
     rig.daemon("good")
     result = rig.ctl("reload")
-    equal((result.status, result.out, result.err), (0, "", ""))
+    equal((result.status, result.out, result.err), (0, "", "1 type refused; 'mdevgpuctl types' says why\n"))
+    equal(rig.ctl("-q", "reload").err, "")
     equal(rig.ctl("reload", "--json=short").out, '{"reloaded":true}\n')
+
+
+@test
+def reload_silent(rig: Rig):
+    """reload is silent where drivers have taken all"""
+    rig.daemon("odd")
+    result = rig.ctl("reload")
+    equal((result.status, result.out, result.err), (0, "", ""))
 
 
 @test
@@ -241,7 +262,9 @@ def exit_statuses(rig: Rig):
         result = rig.ctl("create", f"!{name}=A sentence.", "t")
         equal(result.status, status, result)
         said = "Cannot reach mdevgpud: A sentence." if status == 6 else "A sentence."
-        equal(result.err, f"mdevgpuctl: {said}\n", result)
+        hint = {"NoSuchGpu": "'mdevgpuctl gpus' lists the GPUs.", "NoSuchVGpu": "'mdevgpuctl list' lists the vGPUs.",
+                "NoSuchType": "'mdevgpuctl types GPU' lists its types."}.get(name.removeprefix(prefix))
+        equal(result.err, f"mdevgpuctl: {said}\n" + (f"  {hint}\n" if hint else ""), result)
         equal(result.out, "", result)
 
 
@@ -250,10 +273,14 @@ def usage(rig: Rig):
     """wrong usage is status 2, and nothing is asked of the daemon"""
     for command in (["lst"], ["create"], ["create", GPU], ["create", GPU, "t", UUID, "x"], ["destroy"], ["list", "x"],
                     ["types", "a", "b"], ["--json=xml"], ["--frobnicate"], ["list", "--unmanaged"],
-                    ["-H", "a", "--address", "b"], ["help", "lst"], ["--address"], ["monitor"]):
+                    ["-H", "a", "--address", "b"], ["help", "lst"], ["create", GPU, "Open", "vAmpere/2"],
+                    ["--address"], ["monitor"]):
         result = rig.ctl(*command)
         equal((result.status, result.out), (2, ""), f"{command} {result}")
         true(result.err, command)
+    equal(rig.ctl("create", GPU, "Open", "vAmpere/2").err,
+          "mdevgpuctl: 'vAmpere/2' is no UUID.\n"
+          f"  A name with blanks must be quoted: mdevgpuctl create {GPU} 'Open vAmpere/2'\n")
     equal(rig.ctl("list", "x").err, "mdevgpuctl: Too many arguments; usage: mdevgpuctl list\n")
 
 
@@ -318,6 +345,10 @@ def help_texts(rig: Rig):
         equal(result.status, 0, result)
         true(result.out.startswith(f"mdevgpuctl [OPTIONS] {verb}"), result)
         equal(rig.ctl("help", verb).out, result.out)
+        true("options that all verbs take" in result.out and "--address" not in result.out, result)
+        true(max(map(len, result.out.splitlines())) <= 80, result)
+    true(max(map(len, overall.out.splitlines())) <= 80, overall)
+    true(re.search(r"^Options:\n +--unmanaged ", rig.ctl("help", "destroy").out, re.M), rig.ctl("help", "destroy"))
 
 
 @test
@@ -372,6 +403,8 @@ def hostile_text(rig: Rig):
             true(len(result.err) + len(result.out) > 0, command)
     result = rig.ctl("list")
     equal(len(result.out.splitlines()), 3, result)
+    result = rig.ctl("types")
+    equal(len(result.out.splitlines()), 4, result)
     true(r"\u001b[31mred\u001b]0;title\u0007|\u009b2J|\u000amdevgpuctl: forged|\u202eabc|\udb40\udc61|\u007f" in result.out,
          result)
     true(max(map(len, result.out.splitlines())) < 2000, "a long cell is cut")
@@ -386,7 +419,7 @@ def hostile_json(rig: Rig):
     hostile = "\x1b[31mred\x1b]0;title\x07|\x9b2J|\nmdevgpuctl: forged|\u202eabc|\U000e0061|\x7f"
     for form in "--json=pretty", "--json=short":
         rows = json.loads(rig.ctl(form, "list").out)
-        equal({row["label"] for row in rows}, {hostile, ""})
+        equal({row["label"] for row in rows}, {hostile, None})
         equal(max(len(row["type"]) for row in rows), (1 << 20) - 1)
 
 
@@ -465,7 +498,41 @@ def width(rig: Rig):
     narrow = rig.terminal("gpus", columns=45, env={"NO_COLOR": "1"})
     true("GA100 [" in narrow.out and "40GB]" not in narrow.out, narrow)
     true(max(map(len, narrow.out.splitlines())) <= 45, narrow)
+    narrowest = rig.terminal("gpus", columns=20, env={"NO_COLOR": "1"})
+    true(all(word in narrowest.out for word in (GPU, "0000:42:00.0", "nvidia", "failed")), narrowest)
     true("GA100 [A100 PCIe 40GB]" in rig.ctl("gpus", env={"COLUMNS": "45"}).out, "no terminal")
+
+
+@test
+def narrow(rig: Rig):
+    """what a person has to type is never cut: columns that tell nothing go, and then lines are long"""
+    rig.daemon("odd")
+    names = "A type with a name of many words, the first", "A type with a name of many words, the second"
+    for columns, headings in ((140, ["GPU", "ID", "NAME", "API", "MAX", "AVAILABLE", "FRAMEBUFFER", "REGISTRATION"]),
+                              (109, ["GPU", "ID", "NAME", "MAX", "AVAILABLE", "FRAMEBUFFER", "REGISTRATION"]),
+                              (80, ["GPU", "ID", "NAME", "MAX", "AVAILABLE", "FRAMEBUFFER"]),
+                              (20, ["GPU", "ID", "NAME", "MAX", "AVAILABLE", "FRAMEBUFFER"])):
+        result = rig.terminal("types", columns=columns)
+        lines = result.out.splitlines()
+        equal(lines[0].split(), headings, result)
+        equal([line.split()[1] for line in lines[1:]], ["one-10", "one-9"], result)
+        true(all(name in line for name, line in zip(names, lines[1:])), result)
+    result = rig.terminal("list", columns=79)
+    equal(result.out.splitlines()[0].split(), ["UUID", "GPU", "TYPE", "NAME", "MANAGED"], result)
+    equal(result.out.splitlines()[1].split()[:3], [UUID, GPU, "nvidia-530"], result)
+
+
+@test
+def short_addresses(rig: Rig):
+    """a PCI address may come without its domain, unless a GPU has that very name"""
+    rig.daemon("odd")
+    for name, meant in {"41:00.0": GPU, "43:00.0": "43:00.0", "0000:43:00.0": "0000:43:00.0", "4A:00.0": "4A:00.0",
+                        "4a:00.0": "0000:4a:00.0", "99:00.0": "99:00.0", "41:00": "41:00", "41:00.00": "41:00.00"}.items():
+        equal(rig.ctl("create", name, "t").err, f"mdevgpuctl: asked for {meant}\n")
+    equal(rig.ctl("types", "41:00.0").out, rig.ctl("types", GPU).out)
+    equal(rig.ctl("status", "41:00.0").status, 0)
+    equal([row["address"] for row in json.loads(rig.ctl("gpus", "--json").out)],
+          [GPU, "0000:43:00.0", "0000:4a:00.0", "43:00.0"])
 
 
 @test

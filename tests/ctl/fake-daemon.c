@@ -81,6 +81,13 @@ static void gpu_rows(sd_bus_message *reply) {
                 APPEND(reply, "(ssssoa{sv})", "0000:41:00.0", "GA100 [A100 PCIe 40GB]", "nvidia", "ready", GPU_PATH, 0);
         } else if (is("hostile"))
                 APPEND(reply, "(ssssoa{sv})", "0000:41:00.0", HOSTILE, HOSTILE, HOSTILE, GPU_PATH, 0);
+        else if (is("odd")) {
+                /* Addresses that differ in their domain, or have none, and such as count otherwise than they sort. */
+                APPEND(reply, "(ssssoa{sv})", "0000:4a:00.0", "", "", "ready", ROOT "/gpu/e", 0);
+                APPEND(reply, "(ssssoa{sv})", "0000:43:00.0", "", "", "ready", ROOT "/gpu/d", 0);
+                APPEND(reply, "(ssssoa{sv})", "43:00.0", "", "", "ready", ROOT "/gpu/c", 0);
+                APPEND(reply, "(ssssoa{sv})", "0000:41:00.0", "", "", "ready", GPU_PATH, 0);
+        }
         CLOSE(reply);
 }
 
@@ -93,13 +100,25 @@ static void type_rows(sd_bus_message *reply, const char *gpu) {
         OPEN(reply, 'a', "(ssssuuoa{sv})");
         if (is("good") && !hides(gpu, "0000:41:00.0")) {
                 APPEND(reply, "(ssssuuoa{sv})", "0000:41:00.0", "nvidia-530", "Open vAmpere/2", "vfio-pci", 2, 1,
-                       TYPE_PATH, 2, "framebuffer", "t", (uint64_t)19136 << 20, "registration", "s", "refused");
+                       TYPE_PATH, 3, "framebuffer", "t", (uint64_t)19136 << 20, "registration", "s", "refused",
+                       "reason", "s", "the driver said no");
                 APPEND(reply, "(ssssuuoa{sv})", "0000:41:00.0", "nvidia-54", "Open vAmpere/8", "vfio-pci", 8,
                        UINT32_MAX, ROOT "/gpu/a/type/b", 0);
         }
         if (is("good") && !hides(gpu, "0000:42:00.0"))
                 APPEND(reply, "(ssssuuoa{sv})", "0000:42:00.0", "sim-1", "Simulated", "vfio-pci", 4, 4,
                        ROOT "/gpu/b/type/c", 0);
+        if (is("hostile"))
+                APPEND(reply, "(ssssuuoa{sv})", HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1, 1, TYPE_PATH, 2, "registration",
+                       "s", HOSTILE, "reason", "s", HOSTILE);
+        if (is("odd") && !hides(gpu, "0000:41:00.0")) {
+                APPEND(reply, "(ssssuuoa{sv})", "0000:41:00.0", "one-10", "A type with a name of many words, the first",
+                       "vfio-pci", 4, 4, TYPE_PATH, 2, "registration", "s", "registered", "framebuffer", "t",
+                       (uint64_t)1 << 30);
+                APPEND(reply, "(ssssuuoa{sv})", "0000:41:00.0", "one-9", "A type with a name of many words, the second",
+                       "vfio-pci", 4, 4, TYPE_PATH, 2, "registration", "s", "registered", "framebuffer", "t",
+                       (uint64_t)1 << 30);
+        }
         CLOSE(reply);
 }
 
@@ -117,10 +136,10 @@ static void vgpu_rows(sd_bus_message *reply, const char *gpu) {
         if (is("good")) {
                 if (!hides(gpu, "0000:41:00.0"))
                         APPEND(reply, "(sssssoa{sv})", UUID, "0000:41:00.0", "nvidia-530", "active", "web 1", VGPU_PATH,
-                               0);
+                               1, "managed", "b", 1);
                 if (!hides(gpu, "0000:42:00.0"))
                         APPEND(reply, "(sssssoa{sv})", "00000000-0000-4000-8000-000000000002", "0000:42:00.0", "sim-1",
-                               "failed", "", ROOT "/vgpu/_2", 0);
+                               "failed", "", ROOT "/vgpu/_2", 2, "managed", "b", 0, "last-error", "s", "");
         } else if (is("hostile")) {
                 memset(long_label, 'A', sizeof long_label - 1);
                 APPEND(reply, "(sssssoa{sv})", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, VGPU_PATH, 0);
@@ -308,6 +327,10 @@ static int create(sd_bus_message *m, sd_bus_message *reply) {
         check(sd_bus_message_read(m, "sss", &gpu, &type, &uuid), "read");
         if (obey(m, gpu))
                 return 1;
+        if (is("odd")) {
+                check(sd_bus_reply_method_errorf(m, "org.mdevgpu1.Error.NotSupported", "asked for %s", gpu), "reply");
+                return 1;
+        }
 
         if (is("hostile"))
                 uuid = HOSTILE;
