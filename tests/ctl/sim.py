@@ -101,6 +101,28 @@ def foreign(rig: Rig):
 
 
 @test
+def types_that_wait(rig: Rig):
+    """what a driver cannot take while a vGPU lives is told by reload, and why by types and status"""
+    types = start(rig)
+    equal(rig.ctl("create", GPU.removeprefix("0000:"), "Reference half", UUID).status, 0)
+    with open(os.path.join(types, "50-test.yaml"), "r+", encoding="utf-8") as f:
+        text = f.read().replace("19GiB", "18GiB").replace("960MiB", "950MiB")
+        f.seek(0)
+        f.write(text + "  - {id: 3, name: Reference third, max-instances: 3, framebuffer: 12GiB}\n")
+        f.truncate()
+    result = rig.ctl("reload")
+    equal((result.status, result.err),
+          (0, "1 type pending, 2 held otherwise by the driver; 'mdevgpuctl types' says why\n"))
+    for command in ["types", GPU], ["status", GPU]:
+        result = rig.ctl(*command)
+        equal(re.findall(r"^(mdevgpu_ref-\d: \w+): .{20,}$", result.out, re.M),
+              ["mdevgpu_ref-1: differs", "mdevgpu_ref-2: differs", "mdevgpu_ref-3: pending"], result)
+    equal(rig.ctl("destroy", UUID).status, 0)
+    result = until(rig, lambda result: "differs" not in result.out, "types")
+    true("pending" not in result.out and "Reference third" in result.out, result)
+
+
+@test
 def bad_configuration(rig: Rig):
     """an error in a profile is shown by check, reload and status, and changes nothing"""
     types = start(rig)
