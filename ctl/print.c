@@ -123,7 +123,7 @@ Status print_json(const Ctl *ctl, json_object *value) {
         return STATUS_DONE;
 }
 
-/* How many columns of a terminal the text takes, about: what is escaped already has no characters of odd width left. */
+/* How many columns of a terminal the text takes, if each character takes one: it only decides what else is shown. */
 static size_t text_width(const char *s) {
         size_t n = mbstowcs(NULL, s, 0);
 

@@ -303,7 +303,7 @@ typedef struct Place {
 } Place;
 
 static int place_compare(const void *a, const void *b) {
-        /* Each kind of row has some of these. What is compared is hexadecimal and of one length. */
+        /* Each kind of row has some of these. Addresses and UUIDs are hexadecimal and of one length each. */
         static const char *const keys[] = { "gpu", "address", "uuid" };
         const Place *x = a, *y = b;
 
