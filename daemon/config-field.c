@@ -7,6 +7,7 @@
 
 #include "config-field.h"
 #include "config-value.h"
+#include "util/text.h"
 
 static bool item_is_null(const ConfigItem *item) {
         static const char *const words[] = { "", "~", "null", "Null", "NULL" };
@@ -159,12 +160,10 @@ int config_value_error(ConfigReader *reader, const char *name, const ConfigItem 
         int r;
 
         va_start(ap, format);
-        r = vasprintf(&message, format, ap);
+        r = text_formatv(&message, format, ap);
         va_end(ap);
-        if (r < 0) {
-                message = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
 
         return config_error(reader, item->mark, "%s: '%s' %s", name, config_quote(item->text).text, message);
 }

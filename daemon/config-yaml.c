@@ -71,12 +71,10 @@ int config_reader_problem(ConfigReader *reader, ConfigMark mark, ProblemSeverity
         int r;
 
         va_start(ap, format);
-        r = vasprintf(&message, format, ap);
+        r = text_formatv(&message, format, ap);
         va_end(ap);
-        if (r < 0) {
-                message = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
 
         return severity == PROBLEM_WARNING ? reader_warn(reader, mark, message) : reader_fail(reader, mark, message);
 }

@@ -34,7 +34,6 @@ struct Manager {
         Map gpus_by_address;
         Map vgpus; /* VGpu.node, by UUID; visible or not */
         List operations;
-        size_t n_operations;
         List idle_waits; /* IdleWait.link */
 };
 

@@ -15,7 +15,6 @@ static Operation *operation_free(Operation *operation) {
                 operation->vgpu->operation = NULL;
         sd_event_source_disable_unref(operation->deadline);
         list_unlink(&operation->link);
-        operation->manager->n_operations--;
         free(operation);
         return NULL;
 }
@@ -250,7 +249,6 @@ int operation_start(VGpu *vgpu, OperationKind kind, const Job *job, OperationCal
         operation->callback = callback;
         operation->userdata = userdata;
         list_append(&manager->operations, &operation->link);
-        manager->n_operations++;
 
         listener = (JobListener){ .timeout = on_job_timeout, .done = on_job_done, .userdata = operation };
         r = sd_event_add_time_relative(manager->event, &operation->deadline, CLOCK_MONOTONIC, OPERATION_TIMEOUT_USEC, 0,

@@ -5,6 +5,7 @@
 
 #include "core/profile.h"
 #include "util/string-table.h"
+#include "util/text.h"
 
 static const char *const problem_severity_table[PROBLEM_SEVERITY_MAX] = {
         [PROBLEM_ERROR] = "error",
@@ -21,12 +22,10 @@ int config_report_add(ConfigReport *report, const char *file, uint32_t line, uin
         int r;
 
         va_start(ap, format);
-        r = vasprintf(&message, format, ap);
+        r = text_formatv(&message, format, ap);
         va_end(ap);
-        if (r < 0) {
-                message = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
 
         file_copy = strdup(file);
         if (!file_copy)

@@ -20,6 +20,17 @@ static int _printf_(2, 0) format_path(char *buffer, const char *format, va_list 
         return k < 0 || (size_t)k >= PATH_SIZE ? -ENAMETOOLONG : 0;
 }
 
+/* For a function whose last named argument is the format. */
+#define FORMAT_PATH(buffer, format)                                                                                    \
+        ({                                                                                                             \
+                va_list format_path_ap_;                                                                               \
+                int format_path_r_;                                                                                    \
+                va_start(format_path_ap_, format);                                                                     \
+                format_path_r_ = format_path(buffer, format, format_path_ap_);                                         \
+                va_end(format_path_ap_);                                                                               \
+                format_path_r_;                                                                                        \
+        })
+
 int sim_lock(const SimHost *sim) {
         int fd;
 
@@ -77,12 +88,9 @@ const char *sim_gpu_driver(const SimGpu *gpu) {
 int sim_write(const SimHost *sim, const char *text, unsigned mode, const char *format, ...) {
         _cleanup_(fd_closep) int fd = -EBADF;
         char path[PATH_SIZE], temporary[PATH_SIZE];
-        va_list ap;
         int r;
 
-        va_start(ap, format);
-        r = format_path(path, format, ap);
-        va_end(ap);
+        r = FORMAT_PATH(path, format);
         if (r < 0)
                 return r;
 
@@ -100,12 +108,9 @@ int sim_write(const SimHost *sim, const char *text, unsigned mode, const char *f
 
 int sim_mkdir(const SimHost *sim, const char *format, ...) {
         char path[PATH_SIZE];
-        va_list ap;
         int r;
 
-        va_start(ap, format);
-        r = format_path(path, format, ap);
-        va_end(ap);
+        r = FORMAT_PATH(path, format);
         if (r < 0)
                 return r;
 
@@ -123,12 +128,9 @@ int sim_mkdir(const SimHost *sim, const char *format, ...) {
 int sim_symlink(const SimHost *sim, const char *target, const char *format, ...) {
         char path[PATH_SIZE], relative[PATH_SIZE];
         size_t n = 0;
-        va_list ap;
         int r;
 
-        va_start(ap, format);
-        r = format_path(path, format, ap);
-        va_end(ap);
+        r = FORMAT_PATH(path, format);
         if (r < 0)
                 return r;
 
@@ -147,12 +149,9 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 
 void sim_remove_tree(const SimHost *sim, const char *format, ...) {
         char path[PATH_SIZE], whole[PATH_SIZE + 257];
-        va_list ap;
         int r;
 
-        va_start(ap, format);
-        r = format_path(path, format, ap);
-        va_end(ap);
+        r = FORMAT_PATH(path, format);
         if (r < 0)
                 return;
 
@@ -162,12 +161,9 @@ void sim_remove_tree(const SimHost *sim, const char *format, ...) {
 
 bool sim_exists(const SimHost *sim, const char *format, ...) {
         char path[PATH_SIZE];
-        va_list ap;
         int r;
 
-        va_start(ap, format);
-        r = format_path(path, format, ap);
-        va_end(ap);
+        r = FORMAT_PATH(path, format);
 
         return r >= 0 && path_exists(sim->root_fd, path);
 }

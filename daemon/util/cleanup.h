@@ -19,8 +19,6 @@
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
-#define _unused_ __attribute__((unused))
-#define _pure_ __attribute__((pure))
 
 /* Defines f##p(), the form that the cleanup attribute wants, for a destructor f(T). */
 #define DEFINE_CLEANUP(type, f)                                                                                        \

@@ -16,8 +16,6 @@ struct List {
         List *prev;
 };
 
-#define LIST_INIT(l) { .next = &(l), .prev = &(l) }
-
 #define LIST_ENTRY(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 /* The body may unlink the element that it is given, no other. */
@@ -41,10 +39,6 @@ static inline void list_append(List *head, List *l) {
         l->next = head;
         head->prev->next = l;
         head->prev = l;
-}
-
-static inline void list_insert_before(List *where, List *l) {
-        list_append(where, l);
 }
 
 static inline void list_unlink(List *l) {

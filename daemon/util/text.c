@@ -86,6 +86,16 @@ bool text_is_name(const char *s) {
         return !strchr(s, '/') && text_is_printable(s);
 }
 
+int text_formatv(char **ret_text, const char *format, va_list ap) {
+        char *text;
+
+        if (vasprintf(&text, format, ap) < 0)
+                return -ENOMEM;
+
+        *ret_text = text;
+        return 0;
+}
+
 int text_parse_uuid(const char *s, char ret_uuid[static 37]) {
         uuid_t uuid;
 

@@ -5,6 +5,8 @@
  * Text: judging and cleaning words that come from outside before they are shown, sent or used as a name.
  */
 
+#include <stdarg.h>
+
 #include "util/cleanup.h"
 
 /* Valid UTF-8 (no surrogates, no overlong forms) without control characters and noncharacters: what D-Bus can carry. */
@@ -18,6 +20,9 @@ bool text_copy(char *buffer, size_t size, const char *s);
 
 /* One component of a path, as sysfs has them: not empty, not "." or "..", no '/', printable, at most 255 bytes. */
 bool text_is_name(const char *s);
+
+/* Formats into memory of its own, to be freed. -ENOMEM, and *ret_text is untouched. */
+int text_formatv(char **ret_text, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
 
 /* A UUID in its 36-character form; the copy is in lower case. -EINVAL. */
 int text_parse_uuid(const char *s, char ret_uuid[static 37]);

@@ -29,7 +29,7 @@ static void test_create(void) {
         g_assert_cmpstr(manager_find_vgpu(m->manager, UUID_1)->sysfs_path, ==, "/sys/bus/mdev/devices/" UUID_1);
         g_assert_true(vgpu_get_type(manager_find_vgpu(m->manager, UUID_1)) ==
                       gpu_find_type_by_id(machine_gpu(m, GPU_A), TYPE_1));
-        g_assert_cmpuint(m->manager->n_operations, ==, 0);
+        g_assert_true(list_is_empty(&m->manager->operations));
 
         /* What the kernel says of it afterwards is no news. */
         machine_uevent(m, UEVENT_ADD, UEVENT_MDEV, PATH_A "/" UUID_1);
@@ -367,7 +367,7 @@ static void test_not_submitted(void) {
                 m->fake.refuse = 0;
         }
         machine_expect_log(m, "");
-        g_assert_cmpuint(m->manager->n_operations, ==, 0);
+        g_assert_true(list_is_empty(&m->manager->operations));
         machine_free(m);
 }
 
