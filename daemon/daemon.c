@@ -296,6 +296,7 @@ int daemon_start(Daemon *d) {
                 return r;
         }
 
+        manager_read_definitions(d->manager);
         r = manager_scan(d->manager);
         if (r < 0) {
                 log_error("Cannot enumerate devices: %s", strerror(-r));

@@ -15,6 +15,7 @@
 #include "util/log.h"
 
 #define RUNTIME_DIRECTORY "/run/mdevgpud"
+#define STATE_DIRECTORY "/var/lib/mdevgpud"
 
 static void on_uevent(const Uevent *uevent, void *userdata) {
         Daemon **daemon = userdata;
@@ -33,12 +34,15 @@ static const MonitorOps monitor_ops = {
         .overrun = on_overrun,
 };
 
-/* systemd makes the directory (RuntimeDirectory=); who starts the daemon by hand gets the same. */
+/* systemd makes these (RuntimeDirectory=, StateDirectory=); who starts the daemon by hand gets the same. */
 static int open_state(void) {
         if (mkdir(RUNTIME_DIRECTORY, 0755) < 0 && errno != EEXIST)
                 return negative_errno();
         if (mkdir(RUNTIME_DIRECTORY "/state", 0700) < 0 && errno != EEXIST)
                 return negative_errno();
+        /* On a file system that cannot be written to nothing can be defined, and everything else goes on. */
+        if (mkdir(STATE_DIRECTORY, 0700) < 0 && errno != EEXIST)
+                log_warning("Cannot make " STATE_DIRECTORY ": %s", strerror(errno));
 
         return directory_open(AT_FDCWD, RUNTIME_DIRECTORY "/state");
 }

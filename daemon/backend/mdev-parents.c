@@ -29,7 +29,7 @@ void mdev_parents_read(const Host *host, const char *gpu, MdevParents *ret_paren
         }
 }
 
-bool mdev_parents_hold(const Host *host, const char *gpu, const char *path) {
+bool mdev_parents_find(const Host *host, const char *gpu, const char *path, char ret_parent[static SYSFS_NAME_SIZE]) {
         char target[4096], *slash;
         MdevParents parents;
         ssize_t n;
@@ -51,7 +51,7 @@ bool mdev_parents_hold(const Host *host, const char *gpu, const char *path) {
         mdev_parents_read(host, gpu, &parents);
         for (size_t i = 0; i < parents.n; i++)
                 if (streq(parents.names[i], slash + 1))
-                        return true;
+                        return text_copy(ret_parent, SYSFS_NAME_SIZE, slash + 1);
 
         return false;
 }

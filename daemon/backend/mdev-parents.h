@@ -17,5 +17,5 @@ typedef struct MdevParents {
 
 void mdev_parents_read(const Host *host, const char *gpu, MdevParents *ret_parents);
 
-/* True if path, below /sys, is a device in the folder of one of the GPU's parents. */
-bool mdev_parents_hold(const Host *host, const char *gpu, const char *path);
+/* The one of the GPU's parents in whose folder the device lies that path, a link below /sys, points to; or false. */
+bool mdev_parents_find(const Host *host, const char *gpu, const char *path, char ret_parent[static SYSFS_NAME_SIZE]);

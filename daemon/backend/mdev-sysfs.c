@@ -37,6 +37,15 @@ static uint32_t read_available(int types_fd, const char *id) {
         return attribute_read_number(types_fd, path, UNKNOWN_U32 - 1, &v) < 0 ? UNKNOWN_U32 : (uint32_t)v;
 }
 
+uint32_t mdev_sysfs_read_available(const Host *host, const char *parent, const char *type_id) {
+        _cleanup_(fd_closep) int fd = -EBADF;
+        char path[PATH_SIZE];
+
+        (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types", parent);
+        fd = directory_open(host->sys_fd, path);
+        return fd < 0 ? UNKNOWN_U32 : read_available(fd, type_id);
+}
+
 static uint32_t add_counts(uint32_t a, uint32_t b) {
         if (a == UNKNOWN_U32 || b == UNKNOWN_U32)
                 return UNKNOWN_U32;
@@ -83,7 +92,8 @@ static int32_t read_iommu_group(const Host *host, const char *uuid) {
         return errno == 0 && end != group && *end == '\0' && v >= 0 && v <= INT32_MAX ? (int32_t)v : -1;
 }
 
-static void read_vgpu(const Host *host, const char *parent, const char *type_id, const char *uuid, VGpuReport *vgpu) {
+void mdev_sysfs_describe(const Host *host, const char *parent, const char *type_id, const char *uuid, VGpuReport *vgpu) {
+        *vgpu = (VGpuReport){};
         (void)text_copy(vgpu->uuid, sizeof(vgpu->uuid), uuid);
         (void)text_copy(vgpu->type_id, sizeof(vgpu->type_id), type_id);
         (void)text_copy(vgpu->parent, sizeof(vgpu->parent), parent);
@@ -111,7 +121,7 @@ static int read_vgpus(const Host *host, const char *parent, int types_fd, const 
                 vgpu = gpu_report_add_vgpu(report);
                 if (!vgpu)
                         return -ENOMEM;
-                read_vgpu(host, parent, type_id, uuid, vgpu);
+                mdev_sysfs_describe(host, parent, type_id, uuid, vgpu);
         }
 
         return 0;
@@ -218,149 +228,5 @@ int mdev_sysfs_read_counts(const Host *host, const char *gpu, TypeCount **ret_co
         qsort(counts, n, sizeof(TypeCount), compare_counts);
         *ret_counts = TAKE(counts);
         *ret_n_counts = n;
-        return 0;
-}
-
-/* What the kernel's refusal means (kernel 6.12, drivers/vfio/mdev, and the vendors' probes as observed). */
-static int explain_create(int code, const char *gpu, const char *type_id, const char *uuid, uint32_t available,
-                          Error *error) {
-        switch (-code) {
-        case EEXIST:
-                return error_set(error, -ERROR_ALREADY_EXISTS,
-                                 "UUID %s is in use on some parent, perhaps by a device that is still being removed", uuid);
-        case ENODEV:
-                return error_set(error, -ERROR_NO_SUCH_GPU, "GPU %s is going: its driver is being unbound or unloaded",
-                                 gpu);
-        case ENOENT:
-                return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s no longer has the type %s", gpu, type_id);
-        case ENOMEM:
-                return error_set_errno(error, code, "the kernel could not create the vGPU");
-        case ENOSPC:
-        case EUSERS:
-                available = 0;
-                break;
-        default:
-                break;
-        }
-
-        /* GVT-g says ENOSPC, old vfio-ccw EPERM, NVIDIA EINVAL when nothing is left. */
-        if (available == 0)
-                return error_set(error, -ERROR_NO_INSTANCES,
-                                 "GPU %s has no instance of type %s left; destroy a vGPU or choose another type", gpu,
-                                 type_id);
-
-        return error_set(error, -ERROR_DRIVER_REJECTED,
-                         "The driver of GPU %s refused to create a vGPU of type %s: %s (%s)", gpu, type_id,
-                         strerrordesc_np(-code) ?: "unknown error", strerrorname_np(-code) ?: "?");
-}
-
-/* The write has returned: the device is there if its type link says so, and only then. */
-static int prove_created(const Host *host, const char *parent, const char *type_id, const char *uuid,
-                         VGpuReport *ret_vgpu, Error *error) {
-        char path[PATH_SIZE], type[SYSFS_NAME_SIZE];
-        int r;
-
-        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/mdev_type", uuid);
-        r = link_read_basename(host->sys_fd, path, type, sizeof(type));
-        if (r < 0 || !streq(type, type_id))
-                return error_set(error, -ERROR_DRIVER_REJECTED,
-                                 "The driver accepted the creation of vGPU %s, but the device is not there", uuid);
-
-        *ret_vgpu = (VGpuReport){};
-        read_vgpu(host, parent, type_id, uuid, ret_vgpu);
-        return 0;
-}
-
-static int create_on(const Host *host, const char *parent, const char *type_id, const char *uuid) {
-        char path[PATH_SIZE];
-
-        (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types/%s/create", parent, type_id);
-        return host->ops->store(host, host->sys_fd, path, uuid);
-}
-
-static uint32_t read_parent_available(const Host *host, const char *parent, const char *type_id) {
-        _cleanup_(fd_closep) int fd = -EBADF;
-        char path[PATH_SIZE];
-
-        (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types", parent);
-        fd = directory_open(host->sys_fd, path);
-        return fd < 0 ? UNKNOWN_U32 : read_available(fd, type_id);
-}
-
-/* 1: made; 0: another parent may do; negative: none will. *ret_code is what the kernel said. */
-static int try_parent(const Host *host, const char *parent, const char *type_id, const char *uuid, int *ret_code,
-                      uint32_t *ret_available) {
-        int r;
-
-        *ret_code = r = create_on(host, parent, type_id, uuid);
-        if (r >= 0)
-                return 1;
-        if (r == -EEXIST || r == -ENOMEM)
-                return r;
-
-        *ret_available = read_parent_available(host, parent, type_id);
-        return *ret_available == 0 || r == -ENOSPC || r == -EUSERS || r == -ENOENT ? 0 : r;
-}
-
-int mdev_sysfs_create(const Host *host, const char *gpu, const char *type_id, const char *uuid, VGpuReport *ret_vgpu,
-                      Error *error) {
-        uint32_t available = 0;
-        MdevParents parents;
-        int r = 0, code = -ENOENT;
-
-        mdev_parents_read(host, gpu, &parents);
-        if (parents.n == 0)
-                return error_set(error, -ERROR_NO_SUCH_GPU, "GPU %s is no mdev parent any more", gpu);
-
-        /* First where something is left. The count is only a hint: the driver's answer decides, so ask the others too. */
-        for (unsigned pass = 0; pass < 2; pass++)
-                for (size_t i = 0; r == 0 && i < parents.n; i++) {
-                        const char *parent = parents.names[i];
-                        bool full = parents.n > 1 && read_parent_available(host, parent, type_id) == 0;
-
-                        if (full != (pass == 1))
-                                continue;
-
-                        r = try_parent(host, parent, type_id, uuid, &code, &available);
-                        if (r > 0)
-                                return prove_created(host, parent, type_id, uuid, ret_vgpu, error);
-                }
-
-        return explain_create(code, gpu, type_id, uuid, available, error);
-}
-
-static int explain_remove(int code, const char *uuid, Error *error) {
-        switch (-code) {
-        case ENOENT:
-        case ENODEV:
-                return error_set(error, -ERROR_NO_SUCH_VGPU, "vGPU %s has gone already", uuid);
-        case EAGAIN:
-                return error_set(error, -ERROR_BUSY, "vGPU %s is being created or removed by somebody else", uuid);
-        case EBUSY: /* kernels before 5.2 */
-                return error_set(error, -ERROR_IN_USE, "vGPU %s is in use, its driver says", uuid);
-        default:
-                return error_set(error, -ERROR_DRIVER_REJECTED, "The driver refused to remove vGPU %s: %s (%s)", uuid,
-                                 strerrordesc_np(-code) ?: "unknown error", strerrorname_np(-code) ?: "?");
-        }
-}
-
-int mdev_sysfs_remove(const Host *host, const char *gpu, const char *uuid, Error *error) {
-        char path[PATH_SIZE];
-        int r;
-
-        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s", uuid);
-        if (!mdev_parents_hold(host, gpu, path))
-                return error_set(error, -ERROR_NO_SUCH_VGPU, "vGPU %s is not on GPU %s any more", uuid, gpu);
-
-        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/remove", uuid);
-        r = host->ops->store(host, host->sys_fd, path, "1");
-        if (r < 0)
-                return explain_remove(r, uuid, error);
-
-        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s", uuid);
-        if (mdev_parents_hold(host, gpu, path))
-                return error_set(error, -ERROR_DRIVER_REJECTED,
-                                 "The driver accepted the removal of vGPU %s, but the device is still there", uuid);
-
         return 0;
 }

@@ -159,8 +159,17 @@ static int shim_register_types(BackendContext *c, Error *error) {
         return shim_types_set(&state->types, c->host, state->fd, c->wanted, c->n_wanted, error);
 }
 
-static int shim_create(BackendContext *c, const char *type_id, const char *uuid, VGpuReport *ret_vgpu, Error *error) {
-        return mdev_sysfs_create(c->host, c->gpu, type_id, uuid, ret_vgpu, error);
+static int shim_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid, VGpuReport *ret_vgpu,
+                       Error *error) {
+        return mdev_sysfs_create(c->host, c->gpu, parent, type_id, uuid, ret_vgpu, error);
+}
+
+static int shim_find(BackendContext *c, const char *uuid, VGpuReport *ret_vgpu, Error *error) {
+        return mdev_sysfs_find(c->host, c->gpu, uuid, ret_vgpu, error);
+}
+
+static int shim_configure(BackendContext *c, const char *uuid, const Attribute *attribute, Error *error) {
+        return mdev_sysfs_configure(c->host, c->gpu, uuid, attribute, error);
 }
 
 static int shim_remove(BackendContext *c, const char *uuid, Error *error) {
@@ -177,6 +186,8 @@ const Backend backend_shim = {
         .read = shim_read,
         .register_types = shim_register_types,
         .create = shim_create,
+        .find = shim_find,
+        .configure = shim_configure,
         .remove = shim_remove,
         .read_counts = shim_read_counts,
         .close = shim_close,

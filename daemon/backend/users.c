@@ -37,14 +37,16 @@ static void add_cdev(const Host *host, const char *uuid, Nodes *nodes) {
         add_node(host, path, nodes);
 }
 
-static void find_nodes(const Host *host, const char *uuid, Nodes *nodes) {
+static void find_nodes(const Host *host, const char *uuid, int32_t iommu_group, Nodes *nodes) {
         char path[128], group[SYSFS_NAME_SIZE], target[512];
         const char *devices;
         ssize_t n;
 
         *nodes = (Nodes){};
         (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/iommu_group", uuid);
-        if (link_read_basename(host->sys_fd, path, group, sizeof(group)) >= 0) {
+        if (link_read_basename(host->sys_fd, path, group, sizeof(group)) < 0)
+                (void)snprintf(group, sizeof(group), "%i", (int)iommu_group);
+        if (group[0] != '-') {
                 (void)snprintf(target, sizeof(target), "vfio/%s", group);
                 add_node(host, target, nodes);
         }
@@ -141,6 +143,43 @@ static void parse_unit(char *cgroup, char *unit, size_t size) {
         }
 }
 
+/* What QEMU's own -name says: "web1", or "guest=web1,debug-threads=on". */
+static void parse_vm_name(const char *value, char *vm, size_t size) {
+        char name[512];
+
+        if (strncmp(value, "guest=", 6) == 0)
+                value += 6;
+        (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(value, ","), value);
+        text_sanitize(name);
+        (void)text_copy(vm, size, name);
+}
+
+/* libvirt puts -name first, and others early: the first page of the arguments is enough. */
+static void read_vm(int proc_fd, const char *pid, User *user) {
+        _cleanup_(fd_closep) int fd = -EBADF;
+        char path[64], arguments[4096 + 1];
+        const char *argument;
+        ssize_t n;
+
+        if (!strstr(user->comm, "qemu"))
+                return;
+
+        (void)snprintf(path, sizeof(path), "%.20s/cmdline", pid);
+        fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+        n = fd < 0 ? -1 : read(fd, arguments, sizeof(arguments) - 1);
+        if (n <= 0)
+                return;
+
+        arguments[n] = '\0';
+        for (argument = arguments; argument < arguments + n; argument += strlen(argument) + 1)
+                if (streq(argument, "-name") || streq(argument, "--name")) {
+                        argument += strlen(argument) + 1;
+                        if (argument < arguments + n)
+                                parse_vm_name(argument, user->vm, sizeof(user->vm));
+                        return;
+                }
+}
+
 static void read_user(int proc_fd, const char *pid, User *user) {
         char path[64], cgroup[4096];
         struct stat st;
@@ -157,9 +196,10 @@ static void read_user(int proc_fd, const char *pid, User *user) {
         (void)snprintf(path, sizeof(path), "%.20s/cgroup", pid);
         if (attribute_read(proc_fd, path, cgroup, sizeof(cgroup)) > 0)
                 parse_unit(cgroup, user->unit, sizeof(user->unit));
+        read_vm(proc_fd, pid, user);
 }
 
-int users_find(const Host *host, const char *uuid, User **ret_users, size_t *ret_n_users) {
+int users_find(const Host *host, const char *uuid, int32_t iommu_group, User **ret_users, size_t *ret_n_users) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         _cleanup_(freep) User *users = NULL;
         struct dirent *entry;
@@ -167,7 +207,7 @@ int users_find(const Host *host, const char *uuid, User **ret_users, size_t *ret
         Nodes nodes;
         int r;
 
-        find_nodes(host, uuid, &nodes);
+        find_nodes(host, uuid, iommu_group, &nodes);
         users = calloc(REPORT_USERS_MAX, sizeof(User));
         if (!users)
                 return -ENOMEM;
@@ -194,8 +234,9 @@ void users_describe(const User *users, size_t n_users, char *buffer, size_t size
                 const User *u = &users[i];
                 int k;
 
-                k = snprintf(buffer + n, size - n, "%sprocess %i (%s, uid %u%s%s)", n > 0 ? ", " : "", u->pid, u->comm,
-                             u->uid, u->unit[0] != '\0' ? ", " : "", u->unit);
+                k = snprintf(buffer + n, size - n, "%sprocess %i (%s%s%s, uid %u%s%s)", n > 0 ? ", " : "", u->pid,
+                             u->comm, u->vm[0] != '\0' ? " of VM " : "", u->vm, u->uid,
+                             u->unit[0] != '\0' ? ", " : "", u->unit);
                 if (k < 0 || (size_t)k >= size - n) {
                         buffer[n] = '\0';
                         return;

@@ -4,6 +4,7 @@
 #include "bus/bus-error.h"
 #include "bus/bus-message.h"
 #include "core/manager.h"
+#include "core/users-query.h"
 #include "util/log.h"
 
 BusCall *bus_call_free(BusCall *call) {
@@ -16,6 +17,7 @@ BusCall *bus_call_free(BusCall *call) {
                 call->client->n_calls--;
         }
         idle_wait_free(call->wait);
+        users_query_free(call->users);
         sd_bus_slot_unref(call->query);
         sd_bus_message_unref(call->message);
         sd_bus_error_free(&call->error);
@@ -69,6 +71,10 @@ static int call_new(BusServer *server, sd_bus_message *message, BusCall **ret_ca
 
         *ret_call = call;
         return 0;
+}
+
+int bus_call_begin(BusServer *server, sd_bus_message *message, BusCall **ret_call, sd_bus_error *ret_error) {
+        return call_new(server, message, ret_call, ret_error);
 }
 
 /* Has the message handled again; with an error, so that it ends with it. */

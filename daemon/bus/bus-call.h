@@ -23,6 +23,13 @@ typedef enum BusCallState {
         CALL_RUNNING,     /* its operation runs */
 } BusCallState;
 
+/* What a call about a vGPU does, for the log, and how it is answered. */
+typedef struct BusVerb {
+        const char *done;   /* "Created" */
+        const char *failed; /* "Cannot create" */
+        bool returns_vgpu;  /* its UUID and path; else nothing */
+} BusVerb;
+
 typedef struct BusCall {
         BusServer *server;
         BusClient *client;
@@ -38,6 +45,8 @@ typedef struct BusCall {
         sd_bus_error error;
         Operation *operation;
         IdleWait *wait; /* of a reload, for what it set in motion */
+        UsersQuery *users;
+        const BusVerb *verb; /* of a call about a vGPU */
 } BusCall;
 
 /*
@@ -46,6 +55,9 @@ typedef struct BusCall {
  */
 int bus_call_authorize(BusServer *server, sd_bus_message *message, const char *action, const PolkitDetails *details,
                        BusCall **ret_call, sd_bus_error *ret_error);
+
+/* A call that anybody may make and that takes time: it counts among those that its user has waiting. */
+int bus_call_begin(BusServer *server, sd_bus_message *message, BusCall **ret_call, sd_bus_error *ret_error);
 
 /* An operation has it now: its callback answers and frees the call. */
 void bus_call_run(BusCall *call, Operation *operation);

@@ -81,18 +81,16 @@ int bus_enumerate_vgpus(sd_bus *bus, const char *prefix, void *userdata, char **
         _cleanup_(paths_done) Paths paths = {};
         BusServer *server = userdata;
         VGpu *vgpu;
-        Gpu *gpu;
         int r;
 
-        LIST_FOREACH(gpu, &server->manager->gpus, link)
-                LIST_FOREACH(vgpu, &gpu->vgpus, link) {
-                        if (!vgpu->linked)
-                                continue;
+        LIST_FOREACH(vgpu, &server->manager->all_vgpus, link) {
+                if (!vgpu->linked)
+                        continue;
 
-                        r = paths_add(&paths, bus_path_of_vgpu(vgpu));
-                        if (r < 0)
-                                return r;
-                }
+                r = paths_add(&paths, bus_path_of_vgpu(vgpu));
+                if (r < 0)
+                        return r;
+        }
 
         *ret_nodes = paths.paths;
         paths = (Paths){};

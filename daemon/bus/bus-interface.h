@@ -42,14 +42,24 @@ int manager_method_list_types(sd_bus_message *message, void *userdata, sd_bus_er
 int manager_method_list_vgpus(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
 /* manager-config.c */
-int manager_append_problems(sd_bus_message *message, const ConfigReport *report);
+int manager_append_problems(sd_bus_message *message, const ConfigReport *config, const ConfigReport *definitions);
 int manager_method_check_config(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int manager_method_reload(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
 /* vgpu-calls.c */
 int manager_method_create_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_start_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int vgpu_method_start(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int manager_method_destroy_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int vgpu_method_destroy(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* definition-calls.c */
+int manager_method_define_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_undefine_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_modify_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* users-call.c */
+int manager_method_get_users(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
 /* gpu-interface.c: a GPU is to be read again, because a caller asks for it; not too often. */
 int bus_refresh_gpu(Gpu *gpu, sd_bus_message *message, sd_bus_error *ret_error);

@@ -77,8 +77,26 @@ static int refuse_unknown(const char *what, const char *name, const BusOption *o
         return bus_error_setf(ret_error, -EINVAL, "Unknown %s '%s'; known are %s", what, name, known);
 }
 
+static int read_attributes(sd_bus_message *message, Attributes *attributes, sd_bus_error *ret_error) {
+        Error error = ERROR_NULL;
+        const char *name, *value;
+        int r;
+
+        r = sd_bus_message_enter_container(message, 'a', "(ss)");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_read(message, "(ss)", &name, &value)) > 0) {
+                r = attributes_add(attributes, name, value, &error);
+                if (r < 0)
+                        return bus_error_set(ret_error, r == -ENOMEM ? r : -EINVAL, &error);
+        }
+
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
 static int read_value(sd_bus_message *message, const char *what, const BusOption *option, sd_bus_error *ret_error) {
-        const char type[] = { option->type, '\0' }, *s;
+        const char basic[] = { option->type, '\0' }, *type = option->type == 'a' ? "a(ss)" : basic, *s;
         int r, b;
 
         r = sd_bus_message_enter_container(message, 'v', type);
@@ -93,6 +111,10 @@ static int read_value(sd_bus_message *message, const char *what, const BusOption
                 if (r < 0)
                         return r;
                 *option->boolean = b;
+        } else if (option->type == 'a') {
+                r = read_attributes(message, option->attributes, ret_error);
+                if (r < 0)
+                        return r;
         } else {
                 assert(option->type == 's');
                 r = bus_read_name(message, option->name, &s, ret_error);

@@ -5,6 +5,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include "core/attributes.h"
 #include "util/error.h"
 
 /*
@@ -13,11 +14,12 @@
  */
 typedef struct BusOption {
         const char *name;
-        char type; /* 's' or 'b' */
+        char type; /* 's', 'b', or 'a' for an a(ss) of attributes, which the caller releases whatever comes of it */
         union {
                 void *target;
                 const char **string;
                 bool *boolean;
+                Attributes *attributes;
         };
         bool *given; /* may be NULL */
 } BusOption;

@@ -12,7 +12,8 @@ static bool gpu_is_degraded(const Gpu *gpu) {
 static bool is_degraded(const BusServer *server, const Gpu *except) {
         Gpu *gpu;
 
-        if (server->callbacks->config_report(server->userdata)->n_errors > 0)
+        if (server->callbacks->config_report(server->userdata)->n_errors > 0 ||
+            definition_files_count_broken(server->manager->definition_files) > 0)
                 return true;
 
         LIST_FOREACH(gpu, &server->manager->gpus, link)
@@ -107,7 +108,7 @@ static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
 static void type_came_or_goes(BusServer *server, const Type *type) {
         VGpu *vgpu;
 
-        LIST_FOREACH(vgpu, &type->gpu->vgpus, link)
+        LIST_FOREACH(vgpu, &type->gpu->vgpus, gpu_link)
                 if (vgpu->linked && streq(vgpu->type_id, type->report.id)) {
                         _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
 
@@ -176,6 +177,16 @@ static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
                 bus_changed(server, path, &vgpu_interface, mask);
 }
 
+static void on_problems_changed(Manager *manager, void *userdata) {
+        BusServer *server = userdata;
+
+        if (!server->manager)
+                return;
+
+        bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_CONFIG);
+        bus_update_degraded(server);
+}
+
 const ObserverOps bus_observer_ops = {
         .gpu_added = on_gpu_added,
         .gpu_removed = on_gpu_removed,
@@ -186,4 +197,5 @@ const ObserverOps bus_observer_ops = {
         .vgpu_added = on_vgpu_added,
         .vgpu_removed = on_vgpu_removed,
         .vgpu_changed = on_vgpu_changed,
+        .problems_changed = on_problems_changed,
 };

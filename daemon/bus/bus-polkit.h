@@ -8,6 +8,7 @@
 #include "util/error.h"
 
 #define POLKIT_MANAGE_VGPUS "org.mdevgpu1.manage-vgpus"
+#define POLKIT_DEFINE_VGPUS "org.mdevgpu1.define-vgpus" /* implies manage-vgpus */
 #define POLKIT_RELOAD "org.mdevgpu1.reload"
 
 /* What a rule may look at besides the action. An empty one is not there. */

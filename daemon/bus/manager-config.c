@@ -34,12 +34,8 @@ static int append_problem(sd_bus_message *message, const ConfigProblem *problem)
         return sd_bus_message_close_container(message);
 }
 
-int manager_append_problems(sd_bus_message *message, const ConfigReport *report) {
+static int append_report(sd_bus_message *message, const ConfigReport *report) {
         int r;
-
-        r = sd_bus_message_open_container(message, 'a', "(suuss)");
-        if (r < 0)
-                return r;
 
         for (size_t i = 0; i < report->n_problems; i++) {
                 r = append_problem(message, &report->problems[i]);
@@ -47,12 +43,26 @@ int manager_append_problems(sd_bus_message *message, const ConfigReport *report)
                         return r;
         }
 
+        return 0;
+}
+
+int manager_append_problems(sd_bus_message *message, const ConfigReport *config, const ConfigReport *definitions) {
+        int r;
+
+        r = sd_bus_message_open_container(message, 'a', "(suuss)");
+        if (r >= 0)
+                r = append_report(message, config);
+        if (r >= 0)
+                r = append_report(message, definitions);
+        if (r < 0)
+                return r;
+
         return sd_bus_message_close_container(message);
 }
 
 int manager_method_check_config(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(config_report_done) ConfigReport report = {};
+        _cleanup_(config_report_done) ConfigReport report = {}, definitions = {};
         BusServer *server = userdata;
         int r;
 
@@ -60,11 +70,15 @@ int manager_method_check_config(sd_bus_message *message, void *userdata, sd_bus_
         if (r < 0)
                 return bus_error_setf(ret_error, r, "The configuration cannot be read: %s", strerrordesc_np(-r));
 
+        r = definition_files_report(server->manager->definition_files, &definitions);
+        if (r < 0)
+                return bus_error_set(ret_error, r, NULL);
+
         r = sd_bus_message_new_method_return(message, &reply);
         if (r < 0)
                 return r;
 
-        r = manager_append_problems(reply, &report);
+        r = manager_append_problems(reply, &report, &definitions);
         if (r < 0)
                 return r;
 

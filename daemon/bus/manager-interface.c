@@ -15,9 +15,15 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 
 static int get_config_errors(sd_bus *bus, const char *path, const char *interface, const char *property,
                              sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        _cleanup_(config_report_done) ConfigReport definitions = {};
         const BusServer *server = userdata;
+        int r;
 
-        return manager_append_problems(reply, server->callbacks->config_report(server->userdata));
+        r = definition_files_report(server->manager->definition_files, &definitions);
+        if (r < 0)
+                return r;
+
+        return manager_append_problems(reply, server->callbacks->config_report(server->userdata), &definitions);
 }
 
 static int get_degraded(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -77,6 +83,17 @@ static const sd_bus_vtable vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("DestroyVGpu", SD_BUS_ARGS("s", uuid, "a{sv}", options), SD_BUS_NO_RESULT,
                                 manager_method_destroy_vgpu, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("DefineVGpu", SD_BUS_ARGS("s", gpu, "s", type, "s", uuid, "a{sv}", options),
+                                SD_BUS_RESULT("s", uuid, "o", path), manager_method_define_vgpu,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("UndefineVGpu", SD_BUS_ARGS("s", uuid, "a{sv}", options), SD_BUS_NO_RESULT,
+                                manager_method_undefine_vgpu, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("StartVGpu", SD_BUS_ARGS("s", uuid, "a{sv}", options), SD_BUS_NO_RESULT,
+                                manager_method_start_vgpu, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ModifyVGpu", SD_BUS_ARGS("s", uuid, "a{sv}", options), SD_BUS_NO_RESULT,
+                                manager_method_modify_vgpu, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetUsers", SD_BUS_ARGS("s", uuid, "a{sv}", options), SD_BUS_RESULT("aa{sv}", users),
+                                manager_method_get_users, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListGpus", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(ssssoa{sv})", gpus),
                                 manager_method_list_gpus, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListTypes", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(ssssuuoa{sv})", types),

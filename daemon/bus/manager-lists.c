@@ -23,10 +23,15 @@ static bool filter_type(const Filter *filter, const char *id, const char *name) 
         return !filter->type || streq(filter->type, id) || streq(filter->type, name);
 }
 
+/* By where it is, or by what it is defined for. */
+static bool filter_parent(const Filter *filter, const VGpu *vgpu) {
+        return !filter->gpu || streq(filter->gpu, vgpu->gpu ? vgpu->gpu->identity.address : vgpu->parent);
+}
+
 static bool filter_vgpu(const Filter *filter, const VGpu *vgpu) {
         const Type *type = vgpu_get_type(vgpu);
 
-        return vgpu->linked && filter_type(filter, vgpu->type_id, type ? type->report.name : vgpu->type_id) &&
+        return vgpu->linked && filter_parent(filter, vgpu) && filter_type(filter, vgpu->type_id, type ? type->report.name : vgpu->type_id) &&
                (!filter->state || streq(filter->state, strempty(vgpu_state_to_string(vgpu->state)))) &&
                (!filter->by_managed || filter->managed == vgpu->managed);
 }
@@ -37,6 +42,17 @@ static int check_gpu(const BusServer *server, const Filter *filter, sd_bus_error
                 return bus_error_setf(ret_error, -ERROR_NO_SUCH_GPU, "There is no GPU '%s'", filter->gpu);
 
         return 0;
+}
+
+/* One that is not there can be what something is defined for. */
+static int check_gpu_of_vgpus(const BusServer *server, const Filter *filter, sd_bus_error *ret_error) {
+        const VGpu *vgpu;
+
+        LIST_FOREACH(vgpu, &server->manager->all_vgpus, link)
+                if (filter->gpu && vgpu->linked && filter_parent(filter, vgpu))
+                        return 0;
+
+        return check_gpu(server, filter, ret_error);
 }
 
 static int check_gpu_state(const char *state, sd_bus_error *ret_error) {
@@ -181,7 +197,7 @@ static int append_vgpu(sd_bus_message *reply, const VGpu *vgpu) {
         if (r < 0)
                 return r;
 
-        r = bus_append_text(reply, vgpu->gpu->identity.address);
+        r = bus_append_text(reply, vgpu->gpu ? vgpu->gpu->identity.address : vgpu->parent);
         if (r < 0)
                 return r;
 
@@ -189,8 +205,7 @@ static int append_vgpu(sd_bus_message *reply, const VGpu *vgpu) {
         if (r < 0)
                 return r;
 
-        /* No label: there are none yet. */
-        r = sd_bus_message_append(reply, "ss", strempty(vgpu_state_to_string(vgpu->state)), "");
+        r = sd_bus_message_append(reply, "ss", strempty(vgpu_state_to_string(vgpu->state)), vgpu->label);
         if (r < 0)
                 return r;
 
@@ -202,8 +217,9 @@ static int append_vgpu(sd_bus_message *reply, const VGpu *vgpu) {
         if (r < 0)
                 return r;
 
-        r = sd_bus_message_append(reply, "{sv}{sv}", "kind", "s", strempty(vgpu_kind_to_string(vgpu->kind)),
-                                  "managed", "b", (int)vgpu->managed);
+        r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}", "kind", "s", strempty(vgpu_kind_to_string(vgpu->kind)),
+                                  "managed", "b", (int)vgpu->managed, "persistent", "b", (int)vgpu->persistent,
+                                  "autostart", "b", (int)vgpu->autostart);
         if (r < 0)
                 return r;
 
@@ -297,47 +313,11 @@ static int append_types_of(sd_bus_message *reply, const Gpu *gpu, const Filter *
         return 0;
 }
 
-static int append_vgpus_of(sd_bus_message *reply, const Gpu *gpu, const Filter *filter) {
-        VGpu *vgpu;
-        int r;
-
-        LIST_FOREACH(vgpu, &gpu->vgpus, link) {
-                if (!filter_vgpu(filter, vgpu))
-                        continue;
-
-                r = append_vgpu(reply, vgpu);
-                if (r < 0)
-                        return r;
-        }
-
-        return 0;
-}
-
-static int list_of_gpus(BusServer *server, sd_bus_message *message, const char *row, const Filter *filter,
-                        int (*append)(sd_bus_message *reply, const Gpu *gpu, const Filter *filter)) {
-        _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
-        Gpu *gpu;
-        int r;
-
-        r = begin_list(message, row, &reply);
-        if (r < 0)
-                return r;
-
-        LIST_FOREACH(gpu, &server->manager->gpus, link) {
-                if (!filter_gpu(filter, gpu))
-                        continue;
-
-                r = append(reply, gpu, filter);
-                if (r < 0)
-                        return r;
-        }
-
-        return end_list(reply);
-}
-
 int manager_method_list_types(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
         BusServer *server = userdata;
         Filter filter = {};
+        Gpu *gpu;
         const BusOption options[] = {
                 { "gpu", 's', { &filter.gpu }, NULL },
                 { "type", 's', { &filter.type }, NULL },
@@ -350,12 +330,27 @@ int manager_method_list_types(sd_bus_message *message, void *userdata, sd_bus_er
         if (r < 0)
                 return r;
 
-        return list_of_gpus(server, message, "(ssssuuoa{sv})", &filter, append_types_of);
+        r = begin_list(message, "(ssssuuoa{sv})", &reply);
+        if (r < 0)
+                return r;
+
+        LIST_FOREACH(gpu, &server->manager->gpus, link) {
+                if (!filter_gpu(&filter, gpu))
+                        continue;
+
+                r = append_types_of(reply, gpu, &filter);
+                if (r < 0)
+                        return r;
+        }
+
+        return end_list(reply);
 }
 
 int manager_method_list_vgpus(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
         BusServer *server = userdata;
         Filter filter = {};
+        VGpu *vgpu;
         const BusOption options[] = {
                 { "gpu", 's', { &filter.gpu }, NULL },
                 { "type", 's', { &filter.type }, NULL },
@@ -366,11 +361,24 @@ int manager_method_list_vgpus(sd_bus_message *message, void *userdata, sd_bus_er
 
         r = bus_read_options(message, "filter", options, ELEMENTSOF(options), ret_error);
         if (r >= 0)
-                r = check_gpu(server, &filter, ret_error);
+                r = check_gpu_of_vgpus(server, &filter, ret_error);
         if (r >= 0 && filter.state)
                 r = check_vgpu_state(filter.state, ret_error);
         if (r < 0)
                 return r;
 
-        return list_of_gpus(server, message, "(sssssoa{sv})", &filter, append_vgpus_of);
+        r = begin_list(message, "(sssssoa{sv})", &reply);
+        if (r < 0)
+                return r;
+
+        LIST_FOREACH(vgpu, &server->manager->all_vgpus, link) {
+                if (!filter_vgpu(&filter, vgpu))
+                        continue;
+
+                r = append_vgpu(reply, vgpu);
+                if (r < 0)
+                        return r;
+        }
+
+        return end_list(reply);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "bus/bus-error.h"
 #include "bus/bus-interface.h"
 #include "bus/bus-message.h"
 #include "bus/bus-path.h"
@@ -32,9 +33,13 @@ static int get_state(sd_bus *bus, const char *path, const char *interface, const
 
 static int get_gpu(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                    void *userdata, sd_bus_error *ret_error) {
+        _cleanup_(freep) char *gpu = NULL;
         const VGpu *vgpu = userdata;
-        _cleanup_(freep) char *gpu = bus_path_of_gpu(vgpu->gpu);
 
+        if (!vgpu->gpu) /* it is defined for one that is not there */
+                return sd_bus_message_append_basic(reply, 'o', "/");
+
+        gpu = bus_path_of_gpu(vgpu->gpu);
         return gpu ? sd_bus_message_append_basic(reply, 'o', gpu) : -ENOMEM;
 }
 
@@ -53,7 +58,11 @@ static int get_type(sd_bus *bus, const char *path, const char *interface, const 
 static int method_refresh(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         VGpu *vgpu = userdata;
 
-        return bus_refresh_gpu(vgpu->gpu, message, ret_error);
+        if (vgpu->gpu)
+                return bus_refresh_gpu(vgpu->gpu, message, ret_error);
+
+        return bus_error_setf(ret_error, -ERROR_NO_SUCH_GPU, "vGPU %s is defined for %s, which is not there", vgpu->uuid,
+                              vgpu->parent);
 }
 
 static const sd_bus_vtable vtable[] = {
@@ -63,15 +72,20 @@ static const sd_bus_vtable vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Kind", "s", get_kind, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Gpu", "o", get_gpu, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Gpu", "o", get_gpu, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Type", "o", get_type, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Parent", "s", bus_get_text, offsetof(VGpu, parent), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("TypeId", "s", bus_get_text, offsetof(VGpu, type_id), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Label", "s", bus_get_text, offsetof(VGpu, label), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Persistent", "b", bus_get_bool, offsetof(VGpu, persistent), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Autostart", "b", bus_get_bool, offsetof(VGpu, autostart), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Managed", "b", bus_get_bool, offsetof(VGpu, managed), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("IommuGroup", "i", NULL, offsetof(VGpu, iommu_group), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LastError", "s", bus_get_text, offsetof(VGpu, last_error),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_METHOD_WITH_ARGS("Destroy", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, vgpu_method_destroy,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, vgpu_method_start,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Refresh", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, method_refresh,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
@@ -88,6 +102,10 @@ static const BusMask masks[] = {
         { VGPU_CHANGED_DEVICE, "Parent" },
         { VGPU_CHANGED_DEVICE, "IommuGroup" },
         { VGPU_CHANGED_MANAGED, "Managed" },
+        { VGPU_CHANGED_GPU, "Gpu" },
+        { VGPU_CHANGED_DEFINITION, "Persistent" },
+        { VGPU_CHANGED_DEFINITION, "Autostart" },
+        { VGPU_CHANGED_LABEL, "Label" },
         {},
 };
 

@@ -8,6 +8,7 @@
  * The values that go in and come out (TypeSpec, TypeReport, VGpuReport, GpuReport) are plain: they cross the wire.
  */
 
+#include "core/attributes.h"
 #include "core/platform.h"
 #include "core/profile.h"
 #include "util/error.h"
@@ -101,6 +102,7 @@ typedef struct User {
         uint32_t uid;
         char comm[20];
         char unit[128]; /* systemd unit or scope of its control group, or empty */
+        char vm[128];   /* name of the virtual machine that it runs, or empty */
 } User;
 
 /* All that is known of a GPU, read at one time. */
@@ -126,29 +128,52 @@ VGpuReport *gpu_report_add_vgpu(GpuReport *report);
 
 typedef enum JobKind {
         JOB_SYNC,   /* find the backend; register what is wanted, if allowed; report everything */
-        JOB_CREATE, /* make one vGPU and prove that it is there */
+        JOB_CREATE, /* make one vGPU, prove that it is there, write its attributes */
+        JOB_CONFIGURE, /* write attributes of one that exists */
         JOB_REMOVE, /* look for users, remove one vGPU and prove that it is gone; in a worker of its own */
+        JOB_USERS,  /* look for users; in a worker of its own */
+        JOB_STORE,  /* write or remove a definition, durably; in the worker for files */
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
 } JobKind;
 
+typedef enum StoreAction {
+        STORE_DEFINE, /* a definition that must not be there yet, and its note */
+        STORE_UPDATE, /* one that must be there */
+        STORE_NOTE,   /* the note alone */
+        STORE_UNDEFINE,
+        STORE_ACTION_MAX,
+        STORE_ACTION_INVALID = -EINVAL,
+} StoreAction;
+
+/* Strings are never NULL in what a worker gets; whoever submits may leave them NULL for the empty string. */
 typedef struct Job {
         JobKind kind;
         bool may_register; /* sync */
         const TypeSpec *types; /* sync: what profiles want here; the caller's, copied by whoever keeps it */
         size_t n_types;
-        const char *uuid;    /* create, remove; lower case */
-        const char *type_id; /* create */
+        const char *uuid;    /* all but sync; lower case */
+        const char *type_id; /* create, store */
+        const char *parent;  /* create: the GPU or virtual function to make it on, "": whichever has room; store */
+        bool adopt;          /* create: one that is there already, with this parent and type, will do */
+        const Attributes *attributes; /* create, configure, store; NULL: none */
+        int32_t iommu_group; /* users: as it was last seen, for a vGPU whose removal has begun; -1: not known */
+        StoreAction action;  /* store */
+        bool autostart;
+        bool managed;        /* store: as the note shall say */
+        const char *label;   /* store */
 } Job;
 
 /* error.code is 0 on success. Only what the kind of job yields is filled. */
 typedef struct JobResult {
         Error error;
         GpuReport report; /* sync */
-        VGpuReport vgpu;  /* create */
+        VGpuReport vgpu;  /* create, if exists */
+        bool exists;      /* create: it is there; with an error: and is not as it should be */
+        bool existed;     /* create: somebody else had made it */
         TypeCount *counts; /* create, remove: what every type has left now */
         size_t n_counts;
-        User *users; /* remove, refused with ERROR_IN_USE */
+        User *users; /* users; remove, refused with ERROR_IN_USE */
         size_t n_users;
 } JobResult;
 
@@ -186,7 +211,15 @@ struct Backend {
          */
         int (*register_types)(BackendContext *c, Error *error);
 
-        int (*create)(BackendContext *c, const char *type_id, const char *uuid, VGpuReport *ret_vgpu, Error *error);
+        /* parent: the GPU or one of its virtual functions; "": whichever has room. */
+        int (*create)(BackendContext *c, const char *parent, const char *type_id, const char *uuid,
+                      VGpuReport *ret_vgpu, Error *error);
+
+        /* What is there under this UUID, whoever made it. ERROR_NO_SUCH_VGPU: nothing that is complete. */
+        int (*find)(BackendContext *c, const char *uuid, VGpuReport *ret_vgpu, Error *error);
+
+        /* Writes one attribute of a vGPU. */
+        int (*configure)(BackendContext *c, const char *uuid, const Attribute *attribute, Error *error);
 
         /* Blocks as long as somebody holds the vGPU open (kernel 5.2 and later). */
         int (*remove)(BackendContext *c, const char *uuid, Error *error);

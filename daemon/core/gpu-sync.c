@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "core/autostart.h"
 #include "core/gpu-sync.h"
 #include "core/idle-wait.h"
 #include "core/manager.h"
@@ -106,25 +107,65 @@ static int apply_types(Gpu *gpu, const GpuReport *report) {
         return 0;
 }
 
-static bool report_is_ours(const Gpu *gpu, const VGpuReport *report) {
-        return record_matches(gpu->manager->state_fd, report->uuid, gpu->identity.address, report->type_id);
+/* What our record says of a device, if it speaks of this one: a UUID can have been used again by somebody else. */
+static bool read_record(const Gpu *gpu, const VGpuReport *report, Record *ret_record) {
+        return record_read(gpu->manager->state_fd, report->uuid, ret_record) >= 0 &&
+               streq(ret_record->gpu, gpu->identity.address) && streq(ret_record->type_id, report->type_id);
 }
 
-/* A vGPU that we did not know: ours from before a restart if our record says so, else somebody else's. */
+/* Made by us, and so is one whose maker was killed in the middle of it. */
+static bool phase_is_made(RecordPhase phase) {
+        return phase == RECORD_MADE || phase == RECORD_CREATING || phase == RECORD_BUILDING;
+}
+
+static void write_record(const VGpu *vgpu, RecordPhase phase) {
+        const Record record = vgpu_get_record(vgpu, phase);
+
+        if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
+                log_debug("vGPU %s: its record cannot be written", vgpu->uuid);
+}
+
+/* A device that we did not know: ours from before a restart if our record says so, else somebody else's. */
+static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
+        Record record;
+        bool recorded = read_record(gpu, report, &record), ours = recorded && phase_is_made(record.phase);
+
+        vgpu->seen = true;
+        vgpu_set_gpu(vgpu, gpu);
+        vgpu_update(vgpu, report);
+        vgpu_set_made(vgpu, ours);
+        autostart_succeeded(vgpu);
+        if (recorded && !vgpu->file)
+                vgpu_set_label(vgpu, record.label);
+        (void)vgpu_rest(vgpu, NULL);
+
+        if (ours && record.phase == RECORD_BUILDING) /* half of what was asked for, and nobody was told that it is there */
+                operation_take_back(vgpu);
+        else if (ours || vgpu->autostart)
+                write_record(vgpu, ours ? RECORD_MADE : RECORD_SEEN);
+}
+
 static int adopt_vgpu(Gpu *gpu, const VGpuReport *report) {
         VGpu *vgpu;
         int r;
 
-        r = vgpu_new(gpu, report->uuid, &vgpu);
-        if (r < 0)
-                return r;
+        r = vgpu_new(gpu->manager, report->uuid, &vgpu);
+        if (r >= 0)
+                adopt_device(gpu, vgpu, report);
+        return r;
+}
+
+/* One that we know: what is read of it replaces what we knew. */
+static void renew_vgpu(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
+        bool renewed = !streq(vgpu->type_id, report->type_id);
+        Record record;
 
         vgpu_update(vgpu, report);
-        vgpu_set_state(vgpu, VGPU_ACTIVE, NULL);
-        vgpu_set_managed(vgpu, report_is_ours(gpu, report));
-        vgpu->seen = true;
-        vgpu_link(vgpu);
-        return 0;
+        /* Removed and made again, of another type, between two readings: hardly by us. */
+        if (renewed)
+                vgpu_set_made(vgpu, read_record(gpu, report, &record) && phase_is_made(record.phase));
+        if (vgpu->state == VGPU_REMOVING) /* it was made again */
+                (void)vgpu_rest(vgpu, NULL);
 }
 
 static int apply_vgpu(Gpu *gpu, const VGpuReport *report) {
@@ -133,11 +174,18 @@ static int apply_vgpu(Gpu *gpu, const VGpuReport *report) {
         if (!vgpu)
                 return adopt_vgpu(gpu, report);
 
+        if (!vgpu->present && !vgpu->operation && !vgpu->doubtful) {
+                /* Defined, and somebody has started it. */
+                adopt_device(gpu, vgpu, report);
+                return 0;
+        }
+
         if (vgpu->gpu != gpu) {
                 /* It moved: gone over there, made here. The other GPU drops it at its next reading, or when its removal
                  * ends, and that has this one read again. */
                 vgpu->elsewhere = true;
-                gpu_mark_dirty(vgpu->gpu, /* may_register= */ false);
+                if (vgpu->gpu)
+                        gpu_mark_dirty(vgpu->gpu, /* may_register= */ false);
                 return 0;
         }
 
@@ -147,14 +195,8 @@ static int apply_vgpu(Gpu *gpu, const VGpuReport *report) {
         vgpu->seen = true;
         if (vgpu->doubtful)
                 vgpu_update(vgpu, report);
-        else if (vgpu->state == VGPU_ACTIVE) {
-                bool renewed = !streq(vgpu->type_id, report->type_id);
-
-                vgpu_update(vgpu, report);
-                /* Removed and made again, of another type, between two readings: hardly by us. */
-                if (renewed)
-                        vgpu_set_managed(vgpu, report_is_ours(gpu, report));
-        }
+        else if (!vgpu->operation)
+                renew_vgpu(gpu, vgpu, report);
         return 0;
 }
 
@@ -165,38 +207,44 @@ void gpu_mark_all_dirty(Manager *manager) {
                 gpu_mark_dirty(gpu, /* may_register= */ false);
 }
 
-void gpu_drop_vgpu(VGpu *vgpu) {
-        Manager *manager = vgpu->gpu->manager;
-        bool elsewhere = vgpu->elsewhere;
-
-        record_remove(manager->state_fd, vgpu->uuid);
-        vgpu_unlink(vgpu);
-        vgpu_free(vgpu);
-        if (elsewhere)
-                gpu_mark_all_dirty(manager);
-}
-
 /* What a worker that died left behind, if anything. */
-static void settle_doubtful(VGpu *vgpu) {
-        Manager *manager = vgpu->gpu->manager;
+static void settle_doubtful(Gpu *gpu, VGpu *vgpu) {
+        VGpuReport report = {};
+        Record record;
 
         vgpu->doubtful = false;
-        if (!vgpu->seen)
-                gpu_drop_vgpu(vgpu);
-        else if (record_matches(manager->state_fd, vgpu->uuid, vgpu->gpu->identity.address, vgpu->type_id))
+        if (!vgpu->seen) {
+                vgpu_device_gone(vgpu, VGPU_END_UNDONE);
+                return;
+        }
+
+        (void)text_copy(report.uuid, sizeof(report.uuid), vgpu->uuid);
+        (void)text_copy(report.type_id, sizeof(report.type_id), vgpu->type_id);
+        if (read_record(gpu, &report, &record) && phase_is_made(record.phase))
                 operation_take_back(vgpu);
         else { /* somebody else made one with this UUID meanwhile */
-                record_remove(manager->state_fd, vgpu->uuid);
-                vgpu_set_state(vgpu, VGPU_ACTIVE, NULL);
-                vgpu_link(vgpu);
+                record_remove(vgpu->manager->state_fd, vgpu->uuid);
+                (void)vgpu_rest(vgpu, NULL);
         }
+}
+
+/* It is not listed any more: gone, or somebody else removes it and it is held. */
+static void lose_vgpu(VGpu *vgpu) {
+        if (vgpu_lingers(vgpu)) {
+                vgpu->lingers = true;
+                (void)vgpu_rest(vgpu, "somebody else removes it, and whoever holds it has not let go yet");
+                return;
+        }
+
+        log_debug("GPU %s: vGPU %s has gone", vgpu->gpu->identity.address, vgpu->uuid);
+        vgpu_device_gone(vgpu, VGPU_END_VANISHED);
 }
 
 static int apply_vgpus(Gpu *gpu, const GpuReport *report) {
         VGpu *vgpu;
         int r;
 
-        LIST_FOREACH(vgpu, &gpu->vgpus, link)
+        LIST_FOREACH(vgpu, &gpu->vgpus, gpu_link)
                 vgpu->seen = false;
 
         for (size_t i = 0; i < report->n_vgpus; i++) {
@@ -206,13 +254,11 @@ static int apply_vgpus(Gpu *gpu, const GpuReport *report) {
         }
 
         /* What an operation works on stays until that ends, whatever is read meanwhile. */
-        LIST_FOREACH(vgpu, &gpu->vgpus, link)
+        LIST_FOREACH(vgpu, &gpu->vgpus, gpu_link)
                 if (vgpu->doubtful)
-                        settle_doubtful(vgpu);
-                else if (!vgpu->seen && vgpu->state == VGPU_ACTIVE) {
-                        log_debug("GPU %s: vGPU %s has gone", gpu->identity.address, vgpu->uuid);
-                        gpu_drop_vgpu(vgpu);
-                }
+                        settle_doubtful(gpu, vgpu);
+                else if (!vgpu->seen && vgpu->present && !vgpu->operation)
+                        lose_vgpu(vgpu);
 
         return 0;
 }
@@ -340,8 +386,11 @@ static void on_sync_done(JobResult *result, void *userdata) {
                 r = gpu_apply_report(gpu, &result->report);
                 if (r < 0)
                         gpu_fail(gpu, strerror(-r));
-                else
+                else {
                         gpu->n_failures = 0;
+                        manager_place_vgpus(gpu->manager);
+                        autostart_check(gpu);
+                }
         }
 
         gpu->stale = false;

@@ -67,13 +67,8 @@ void gpu_link(Gpu *gpu) {
 }
 
 void gpu_unlink(Gpu *gpu) {
-        VGpu *vgpu;
         Type *type;
 
-        LIST_FOREACH(vgpu, &gpu->vgpus, link) {
-                vgpu_unlink(vgpu);
-                vgpu_free(vgpu);
-        }
         LIST_FOREACH(type, &gpu->types, link)
                 type_free(type);
 

@@ -24,6 +24,7 @@ struct Gpu {
         MapNode node; /* in manager->gpus_by_address */
         bool linked;
         bool seen; /* in the scan that is running */
+        bool leaving; /* nothing may be put on it any more */
         GpuIdentity identity;
         char vendor_name[128]; /* of udev's hardware database; empty if it has none */
         char device_name[128];
@@ -36,7 +37,7 @@ struct Gpu {
         uint64_t framebuffer_total; /* bytes */
         bool pending_types;
         List types;  /* Type.link */
-        List vgpus;  /* VGpu.link, visible or not */
+        List vgpus;  /* VGpu.gpu_link, visible or not: on it, or defined for it */
         PlatformJob *sync;
         bool dirty;          /* read again when the running sync ends */
         bool dirty_register; /* and then register types */
@@ -59,7 +60,7 @@ Gpu *gpu_free(Gpu *gpu);
 DEFINE_CLEANUP(Gpu *, gpu_free)
 
 void gpu_link(Gpu *gpu);
-void gpu_unlink(Gpu *gpu);
+void gpu_unlink(Gpu *gpu); /* its vGPUs have left it */
 
 /* The name a person knows it by: the hardware database's, the driver's, else the sysfs name. */
 const char *gpu_get_name(const Gpu *gpu);
@@ -80,6 +81,3 @@ void gpu_expect(Gpu *gpu, const char *uuid);
 
 void gpu_apply_counts(Gpu *gpu, const TypeCount *counts, size_t n_counts);
 void gpu_set_stuck(Gpu *gpu, pid_t pid);
-
-/* It exists no more: the object goes, and the record that it is ours. */
-void gpu_drop_vgpu(VGpu *vgpu);

@@ -31,7 +31,8 @@ static const HostOps real_ops = {
 };
 
 int host_open(Host *ret_host) {
-        Host host = { .ops = &real_ops, .sys_fd = -EBADF, .dev_fd = -EBADF, .proc_fd = -EBADF };
+        Host host = { .ops = &real_ops, .sys_fd = -EBADF, .dev_fd = -EBADF, .proc_fd = -EBADF,
+                      .etc_fd = -EBADF, .var_fd = -EBADF };
         int r;
 
         r = host.sys_fd = directory_open(AT_FDCWD, "/sys");
@@ -44,6 +45,9 @@ int host_open(Host *ret_host) {
                 return r;
         }
 
+        /* Without these vGPUs are still made: they cannot be defined, and the reason is told when somebody tries. */
+        host.etc_fd = directory_open(AT_FDCWD, "/etc");
+        host.var_fd = directory_open(AT_FDCWD, "/var/lib/mdevgpud");
         *ret_host = host;
         return 0;
 }
@@ -52,4 +56,6 @@ void host_close(Host *host) {
         host->sys_fd = fd_close(host->sys_fd);
         host->dev_fd = fd_close(host->dev_fd);
         host->proc_fd = fd_close(host->proc_fd);
+        host->etc_fd = fd_close(host->etc_fd);
+        host->var_fd = fd_close(host->var_fd);
 }

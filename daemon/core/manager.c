@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "core/autostart.h"
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
 #include "core/idle-wait.h"
@@ -20,6 +21,7 @@ static void on_worker_lost(const char *gpu, void *userdata) {
 
 int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         Manager *manager;
+        int r;
 
         manager = calloc(1, sizeof(Manager));
         if (!manager)
@@ -35,8 +37,16 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         manager->name_lookup = parameters->name_lookup;
         manager->name_lookup_userdata = parameters->name_lookup_userdata;
         list_init(&manager->gpus);
+        list_init(&manager->all_vgpus);
         list_init(&manager->operations);
         list_init(&manager->idle_waits);
+
+        r = definition_files_new(manager, &manager->definition_files);
+        if (r < 0) {
+                sd_event_unref(manager->event);
+                free(manager);
+                return r;
+        }
 
         *ret_manager = manager;
         return 0;
@@ -52,15 +62,20 @@ static void release_gpu(Gpu *gpu) {
         gpu_free(gpu);
 }
 
-/* It has gone, its vGPUs with it, and whatever was going on. */
+/* It has gone, its vGPUs' devices with it, and whatever was going on there. What is defined for it stays. */
 static void remove_gpu(Gpu *gpu) {
         Manager *manager = gpu->manager;
         VGpu *vgpu;
 
-        LIST_FOREACH(vgpu, &gpu->vgpus, link) {
+        gpu->leaving = true;
+        LIST_FOREACH(vgpu, &gpu->vgpus, gpu_link) {
                 if (vgpu->operation)
-                        operation_end_gone(vgpu->operation);
-                gpu_drop_vgpu(vgpu);
+                        operation_gpu_gone(vgpu->operation);
+                if (vgpu->operation) { /* its definition is being written */
+                        vgpu->present = false;
+                        vgpu_set_gpu(vgpu, NULL);
+                } else
+                        vgpu_device_gone(vgpu, VGPU_END_GPU_LEFT);
         }
 
         release_gpu(gpu);
@@ -68,6 +83,7 @@ static void remove_gpu(Gpu *gpu) {
 }
 
 Manager *manager_free(Manager *manager) {
+        VGpu *vgpu;
         Gpu *gpu;
 
         if (!manager)
@@ -76,14 +92,15 @@ Manager *manager_free(Manager *manager) {
         /* What was begun ends without us; a successor reads what came of it. */
         manager->observer = (Observer){};
         manager->platform->lost = NULL;
-        LIST_FOREACH(gpu, &manager->gpus, link) {
-                VGpu *vgpu;
-
-                LIST_FOREACH(vgpu, &gpu->vgpus, link)
-                        if (vgpu->operation)
-                                operation_end_shutdown(vgpu->operation);
-                release_gpu(gpu);
+        definition_files_free(manager->definition_files);
+        LIST_FOREACH(vgpu, &manager->all_vgpus, link) {
+                if (vgpu->operation)
+                        operation_end_shutdown(vgpu->operation);
+                vgpu->linked = false;
+                vgpu_free(vgpu);
         }
+        LIST_FOREACH(gpu, &manager->gpus, link)
+                release_gpu(gpu);
 
         idle_wait_free_all(manager);
         assert(list_is_empty(&manager->operations));
@@ -106,6 +123,25 @@ void manager_set_profiles(Manager *manager, ProfileSet *set) {
 
 Gpu *manager_find_gpu(const Manager *manager, const char *address) {
         return MAP_FIND(&manager->gpus_by_address, address, Gpu, node);
+}
+
+Gpu *manager_find_gpu_of(const Manager *manager, const char *parent) {
+        char address[SYSFS_NAME_SIZE];
+
+        Gpu *gpu;
+
+        /* One that is no PCI device, or is not there, is found by its own name. */
+        gpu = manager_find_gpu(manager, scan_resolve(manager->host, parent, address) < 0 ? parent : address);
+        return gpu && !gpu->leaving ? gpu : NULL;
+}
+
+/* A device has come for which something is defined. */
+void manager_place_vgpus(Manager *manager) {
+        VGpu *vgpu;
+
+        LIST_FOREACH(vgpu, &manager->all_vgpus, link)
+                if (!vgpu->gpu && vgpu->file)
+                        vgpu_set_gpu(vgpu, manager_find_gpu_of(manager, vgpu->file->definition.parent));
 }
 
 VGpu *manager_find_vgpu(const Manager *manager, const char *uuid) {
@@ -141,6 +177,7 @@ static int add_gpu(Manager *manager, const GpuIdentity *identity) {
                 if (r < 0)
                         return r;
                 gpu_link(gpu);
+                manager_place_vgpus(manager);
         }
 
         gpu->seen = true;
@@ -177,8 +214,8 @@ static void handle_vf_removal(Manager *manager, const char *name) {
         LIST_FOREACH(gpu, &manager->gpus, link) {
                 VGpu *vgpu;
 
-                LIST_FOREACH(vgpu, &gpu->vgpus, link)
-                        if (streq(vgpu->parent, name)) {
+                LIST_FOREACH(vgpu, &gpu->vgpus, gpu_link)
+                        if (vgpu->present && streq(vgpu->parent, name)) {
                                 gpu_mark_dirty(gpu, /* may_register= */ false);
                                 return;
                         }
@@ -219,19 +256,19 @@ static void handle_mdev(Manager *manager, const Uevent *uevent) {
                 return;
 
         vgpu = MAP_FIND(&manager->vgpus, uuid, VGpu, node);
-        gpu = vgpu ? vgpu->gpu : find_gpu_by_devpath(manager, uevent->devpath, 0);
+        gpu = vgpu && vgpu->present ? vgpu->gpu : find_gpu_by_devpath(manager, uevent->devpath, 0);
         if (!gpu)
                 return;
 
         if (uevent->action == UEVENT_REMOVE) {
                 /* One that we do not know may be in what is being read right now. */
-                if (vgpu ? vgpu->state == VGPU_ACTIVE : !!gpu->sync)
+                if (vgpu && vgpu->present ? !vgpu->operation : !!gpu->sync)
                         gpu_mark_dirty(gpu, /* may_register= */ gpu->pending_types);
                 return;
         }
 
-        /* One that we know is one that we made or read: its link was there. */
-        if (!vgpu && (uevent->action == UEVENT_ADD || uevent->action == UEVENT_BIND))
+        /* One that exists is one that we made or read: its link was there. */
+        if ((!vgpu || (!vgpu->present && !vgpu->operation)) && (uevent->action == UEVENT_ADD || uevent->action == UEVENT_BIND))
                 gpu_expect(gpu, uuid);
 }
 
@@ -266,6 +303,14 @@ static int on_scanned(const GpuIdentity *identity, void *userdata) {
         return add_gpu(userdata, identity);
 }
 
+/* A note whose definition was never written, or was removed while no daemon ran. */
+static bool note_is_needed(const char *uuid, void *userdata) {
+        const Manager *manager = userdata;
+        const VGpu *vgpu = MAP_FIND(&manager->vgpus, uuid, VGpu, node);
+
+        return vgpu && vgpu->file;
+}
+
 int manager_scan(Manager *manager) {
         Gpu *gpu;
         int r;
@@ -284,8 +329,17 @@ int manager_scan(Manager *manager) {
         return 0;
 }
 
+void manager_read_definitions(Manager *manager) {
+        if (definition_files_read_all(manager->definition_files) >= 0)
+                note_prune(manager->host->var_fd, note_is_needed, manager);
+        manager->started = true;
+}
+
 bool manager_is_settled(const Manager *manager) {
         Gpu *gpu;
+
+        if (autostart_is_pending(manager))
+                return false;
 
         LIST_FOREACH(gpu, &manager->gpus, link)
                 if (gpu->state == GPU_PROBING)
@@ -294,10 +348,39 @@ bool manager_is_settled(const Manager *manager) {
         return true;
 }
 
-static bool record_is_needed(const char *uuid, void *userdata) {
-        const Manager *manager = userdata;
+/* Its removal, by a worker of a daemon before us, or by somebody else, still waits for who holds it. */
+static bool adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
+        VGpuReport report = {};
+        Record record;
+        Gpu *gpu;
 
-        return MAP_FIND(&manager->vgpus, uuid, VGpu, node);
+        if (record_read(manager->state_fd, uuid, &record) < 0 || record.iommu_group < 0)
+                return false;
+        gpu = manager_find_gpu(manager, record.gpu);
+        if (!gpu || !vgpu_uuid_lingers(manager->host, uuid, record.iommu_group))
+                return false;
+        if (!vgpu && vgpu_new(manager, uuid, &vgpu) < 0)
+                return false;
+
+        (void)text_copy(report.type_id, sizeof(report.type_id), record.type_id);
+        (void)text_copy(report.parent, sizeof(report.parent), record.gpu);
+        report.iommu_group = record.iommu_group;
+        vgpu_set_gpu(vgpu, gpu);
+        vgpu_update(vgpu, &report);
+        vgpu_set_made(vgpu, record.phase == RECORD_MADE);
+        vgpu->lingers = true;
+        (void)vgpu_rest(vgpu, "its removal waits in the kernel until whoever holds it lets go");
+        return true;
+}
+
+static bool record_is_needed(const char *uuid, void *userdata) {
+        Manager *manager = userdata;
+        VGpu *vgpu = MAP_FIND(&manager->vgpus, uuid, VGpu, node);
+
+        if (vgpu && (vgpu->present || vgpu->operation || vgpu->doubtful))
+                return true;
+
+        return adopt_lingering(manager, uuid, vgpu) || (vgpu && vgpu->autostart);
 }
 
 void manager_prune_records(Manager *manager) {

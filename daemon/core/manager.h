@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "core/backend.h"
+#include "core/definition-files.h"
 #include "core/observer.h"
 #include "core/operation.h"
 #include "core/profile.h"
@@ -32,7 +33,11 @@ struct Manager {
         ProfileSet *profiles; /* NULL as long as none was good */
         List gpus;            /* Gpu.link, in the order of their appearance */
         Map gpus_by_address;
-        Map vgpus; /* VGpu.node, by UUID; visible or not */
+        Map vgpus;       /* VGpu.node, by UUID; visible or not */
+        List all_vgpus;  /* VGpu.link, the same */
+        DefinitionFiles *definition_files;
+        bool started;          /* what is defined was read for the first time */
+        unsigned n_autostarts; /* starts that nobody asked for and that have not ended */
         List operations;
         List idle_waits; /* IdleWait.link */
 };
@@ -57,10 +62,13 @@ void manager_set_profiles(Manager *manager, ProfileSet *set);
 /* The one idempotent way in for all that is heard of devices. */
 void manager_handle_uevent(Manager *manager, const Uevent *uevent);
 
+/* Reads all definitions, and watches them from then on. Before the first scan: what is there then is due to be started. */
+void manager_read_definitions(Manager *manager);
+
 /* Enumerates everything; what is not found any more is dropped. Also after events were lost. */
 int manager_scan(Manager *manager);
 
-/* True when every GPU that the last scan found has reported, failed or is stuck. */
+/* True when every GPU that the last scan found has reported, failed or is stuck, and what starts by itself there has. */
 bool manager_is_settled(const Manager *manager);
 
 /*
@@ -68,15 +76,21 @@ bool manager_is_settled(const Manager *manager);
  * most five seconds; then calls back, once, from the loop. The wait is gone then; idle_wait_free() ends it before.
  */
 typedef struct IdleWait IdleWait;
+typedef struct UsersQuery UsersQuery;
 
 int manager_wait_idle(Manager *manager, void (*callback)(void *userdata), void *userdata, IdleWait **ret_wait);
 IdleWait *idle_wait_free(IdleWait *wait);
+
+/* Puts what is defined for a device that has come on its GPU. */
+void manager_place_vgpus(Manager *manager);
 
 /* Drops records of vGPUs that no longer exist, once it is known what exists. */
 void manager_prune_records(Manager *manager);
 
 /* NULL: no such. */
 Gpu *manager_find_gpu(const Manager *manager, const char *address);
+/* The GPU that a device is or belongs to. */
+Gpu *manager_find_gpu_of(const Manager *manager, const char *parent);
 VGpu *manager_find_vgpu(const Manager *manager, const char *uuid); /* visible ones only */
 
 /*
@@ -90,6 +104,19 @@ int manager_check_create(Manager *manager, const CreateRequest *request, Error *
 int manager_destroy_vgpu(Manager *manager, const DestroyRequest *request, OperationCallback callback, void *userdata,
                          Operation **ret_operation, Error *error);
 int manager_check_destroy(Manager *manager, const DestroyRequest *request, Error *error);
+int manager_define_vgpu(Manager *manager, const DefineRequest *request, OperationCallback callback, void *userdata,
+                        Operation **ret_operation, Error *error);
+int manager_check_define(Manager *manager, const DefineRequest *request, Error *error);
+int manager_undefine_vgpu(Manager *manager, const UndefineRequest *request, OperationCallback callback, void *userdata,
+                          Operation **ret_operation, Error *error);
+int manager_check_undefine(Manager *manager, const UndefineRequest *request, Error *error);
+int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationCallback callback, void *userdata,
+                       Operation **ret_operation, Error *error);
+int manager_check_start(Manager *manager, const StartRequest *request, Error *error);
+/* There may be nothing to do: then it calls back as any other. */
+int manager_modify_vgpu(Manager *manager, const ModifyRequest *request, OperationCallback callback, void *userdata,
+                        Operation **ret_operation, Error *error);
+int manager_check_modify(Manager *manager, const ModifyRequest *request, Error *error);
 
 /* Nobody waits for the answer any more: what has not begun is cancelled, what has goes on and stays. */
 void operation_abandon(Operation *operation);

@@ -14,6 +14,7 @@
 typedef struct Gpu Gpu;
 typedef struct Type Type;
 typedef struct VGpu VGpu;
+typedef struct Manager Manager;
 
 enum {
         GPU_CHANGED_IDENTITY = 1U << 0, /* name, vendor, framebuffer total */
@@ -34,6 +35,9 @@ enum {
         VGPU_CHANGED_TYPE = 1U << 2, /* the type object that it points to */
         VGPU_CHANGED_DEVICE = 1U << 3, /* sysfs path, IOMMU group, parent */
         VGPU_CHANGED_MANAGED = 1U << 4,
+        VGPU_CHANGED_GPU = 1U << 5,
+        VGPU_CHANGED_DEFINITION = 1U << 6, /* persistent, autostart */
+        VGPU_CHANGED_LABEL = 1U << 7,
 };
 
 typedef struct ObserverOps {
@@ -46,6 +50,8 @@ typedef struct ObserverOps {
         void (*vgpu_added)(VGpu *vgpu, void *userdata);
         void (*vgpu_removed)(VGpu *vgpu, void *userdata);
         void (*vgpu_changed)(VGpu *vgpu, unsigned mask, void *userdata);
+        /* What is wrong with definitions is something else than before: definition_files_report(). */
+        void (*problems_changed)(Manager *manager, void *userdata);
 } ObserverOps;
 
 typedef struct Observer {

@@ -7,18 +7,43 @@
 
 #include "core/operation.h"
 
-/* Submits the job. Negative: nothing began and the callback is not called. */
-int operation_start(VGpu *vgpu, OperationKind kind, const Job *job, OperationCallback callback, void *userdata,
+/* What an operation starts from; taken over by operation_start() when it succeeds. */
+typedef struct OperationPlan {
+        OperationKind kind;
+        bool automatic;
+        bool stores;
+        StoreAction store_action;
+        Definition definition;
+        bool owned;
+        const char *label;
+} OperationPlan;
+
+/* Submits the job; NULL: the plan's store is all there is to do. Negative: nothing began and no callback comes. */
+int operation_start(VGpu *vgpu, OperationPlan *plan, const Job *job, OperationCallback callback, void *userdata,
                     Operation **ret_operation);
 
-/* Its job was cancelled before it began: everything is as it was. */
-void operation_end_unbegun(Operation *operation, const Error *error);
+/* The next step. Negative: there is none, and the operation is as it was. */
+int operation_submit(Operation *operation, OperationStep step, const Job *job);
+int operation_submit_store(Operation *operation);
+
+/* Tells whoever asked, once. error NULL: it is done, and the vGPU is shown. */
+void operation_answer(Operation *operation, const Error *error);
+
+/* The vGPU is free for others. */
+VGpu *operation_release(Operation *operation);
+Operation *operation_free(Operation *operation);
+
+/* A job of it has ended: goes on, or ends it. operation-steps.c. */
+void operation_step_done(Operation *operation, JobResult *result);
+
+/* Nothing came of a create or a start. taken: somebody has the UUID whom we have not seen. The vGPU may be gone. */
+void operation_fail(Operation *operation, const Error *error, bool taken);
 
 /* It exists although its caller was told that it failed: removed, if nobody has got hold of it, else left with the reason. */
 void operation_take_back(VGpu *vgpu);
 
-/* Its GPU goes, and the vGPU with it: the caller frees that. */
-void operation_end_gone(Operation *operation);
+/* Its GPU goes, and the vGPU's device with it. What is being written down goes on. */
+void operation_gpu_gone(Operation *operation);
 
 /* The daemon ends: nobody is told, and the record stays, as what was begun goes on. */
 void operation_end_shutdown(Operation *operation);

@@ -1,26 +1,45 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "core/autostart.h"
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
 #include "core/manager.h"
 #include "core/operation-private.h"
-#include "core/record.h"
-#include "core/type.h"
 #include "core/vgpu.h"
-#include "util/log.h"
 #include "util/text.h"
 
-static Operation *operation_free(Operation *operation) {
+ModifyScope modify_scope_from_string(const char *s) {
+        static const char *const table[MODIFY_SCOPE_MAX] = {
+                [MODIFY_LIVE] = "live",
+                [MODIFY_CONFIG] = "config",
+                [MODIFY_BOTH] = "both",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (table[i] && streq(table[i], s))
+                        return (ModifyScope)i;
+
+        return MODIFY_SCOPE_INVALID;
+}
+
+Operation *operation_free(Operation *operation) {
         if (operation->vgpu)
                 operation->vgpu->operation = NULL;
         sd_event_source_disable_unref(operation->deadline);
+        definition_done(&operation->definition);
         list_unlink(&operation->link);
         free(operation);
         return NULL;
 }
 
-/* Tells whoever asked, once. */
-static void operation_answer(Operation *operation, const Error *error) {
+VGpu *operation_release(Operation *operation) {
+        VGpu *vgpu = TAKE(operation->vgpu);
+
+        vgpu->operation = NULL;
+        return vgpu;
+}
+
+void operation_answer(Operation *operation, const Error *error) {
         OperationCallback callback = operation->callback;
 
         operation->callback = NULL;
@@ -28,58 +47,79 @@ static void operation_answer(Operation *operation, const Error *error) {
                 callback(error, error ? NULL : operation->vgpu, operation->userdata);
 }
 
-/* Undoes a create of which nothing exists. taken: somebody has the UUID whom we have not seen. */
-static void forget_vgpu(Operation *operation, bool taken) {
-        VGpu *vgpu = TAKE(operation->vgpu);
+static bool makes_device(const Operation *operation) {
+        return operation->kind == OPERATION_CREATE || operation->kind == OPERATION_START;
+}
+
+void operation_fail(Operation *operation, const Error *error, bool taken) {
+        Manager *manager = operation->manager;
+        VGpu *vgpu = operation_release(operation);
+        bool automatic = operation->automatic && vgpu->autostart;
 
         taken = taken || vgpu->elsewhere;
-        vgpu->operation = NULL;
-        vgpu_free(vgpu);
+        if (makes_device(operation))
+                autostart_write_record(vgpu);
+        if (automatic)
+                autostart_failed(vgpu, error);
+        else
+                /* Where nobody hears the answer the vGPU itself says why it is as it is. */
+                (void)vgpu_rest(vgpu, operation->callback || error->code == -ECANCELED ? NULL : error->message);
+        operation_answer(operation, error);
         if (taken)
-                gpu_mark_all_dirty(operation->manager);
+                gpu_mark_all_dirty(manager);
+}
+
+static const char *gpu_name(const VGpu *vgpu) {
+        return vgpu->gpu ? vgpu->gpu->identity.address : vgpu->parent;
+}
+
+/* Its job has been cancelled before it began: everything is as it was. */
+static void end_unbegun(Operation *operation, const Error *error) {
+        operation_fail(operation, error, /* taken= */ false);
+        operation_free(operation);
+}
+
+static bool cancel(Operation *operation) {
+        Platform *platform = operation->manager->platform;
+
+        return !operation->begun && platform->ops->cancel(platform, operation->job);
 }
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         Operation *operation = userdata;
-        Platform *platform = operation->manager->platform;
         Error error = ERROR_NULL;
 
         operation->deadline = sd_event_source_disable_unref(operation->deadline);
 
-        if (platform->ops->cancel(platform, operation->job)) {
+        if (cancel(operation)) {
                 (void)error_set(&error, -ERROR_TIMEOUT,
                                 "GPU %s did not get to it within %u s, other operations came first; nothing was changed",
-                                operation->vgpu->gpu->identity.address, OPERATION_TIMEOUT_USEC / 1000000U);
-                operation_end_unbegun(operation, &error);
+                                gpu_name(operation->vgpu), OPERATION_TIMEOUT_USEC / 1000000U);
+                end_unbegun(operation, &error);
                 return 0;
         }
 
-        (void)error_set(&error, -ERROR_TIMEOUT, "GPU %s did not answer within %u s; the operation goes on",
-                        operation->vgpu->gpu->identity.address, OPERATION_TIMEOUT_USEC / 1000000U);
+        (void)error_set(&error, -ERROR_TIMEOUT, "%s%s did not answer within %u s; the operation goes on",
+                        operation->step == STEP_STORE ? "The disk" : "GPU ",
+                        operation->step == STEP_STORE ? "" : gpu_name(operation->vgpu),
+                        OPERATION_TIMEOUT_USEC / 1000000U);
         operation->expired = true;
         operation_answer(operation, &error);
         return 0;
 }
 
-void operation_end_unbegun(Operation *operation, const Error *error) {
-        operation_answer(operation, error);
-
-        if (operation->kind == OPERATION_CREATE) {
-                record_remove(operation->manager->state_fd, operation->vgpu->uuid);
-                forget_vgpu(operation, /* taken= */ false);
-        } else
-                vgpu_set_state(operation->vgpu, VGPU_ACTIVE, NULL);
-
-        operation_free(operation);
-}
-
-void operation_end_gone(Operation *operation) {
+void operation_gpu_gone(Operation *operation) {
         Manager *manager = operation->manager;
+        VGpu *vgpu = operation->vgpu;
         Error error = ERROR_NULL;
 
+        if (operation->step == STEP_STORE)
+                return;
+
         manager->platform->ops->forget(manager->platform, operation->job);
-        (void)error_set(&error, -ERROR_NO_SUCH_GPU, "GPU %s has gone", operation->vgpu->gpu->identity.address);
+        (void)error_set(&error, -ERROR_NO_SUCH_GPU, "GPU %s has gone", gpu_name(vgpu));
         operation_answer(operation, &error);
+        (void)operation_release(operation);
         operation_free(operation);
 }
 
@@ -91,115 +131,55 @@ void operation_end_shutdown(Operation *operation) {
 }
 
 void operation_abandon(Operation *operation) {
-        Platform *platform = operation->manager->platform;
+        const Error error = { .code = -ECANCELED, .message = "nobody waits for it any more" };
 
         operation->callback = NULL;
-        if (platform->ops->cancel(platform, operation->job))
-                operation_end_unbegun(operation, /* error= */ NULL);
+        if (cancel(operation))
+                end_unbegun(operation, &error);
 }
 
+/* The worker is stuck in it: whoever waits is told, and what it works on stays taken until it returns. */
 static void on_job_timeout(pid_t pid, void *userdata) {
         Operation *operation = userdata;
         VGpu *vgpu = operation->vgpu;
         Error error = ERROR_NULL;
 
         operation->expired = true;
-        if (operation->kind == OPERATION_DESTROY) {
+        if (operation->kind == OPERATION_DESTROY || operation->step == STEP_UNDO) {
                 (void)error_set(&error, -ERROR_TIMEOUT,
                                 "The removal of vGPU %s is blocked: process %i waits in the kernel until whoever holds "
                                 "the vGPU lets go; the removal ends then",
                                 vgpu->uuid, (int)pid);
                 vgpu_set_state(vgpu, VGPU_REMOVING, error.message);
-        } else {
+                if (!vgpu->linked)
+                        vgpu_link(vgpu);
+        } else if (operation->step == STEP_STORE)
+                (void)error_set(&error, -ERROR_TIMEOUT, "The disk does not take the definition: process %i is stuck",
+                                (int)pid);
+        else {
                 (void)error_set(&error, -ERROR_TIMEOUT,
-                                "The driver of GPU %s does not return from the creation: worker process %i is stuck",
-                                vgpu->gpu->identity.address, (int)pid);
+                                "The driver of GPU %s does not return from the %s: worker process %i is stuck",
+                                gpu_name(vgpu), makes_device(operation) ? "creation" : "change", (int)pid);
                 operation->stuck = true;
                 gpu_set_stuck(vgpu->gpu, pid);
         }
-        operation_answer(operation, &error);
+        operation_answer(operation, operation->step == STEP_UNDO ? &operation->undone : &error);
 }
 
-void operation_take_back(VGpu *vgpu) {
-        const DestroyRequest request = { .uuid = vgpu->uuid };
-        Error error = ERROR_NULL;
-
-        vgpu_set_managed(vgpu, true);
-        vgpu_set_state(vgpu, VGPU_ACTIVE, "created although its caller was told that the creation failed");
-        vgpu_link(vgpu);
-        if (manager_destroy_vgpu(vgpu->gpu->manager, &request, NULL, NULL, NULL, &error) < 0)
-                vgpu_set_state(vgpu, VGPU_ACTIVE, error.message);
-}
-
-static void on_created(Operation *operation, JobResult *result) {
-        VGpu *vgpu = operation->vgpu;
-
-        gpu_apply_counts(vgpu->gpu, result->counts, result->n_counts);
-
-        if (result->error.code < 0 && result->error.code != -EPIPE) {
-                record_remove(operation->manager->state_fd, vgpu->uuid);
-                forget_vgpu(operation, result->error.code == -ERROR_ALREADY_EXISTS);
-                operation_answer(operation, &result->error);
-                return;
-        }
-
-        vgpu->operation = NULL;
-        operation->vgpu = NULL;
-        if (result->error.code == -EPIPE) {
-                /* Its UUID stays taken, and its record, until it has been read whether it exists. */
-                vgpu->doubtful = true;
-                operation_answer(operation, &result->error);
-                return;
-        }
-
-        vgpu_update(vgpu, &result->vgpu);
-        if (operation->expired) {
-                operation_take_back(vgpu);
-                return;
-        }
-
-        vgpu_set_managed(vgpu, true);
-        vgpu_set_state(vgpu, VGPU_ACTIVE, NULL);
-        vgpu_link(vgpu);
-        operation->vgpu = vgpu;
-        operation_answer(operation, NULL);
-        operation->vgpu = NULL;
-}
-
-static void on_destroyed(Operation *operation, JobResult *result) {
-        VGpu *vgpu = operation->vgpu;
-        Gpu *gpu = vgpu->gpu;
-
-        vgpu->operation = NULL;
-        operation->vgpu = NULL;
-        /* A sync that reads meanwhile may have seen the vGPU before it went. */
-        gpu->stale = gpu->stale || gpu->sync;
-
-        if (result->error.code < 0) {
-                /* Where nobody hears the answer the vGPU itself says why it is still there. */
-                vgpu_set_state(vgpu, VGPU_ACTIVE, operation->callback ? NULL : result->error.message);
-                operation_answer(operation, &result->error);
-                gpu_mark_dirty(gpu, /* may_register= */ false);
-                return;
-        }
-
-        gpu_drop_vgpu(vgpu);
-        gpu_apply_counts(gpu, result->counts, result->n_counts);
-        operation_answer(operation, NULL);
-        if (gpu->pending_types)
-                gpu_mark_dirty(gpu, /* may_register= */ true);
-}
-
+/* On the GPU itself, where what one does changes what the other counts. */
 static bool works_on(const Operation *operation, const Gpu *gpu) {
-        return operation->vgpu && operation->vgpu->gpu == gpu;
+        return operation->vgpu && operation->vgpu->gpu == gpu && operation->step != STEP_STORE;
+}
+
+static bool removes(const Operation *operation) {
+        return operation->kind == OPERATION_DESTROY || operation->step == STEP_UNDO;
 }
 
 static void note_overlap(Operation *operation) {
         Operation *other;
 
         LIST_FOREACH(other, &operation->manager->operations, link)
-                if (other != operation && works_on(other, operation->vgpu->gpu) &&
-                    (other->kind == OPERATION_DESTROY || operation->kind == OPERATION_DESTROY))
+                if (other != operation && works_on(other, operation->vgpu->gpu) && (removes(other) || removes(operation)))
                         other->overlaps = operation->overlaps = true;
 }
 
@@ -214,30 +194,60 @@ static bool ends_overlap(const Operation *operation, const Gpu *gpu) {
         return operation->overlaps;
 }
 
+/* The operation may be gone when its step is done, but its GPU is not: nothing goes but by an event. */
 static void on_job_done(JobResult *result, void *userdata) {
         Operation *operation = userdata;
         Gpu *gpu = operation->vgpu->gpu;
-        bool reread = operation->expired || result->error.code == -EPIPE || ends_overlap(operation, gpu);
+        bool stuck = operation->stuck, reread = false;
 
         operation->job = NULL;
-        if (operation->kind == OPERATION_CREATE) {
-                on_created(operation, result);
-                if (operation->stuck)
-                        gpu->stuck_pid = 0;
-        } else
-                on_destroyed(operation, result);
+        operation->stuck = false;
+        if (operation->step != STEP_STORE && gpu)
+                reread = operation->expired || result->error.code == -EPIPE || ends_overlap(operation, gpu);
+        if (stuck && gpu)
+                gpu->stuck_pid = 0;
 
-        operation_free(operation);
-        if (reread || gpu->dirty)
+        operation_step_done(operation, result);
+        if (gpu && (reread || gpu->dirty))
                 gpu_mark_dirty(gpu, /* may_register= */ false);
 }
 
-int operation_start(VGpu *vgpu, OperationKind kind, const Job *job, OperationCallback callback, void *userdata,
+int operation_submit(Operation *operation, OperationStep step, const Job *job) {
+        const JobListener listener = { .timeout = on_job_timeout, .done = on_job_done, .userdata = operation };
+        Platform *platform = operation->manager->platform;
+        const Gpu *gpu = operation->vgpu->gpu;
+        OperationStep before = operation->step;
+        int r;
+
+        operation->step = step;
+        r = platform->ops->submit(platform, gpu ? gpu->identity.address : "", job, &listener, &operation->job);
+        if (r < 0)
+                operation->step = before;
+        else if (gpu && step != STEP_STORE)
+                note_overlap(operation);
+        return r;
+}
+
+int operation_submit_store(Operation *operation) {
+        const Job job = {
+                .kind = JOB_STORE,
+                .action = operation->store_action,
+                .uuid = operation->vgpu->uuid,
+                .parent = operation->definition.parent,
+                .type_id = operation->definition.type_id,
+                .autostart = operation->definition.autostart,
+                .attributes = &operation->definition.attributes,
+                .managed = operation->owned,
+                .label = operation->label,
+        };
+
+        return operation_submit(operation, STEP_STORE, &job);
+}
+
+int operation_start(VGpu *vgpu, OperationPlan *plan, const Job *job, OperationCallback callback, void *userdata,
                     Operation **ret_operation) {
-        Manager *manager = vgpu->gpu->manager;
-        Platform *platform = manager->platform;
+        Manager *manager = vgpu->manager;
         Operation *operation;
-        JobListener listener;
         int r;
 
         operation = calloc(1, sizeof(Operation));
@@ -245,24 +255,32 @@ int operation_start(VGpu *vgpu, OperationKind kind, const Job *job, OperationCal
                 return -ENOMEM;
 
         operation->manager = manager;
-        operation->kind = kind;
+        operation->kind = plan->kind;
+        operation->automatic = plan->automatic;
+        operation->stores = plan->stores;
+        operation->store_action = plan->store_action;
+        operation->owned = plan->owned;
         operation->callback = callback;
         operation->userdata = userdata;
+        (void)text_copy(operation->label, sizeof(operation->label), strempty(plan->label));
         list_append(&manager->operations, &operation->link);
+        operation->vgpu = vgpu;
+        operation->definition = plan->definition;
 
-        listener = (JobListener){ .timeout = on_job_timeout, .done = on_job_done, .userdata = operation };
         r = sd_event_add_time_relative(manager->event, &operation->deadline, CLOCK_MONOTONIC, OPERATION_TIMEOUT_USEC, 0,
                                        on_deadline, operation);
         if (r >= 0)
-                r = platform->ops->submit(platform, vgpu->gpu->identity.address, job, &listener, &operation->job);
+                r = job ? operation_submit(operation, STEP_DEVICE, job) : operation_submit_store(operation);
         if (r < 0) {
+                operation->vgpu = NULL;
+                operation->definition = (Definition){};
                 operation_free(operation);
                 return r;
         }
 
-        operation->vgpu = vgpu;
+        plan->definition = (Definition){};
+        operation->was_autostart = vgpu->autostart;
         vgpu->operation = operation;
-        note_overlap(operation);
         if (ret_operation)
                 *ret_operation = operation;
         return 0;

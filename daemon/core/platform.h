@@ -35,6 +35,8 @@ struct Host {
         int sys_fd;  /* /sys */
         int dev_fd;  /* /dev */
         int proc_fd; /* /proc */
+        int etc_fd;  /* /etc: definitions in mdevctl.d; -EBADF: there is none */
+        int var_fd;  /* /var/lib/mdevgpud: what must survive a reboot; -EBADF: there is none */
 };
 
 /* The host this machine is. */
@@ -61,8 +63,9 @@ typedef struct Platform Platform;
 
 typedef struct PlatformOps {
         /*
-         * Queues a job for the GPU; its values are copied. JOB_REMOVE has a worker of its own, everything else waits for
-         * the GPU's worker, one after the other. -EBUSY: the GPU's worker is stuck; -EDQUOT: too many wait.
+         * Queues a job for the GPU; its values are copied. JOB_REMOVE and JOB_USERS have a worker of their own, JOB_STORE
+         * waits for the one that writes files, whatever the GPU, and everything else for the GPU's worker, one after the
+         * other. -EBUSY: the worker is stuck; -EDQUOT: too many wait.
          */
         int (*submit)(Platform *platform, const char *gpu, const Job *job, const JobListener *listener,
                       PlatformJob **ret_job);

@@ -1,25 +1,103 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <inttypes.h>
 #include <unistd.h>
 
 #include "core/record.h"
 #include "util/file.h"
+#include "util/string-table.h"
 #include "util/text.h"
 
-#define RECORD_SIZE (SYSFS_NAME_SIZE + TYPE_ID_SIZE + 32U)
+#define RECORD_SIZE (SYSFS_NAME_SIZE + TYPE_ID_SIZE + LABEL_SIZE + 128U)
 
-static void record_format(char buffer[static RECORD_SIZE], const char *gpu, const char *type_id) {
-        (void)snprintf(buffer, RECORD_SIZE, "gpu=%s\ntype=%s\n", gpu, type_id);
+static const char *const record_phase_table[RECORD_PHASE_MAX] = {
+        [RECORD_CREATING] = "creating", [RECORD_BUILDING] = "building", [RECORD_MADE] = "made",
+        [RECORD_SEEN] = "seen",         [RECORD_STOPPED] = "stopped",
+};
+
+DEFINE_STRING_TABLE(record_phase, RecordPhase)
+
+static RecordPhase record_phase_from_string(const char *s) {
+        for (RecordPhase p = 0; p < RECORD_PHASE_MAX; p++)
+                if (streq(s, record_phase_table[p]))
+                        return p;
+
+        return RECORD_PHASE_INVALID;
 }
 
-int record_write(int state_fd, const char *uuid, const char *gpu, const char *type_id) {
+int record_write(int state_fd, const char *uuid, const Record *record) {
         char contents[RECORD_SIZE];
 
         if (state_fd < 0)
                 return 0;
 
-        record_format(contents, gpu, type_id);
+        (void)snprintf(contents, sizeof(contents),
+                       "phase=%s\ngpu=%s\ntype=%s\nlabel=%s\ngroup=%" PRIi32 "\nregistration=%" PRIu64 "\n",
+                       record_phase_to_string(record->phase), record->gpu, record->type_id, record->label,
+                       record->iommu_group, record->registration);
         return file_replace(state_fd, uuid, contents);
+}
+
+/* The value of "key=value", or NULL. */
+static const char *match_key(const char *line, const char *key) {
+        size_t n = strlen(key);
+
+        return strncmp(line, key, n) == 0 && line[n] == '=' ? line + n + 1 : NULL;
+}
+
+/* Calls back with every line of a small file. */
+static int read_lines(int dir_fd, const char *name, void (*take)(const char *line, void *userdata), void *userdata) {
+        char contents[RECORD_SIZE], *line, *rest = contents;
+        ssize_t n;
+
+        n = attribute_read(dir_fd, name, contents, sizeof(contents));
+        if (n < 0)
+                return (int)n;
+        if (n == 0)
+                return -EBADMSG;
+
+        while ((line = strsep(&rest, "\n"))) {
+                text_sanitize(line);
+                take(line, userdata);
+        }
+
+        return 0;
+}
+
+static void take_record_line(const char *line, void *userdata) {
+        Record *record = userdata;
+        const char *v;
+
+        if ((v = match_key(line, "phase")))
+                record->phase = record_phase_from_string(v);
+        else if ((v = match_key(line, "gpu")))
+                (void)text_copy(record->gpu, sizeof(record->gpu), v);
+        else if ((v = match_key(line, "type")))
+                (void)text_copy(record->type_id, sizeof(record->type_id), v);
+        else if ((v = match_key(line, "label")))
+                (void)text_copy(record->label, sizeof(record->label), v);
+        else if ((v = match_key(line, "group")))
+                record->iommu_group = (int32_t)strtol(v, NULL, 10);
+        else if ((v = match_key(line, "registration")))
+                record->registration = strtoull(v, NULL, 10);
+}
+
+int record_read(int state_fd, const char *uuid, Record *ret_record) {
+        /* The first version wrote gpu= and type= alone, of what was made. */
+        Record record = { .phase = RECORD_MADE, .iommu_group = -1 };
+        int r;
+
+        if (state_fd < 0)
+                return -ENOENT;
+
+        r = read_lines(state_fd, uuid, take_record_line, &record);
+        if (r < 0)
+                return r;
+        if (record.phase < 0 || record.gpu[0] == '\0')
+                return -EBADMSG;
+
+        *ret_record = record;
+        return 0;
 }
 
 void record_remove(int state_fd, const char *uuid) {
@@ -27,28 +105,56 @@ void record_remove(int state_fd, const char *uuid) {
                 (void)unlinkat(state_fd, uuid, 0);
 }
 
-bool record_matches(int state_fd, const char *uuid, const char *gpu, const char *type_id) {
-        char expected[RECORD_SIZE], contents[RECORD_SIZE + 1];
-
-        if (state_fd < 0 || attribute_read(state_fd, uuid, contents, sizeof(contents)) < 0)
-                return false;
-
-        record_format(expected, gpu, type_id);
-        expected[strlen(expected) - 1] = '\0'; /* as attribute_read() leaves it */
-        return streq(contents, expected);
-}
-
-void record_prune(int state_fd, bool (*keep)(const char *uuid, void *userdata), void *userdata) {
+static void prune(int dir_fd, const char *folder, bool (*keep)(const char *uuid, void *userdata), void *userdata) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         struct dirent *entry;
 
-        if (state_fd < 0 || directory_list(state_fd, ".", &dir) < 0)
+        if (dir_fd < 0 || directory_list(dir_fd, folder, &dir) < 0)
                 return;
 
         while ((entry = directory_next(dir))) {
                 char uuid[UUID_STRING_SIZE];
 
                 if (text_parse_uuid(entry->d_name, uuid) < 0 || !keep(uuid, userdata))
-                        (void)unlinkat(state_fd, entry->d_name, 0);
+                        (void)unlinkat(dirfd(dir), entry->d_name, 0);
         }
+}
+
+void record_prune(int state_fd, bool (*keep)(const char *uuid, void *userdata), void *userdata) {
+        prune(state_fd, ".", keep, userdata);
+}
+
+void note_format(const Note *note, char ret_text[static NOTE_TEXT_SIZE]) {
+        (void)snprintf(ret_text, NOTE_TEXT_SIZE, "managed=%i\nlabel=%s\n", note->managed, note->label);
+}
+
+static void take_note_line(const char *line, void *userdata) {
+        Note *note = userdata;
+        const char *v;
+
+        if ((v = match_key(line, "managed")))
+                note->managed = streq(v, "1");
+        else if ((v = match_key(line, "label")))
+                (void)text_copy(note->label, sizeof(note->label), v);
+}
+
+void note_read(int var_fd, const char *uuid, Note *ret_note) {
+        char path[UUID_STRING_SIZE + sizeof(NOTES_FOLDER)];
+
+        *ret_note = (Note){};
+        (void)snprintf(path, sizeof(path), NOTES_FOLDER "/%s", uuid);
+        if (var_fd >= 0)
+                (void)read_lines(var_fd, path, take_note_line, ret_note);
+}
+
+void note_remove(int var_fd, const char *uuid) {
+        char path[UUID_STRING_SIZE + sizeof(NOTES_FOLDER)];
+
+        (void)snprintf(path, sizeof(path), NOTES_FOLDER "/%s", uuid);
+        if (var_fd >= 0)
+                (void)unlinkat(var_fd, path, 0);
+}
+
+void note_prune(int var_fd, bool (*keep)(const char *uuid, void *userdata), void *userdata) {
+        prune(var_fd, NOTES_FOLDER, keep, userdata);
 }

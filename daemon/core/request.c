@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Requests: judging what somebody asks of the manager, and beginning it.
+ * Requests: judging what somebody asks of the manager, and beginning it. Here: making and removing devices.
  */
 
 #include <uuid.h>
 
+#include "core/autostart.h"
+#include "core/definition-files.h"
 #include "core/gpu.h"
 #include "core/manager.h"
 #include "core/operation-private.h"
-#include "core/record.h"
+#include "core/request.h"
 #include "core/type.h"
 #include "core/vgpu.h"
 #include "util/text.h"
@@ -62,8 +64,9 @@ static int check_type(const Type *type, Error *error) {
         }
 }
 
-static int check_uuid(const Manager *manager, const char *uuid, char ret_uuid[static UUID_STRING_SIZE], Error *error) {
-        VGpu *vgpu;
+int request_check_uuid_free(const Manager *manager, const char *uuid, char ret_uuid[static UUID_STRING_SIZE],
+                            Error *error) {
+        const VGpu *vgpu;
 
         if (text_parse_uuid(uuid, ret_uuid) < 0)
                 return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no UUID", uuid);
@@ -72,11 +75,22 @@ static int check_uuid(const Manager *manager, const char *uuid, char ret_uuid[st
         if (!vgpu)
                 return 0;
 
-        return error_set(error, -ERROR_ALREADY_EXISTS, "UUID %s is taken by a vGPU on GPU %s%s", ret_uuid,
-                         vgpu->gpu->identity.address,
+        if (!vgpu->present && !vgpu->operation && !vgpu->doubtful)
+                return error_set(error, -ERROR_ALREADY_EXISTS, "UUID %s is taken by a vGPU that is defined for %s", ret_uuid,
+                                 vgpu->parent);
+        return error_set(error, -ERROR_ALREADY_EXISTS, "UUID %s is taken by a vGPU on %s%s", ret_uuid,
+                         vgpu->gpu ? vgpu->gpu->identity.address : vgpu->parent,
                          vgpu->state == VGPU_CREATING   ? " that is being created"
                          : vgpu->state == VGPU_REMOVING ? " that is being removed"
                                                         : "");
+}
+
+int request_check_label(const char *label, Error *error) {
+        if (label && (strlen(label) >= LABEL_SIZE || !text_is_printable(label)))
+                return error_set(error, -ERROR_INVALID_ARGUMENT, "A label is one line of text of at most %u bytes",
+                                 LABEL_SIZE - 1);
+
+        return 0;
 }
 
 /* With no UUID asked for, ret_uuid is empty. */
@@ -94,11 +108,13 @@ static int judge_create(const Manager *manager, const CreateRequest *request, Gp
         if (r < 0)
                 return r;
         r = check_type(*ret_type, error);
+        if (r >= 0)
+                r = request_check_label(request->label, error);
         if (r < 0)
                 return r;
 
         ret_uuid[0] = '\0';
-        return request->uuid[0] != '\0' ? check_uuid(manager, request->uuid, ret_uuid, error) : 0;
+        return request->uuid[0] != '\0' ? request_check_uuid_free(manager, request->uuid, ret_uuid, error) : 0;
 }
 
 int manager_check_create(Manager *manager, const CreateRequest *request, Error *error) {
@@ -109,14 +125,18 @@ int manager_check_create(Manager *manager, const CreateRequest *request, Error *
         return judge_create(manager, request, &gpu, &type, uuid, error);
 }
 
-static void generate_uuid(char ret_uuid[static UUID_STRING_SIZE]) {
+void request_generate_uuid(char ret_uuid[static UUID_STRING_SIZE]) {
         uuid_t uuid;
 
         uuid_generate_random(uuid);
         uuid_unparse_lower(uuid, ret_uuid);
 }
 
-static int submit_error(int code, const Gpu *gpu, Error *error) {
+int request_submit_error(int code, const Gpu *gpu, Error *error) {
+        if (!gpu && code == -EBUSY)
+                return error_set(error, -ERROR_BUSY, "The process that writes definitions is stuck, or has not ended yet");
+        if (!gpu && code == -EDQUOT)
+                return error_set(error, -ERROR_LIMIT_EXCEEDED, "Too many definitions wait to be written");
         if (code == -EBUSY && gpu->stuck_pid == 0)
                 return error_set(error, -ERROR_BUSY, "GPU %s: its last worker process has not ended yet",
                                  gpu->identity.address);
@@ -130,8 +150,33 @@ static int submit_error(int code, const Gpu *gpu, Error *error) {
         return error_set_errno(error, code, "the operation cannot be started");
 }
 
+/* The note that the device is ours, before there is one. */
+static int record_create(const VGpu *vgpu, const Gpu *gpu, const char *type_id, const char *label, bool whole,
+                         Error *error) {
+        Record record = { .phase = whole ? RECORD_CREATING : RECORD_BUILDING, .iommu_group = -1 };
+        int r;
+
+        (void)text_copy(record.gpu, sizeof(record.gpu), gpu->identity.address);
+        (void)text_copy(record.type_id, sizeof(record.type_id), type_id);
+        (void)text_copy(record.label, sizeof(record.label), label);
+        r = record_write(vgpu->manager->state_fd, vgpu->uuid, &record);
+        if (r < 0) /* what the disk says would mean something else as a code of ours */
+                return error_set(error, -EIO, "The record that the vGPU is ours cannot be written: %s",
+                                 strerrordesc_np(-r) ?: "unknown error");
+
+        return 0;
+}
+
 int manager_create_vgpu(Manager *manager, const CreateRequest *request, OperationCallback callback, void *userdata,
                         Operation **ret_operation, Error *error) {
+        OperationPlan plan = {
+                .kind = OPERATION_CREATE,
+                .stores = request->persistent || request->autostart,
+                .store_action = STORE_DEFINE,
+                .definition = { .autostart = request->autostart },
+                .owned = true,
+                .label = request->label,
+        };
         _cleanup_(vgpu_freep) VGpu *vgpu = NULL;
         char uuid[UUID_STRING_SIZE];
         Type *type;
@@ -143,34 +188,47 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
         if (r < 0)
                 return r;
         if (uuid[0] == '\0')
-                generate_uuid(uuid);
+                request_generate_uuid(uuid);
 
-        r = vgpu_new(gpu, uuid, &vgpu);
+        r = vgpu_new(manager, uuid, &vgpu);
+        if (r >= 0)
+                r = attributes_copy(&request->attributes, &plan.definition.attributes);
         if (r < 0)
                 return error_set_errno(error, r, "the vGPU cannot be set up");
 
-        r = record_write(manager->state_fd, uuid, gpu->identity.address, type->report.id);
-        if (r < 0)
-                return error_set_errno(error, r, "the record that the vGPU is ours cannot be written");
-
+        vgpu_set_gpu(vgpu, gpu);
         (void)text_copy(vgpu->type_id, sizeof(vgpu->type_id), type->report.id);
-        job = (Job){ .kind = JOB_CREATE, .uuid = vgpu->uuid, .type_id = vgpu->type_id };
-        r = operation_start(vgpu, OPERATION_CREATE, &job, callback, userdata, ret_operation);
-        if (r < 0) {
-                record_remove(manager->state_fd, uuid);
-                return submit_error(r, gpu, error);
+        (void)text_copy(vgpu->label, sizeof(vgpu->label), strempty(request->label));
+        (void)text_copy(plan.definition.type_id, sizeof(plan.definition.type_id), type->report.id);
+        r = record_create(vgpu, gpu, vgpu->type_id, vgpu->label, !plan.stores && request->attributes.n == 0, error);
+        if (r >= 0) {
+                job = (Job){
+                        .kind = JOB_CREATE,
+                        .uuid = vgpu->uuid,
+                        .type_id = vgpu->type_id,
+                        .attributes = &request->attributes,
+                        .iommu_group = -1,
+                };
+                r = operation_start(vgpu, &plan, &job, callback, userdata, ret_operation);
+                if (r < 0) {
+                        record_remove(manager->state_fd, uuid);
+                        r = request_submit_error(r, gpu, error);
+                }
         }
+        definition_done(&plan.definition);
+        if (r < 0)
+                return r;
 
         TAKE(vgpu);
         return 0;
 }
 
-static int judge_destroy(const Manager *manager, const DestroyRequest *request, VGpu **ret_vgpu, Error *error) {
+int request_find_vgpu(const Manager *manager, const char *word, VGpu **ret_vgpu, Error *error) {
         char uuid[UUID_STRING_SIZE];
         VGpu *vgpu;
 
-        if (text_parse_uuid(request->uuid, uuid) < 0)
-                return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no UUID", request->uuid);
+        if (text_parse_uuid(word, uuid) < 0)
+                return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no UUID", word);
 
         vgpu = MAP_FIND(&manager->vgpus, uuid, VGpu, node);
         if (!vgpu)
@@ -180,10 +238,100 @@ static int judge_destroy(const Manager *manager, const DestroyRequest *request, 
         if (vgpu->state == VGPU_REMOVING)
                 return error_set(error, -ERROR_BUSY, "vGPU %s is being removed already%s%s", uuid,
                                  vgpu->last_error[0] != '\0' ? ": " : "", vgpu->last_error);
+        if (vgpu->operation)
+                return error_set(error, -ERROR_BUSY, "vGPU %s is being changed; try again in a moment", uuid);
+
+        *ret_vgpu = vgpu;
+        return 0;
+}
+
+static int judge_start(const Manager *manager, const StartRequest *request, VGpu **ret_vgpu, Error *error) {
+        VGpu *vgpu;
+        Type *type;
+        int r;
+
+        r = request_find_vgpu(manager, request->uuid, &vgpu, error);
+        if (r < 0)
+                return r;
+        if (vgpu->present)
+                return error_set(error, -ERROR_ALREADY_EXISTS, "vGPU %s is active already", vgpu->uuid);
+        if (vgpu->file->problem[0] != '\0')
+                return error_set(error, -ERROR_CONFIG_INVALID, "The definition of vGPU %s cannot be used: %s", vgpu->uuid,
+                                 vgpu->file->problem);
+        if (!vgpu->gpu)
+                return error_set(error, -ERROR_NO_SUCH_GPU, "vGPU %s is defined for %s, which is not there", vgpu->uuid,
+                                 vgpu->parent);
+        r = check_gpu_ready(vgpu->gpu, error);
+        if (r < 0)
+                return r;
+        type = vgpu_get_type(vgpu);
+        if (!type)
+                return error_set(error, -ERROR_NO_SUCH_TYPE, "vGPU %s is defined with type %s, which GPU %s does not have",
+                                 vgpu->uuid, vgpu->type_id, vgpu->gpu->identity.address);
+        r = check_type(type, error);
+        if (r < 0)
+                return r;
+
+        *ret_vgpu = vgpu;
+        return 0;
+}
+
+int manager_check_start(Manager *manager, const StartRequest *request, Error *error) {
+        VGpu *vgpu;
+
+        return judge_start(manager, request, &vgpu, error);
+}
+
+int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationCallback callback, void *userdata,
+                       Operation **ret_operation, Error *error) {
+        OperationPlan plan = { .kind = OPERATION_START, .automatic = request->automatic };
+        const Definition *d;
+        VGpu *vgpu;
+        Job job;
+        int r;
+
+        r = judge_start(manager, request, &vgpu, error);
+        if (r < 0)
+                return r;
+
+        d = &vgpu->file->definition;
+        r = record_create(vgpu, vgpu->gpu, d->type_id, vgpu->label, d->attributes.n == 0, error);
+        if (r < 0)
+                return r;
+
+        job = (Job){
+                .kind = JOB_CREATE,
+                .uuid = vgpu->uuid,
+                .type_id = d->type_id,
+                .parent = d->parent,
+                .adopt = true,
+                .attributes = &d->attributes,
+                .iommu_group = -1,
+        };
+        r = operation_start(vgpu, &plan, &job, callback, userdata, ret_operation);
+        if (r < 0) {
+                autostart_write_record(vgpu);
+                return request_submit_error(r, vgpu->gpu, error);
+        }
+
+        vgpu_set_state(vgpu, VGPU_CREATING, NULL);
+        return 0;
+}
+
+static int judge_destroy(const Manager *manager, const DestroyRequest *request, VGpu **ret_vgpu, Error *error) {
+        VGpu *vgpu;
+        int r;
+
+        r = request_find_vgpu(manager, request->uuid, &vgpu, error);
+        if (r < 0)
+                return r;
+        if (!vgpu->present)
+                return error_set(error, -ERROR_NO_SUCH_VGPU,
+                                 "vGPU %s is not active; it is defined, and UndefineVGpu removes that", vgpu->uuid);
         if (!vgpu->managed && !request->unmanaged)
                 return error_set(error, -ERROR_NOT_MANAGED,
                                  "vGPU %s was not made by mdevgpud; it is removed only with the option 'unmanaged'",
-                                 uuid);
+                                 vgpu->uuid);
 
         *ret_vgpu = vgpu;
         return 0;
@@ -197,6 +345,7 @@ int manager_check_destroy(Manager *manager, const DestroyRequest *request, Error
 
 int manager_destroy_vgpu(Manager *manager, const DestroyRequest *request, OperationCallback callback, void *userdata,
                          Operation **ret_operation, Error *error) {
+        OperationPlan plan = { .kind = OPERATION_DESTROY, .automatic = request->automatic };
         VGpu *vgpu;
         Job job;
         int r;
@@ -205,10 +354,10 @@ int manager_destroy_vgpu(Manager *manager, const DestroyRequest *request, Operat
         if (r < 0)
                 return r;
 
-        job = (Job){ .kind = JOB_REMOVE, .uuid = vgpu->uuid };
-        r = operation_start(vgpu, OPERATION_DESTROY, &job, callback, userdata, ret_operation);
+        job = (Job){ .kind = JOB_REMOVE, .uuid = vgpu->uuid, .iommu_group = vgpu->iommu_group };
+        r = operation_start(vgpu, &plan, &job, callback, userdata, ret_operation);
         if (r < 0)
-                return submit_error(r, vgpu->gpu, error);
+                return request_submit_error(r, vgpu->gpu, error);
 
         vgpu_set_state(vgpu, VGPU_REMOVING, NULL);
         return 0;

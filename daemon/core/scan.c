@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "core/scan.h"
 #include "util/file.h"
 #include "util/text.h"
@@ -149,4 +152,13 @@ int scan_gpus(const Host *host, int (*found)(const GpuIdentity *identity, void *
                 r = scan_directory(host, "class/mdev_bus", found, userdata);
 
         return r;
+}
+
+uint64_t scan_registration(const Host *host, const char *parent) {
+        char path[PATH_SIZE];
+        struct stat st;
+
+        /* The number of a folder in sysfs is not used again before 2^32 others were (kernel 6.12, kernfs). */
+        (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types", parent);
+        return fstatat(host->sys_fd, path, &st, 0) < 0 ? 0 : (uint64_t)st.st_ino;
 }

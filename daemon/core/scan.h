@@ -15,6 +15,12 @@
  */
 int scan_resolve(const Host *host, const char *name, char ret_gpu[static SYSFS_NAME_SIZE]);
 
+/*
+ * Which registration of a device as an mdev parent is in force: another number each time its driver registers it. 0: it is
+ * none, or it cannot be told.
+ */
+uint64_t scan_registration(const Host *host, const char *parent);
+
 /* 1 and *ret filled if it is a GPU: a display controller or an mdev parent, and no virtual function; else 0. */
 int scan_identify(const Host *host, const char *name, GpuIdentity *ret_identity);
 

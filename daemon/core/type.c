@@ -47,7 +47,7 @@ Type *type_free(Type *type) {
 }
 
 /* Field by field: the padding and the bytes behind a string's end mean nothing. */
-static bool definition_equal(const TypeReport *a, const TypeReport *b) {
+static bool limits_equal(const TypeReport *a, const TypeReport *b) {
         return streq(a->name, b->name) && streq(a->description, b->description) &&
                streq(a->device_api, b->device_api) && streq(a->class, b->class) && a->vendor_id == b->vendor_id &&
                a->max_instances == b->max_instances && a->framebuffer == b->framebuffer && a->heads == b->heads &&
@@ -60,7 +60,7 @@ void type_update(Type *type, const TypeReport *report) {
 
         assert(streq(old->id, report->id));
 
-        if (!definition_equal(old, report))
+        if (!limits_equal(old, report))
                 mask |= TYPE_CHANGED_DEFINITION;
         if (old->available != report->available)
                 mask |= TYPE_CHANGED_AVAILABLE;

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "core/autostart.h"
+#include "core/definition-files.h"
+#include "core/gpu-sync.h"
 #include "core/gpu.h"
 #include "core/manager.h"
+#include "core/scan.h"
 #include "core/type.h"
 #include "core/vgpu.h"
+#include "util/file.h"
 #include "util/string-table.h"
 #include "util/text.h"
 
 static const char *const vgpu_state_table[VGPU_STATE_MAX] = {
-        [VGPU_CREATING] = "creating",
-        [VGPU_ACTIVE] = "active",
-        [VGPU_REMOVING] = "removing",
+        [VGPU_DEFINED] = "defined",   [VGPU_CREATING] = "creating", [VGPU_ACTIVE] = "active",
+        [VGPU_REMOVING] = "removing", [VGPU_FAILED] = "failed",
 };
 
 DEFINE_STRING_TABLE(vgpu_state, VGpuState)
@@ -23,7 +27,7 @@ static const char *const vgpu_kind_table[VGPU_KIND_MAX] = {
 
 DEFINE_STRING_TABLE(vgpu_kind, VGpuKind)
 
-int vgpu_new(Gpu *gpu, const char *uuid, VGpu **ret_vgpu) {
+int vgpu_new(Manager *manager, const char *uuid, VGpu **ret_vgpu) {
         VGpu *vgpu;
         int r;
 
@@ -32,15 +36,18 @@ int vgpu_new(Gpu *gpu, const char *uuid, VGpu **ret_vgpu) {
                 return -ENOMEM;
 
         (void)text_copy(vgpu->uuid, sizeof(vgpu->uuid), uuid);
-        r = map_add(&gpu->manager->vgpus, &vgpu->node, vgpu->uuid);
+        r = map_add(&manager->vgpus, &vgpu->node, vgpu->uuid);
         if (r < 0) {
                 free(vgpu);
                 return r;
         }
 
-        vgpu->gpu = gpu;
+        vgpu->manager = manager;
+        vgpu->state = VGPU_CREATING;
         vgpu->iommu_group = -1;
-        list_append(&gpu->vgpus, &vgpu->link);
+        list_init(&vgpu->gpu_link);
+        list_init(&vgpu->files);
+        list_append(&manager->all_vgpus, &vgpu->link);
 
         *ret_vgpu = vgpu;
         return 0;
@@ -52,8 +59,11 @@ VGpu *vgpu_free(VGpu *vgpu) {
 
         assert(!vgpu->linked);
         assert(!vgpu->operation);
+        assert(list_is_empty(&vgpu->files));
 
-        map_remove(&vgpu->gpu->manager->vgpus, &vgpu->node);
+        sd_event_source_disable_unref(vgpu->start_timer);
+        map_remove(&vgpu->manager->vgpus, &vgpu->node);
+        list_unlink(&vgpu->gpu_link);
         list_unlink(&vgpu->link);
         free(vgpu);
         return NULL;
@@ -63,23 +73,50 @@ void vgpu_link(VGpu *vgpu) {
         assert(!vgpu->linked);
 
         vgpu->linked = true;
-        OBSERVE(vgpu->gpu->manager, vgpu_added, vgpu);
+        OBSERVE(vgpu->manager, vgpu_added, vgpu);
 }
 
 void vgpu_unlink(VGpu *vgpu) {
         if (!vgpu->linked)
                 return;
 
-        OBSERVE(vgpu->gpu->manager, vgpu_removed, vgpu);
+        OBSERVE(vgpu->manager, vgpu_removed, vgpu);
         vgpu->linked = false;
 }
 
 static void vgpu_changed(VGpu *vgpu, unsigned mask) {
         if (vgpu->linked && mask != 0)
-                OBSERVE(vgpu->gpu->manager, vgpu_changed, vgpu, mask);
+                OBSERVE(vgpu->manager, vgpu_changed, vgpu, mask);
 }
 
-void vgpu_update(VGpu *vgpu, const VGpuReport *report) {
+void vgpu_set_gpu(VGpu *vgpu, Gpu *gpu) {
+        if (vgpu->gpu == gpu)
+                return;
+
+        list_unlink(&vgpu->gpu_link);
+        vgpu->gpu = gpu;
+        if (gpu)
+                list_append(&gpu->vgpus, &vgpu->gpu_link);
+        vgpu_changed(vgpu, VGPU_CHANGED_GPU | VGPU_CHANGED_TYPE);
+}
+
+/* Ours is a device that we made, and one that is an instance of a definition of ours, whoever started that. */
+static unsigned update_managed(VGpu *vgpu) {
+        const Definition *d = vgpu->file ? &vgpu->file->definition : NULL;
+        bool managed = vgpu->owned;
+
+        if (vgpu->present)
+                managed = vgpu->made || (vgpu->owned && d && streq(d->parent, vgpu->parent) &&
+                                         streq(d->type_id, vgpu->type_id));
+        if (managed == vgpu->managed)
+                return 0;
+
+        vgpu->managed = managed;
+        return VGPU_CHANGED_MANAGED;
+}
+
+/* Takes over where and of what type its device is. */
+static unsigned replace_device(VGpu *vgpu, const VGpuReport *report) {
         unsigned mask = 0;
 
         if (!streq(vgpu->type_id, report->type_id))
@@ -93,6 +130,19 @@ void vgpu_update(VGpu *vgpu, const VGpuReport *report) {
         (void)text_copy(vgpu->sysfs_path, sizeof(vgpu->sysfs_path), report->sysfs_path);
         vgpu->iommu_group = report->iommu_group;
         vgpu->kind = report->kind;
+        return mask;
+}
+
+void vgpu_update(VGpu *vgpu, const VGpuReport *report) {
+        bool appeared = !vgpu->present;
+        unsigned mask;
+
+        vgpu->present = true;
+        vgpu->lingers = false;
+        mask = replace_device(vgpu, report);
+        if (appeared || vgpu->registration == 0)
+                vgpu->registration = scan_registration(vgpu->manager->host, vgpu->parent);
+        mask |= update_managed(vgpu);
         vgpu_changed(vgpu, mask);
 }
 
@@ -105,17 +155,194 @@ void vgpu_set_state(VGpu *vgpu, VGpuState state, const char *last_error) {
                 mask |= VGPU_CHANGED_ERROR;
 
         vgpu->state = state;
-        (void)text_copy(vgpu->last_error, sizeof(vgpu->last_error), strempty(last_error));
+        if (vgpu->last_error != last_error)
+                (void)text_copy(vgpu->last_error, sizeof(vgpu->last_error), strempty(last_error));
         vgpu_changed(vgpu, mask);
 }
 
-void vgpu_set_managed(VGpu *vgpu, bool managed) {
-        unsigned mask = vgpu->managed != managed ? VGPU_CHANGED_MANAGED : 0;
+void vgpu_set_made(VGpu *vgpu, bool made) {
+        vgpu->made = made;
+        vgpu_changed(vgpu, update_managed(vgpu));
+}
 
-        vgpu->managed = managed;
-        vgpu_changed(vgpu, mask);
+void vgpu_set_label(VGpu *vgpu, const char *label) {
+        if (streq(vgpu->label, label))
+                return;
+
+        (void)text_copy(vgpu->label, sizeof(vgpu->label), label);
+        vgpu_changed(vgpu, VGPU_CHANGED_LABEL);
 }
 
 Type *vgpu_get_type(const VGpu *vgpu) {
-        return gpu_find_type_by_id(vgpu->gpu, vgpu->type_id);
+        return vgpu->gpu ? gpu_find_type_by_id(vgpu->gpu, vgpu->type_id) : NULL;
+}
+
+Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase) {
+        Record record = { .phase = phase, .iommu_group = vgpu->iommu_group, .registration = vgpu->registration };
+
+        (void)text_copy(record.gpu, sizeof(record.gpu), vgpu->gpu ? vgpu->gpu->identity.address : vgpu->parent);
+        (void)text_copy(record.type_id, sizeof(record.type_id), vgpu->type_id);
+        (void)text_copy(record.label, sizeof(record.label), vgpu->label);
+        return record;
+}
+
+/* The VFIO core keeps the device in its group until the last file is closed (kernel 6.12, vfio_unregister_group_dev()),
+ * while the mdev bus lists it no more from the moment its removal begins. */
+bool vgpu_uuid_lingers(const Host *host, const char *uuid, int32_t iommu_group) {
+        char path[128];
+
+        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s", uuid);
+        if (path_exists(host->sys_fd, path))
+                return false;
+
+        (void)snprintf(path, sizeof(path), "kernel/iommu_groups/%i/devices/%s", (int)iommu_group, uuid);
+        return path_exists(host->sys_fd, path);
+}
+
+bool vgpu_lingers(const VGpu *vgpu) {
+        return vgpu->kind == VGPU_MDEV && vgpu->iommu_group >= 0 &&
+               vgpu_uuid_lingers(vgpu->manager->host, vgpu->uuid, vgpu->iommu_group);
+}
+
+void vgpu_device_gone(VGpu *vgpu, VGpuEnd end) {
+        Manager *manager = vgpu->manager;
+        bool elsewhere = vgpu->elsewhere;
+
+        vgpu->present = vgpu->lingers = vgpu->made = vgpu->elsewhere = vgpu->doubtful = false;
+        autostart_device_gone(vgpu, end);
+        (void)vgpu_rest(vgpu, NULL);
+        if (elsewhere)
+                gpu_mark_all_dirty(manager);
+}
+
+/* The active one's, then a good one, then the first by its parent's name. */
+static bool file_is_better(const VGpu *vgpu, const DefinitionFile *a, const DefinitionFile *b) {
+        bool a_active = vgpu->present && streq(a->definition.parent, vgpu->parent);
+        bool b_active = vgpu->present && streq(b->definition.parent, vgpu->parent);
+
+        if (a_active != b_active)
+                return a_active;
+        if ((a->problem[0] == '\0') != (b->problem[0] == '\0'))
+                return a->problem[0] == '\0';
+
+        return strcmp(a->definition.parent, b->definition.parent) < 0;
+}
+
+static const DefinitionFile *choose_file(const VGpu *vgpu) {
+        const DefinitionFile *best = NULL;
+        DefinitionFile *file;
+
+        LIST_FOREACH(file, &vgpu->files, link)
+                if (!best || file_is_better(vgpu, file, best))
+                        best = file;
+
+        return best;
+}
+
+/* Its record, from which a successor would take the label. */
+static void forget_label(const VGpu *vgpu) {
+        Record record;
+
+        if (record_read(vgpu->manager->state_fd, vgpu->uuid, &record) < 0 || record.label[0] == '\0')
+                return;
+
+        record.label[0] = '\0';
+        (void)record_write(vgpu->manager->state_fd, vgpu->uuid, &record);
+}
+
+/* It was defined, or is no more: what goes with a definition comes and goes with it, whoever wrote or deleted that. */
+static unsigned update_note(VGpu *vgpu, bool was_defined) {
+        const char *label = vgpu->label;
+        unsigned mask = 0;
+        Note note = {};
+
+        if (vgpu->file)
+                note_read(vgpu->manager->host->var_fd, vgpu->uuid, &note);
+        else if (was_defined) {
+                note_remove(vgpu->manager->host->var_fd, vgpu->uuid);
+                forget_label(vgpu);
+        }
+        vgpu->owned = note.managed;
+
+        /* Of a vGPU that is not defined the record holds the label. */
+        if (vgpu->file || was_defined)
+                label = note.label;
+        if (!streq(label, vgpu->label)) {
+                (void)text_copy(vgpu->label, sizeof(vgpu->label), label);
+                mask |= VGPU_CHANGED_LABEL;
+        }
+
+        return mask;
+}
+
+static unsigned update_definition(VGpu *vgpu) {
+        bool was_defined = vgpu->persistent, was_autostart = vgpu->autostart;
+        const DefinitionFile *before = vgpu->file;
+        unsigned mask;
+
+        vgpu->file = choose_file(vgpu);
+        /* Of several one counts, and the others are said to be wrong. */
+        if (vgpu->file != before && vgpu->files.next != vgpu->files.prev)
+                OBSERVE(vgpu->manager, problems_changed, vgpu->manager);
+        vgpu->persistent = vgpu->file;
+        vgpu->autostart = vgpu->file && vgpu->file->definition.autostart;
+
+        mask = update_note(vgpu, was_defined);
+        if (vgpu->persistent != was_defined || vgpu->autostart != was_autostart)
+                mask |= VGPU_CHANGED_DEFINITION;
+        return mask | update_managed(vgpu);
+}
+
+void vgpu_files_changed(VGpu *vgpu) {
+        bool was_autostart = vgpu->autostart;
+
+        if (vgpu->operation) /* which comes to rest when it ends */
+                vgpu_changed(vgpu, update_definition(vgpu));
+        else if (vgpu_rest(vgpu, vgpu->last_error))
+                autostart_definition_changed(vgpu, was_autostart);
+}
+
+/* As its definition says it would be. */
+static void show_definition(VGpu *vgpu, const char *last_error) {
+        const Definition *d = &vgpu->file->definition;
+        VGpuReport report = { .iommu_group = -1 };
+        bool good = vgpu->file->problem[0] == '\0';
+        unsigned mask;
+
+        (void)text_copy(report.type_id, sizeof(report.type_id), d->type_id);
+        (void)text_copy(report.parent, sizeof(report.parent), d->parent);
+        mask = replace_device(vgpu, &report) | update_managed(vgpu);
+        vgpu_set_gpu(vgpu, manager_find_gpu_of(vgpu->manager, d->parent));
+        vgpu_changed(vgpu, mask);
+
+        if (!good)
+                vgpu_set_state(vgpu, VGPU_FAILED, vgpu->file->problem);
+        else if (autostart_gave_up(vgpu))
+                vgpu_set_state(vgpu, VGPU_FAILED, last_error);
+        else
+                vgpu_set_state(vgpu, VGPU_DEFINED, last_error);
+}
+
+bool vgpu_rest(VGpu *vgpu, const char *last_error) {
+        assert(!vgpu->operation);
+
+        if (vgpu->doubtful) /* until it has been read whether its device exists */
+                return true;
+
+        if (vgpu->present) {
+                /* Which file counts depends on where the device is. */
+                vgpu_changed(vgpu, update_definition(vgpu));
+                vgpu_set_state(vgpu, vgpu->lingers ? VGPU_REMOVING : VGPU_ACTIVE, last_error);
+        } else if (!list_is_empty(&vgpu->files)) {
+                vgpu_changed(vgpu, update_definition(vgpu));
+                show_definition(vgpu, last_error);
+        } else {
+                vgpu_unlink(vgpu);
+                vgpu_free(vgpu);
+                return false;
+        }
+
+        if (!vgpu->linked)
+                vgpu_link(vgpu);
+        return true;
 }

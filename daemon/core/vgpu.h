@@ -5,31 +5,43 @@
  * VGpu: one virtual GPU: a mediated device today, a virtual function or a whole card as well, and nothing outside a
  * backend asks which.
  *
- * It is built invisible and linked (published) when it was seen; its GPU owns it.
+ * It is there for one or both of two reasons: its device exists (it is present), or it is defined (it has files). It is
+ * built invisible and linked (published) when one of them is seen; the manager owns it. What it is shown as follows from
+ * what is known of it whenever nothing works on it: see vgpu_rest().
  */
+
+#include <systemd/sd-event.h>
 
 #include "core/backend.h"
 #include "core/observer.h"
+#include "core/record.h"
 #include "util/list.h"
 #include "util/map.h"
 
 typedef enum VGpuState {
-        VGPU_CREATING, /* invisible: its create is on the way */
+        VGPU_DEFINED,  /* its device does not exist */
+        VGPU_CREATING, /* its create is on the way; invisible unless it is defined */
         VGPU_ACTIVE,
-        VGPU_REMOVING,
+        VGPU_REMOVING, /* by us, or by somebody else and held; its UUID is taken */
+        VGPU_FAILED,   /* defined, and cannot be made: last_error says why */
         VGPU_STATE_MAX,
         VGPU_STATE_INVALID = -EINVAL,
 } VGpuState;
 
 typedef struct Manager Manager;
 typedef struct Operation Operation;
+typedef struct DefinitionFile DefinitionFile;
 
 struct VGpu {
-        Gpu *gpu;
-        List link; /* in gpu->vgpus, from vgpu_new() on */
-        MapNode node; /* in manager->vgpus, keyed by uuid, from vgpu_new() on: the UUID is taken */
-        bool linked; /* visible */
-        bool seen;   /* in the report that is being applied */
+        Manager *manager;
+        Gpu *gpu;      /* NULL: its definition's parent is not there */
+        List link;     /* in manager->all_vgpus, from vgpu_new() on */
+        List gpu_link; /* in gpu->vgpus, while there is a GPU */
+        MapNode node;  /* in manager->vgpus, keyed by uuid, from vgpu_new() on: the UUID is taken */
+        bool linked;   /* visible */
+        bool seen;     /* in the report that is being applied */
+        bool present;  /* its device exists */
+        bool lingers;  /* somebody else removes it, and it is held: present, though no longer listed */
         VGpuState state;
         char uuid[UUID_STRING_SIZE];
         char type_id[TYPE_ID_SIZE];
@@ -38,27 +50,71 @@ struct VGpu {
         int32_t iommu_group; /* -1: none */
         VGpuKind kind;
         bool doubtful; /* its create ended with its worker: the next reading tells whether it exists */
-        bool managed;      /* made by us: our record says so */
-        bool elsewhere;    /* another GPU has reported it since */
+        bool made;     /* the device was made by us: our record says so */
+        bool owned;    /* the definition was made by us: its note says so */
+        bool managed;  /* what is there is ours */
+        bool elsewhere; /* another GPU has reported it since */
+        List files;     /* DefinitionFile.link */
+        const DefinitionFile *file; /* the one that counts, or NULL */
+        bool persistent; /* defined; as told to the observer */
+        bool autostart;
+        char label[LABEL_SIZE];
         char last_error[REASON_SIZE * 2];
         Operation *operation; /* that works on it, or NULL */
+
+        /* Starting by itself: see autostart.h. */
+        uint64_t registration; /* of its parent, when its device was last seen; 0: not known */
+        bool judged;           /* what the record says of it has been read */
+        bool stopped;          /* not to be started by itself any more */
+        unsigned n_starts;     /* tries in a row that failed */
+        sd_event_source *start_timer;
 };
 
 const char *vgpu_state_to_string(VGpuState s);
 const char *vgpu_kind_to_string(VGpuKind k);
 
 /* Takes the UUID; -EEXIST if it is taken. */
-int vgpu_new(Gpu *gpu, const char *uuid, VGpu **ret_vgpu);
+int vgpu_new(Manager *manager, const char *uuid, VGpu **ret_vgpu);
 VGpu *vgpu_free(VGpu *vgpu);
 DEFINE_CLEANUP(VGpu *, vgpu_free)
 
 void vgpu_link(VGpu *vgpu);   /* tells the observer */
 void vgpu_unlink(VGpu *vgpu); /* tells the observer; harmless if it is not linked */
 
-/* Takes over what was read; tells the observer what changed if the vGPU is linked. */
+/* Puts it on a GPU, or on none. */
+void vgpu_set_gpu(VGpu *vgpu, Gpu *gpu);
+
+/* Its device exists: takes over what was read, and tells the observer what changed if the vGPU is linked. */
 void vgpu_update(VGpu *vgpu, const VGpuReport *report);
 void vgpu_set_state(VGpu *vgpu, VGpuState state, const char *last_error);
-void vgpu_set_managed(VGpu *vgpu, bool managed);
+void vgpu_set_made(VGpu *vgpu, bool made);
+void vgpu_set_label(VGpu *vgpu, const char *label);
 
-/* The type object that it is an instance of, or NULL if its GPU shows no such type (any more). */
+/* The type object that it is an instance of, or would be; NULL if its GPU shows no such type (any more). */
 Type *vgpu_get_type(const VGpu *vgpu);
+
+/* A record of its device as it is. */
+Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase);
+
+/* Whether its device still holds its UUID although it is not listed any more: its removal waits for who holds it. */
+bool vgpu_lingers(const VGpu *vgpu);
+bool vgpu_uuid_lingers(const Host *host, const char *uuid, int32_t iommu_group);
+
+typedef enum VGpuEnd {
+        VGPU_END_DESTROYED, /* because somebody asked us */
+        VGPU_END_VANISHED,  /* somebody else removed it, or its parent went */
+        VGPU_END_UNDONE,   /* we took it back */
+        VGPU_END_GPU_LEFT,
+} VGpuEnd;
+
+/* Its device exists no more. The vGPU may be gone afterwards; so with the next two. */
+void vgpu_device_gone(VGpu *vgpu, VGpuEnd end);
+
+/* Its definition's files are others than before. */
+void vgpu_files_changed(VGpu *vgpu);
+
+/*
+ * Nothing works on it any more: shows it as what it is, publishes it if it has become something, or frees it if it is
+ * nothing. last_error stands for as long as nothing else is to be said. False: it was freed.
+ */
+bool vgpu_rest(VGpu *vgpu, const char *last_error);

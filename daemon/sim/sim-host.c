@@ -67,7 +67,7 @@ static int sim_store(const Host *host, int dir_fd, const char *path, const char 
         if (streq(attribute, "remove"))
                 return sim_mdev_remove(sim, type, text);
 
-        return path_exists(dir_fd, path) ? -EACCES : -ENOENT;
+        return sim_mdev_configure(sim, folder, attribute, text);
 }
 
 static int sim_open_node(const Host *host, const char *path, int flags) {
@@ -113,6 +113,7 @@ static int make_machine(SimHost *sim) {
         static const char *const folders[] = {
                 "kernel/gpus", "kernel/mdevs", "kernel/vgpus", "sys/bus/pci/devices", "sys/bus/pci/drivers/mdevgpu_ref",
                 "sys/bus/mdev/devices", "sys/module/mdevgpu_ref", "dev/vfio", "dev/mdevgpu",
+                "etc", "var",
         };
         int r = 0;
 
@@ -134,7 +135,8 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
         if (!text_copy(sim.root, sizeof(sim.root), path))
                 return -ENAMETOOLONG;
 
-        sim.host = (Host){ .ops = &sim_ops, .sys_fd = -EBADF, .dev_fd = -EBADF, .proc_fd = -EBADF };
+        sim.host = (Host){ .ops = &sim_ops, .sys_fd = -EBADF, .dev_fd = -EBADF, .proc_fd = -EBADF,
+                            .etc_fd = -EBADF, .var_fd = -EBADF };
         r = sim.root_fd = directory_open(AT_FDCWD, root);
         if (r >= 0)
                 r = make_machine(&sim);
@@ -144,6 +146,10 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
                 r = sim.host.dev_fd = directory_open(sim.root_fd, "dev");
         if (r >= 0)
                 r = sim.host.proc_fd = directory_open(AT_FDCWD, "/proc");
+        if (r >= 0)
+                r = sim.host.etc_fd = directory_open(sim.root_fd, "etc");
+        if (r >= 0)
+                r = sim.host.var_fd = directory_open(sim.root_fd, "var");
         if (r < 0) {
                 sim_host_close(&sim);
                 return r;

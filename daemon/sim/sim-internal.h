@@ -40,6 +40,8 @@ unsigned sim_count_available(const SimHost *sim, const SimGpu *gpu, const struct
 /* The stores of the mdev core. text is what was written. */
 int sim_mdev_create(SimHost *sim, const char *parent, const char *type_folder, const char *text);
 int sim_mdev_remove(SimHost *sim, const char *uuid, const char *text);
+/* A store to another attribute, in a folder below sys/. */
+int sim_mdev_configure(SimHost *sim, const char *folder, const char *attribute, const char *text);
 /* Without looking for users: the card is gone. */
 void sim_mdev_drop(SimHost *sim, const SimGpu *gpu);
 

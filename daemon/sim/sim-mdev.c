@@ -13,6 +13,9 @@
 
 #define HELD_POLL_USEC 20000
 
+/* An attribute that every simulated vGPU has. */
+#define SIM_ATTRIBUTE "scheduling_weight"
+
 typedef struct SimMdev {
         char uuid[37];
         char parent[SIM_NAME_SIZE];
@@ -74,6 +77,11 @@ static int link_device(const SimHost *sim, const SimGpu *gpu, const SimMdev *mde
 
         (void)snprintf(target, sizeof(target), "sys/kernel/iommu_groups/%u", mdev->group);
         r = sim_symlink(sim, target, "sys/%s/%s/iommu_group", path, mdev->uuid);
+        if (r >= 0)
+                r = sim_mkdir(sim, "sys/kernel/iommu_groups/%u/devices/%s", mdev->group, mdev->uuid);
+        /* Drivers have attributes of their own; this one takes a number, as GVT-g's and mtty's do. */
+        if (r >= 0)
+                r = sim_write(sim, "0\n", 0644, "sys/%s/%s/" SIM_ATTRIBUTE, path, mdev->uuid);
         (void)snprintf(target, sizeof(target), "sys/%s/%s", path, mdev->uuid);
         if (r >= 0)
                 r = sim_symlink(sim, target, "sys/%s/mdev_supported_types/%s-%u/devices/%s", path, driver, mdev->type,
@@ -209,6 +217,7 @@ static void release_device(const SimHost *sim, const SimMdev *mdev, const char *
         sim_remove_tree(sim, "kernel/mdevs/%s", mdev->uuid);
         sim_remove_tree(sim, "kernel/vgpus/%s/%u/%s", mdev->parent, mdev->type, mdev->uuid);
         sim_remove_tree(sim, "dev/vfio/%u", mdev->group);
+        sim_remove_tree(sim, "sys/kernel/iommu_groups/%u", mdev->group);
         (void)snprintf(devpath, sizeof(devpath), "%s/%s", path, mdev->uuid);
         sim_emit(sim, UEVENT_REMOVE, UEVENT_MDEV, devpath);
 }
@@ -270,6 +279,25 @@ int sim_mdev_remove(SimHost *sim, const char *uuid, const char *text) {
                 (void)usleep(HELD_POLL_USEC);
 
         return end_remove(sim, &mdev, path);
+}
+
+int sim_mdev_configure(SimHost *sim, const char *folder, const char *attribute, const char *text) {
+        char path[1024], value[32], *end;
+        unsigned long v;
+
+        (void)snprintf(path, sizeof(path), "sys/%s/%s", folder, attribute);
+        if (!sim_exists(sim, "%s", path))
+                return -ENOENT;
+        if (!streq(attribute, SIM_ATTRIBUTE))
+                return -EACCES;
+
+        errno = 0;
+        v = strtoul(text, &end, 0);
+        if (errno != 0 || end == text || (*end != '\0' && *end != '\n') || v > 100)
+                return -EINVAL;
+
+        (void)snprintf(value, sizeof(value), "%lu\n", v);
+        return sim_write(sim, value, 0644, "%s", path);
 }
 
 void sim_mdev_drop(SimHost *sim, const SimGpu *gpu) {

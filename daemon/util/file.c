@@ -135,7 +135,7 @@ bool path_exists(int dir_fd, const char *path) {
         return faccessat(dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) >= 0;
 }
 
-static int write_all(int fd, const char *data, size_t size) {
+int file_write_all(int fd, const char *data, size_t size) {
         while (size > 0) {
                 ssize_t n = write(fd, data, size);
 
@@ -161,7 +161,7 @@ int file_replace(int dir_fd, const char *name, const char *contents) {
         if (fd < 0)
                 return negative_errno();
 
-        r = write_all(fd, contents, strlen(contents));
+        r = file_write_all(fd, contents, strlen(contents));
         if (r >= 0 && renameat(dir_fd, temporary, dir_fd, name) < 0)
                 r = negative_errno();
         if (r < 0)

@@ -43,5 +43,8 @@ int link_read_basename(int dir_fd, const char *path, char *buffer, size_t size);
 
 bool path_exists(int dir_fd, const char *path);
 
+/* write() until all of it is written. */
+int file_write_all(int fd, const char *data, size_t size);
+
 /* Replaces name by a file with these contents, all or nothing. Survives the death of the process, not a power cut. */
 int file_replace(int dir_fd, const char *name, const char *contents);

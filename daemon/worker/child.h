@@ -35,7 +35,8 @@ void platform_job_fail_soon(PlatformJob *job, List *failing, sd_event *event, in
 
 typedef enum ChildRole {
         CHILD_GPU,
-        CHILD_REMOVAL,
+        CHILD_REMOVAL, /* and whatever else has a worker of its own, once */
+        CHILD_STORE,   /* writes files */
         CHILD_LEAVING, /* its socket is closed; it is only waited for */
 } ChildRole;
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "util/text.h"
-#include "worker/protocol.h"
+#include "worker/protocol-frame.h"
 
-static void begin_frame(WireWriter *w, uint32_t number) {
+void protocol_begin_frame(WireWriter *w, uint32_t number) {
         wire_put_u32(w, 0);
         wire_put_u32(w, number);
 }
 
-static void end_frame(WireWriter *w) {
+void protocol_end_frame(WireWriter *w) {
         uint32_t length;
 
         if (w->error < 0)
@@ -62,8 +62,29 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         s->strict = wire_get_bool(r);
 }
 
+static void put_attributes(WireWriter *w, const Attributes *attributes) {
+        wire_put_u32(w, attributes ? (uint32_t)attributes->n : 0);
+        for (size_t i = 0; attributes && i < attributes->n; i++) {
+                wire_put_string(w, attributes->items[i].name);
+                wire_put_string(w, attributes->items[i].value);
+        }
+}
+
+static void put_vgpu_job(WireWriter *w, const Job *job) {
+        wire_put_string(w, job->uuid);
+        wire_put_string(w, strempty(job->type_id));
+        wire_put_string(w, strempty(job->parent));
+        wire_put_u8(w, job->adopt);
+        put_attributes(w, job->attributes);
+        wire_put_u32(w, (uint32_t)job->iommu_group);
+        wire_put_u32(w, (uint32_t)job->action);
+        wire_put_u8(w, job->autostart);
+        wire_put_u8(w, job->managed);
+        wire_put_string(w, strempty(job->label));
+}
+
 void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
-        begin_frame(w, number);
+        protocol_begin_frame(w, number);
         wire_put_u32(w, (uint32_t)job->kind);
 
         if (job->kind == JOB_SYNC) {
@@ -71,16 +92,15 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                 wire_put_u32(w, (uint32_t)job->n_types);
                 for (size_t i = 0; i < job->n_types; i++)
                         put_spec(w, &job->types[i]);
-        } else {
-                wire_put_string(w, job->uuid);
-                wire_put_string(w, strempty(job->type_id));
-        }
+        } else
+                put_vgpu_job(w, job);
 
-        end_frame(w);
+        protocol_end_frame(w);
 }
 
 void decoded_job_done(DecodedJob *d) {
         free(d->types);
+        attributes_done(&d->attributes);
         *d = (DecodedJob){};
 }
 
@@ -99,19 +119,54 @@ static int get_types(WireReader *r, DecodedJob *d) {
         return 0;
 }
 
-/* Names become parts of paths: only a UUID and a name of one component get through. */
-static void get_names(WireReader *r, DecodedJob *d) {
+static void get_attributes(WireReader *r, Attributes *attributes) {
+        size_t n = wire_get_count(r, ATTRIBUTES_MAX);
+
+        for (size_t i = 0; i < n && !r->bad; i++) {
+                char name[ATTRIBUTE_NAME_SIZE], value[ATTRIBUTE_VALUE_SIZE];
+
+                wire_get_string(r, name, sizeof(name));
+                wire_get_string(r, value, sizeof(value));
+                if (!r->bad && attributes_add(attributes, name, value, NULL) < 0)
+                        r->bad = true;
+        }
+}
+
+/* Names become parts of paths: only a UUID and names of one component get through. */
+static bool names_are_good(const DecodedJob *d) {
+        switch (d->job.kind) {
+        case JOB_CREATE:
+                return text_is_name(d->type_id) && (d->parent[0] == '\0' || text_is_name(d->parent));
+        case JOB_STORE:
+                if (d->job.action == STORE_NOTE)
+                        return true;
+                return text_is_name(d->parent) && (d->job.action == STORE_UNDEFINE || text_is_name(d->type_id));
+        default:
+                return true;
+        }
+}
+
+static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         char uuid[UUID_STRING_SIZE];
 
         wire_get_string(r, uuid, sizeof(uuid));
         wire_get_string(r, d->type_id, sizeof(d->type_id));
-        if (text_parse_uuid(uuid, d->uuid) < 0)
-                r->bad = true;
-        if (d->job.kind == JOB_CREATE && !text_is_name(d->type_id))
+        wire_get_string(r, d->parent, sizeof(d->parent));
+        d->job.adopt = wire_get_bool(r);
+        get_attributes(r, &d->attributes);
+        d->job.iommu_group = (int32_t)wire_get_u32(r);
+        d->job.action = (StoreAction)wire_get_enum(r, STORE_ACTION_MAX);
+        d->job.autostart = wire_get_bool(r);
+        d->job.managed = wire_get_bool(r);
+        wire_get_string(r, d->label, sizeof(d->label));
+        if (text_parse_uuid(uuid, d->uuid) < 0 || !names_are_good(d))
                 r->bad = true;
 
         d->job.uuid = d->uuid;
         d->job.type_id = d->type_id;
+        d->job.parent = d->parent;
+        d->job.attributes = &d->attributes;
+        d->job.label = d->label;
 }
 
 int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
@@ -123,229 +178,15 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
         if (ret_job->job.kind == JOB_SYNC) {
                 ret_job->job.may_register = wire_get_bool(&r);
                 k = get_types(&r, ret_job);
-                if (k < 0)
+                if (k < 0) {
+                        decoded_job_done(ret_job);
                         return k;
+                }
         } else
-                get_names(&r, ret_job);
+                get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);
         if (k < 0)
                 decoded_job_done(ret_job);
-        return k;
-}
-
-static void put_type(WireWriter *w, const TypeReport *t) {
-        wire_put_string(w, t->id);
-        wire_put_string(w, t->name);
-        wire_put_string(w, t->description);
-        wire_put_string(w, t->device_api);
-        wire_put_string(w, t->class);
-        wire_put_u32(w, t->vendor_id);
-        wire_put_u32(w, t->max_instances);
-        wire_put_u32(w, t->available);
-        wire_put_u64(w, t->framebuffer);
-        wire_put_u32(w, t->heads);
-        wire_put_u32(w, t->max_width);
-        wire_put_u32(w, t->max_height);
-        wire_put_u32(w, t->frame_limit);
-        wire_put_u32(w, (uint32_t)t->source);
-        wire_put_u32(w, (uint32_t)t->registration);
-        wire_put_string(w, t->reason);
-}
-
-static void get_type(WireReader *r, TypeReport *t) {
-        wire_get_string(r, t->id, sizeof(t->id));
-        wire_get_string(r, t->name, sizeof(t->name));
-        wire_get_string(r, t->description, sizeof(t->description));
-        wire_get_string(r, t->device_api, sizeof(t->device_api));
-        wire_get_string(r, t->class, sizeof(t->class));
-        t->vendor_id = wire_get_u32(r);
-        t->max_instances = wire_get_u32(r);
-        t->available = wire_get_u32(r);
-        t->framebuffer = wire_get_u64(r);
-        t->heads = wire_get_u32(r);
-        t->max_width = wire_get_u32(r);
-        t->max_height = wire_get_u32(r);
-        t->frame_limit = wire_get_u32(r);
-        t->source = (TypeSource)wire_get_enum(r, TYPE_SOURCE_MAX);
-        t->registration = (Registration)wire_get_enum(r, REGISTRATION_MAX);
-        wire_get_string(r, t->reason, sizeof(t->reason));
-        if (!text_is_name(t->id))
-                r->bad = true;
-}
-
-static void put_vgpu(WireWriter *w, const VGpuReport *v) {
-        wire_put_string(w, v->uuid);
-        wire_put_string(w, v->type_id);
-        wire_put_string(w, v->parent);
-        wire_put_string(w, v->sysfs_path);
-        wire_put_u32(w, (uint32_t)v->iommu_group);
-        wire_put_u32(w, (uint32_t)v->kind);
-}
-
-static void get_vgpu(WireReader *r, VGpuReport *v) {
-        char uuid[UUID_STRING_SIZE];
-
-        wire_get_string(r, uuid, sizeof(uuid));
-        wire_get_string(r, v->type_id, sizeof(v->type_id));
-        wire_get_string(r, v->parent, sizeof(v->parent));
-        wire_get_string(r, v->sysfs_path, sizeof(v->sysfs_path));
-        v->iommu_group = (int32_t)wire_get_u32(r);
-        v->kind = (VGpuKind)wire_get_enum(r, VGPU_KIND_MAX);
-        if (text_parse_uuid(uuid, v->uuid) < 0 || !text_is_name(v->type_id) || !text_is_name(v->parent) ||
-            v->iommu_group < -1 || strncmp(v->sysfs_path, "/sys/", 5) != 0 || strstr(v->sysfs_path, "/../"))
-                r->bad = true;
-}
-
-static void put_report(WireWriter *w, const GpuReport *report) {
-        wire_put_u32(w, (uint32_t)report->state);
-        wire_put_string(w, report->reason);
-        wire_put_string(w, report->backend);
-        wire_put_string(w, report->driver);
-        wire_put_string(w, report->driver_version);
-        wire_put_string(w, report->model);
-        wire_put_u64(w, report->framebuffer_total);
-        wire_put_u8(w, report->pending_types);
-        wire_put_u32(w, (uint32_t)report->n_types);
-        for (size_t i = 0; i < report->n_types; i++)
-                put_type(w, &report->types[i]);
-        wire_put_u32(w, (uint32_t)report->n_vgpus);
-        for (size_t i = 0; i < report->n_vgpus; i++)
-                put_vgpu(w, &report->vgpus[i]);
-}
-
-static int get_report(WireReader *r, GpuReport *report) {
-        size_t n;
-
-        report->state = (GpuState)wire_get_enum(r, GPU_STATE_MAX);
-        wire_get_string(r, report->reason, sizeof(report->reason));
-        wire_get_string(r, report->backend, sizeof(report->backend));
-        wire_get_string(r, report->driver, sizeof(report->driver));
-        wire_get_string(r, report->driver_version, sizeof(report->driver_version));
-        wire_get_string(r, report->model, sizeof(report->model));
-        report->framebuffer_total = wire_get_u64(r);
-        report->pending_types = wire_get_bool(r);
-
-        n = wire_get_count(r, REPORT_TYPES_MAX);
-        for (size_t i = 0; i < n && !r->bad; i++) {
-                TypeReport *type = gpu_report_add_type(report);
-
-                if (!type)
-                        return -ENOMEM;
-                get_type(r, type);
-        }
-
-        n = wire_get_count(r, REPORT_VGPUS_MAX);
-        for (size_t i = 0; i < n && !r->bad; i++) {
-                VGpuReport *vgpu = gpu_report_add_vgpu(report);
-
-                if (!vgpu)
-                        return -ENOMEM;
-                get_vgpu(r, vgpu);
-        }
-
-        return 0;
-}
-
-static void put_counts(WireWriter *w, const JobResult *result) {
-        wire_put_u32(w, (uint32_t)result->n_counts);
-        for (size_t i = 0; i < result->n_counts; i++) {
-                wire_put_string(w, result->counts[i].id);
-                wire_put_u32(w, result->counts[i].available);
-        }
-}
-
-static int get_counts(WireReader *r, JobResult *result) {
-        size_t n = wire_get_count(r, REPORT_TYPES_MAX);
-
-        result->counts = calloc(MAX(n, 1U), sizeof(TypeCount));
-        if (!result->counts)
-                return -ENOMEM;
-
-        result->n_counts = n;
-        for (size_t i = 0; i < n; i++) {
-                wire_get_string(r, result->counts[i].id, sizeof(result->counts[i].id));
-                result->counts[i].available = wire_get_u32(r);
-        }
-
-        return 0;
-}
-
-static void put_users(WireWriter *w, const JobResult *result) {
-        wire_put_u32(w, (uint32_t)result->n_users);
-        for (size_t i = 0; i < result->n_users; i++) {
-                wire_put_u32(w, (uint32_t)result->users[i].pid);
-                wire_put_u32(w, result->users[i].uid);
-                wire_put_string(w, result->users[i].comm);
-                wire_put_string(w, result->users[i].unit);
-        }
-}
-
-static int get_users(WireReader *r, JobResult *result) {
-        size_t n = wire_get_count(r, REPORT_USERS_MAX);
-
-        result->users = calloc(MAX(n, 1U), sizeof(User));
-        if (!result->users)
-                return -ENOMEM;
-
-        result->n_users = n;
-        for (size_t i = 0; i < n; i++) {
-                result->users[i].pid = (int32_t)wire_get_u32(r);
-                result->users[i].uid = wire_get_u32(r);
-                wire_get_string(r, result->users[i].comm, sizeof(result->users[i].comm));
-                wire_get_string(r, result->users[i].unit, sizeof(result->users[i].unit));
-        }
-
-        return 0;
-}
-
-void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const JobResult *result) {
-        begin_frame(w, number);
-        wire_put_u32(w, (uint32_t)-result->error.code);
-        wire_put_string(w, result->error.message);
-
-        if (kind == JOB_SYNC) {
-                if (result->error.code == 0)
-                        put_report(w, &result->report);
-        } else {
-                put_counts(w, result);
-                put_users(w, result);
-                if (kind == JOB_CREATE && result->error.code == 0)
-                        put_vgpu(w, &result->vgpu);
-        }
-
-        end_frame(w);
-}
-
-static int get_result_fields(WireReader *r, JobKind kind, JobResult *result) {
-        int k;
-
-        /* The kernel's errno values end at 4095 (include/linux/err.h, MAX_ERRNO). */
-        result->error.code = -(int)wire_get_enum(r, 4096);
-        wire_get_string(r, result->error.message, sizeof(result->error.message));
-
-        if (kind == JOB_SYNC)
-                return result->error.code == 0 ? get_report(r, &result->report) : 0;
-
-        k = get_counts(r, result);
-        if (k >= 0)
-                k = get_users(r, result);
-        if (k >= 0 && kind == JOB_CREATE && result->error.code == 0)
-                get_vgpu(r, &result->vgpu);
-
-        return k;
-}
-
-int protocol_get_result(const uint8_t *data, size_t size, JobKind kind, JobResult *ret_result) {
-        WireReader r = { .data = data, .size = size };
-        int k;
-
-        job_result_init(ret_result);
-        k = get_result_fields(&r, kind, ret_result);
-        if (k >= 0)
-                k = wire_reader_finish(&r);
-        if (k < 0)
-                job_result_done(ret_result);
-
         return k;
 }

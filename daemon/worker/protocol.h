@@ -8,6 +8,7 @@
  */
 
 #include "core/backend.h"
+#include "core/record.h"
 #include "util/wire.h"
 
 #define PROTOCOL_HEADER_SIZE (2 * sizeof(uint32_t))
@@ -17,6 +18,9 @@ typedef struct DecodedJob {
         Job job;
         char uuid[UUID_STRING_SIZE];
         char type_id[TYPE_ID_SIZE];
+        char parent[SYSFS_NAME_SIZE];
+        char label[LABEL_SIZE];
+        Attributes attributes;
         TypeSpec *types;
 } DecodedJob;
 

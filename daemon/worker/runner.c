@@ -6,6 +6,11 @@
 #include "util/log.h"
 #include "util/text.h"
 #include "worker/runner.h"
+#include "worker/store.h"
+
+/* How long whoever else makes the same vGPU may take to finish: libvirt waits as long for an mdev it has asked for. */
+#define FIND_INTERVAL_USEC 10000U
+#define FIND_TRIES 100U
 
 void runner_init(BackendContext *c, const Host *host, const char *gpu) {
         *c = (BackendContext){ .host = host };
@@ -125,6 +130,31 @@ static void read_counts(BackendContext *c, JobResult *result) {
                 (void)c->backend->read_counts(c, &result->counts, &result->n_counts, NULL);
 }
 
+static int write_attributes(BackendContext *c, const Job *job, Error *error) {
+        int r;
+
+        for (size_t i = 0; i < job->attributes->n; i++) {
+                r = c->backend->configure(c, job->uuid, &job->attributes->items[i], error);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* The UUID was taken: by what is wanted, or by what is about to be it, as its links come after the device itself. */
+static bool find_wanted(BackendContext *c, const Job *job, JobResult *result) {
+        for (unsigned i = 0; i < FIND_TRIES; i++) {
+                if (i > 0)
+                        (void)usleep(FIND_INTERVAL_USEC);
+                if (c->backend->find(c, job->uuid, &result->vgpu, NULL) >= 0)
+                        return streq(result->vgpu.type_id, job->type_id) &&
+                               (*job->parent == '\0' || streq(result->vgpu.parent, job->parent));
+        }
+
+        return false;
+}
+
 static int run_create(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
@@ -132,9 +162,32 @@ static int run_create(BackendContext *c, const Job *job, JobResult *result) {
         if (r < 0)
                 return r;
 
-        r = c->backend->create(c, job->type_id, job->uuid, &result->vgpu, &result->error);
+        r = c->backend->create(c, job->parent, job->type_id, job->uuid, &result->vgpu, &result->error);
+        if (r >= 0) {
+                result->exists = true;
+                r = write_attributes(c, job, &result->error);
+        } else if (r == -ERROR_ALREADY_EXISTS && job->adopt && find_wanted(c, job, result)) {
+                result->error = ERROR_NULL;
+                result->exists = result->existed = true;
+                r = 0;
+        }
+
         read_counts(c, result);
         return r;
+}
+
+static int run_configure(BackendContext *c, const Job *job, JobResult *result) {
+        int r;
+
+        r = need_backend(c, &result->error);
+        return r < 0 ? r : write_attributes(c, job, &result->error);
+}
+
+static int run_users(BackendContext *c, const Job *job, JobResult *result) {
+        int r;
+
+        r = users_find(c->host, job->uuid, job->iommu_group, &result->users, &result->n_users);
+        return r < 0 ? error_set_errno(&result->error, r, "it cannot be seen who uses the vGPU") : 0;
 }
 
 /* Looks for users as late as can be: who opens the vGPU after this makes the removal wait for him. */
@@ -142,9 +195,9 @@ static int check_users(BackendContext *c, const Job *job, JobResult *result) {
         char users[320];
         int r;
 
-        r = users_find(c->host, job->uuid, &result->users, &result->n_users);
+        r = run_users(c, job, result);
         if (r < 0)
-                return error_set_errno(&result->error, r, "it cannot be seen who uses the vGPU");
+                return r;
         if (result->n_users == 0)
                 return 0;
 
@@ -176,6 +229,15 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
                 break;
         case JOB_CREATE:
                 r = run_create(c, job, result);
+                break;
+        case JOB_CONFIGURE:
+                r = run_configure(c, job, result);
+                break;
+        case JOB_USERS:
+                r = run_users(c, job, result);
+                break;
+        case JOB_STORE:
+                r = store_run(c->host, job, &result->error);
                 break;
         case JOB_REMOVE:
                 r = run_remove(c, job, result);

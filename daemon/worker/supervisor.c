@@ -13,6 +13,9 @@
 /* Jobs that wait for one GPU. Clients have limits of their own; this one is for us. */
 #define QUEUE_MAX 4096U
 
+/* What the worker that writes files is called instead of a GPU's name. */
+#define STORE_NAME "definitions"
+
 /* Removal workers at one time, those that are stuck not counted. */
 #define REMOVALS_MAX 32U
 
@@ -31,11 +34,11 @@ static Supervisor *supervisor_from(Platform *platform) {
         return (Supervisor *)platform;
 }
 
-static Child *find_child(Supervisor *s, const char *gpu) {
+static Child *find_child(Supervisor *s, ChildRole role, const char *gpu) {
         Child *child;
 
         LIST_FOREACH(child, &s->children, link)
-                if (child->role == CHILD_GPU && streq(child->gpu, gpu))
+                if (child->role == role && streq(child->gpu, gpu))
                         return child;
 
         return NULL;
@@ -106,12 +109,12 @@ static void start_removals(Supervisor *s) {
         }
 }
 
-static int submit_to_gpu(Supervisor *s, const char *gpu, PlatformJob *job) {
-        Child *child = find_child(s, gpu);
+static int submit_to(Supervisor *s, ChildRole role, const char *gpu, PlatformJob *job) {
+        Child *child = find_child(s, role, gpu);
         int r;
 
         if (!child) {
-                r = add_child(s, CHILD_GPU, gpu, &child);
+                r = add_child(s, role, gpu, &child);
                 if (r < 0)
                         return r;
         }
@@ -134,11 +137,11 @@ static int supervisor_submit(Platform *platform, const char *gpu, const Job *job
         if (r < 0)
                 return r;
 
-        if (job->kind == JOB_REMOVE) {
+        if (job->kind == JOB_REMOVE || job->kind == JOB_USERS) {
                 list_append(&s->removals, &p->link);
                 start_removals(s);
         } else {
-                r = submit_to_gpu(s, gpu, p);
+                r = job->kind == JOB_STORE ? submit_to(s, CHILD_STORE, STORE_NAME, p) : submit_to(s, CHILD_GPU, gpu, p);
                 if (r < 0) {
                         platform_job_free(p);
                         return r;
@@ -165,7 +168,7 @@ static void supervisor_forget(Platform *platform, PlatformJob *job) {
 }
 
 static void supervisor_release_gpu(Platform *platform, const char *gpu) {
-        Child *child = find_child(supervisor_from(platform), gpu);
+        Child *child = find_child(supervisor_from(platform), CHILD_GPU, gpu);
 
         if (child)
                 child_leave(child);
@@ -188,9 +191,9 @@ int supervisor_new(const SupervisorParameters *parameters, Supervisor **ret_supe
         s->platform.ops = &supervisor_ops;
         s->event = sd_event_ref(parameters->event);
         s->command = parameters->command;
+        for (JobKind kind = 0; kind < JOB_KIND_MAX; kind++)
+                s->timeouts[kind] = parameters->operation_timeout_usec ?: OPERATION_JOB_TIMEOUT_USEC;
         s->timeouts[JOB_SYNC] = parameters->sync_timeout_usec ?: SYNC_TIMEOUT_USEC;
-        s->timeouts[JOB_CREATE] = parameters->operation_timeout_usec ?: OPERATION_JOB_TIMEOUT_USEC;
-        s->timeouts[JOB_REMOVE] = s->timeouts[JOB_CREATE];
         list_init(&s->children);
         list_init(&s->removals);
         list_init(&s->failing);

@@ -186,8 +186,8 @@ static void test_options(void) {
         g_autoptr(Harness) h = start();
 
         make_vgpu(h->bus, TYPE, UUID_A);
-        refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", "label", "s", "web1");
-        refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", "persistent", "b", NULL);
+        refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", "colour", "s", "red");
+        refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", "persistent", "s", "yes");
         refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "DestroyVGpu", "force", "b", NULL);
         refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "DestroyVGpu", "unmanaged", "s", "yes");
         refuse_option(h, BUS_PATH, MANAGER_INTERFACE, "DestroyVGpu", "unmanaged", "twice", NULL);

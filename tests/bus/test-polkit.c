@@ -9,6 +9,10 @@
 #define UUID "6b2f6c5e-1111-4222-8333-444455556666"
 #define VGPU_PATH "/org/mdevgpu1/vgpu/_6b2f6c5e_1111_4222_8333_444455556666"
 
+/* One that is defined, and not active. */
+#define UUID_DEFINED "7c3f6c5e-1111-4222-8333-444455556666"
+#define DEFINED_PATH "/org/mdevgpu1/vgpu/_7c3f6c5e_1111_4222_8333_444455556666"
+
 #define RULE(body) "polkit.addRule(function(action, subject) {\n" body "\n});\n"
 #define RULE_NO RULE("return polkit.Result.NO;")
 #define RULE_YES RULE("return polkit.Result.YES;")
@@ -34,6 +38,14 @@ static bool append_uuid_options(sd_bus_message *m) {
         return sd_bus_message_append(m, "sa{sv}", UUID, 0) >= 0;
 }
 
+static bool append_define(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sssa{sv}", GPU, TYPE, "", 0) >= 0;
+}
+
+static bool append_defined(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sa{sv}", UUID_DEFINED, 0) >= 0;
+}
+
 static bool append_uuid(sd_bus_message *m) {
         return sd_bus_message_append(m, "s", UUID) >= 0;
 }
@@ -54,14 +66,20 @@ static bool append_nothing(sd_bus_message *m) {
 static const Method methods[] = {
         { MANAGER_INTERFACE, "CreateVGpu", true, append_create },
         { MANAGER_INTERFACE, "DestroyVGpu", true, append_uuid_options },
+        { MANAGER_INTERFACE, "DefineVGpu", true, append_define },
+        { MANAGER_INTERFACE, "UndefineVGpu", true, append_defined },
+        { MANAGER_INTERFACE, "StartVGpu", true, append_defined },
+        { MANAGER_INTERFACE, "ModifyVGpu", true, append_defined },
         { MANAGER_INTERFACE, "Reload", true, append_options },
         { VGPU_INTERFACE, "Destroy", true, append_options },
+        { VGPU_INTERFACE, "Start", true, append_options },
 
         { MANAGER_INTERFACE, "ListGpus", false, append_options },
         { MANAGER_INTERFACE, "ListTypes", false, append_options },
         { MANAGER_INTERFACE, "ListVGpus", false, append_options },
         { MANAGER_INTERFACE, "GetGpu", false, append_gpu },
         { MANAGER_INTERFACE, "GetVGpu", false, append_uuid },
+        { MANAGER_INTERFACE, "GetUsers", false, append_uuid_options },
         { MANAGER_INTERFACE, "CheckConfig", false, append_nothing },
         { GPU_INTERFACE, "Refresh", false, append_options },
         { VGPU_INTERFACE, "Refresh", false, append_options },
@@ -94,6 +112,28 @@ static void check_method(sd_bus *nobody, const char *path, const Method *method,
         }
 }
 
+/* What is active cannot be started, and what is not cannot be destroyed: polkit is not asked about that. */
+static bool makes_no_sense(const char *path, const Method *method) {
+        return g_str_equal(method->interface, VGPU_INTERFACE) &&
+               ((g_str_equal(path, VGPU_PATH) && g_str_equal(method->member, "Start")) ||
+                (g_str_equal(path, DEFINED_PATH) && g_str_equal(method->member, "Destroy")));
+}
+
+/* Root has the vGPU that is defined and not active. */
+static void have_defined(sd_bus *root) {
+        static const char *const undo[] = { "DestroyVGpu", "UndefineVGpu" };
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(undo); i++) {
+                sd_bus_message_unref(
+                        try_call(root, BUS_PATH, MANAGER_INTERFACE, undo[i], &error, "sa{sv}", UUID_DEFINED, 0));
+                sd_bus_error_free(&error);
+        }
+        sd_bus_message_unref(try_call(root, BUS_PATH, MANAGER_INTERFACE, "DefineVGpu", &error, "sssa{sv}", GPU, TYPE,
+                                      UUID_DEFINED, 0));
+        g_assert_cmpstr(error.name, ==, NULL);
+}
+
 /* Calls every method of every object below path, as introspection has it; how many of them change something. */
 static unsigned walk(Harness *h, sd_bus *nobody, const char *path) {
         g_autoptr(GDBusNodeInfo) node = NULL;
@@ -115,6 +155,8 @@ static unsigned walk(Harness *h, sd_bus *nobody, const char *path) {
                 for (GDBusMethodInfo **m = (*i)->methods; m && *m; m++) {
                         const Method *method = find_method((*i)->name, (*m)->name);
 
+                        if (makes_no_sense(path, method))
+                                continue;
                         check_method(nobody, path, method, /* allowed= */ false);
                         n += method->changes;
                 }
@@ -138,12 +180,13 @@ static void test_denied(void) {
         harness_start_polkit(h, RULE_NO);
         harness_start_daemon(h, /* without_polkit= */ false);
         make_vgpu(h->bus, TYPE, UUID);
+        have_defined(h->bus);
 
         nobody = harness_connect(h, NOBODY_UID);
-        g_assert_cmpuint(walk(h, nobody, BUS_PATH), ==, 4);
+        g_assert_cmpuint(walk(h, nobody, BUS_PATH), ==, 9);
         sd_bus_flush_close_unref(nobody);
 
-        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 1);
+        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 2);
         /* Root was never asked of polkit, which would have said no. */
         destroy_vgpu(h->bus, UUID);
 }
@@ -164,12 +207,17 @@ static void test_allowed(void) {
                         continue;
                 if (g_str_has_prefix(method->member, "Destroy"))
                         make_vgpu(h->bus, TYPE, UUID);
-                check_method(nobody, g_str_equal(method->interface, VGPU_INTERFACE) ? VGPU_PATH : BUS_PATH, method,
-                             /* allowed= */ true);
+                else
+                        have_defined(h->bus);
+                check_method(nobody,
+                             !g_str_equal(method->interface, VGPU_INTERFACE) ? BUS_PATH
+                             : g_str_equal(method->member, "Start")          ? DEFINED_PATH
+                                                                             : VGPU_PATH,
+                             method, /* allowed= */ true);
         }
 
-        /* What CreateVGpu() made. */
-        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 1);
+        /* What CreateVGpu() and DefineVGpu() made, and what was started. */
+        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 3);
         sd_bus_flush_close_unref(nobody);
 }
 

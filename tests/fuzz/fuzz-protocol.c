@@ -82,7 +82,8 @@ static void try_result(const uint8_t *data, size_t size, JobKind kind) {
         require(result.n_counts <= REPORT_TYPES_MAX && result.n_users <= REPORT_USERS_MAX);
         if (kind == JOB_SYNC)
                 check_report(&result.report);
-        if (kind == JOB_CREATE && result.error.code == 0)
+        require(kind == JOB_CREATE || !result.exists);
+        if (result.exists)
                 check_vgpu(&result.vgpu);
 
         protocol_put_result(&w, 0, kind, &result);

@@ -82,6 +82,7 @@ static void make_answer(WireWriter *w, uint32_t number, JobKind kind) {
                        result.vgpu.uuid);
         (void)snprintf(result.vgpu.type_id, sizeof(result.vgpu.type_id), "type");
         (void)snprintf(result.vgpu.parent, sizeof(result.vgpu.parent), "%i", (int)getpid());
+        result.exists = kind == JOB_CREATE;
         protocol_put_result(w, number, kind, &result);
         job_result_done(&result);
         require(w->error == 0);

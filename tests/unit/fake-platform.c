@@ -30,8 +30,15 @@ static int fake_submit(Platform *platform, const char *gpu, const Job *job, cons
         p->job.types = g_memdup2(job->types, job->n_types * sizeof(TypeSpec));
         (void)text_copy(p->uuid, sizeof(p->uuid), strempty(job->uuid));
         (void)text_copy(p->type_id, sizeof(p->type_id), strempty(job->type_id));
+        (void)text_copy(p->parent, sizeof(p->parent), strempty(job->parent));
+        (void)text_copy(p->label, sizeof(p->label), strempty(job->label));
+        if (job->attributes)
+                g_assert_cmpint(attributes_copy(job->attributes, &p->attributes), ==, 0);
         p->job.uuid = p->uuid;
         p->job.type_id = p->type_id;
+        p->job.parent = p->parent;
+        p->job.label = p->label;
+        p->job.attributes = &p->attributes;
         p->listener = *listener;
         job_result_init(&p->result);
         list_append(&fake->jobs, &p->link);
@@ -43,6 +50,7 @@ static int fake_submit(Platform *platform, const char *gpu, const Job *job, cons
 static void job_free(PlatformJob *job) {
         list_unlink(&job->link);
         job_result_done(&job->result);
+        attributes_done(&job->attributes);
         g_free((void *)(uintptr_t)job->job.types);
         g_free(job);
 }
@@ -82,7 +90,7 @@ static void fake_release_gpu(Platform *platform, const char *gpu) {
         PlatformJob *job;
 
         LIST_FOREACH(job, &fake->jobs, link)
-                if (streq(job->gpu, gpu))
+                if (streq(job->gpu, gpu) && job->job.kind != JOB_STORE)
                         g_assert_true(job->forgotten);
 
         LIST_FOREACH(worker, &fake->workers, link)
@@ -153,7 +161,7 @@ void fake_run(FakePlatform *fake, PlatformJob *job) {
         job->begun = job->ran = true;
 
         /* A worker that was let go finishes what it is at. */
-        if (job->job.kind == JOB_REMOVE || job->forgotten) {
+        if (job->job.kind == JOB_REMOVE || job->job.kind == JOB_USERS || job->job.kind == JOB_STORE || job->forgotten) {
                 BackendContext own;
 
                 runner_init(&own, fake->host, job->gpu);

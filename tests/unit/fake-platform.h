@@ -6,6 +6,7 @@
  * real runner over the test's host, in this process.
  */
 
+#include "core/record.h"
 #include "util/list.h"
 #include "worker/runner.h"
 
@@ -15,6 +16,9 @@ struct PlatformJob {
         Job job; /* its values are copies */
         char uuid[UUID_STRING_SIZE];
         char type_id[TYPE_ID_SIZE];
+        char parent[SYSFS_NAME_SIZE];
+        char label[LABEL_SIZE];
+        Attributes attributes;
         JobListener listener;
         bool begun;
         bool forgotten;

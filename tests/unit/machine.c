@@ -52,13 +52,13 @@ static void on_type_changed(Type *type, unsigned mask, void *userdata) {
 }
 
 static void on_vgpu_added(VGpu *vgpu, void *userdata) {
-        g_assert_true(manager_find_vgpu(vgpu->gpu->manager, vgpu->uuid) == vgpu);
+        g_assert_true(manager_find_vgpu(vgpu->manager, vgpu->uuid) == vgpu);
         g_string_append_printf(userdata, "+vgpu %.4s %s %s%s\n", vgpu->uuid, vgpu->type_id,
                                vgpu_state_to_string(vgpu->state), vgpu->managed ? " managed" : "");
 }
 
 static void on_vgpu_removed(VGpu *vgpu, void *userdata) {
-        g_assert_true(manager_find_vgpu(vgpu->gpu->manager, vgpu->uuid) == vgpu);
+        g_assert_true(manager_find_vgpu(vgpu->manager, vgpu->uuid) == vgpu);
         g_string_append_printf(userdata, "-vgpu %.4s\n", vgpu->uuid);
 }
 
@@ -74,7 +74,17 @@ static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
                 g_string_append(userdata, " device");
         if (mask & VGPU_CHANGED_MANAGED)
                 g_string_append_printf(userdata, " managed=%i", vgpu->managed);
+        if (mask & VGPU_CHANGED_GPU)
+                g_string_append_printf(userdata, " gpu=%s", vgpu->gpu ? vgpu->gpu->identity.address : "none");
+        if (mask & VGPU_CHANGED_DEFINITION)
+                g_string_append_printf(userdata, " persistent=%i autostart=%i", vgpu->persistent, vgpu->autostart);
+        if (mask & VGPU_CHANGED_LABEL)
+                g_string_append_printf(userdata, " label='%s'", vgpu->label);
         g_string_append_c(userdata, '\n');
+}
+
+static void on_problems_changed(Manager *manager, void *userdata) {
+        g_string_append(userdata, "problems\n");
 }
 
 static const ObserverOps observer_ops = {
@@ -87,6 +97,7 @@ static const ObserverOps observer_ops = {
         .vgpu_added = on_vgpu_added,
         .vgpu_removed = on_vgpu_removed,
         .vgpu_changed = on_vgpu_changed,
+        .problems_changed = on_problems_changed,
 };
 
 static const HostOps *sim_ops; /* the simulated host's own */
@@ -111,6 +122,15 @@ static void start_manager(Machine *m) {
 
         fake_platform_init(&m->fake, &m->sim.host);
         g_assert_cmpint(manager_new(&parameters, &m->manager), ==, 0);
+        manager_read_definitions(m->manager);
+}
+
+int machine_write_record(Machine *m, const char *uuid, RecordPhase phase, const char *gpu, const char *type) {
+        Record record = { .phase = phase, .iommu_group = -1 };
+
+        (void)text_copy(record.gpu, sizeof(record.gpu), gpu);
+        (void)text_copy(record.type_id, sizeof(record.type_id), type);
+        return record_write(m->state_fd, uuid, &record);
 }
 
 Machine *machine_new(void) {

@@ -68,6 +68,7 @@ int machine_remove_mdev(Machine *m, const char *uuid);
 
 bool machine_has_mdev(Machine *m, const char *uuid);
 bool machine_has_record(Machine *m, const char *uuid);
+int machine_write_record(Machine *m, const char *uuid, RecordPhase phase, const char *gpu, const char *type);
 Gpu *machine_gpu(Machine *m, const char *address);
 uint32_t machine_available(Machine *m, const char *address, const char *type);
 

@@ -150,7 +150,7 @@ static void test_adopt(void) {
         g_assert_cmpint(machine_make_mdev(m, GPU_A, TYPE_1, UUID_2), ==, 0);
         /* A record of another type is not of this one. */
         g_assert_cmpint(machine_make_mdev(m, GPU_A, TYPE_1, UUID_3), ==, 0);
-        g_assert_cmpint(record_write(m->state_fd, UUID_3, GPU_A, TYPE_2), ==, 0);
+        g_assert_cmpint(machine_write_record(m, UUID_3, RECORD_MADE, GPU_A, TYPE_2), ==, 0);
 
         machine_restart(m);
         g_assert_cmpint(manager_scan(m->manager), ==, 0);
@@ -171,7 +171,7 @@ static void test_prune(void) {
         machine_set_types(m, 1, 2);
         machine_add_gpu(m, GPU_A);
         (void)machine_have_vgpu(m, GPU_A, UUID_1);
-        g_assert_cmpint(record_write(m->state_fd, UUID_2, GPU_A, TYPE_1), ==, 0);
+        g_assert_cmpint(machine_write_record(m, UUID_2, RECORD_MADE, GPU_A, TYPE_1), ==, 0);
         g_assert_cmpint(file_replace(m->state_fd, "left-over", ""), ==, 0);
 
         manager_prune_records(m->manager);

@@ -97,6 +97,14 @@ static void assert_job_survives(const Job *job) {
         if (job->kind != JOB_SYNC) {
                 g_assert_cmpstr(d.job.uuid, ==, job->uuid);
                 g_assert_cmpstr(d.job.type_id, ==, strempty(job->type_id));
+                g_assert_cmpstr(d.job.parent, ==, strempty(job->parent));
+                g_assert_cmpstr(d.job.label, ==, strempty(job->label));
+                g_assert_cmpint(d.job.adopt, ==, job->adopt);
+                g_assert_cmpint(d.job.iommu_group, ==, job->iommu_group);
+                g_assert_cmpint(d.job.action, ==, job->action);
+                g_assert_cmpint(d.job.autostart, ==, job->autostart);
+                g_assert_cmpint(d.job.managed, ==, job->managed);
+                g_assert_true(attributes_equal(d.job.attributes, job->attributes ?: &(Attributes){}));
         }
 
         decoded_job_done(&d);
@@ -105,12 +113,14 @@ static void assert_job_survives(const Job *job) {
 
 static void test_jobs(void) {
         g_autofree TypeSpec *types = g_new0(TypeSpec, REPORT_TYPES_MAX);
-        char type_id[TYPE_ID_SIZE];
+        char type_id[TYPE_ID_SIZE], value[ATTRIBUTE_VALUE_SIZE];
+        Attributes attributes = {};
         TypeSpec smallest = {};
 
         for (uint32_t i = 0; i < REPORT_TYPES_MAX; i++)
                 types[i] = largest_spec(UINT32_MAX - i);
         fill(type_id, sizeof(type_id));
+        fill(value, sizeof(value));
 
         assert_job_survives(&(Job){ .kind = JOB_SYNC });
         assert_job_survives(&(Job){ .kind = JOB_SYNC, .may_register = true, .types = &smallest, .n_types = 1 });
@@ -118,18 +128,43 @@ static void test_jobs(void) {
                 &(Job){ .kind = JOB_SYNC, .may_register = true, .types = types, .n_types = REPORT_TYPES_MAX });
         assert_job_survives(&(Job){ .kind = JOB_CREATE, .uuid = UUID, .type_id = type_id });
         assert_job_survives(&(Job){ .kind = JOB_REMOVE, .uuid = UUID });
+        assert_job_survives(&(Job){ .kind = JOB_USERS, .uuid = UUID, .iommu_group = -1 });
+
+        for (size_t i = 0; i < ATTRIBUTES_MAX; i++)
+                g_assert_cmpint(attributes_add(&attributes, "name", value, NULL), ==, 0);
+        assert_job_survives(&(Job){ .kind = JOB_CREATE,
+                                    .uuid = UUID,
+                                    .type_id = type_id,
+                                    .parent = "0000:41:00.4",
+                                    .adopt = true,
+                                    .attributes = &attributes });
+        assert_job_survives(&(Job){ .kind = JOB_CONFIGURE, .uuid = UUID, .attributes = &attributes });
+        assert_job_survives(&(Job){ .kind = JOB_STORE,
+                                    .uuid = UUID,
+                                    .type_id = type_id,
+                                    .parent = "0000:41:00.4",
+                                    .attributes = &attributes,
+                                    .action = STORE_UPDATE,
+                                    .autostart = true,
+                                    .managed = true,
+                                    .label = "web1" });
+        assert_job_survives(&(Job){ .kind = JOB_STORE, .uuid = UUID, .parent = "mtty", .action = STORE_UNDEFINE });
+        attributes_done(&attributes);
 }
 
 /* Names become parts of paths in the worker. */
 static void test_job_names(void) {
         static const struct {
                 JobKind kind;
-                const char *uuid, *type_id;
+                const char *uuid, *type_id, *parent;
         } bad[] = {
                 { JOB_CREATE, UUID, "" },         { JOB_CREATE, UUID, ".." },   { JOB_CREATE, UUID, "../../x" },
                 { JOB_CREATE, UUID, "a/b" },      { JOB_CREATE, UUID, "a\nb" }, { JOB_CREATE, "..", "nvidia-1" },
                 { JOB_CREATE, "", "nvidia-1" },   { JOB_REMOVE, "", "" },       { JOB_REMOVE, "../x", "" },
-                { JOB_REMOVE, UUID "/../x", "" },
+                { JOB_REMOVE, UUID "/../x", "" }, { JOB_USERS, "", "" },
+                { JOB_CREATE, UUID, "nvidia-1", ".." }, { JOB_CREATE, UUID, "nvidia-1", "a/b" },
+                { JOB_STORE, UUID, "nvidia-1", "" }, { JOB_STORE, UUID, "nvidia-1", "../x" },
+                { JOB_STORE, UUID, "", "mtty" }, { JOB_STORE, "..", "nvidia-1", "mtty" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
@@ -138,7 +173,11 @@ static void test_job_names(void) {
                 DecodedJob d;
                 size_t size;
 
-                protocol_put_job(&w, 0, &(Job){ .kind = bad[i].kind, .uuid = bad[i].uuid, .type_id = bad[i].type_id });
+                protocol_put_job(&w, 0,
+                                 &(Job){ .kind = bad[i].kind,
+                                         .uuid = bad[i].uuid,
+                                         .type_id = bad[i].type_id,
+                                         .parent = bad[i].parent });
                 body = frame_body(&w, 0, &size);
                 g_assert_cmpint(protocol_get_job(body, size, &d), ==, -EBADMSG);
                 wire_writer_done(&w);
@@ -247,6 +286,7 @@ static void assert_lists_equal(const JobResult *a, const JobResult *b) {
                 g_assert_cmpuint(a->users[i].uid, ==, b->users[i].uid);
                 g_assert_cmpstr(a->users[i].comm, ==, b->users[i].comm);
                 g_assert_cmpstr(a->users[i].unit, ==, b->users[i].unit);
+                g_assert_cmpstr(a->users[i].vm, ==, b->users[i].vm);
         }
 }
 
@@ -266,7 +306,9 @@ static void assert_result_survives(JobKind kind, const JobResult *result) {
                 assert_report_equal(&got.report, &result->report);
         else
                 assert_lists_equal(&got, result);
-        if (kind == JOB_CREATE)
+        g_assert_cmpint(got.exists, ==, result->exists);
+        g_assert_cmpint(got.existed, ==, result->existed);
+        if (result->exists)
                 assert_vgpu_equal(&got.vgpu, &result->vgpu);
 
         job_result_done(&got);
@@ -287,6 +329,7 @@ static void fill_lists(JobResult *result, size_t n_counts, size_t n_users) {
                 result->users[i] = (User){ .pid = INT32_MAX, .uid = UINT32_MAX };
                 fill(result->users[i].comm, sizeof(result->users[i].comm));
                 fill(result->users[i].unit, sizeof(result->users[i].unit));
+                fill(result->users[i].vm, sizeof(result->users[i].vm));
         }
 }
 
@@ -298,11 +341,15 @@ static void test_results(void) {
         assert_result_survives(JOB_REMOVE, &result);
         fill_vgpu(&result.vgpu);
         fill_lists(&result, REPORT_TYPES_MAX, REPORT_USERS_MAX);
-        assert_result_survives(JOB_CREATE, &result);
         assert_result_survives(JOB_REMOVE, &result);
+        result.exists = result.existed = true;
+        assert_result_survives(JOB_CREATE, &result);
 
         result.error.code = -4095;
         fill(result.error.message, sizeof(result.error.message));
+        assert_result_survives(JOB_CREATE, &result);
+        result.exists = result.existed = false;
+        assert_result_survives(JOB_CREATE, &result);
         assert_result_survives(JOB_REMOVE, &result);
         assert_result_survives(JOB_SYNC, &result);
         job_result_done(&result);
@@ -344,8 +391,9 @@ static void check_result(JobKind kind, const JobResult *result) {
         if (result->error.code < 0)
                 return;
 
-        if (kind == JOB_CREATE)
+        if (result->exists)
                 check_vgpu(&result->vgpu);
+        g_assert_true(kind == JOB_CREATE || !result->exists);
         if (kind != JOB_SYNC)
                 return;
 
@@ -425,6 +473,7 @@ static void test_mutated_jobs(void) {
                 { .kind = JOB_SYNC, .may_register = true, .types = types, .n_types = 2 },
                 { .kind = JOB_CREATE, .uuid = UUID, .type_id = "nvidia-530" },
                 { .kind = JOB_REMOVE, .uuid = UUID },
+                { .kind = JOB_STORE, .uuid = UUID, .type_id = "nvidia-530", .parent = "mtty", .label = "web1" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(jobs); i++) {
@@ -449,6 +498,7 @@ static void test_mutated_results(void) {
                 job_result_init(&result);
                 fill_report(&result.report, 1, 1);
                 fill_vgpu(&result.vgpu);
+                result.exists = kind == JOB_CREATE;
                 fill_lists(&result, 2, 2);
                 protocol_put_result(&w, 1, kind, &result);
                 body = frame_body(&w, 1, &size);

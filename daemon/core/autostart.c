@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "core/autostart.h"
+#include "core/definition-files.h"
+#include "core/gpu.h"
+#include "core/manager.h"
+#include "core/operation-private.h"
+#include "core/scan.h"
+#include "core/type.h"
+#include "util/log.h"
+
+/* Tries: at once, then after 1, 2, 4 and 8 s; a driver that is still coming up has had its time by then. */
+#define STARTS_MAX 5U
+#define RETRY_INTERVAL_USEC UINT64_C(1000000)
+
+/* When a driver goes its vGPUs go first: only after this it is clear that somebody removed just the one. */
+#define VANISHED_INTERVAL_USEC UINT64_C(2000000)
+
+static void arm(VGpu *vgpu, uint64_t usec, sd_event_time_handler_t handler) {
+        int r;
+
+        vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
+        r = sd_event_add_time_relative(vgpu->manager->event, &vgpu->start_timer, CLOCK_MONOTONIC, usec, 0, handler, vgpu);
+        if (r < 0)
+                log_debug("vGPU %s: cannot arm a timer: %s", vgpu->uuid, strerror(-r));
+}
+
+void autostart_write_record(const VGpu *vgpu) {
+        Record record;
+
+        if (!vgpu->stopped) {
+                record_remove(vgpu->manager->state_fd, vgpu->uuid);
+                return;
+        }
+
+        record = vgpu_get_record(vgpu, RECORD_STOPPED);
+        if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
+                log_debug("vGPU %s: that it was stopped cannot be recorded", vgpu->uuid);
+}
+
+static void set_stopped(VGpu *vgpu, bool stopped) {
+        vgpu->stopped = stopped;
+        autostart_write_record(vgpu);
+}
+
+/* Still the registration of its parent on which it was made: nothing but a person removed it. */
+static bool parent_stayed(const VGpu *vgpu, uint64_t registration) {
+        return registration != 0 && scan_registration(vgpu->manager->host, vgpu->parent) == registration;
+}
+
+/* Once, when its GPU has been read: what became of it while no daemon ran. */
+static void judge_record(VGpu *vgpu) {
+        Record record;
+
+        if (vgpu->judged)
+                return;
+        vgpu->judged = true;
+        if (record_read(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
+                return;
+
+        switch (record.phase) {
+        case RECORD_STOPPED:
+                vgpu->stopped = true;
+                break;
+        case RECORD_MADE:
+        case RECORD_SEEN:
+                set_stopped(vgpu, parent_stayed(vgpu, record.registration));
+                break;
+        default: /* a create that did not come to anything */
+                set_stopped(vgpu, false);
+                break;
+        }
+}
+
+static bool is_due(const VGpu *vgpu) {
+        const Type *type = vgpu_get_type(vgpu);
+
+        return vgpu->autostart && vgpu->state == VGPU_DEFINED && !vgpu->operation && !vgpu->stopped &&
+               !vgpu->start_timer && vgpu->gpu && vgpu->gpu->state == GPU_READY && type &&
+               (type->report.registration == REGISTRATION_REGISTERED ||
+                type->report.registration == REGISTRATION_DIFFERS);
+}
+
+static void start(VGpu *vgpu);
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        VGpu *vgpu = userdata;
+
+        vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
+        if (is_due(vgpu))
+                start(vgpu);
+        return 0;
+}
+
+static void try_again(VGpu *vgpu) {
+        vgpu->n_starts++;
+        if (!autostart_gave_up(vgpu))
+                arm(vgpu, RETRY_INTERVAL_USEC << (vgpu->n_starts - 1), on_retry);
+}
+
+void autostart_failed(VGpu *vgpu, const Error *error) {
+        try_again(vgpu);
+        log_full(LOG_WARNING, LOG_FIELDS("VGPU_UUID", vgpu->uuid, "TYPE", vgpu->type_id), "Cannot start vGPU %s%s: %s",
+                 vgpu->uuid, autostart_gave_up(vgpu) ? "" : " yet", error->message);
+        (void)vgpu_rest(vgpu, error->message);
+}
+
+static void on_started(const Error *error, VGpu *vgpu, void *userdata) {
+        Manager *manager = userdata;
+
+        manager->n_autostarts--;
+        if (!error)
+                log_full(LOG_INFO, LOG_FIELDS("VGPU_UUID", vgpu->uuid, "TYPE", vgpu->type_id, "GPU", vgpu->parent),
+                         "Started vGPU %s of type %s on %s", vgpu->uuid, vgpu->type_id, vgpu->parent);
+}
+
+static void start(VGpu *vgpu) {
+        const StartRequest request = { .uuid = vgpu->uuid, .automatic = true };
+        Manager *manager = vgpu->manager;
+        Error error = ERROR_NULL;
+
+        if (manager_start_vgpu(manager, &request, on_started, manager, NULL, &error) >= 0)
+                manager->n_autostarts++;
+        else
+                autostart_failed(vgpu, &error);
+}
+
+void autostart_check(Gpu *gpu) {
+        VGpu *vgpu;
+
+        LIST_FOREACH(vgpu, &gpu->vgpus, gpu_link) {
+                if (!vgpu->autostart || vgpu->present || vgpu->operation)
+                        continue;
+
+                judge_record(vgpu);
+                if (is_due(vgpu))
+                        start(vgpu);
+        }
+}
+
+bool autostart_is_pending(const Manager *manager) {
+        return manager->n_autostarts > 0;
+}
+
+bool autostart_gave_up(const VGpu *vgpu) {
+        return vgpu->n_starts >= STARTS_MAX;
+}
+
+void autostart_succeeded(VGpu *vgpu) {
+        vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
+        vgpu->n_starts = 0;
+        vgpu->stopped = false;
+        vgpu->judged = true;
+}
+
+static int on_vanished(sd_event_source *source, uint64_t usec, void *userdata) {
+        VGpu *vgpu = userdata;
+
+        vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
+        if (vgpu->present || vgpu->operation)
+                return 0;
+
+        set_stopped(vgpu, parent_stayed(vgpu, vgpu->registration));
+        if (is_due(vgpu))
+                start(vgpu);
+        return 0;
+}
+
+void autostart_device_gone(VGpu *vgpu, VGpuEnd end) {
+        vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
+        if (end != VGPU_END_UNDONE)
+                vgpu->n_starts = 0;
+
+        if (vgpu->autostart && end == VGPU_END_VANISHED) {
+                /* Until this is known the record stays as it is. */
+                arm(vgpu, VANISHED_INTERVAL_USEC, on_vanished);
+                return;
+        }
+
+        set_stopped(vgpu, vgpu->autostart && end == VGPU_END_DESTROYED);
+        if (vgpu->autostart && end == VGPU_END_UNDONE)
+                try_again(vgpu);
+}
+
+void autostart_definition_changed(VGpu *vgpu, bool was_autostart) {
+        if (vgpu->present || vgpu->operation)
+                return;
+
+        vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
+        vgpu->n_starts = 0;
+        if (vgpu->state == VGPU_FAILED && vgpu->file->problem[0] == '\0')
+                vgpu_set_state(vgpu, VGPU_DEFINED, NULL);
+
+        /* What was there when the daemon began is due; what comes while its type is there has missed the occasion. */
+        if (vgpu->autostart && !was_autostart && vgpu->manager->started && vgpu_get_type(vgpu)) {
+                vgpu->judged = true;
+                set_stopped(vgpu, true);
+        } else if (!vgpu->autostart && vgpu->stopped)
+                set_stopped(vgpu, false);
+}

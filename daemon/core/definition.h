@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Definition: how a vGPU is to be made whenever it is started: what /etc/mdevctl.d/PARENT/UUID says, in the format that
+ * mdevctl 1.2 to 1.4 and libvirt share with us.
+ */
+
+#include "core/attributes.h"
+#include "core/backend.h"
+
+/* Twice what the largest definition comes to, every byte of it escaped. */
+#define DEFINITION_TEXT_MAX ((size_t)1024 * 1024)
+
+typedef struct Definition {
+        char parent[SYSFS_NAME_SIZE]; /* sysfs name of the GPU, or of one of its virtual functions */
+        char type_id[TYPE_ID_SIZE];
+        bool autostart;
+        Attributes attributes;
+} Definition;
+
+int definition_copy(const Definition *definition, Definition *ret);
+bool definition_equal(const Definition *a, const Definition *b);
+void definition_done(Definition *definition);
+
+/* Reads everything but the parent. Negative with *error filled if it is none; *ret is untouched then. */
+int definition_parse(const char *text, size_t size, Definition *ret, Error *error);
+
+/* To the byte what mdevctl writes; freed with free(). */
+int definition_format(const Definition *definition, char **ret_text);

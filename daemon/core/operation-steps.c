@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Steps: what follows when a job of an operation has ended. */
+
+#include "core/autostart.h"
+#include "core/definition-files.h"
+#include "core/gpu-sync.h"
+#include "core/gpu.h"
+#include "core/manager.h"
+#include "core/operation-private.h"
+#include "core/vgpu.h"
+#include "util/log.h"
+
+void operation_take_back(VGpu *vgpu) {
+        const DestroyRequest request = { .uuid = vgpu->uuid, .unmanaged = true, .automatic = true };
+        Manager *manager = vgpu->manager;
+        Error error = ERROR_NULL;
+
+        vgpu_set_made(vgpu, true);
+        (void)vgpu_rest(vgpu, "created although its caller was told that the creation failed");
+        if (manager_destroy_vgpu(manager, &request, NULL, NULL, NULL, &error) < 0)
+                vgpu_set_state(vgpu, VGPU_ACTIVE, error.message);
+}
+
+static void write_record(const VGpu *vgpu, RecordPhase phase) {
+        const Record record = vgpu_get_record(vgpu, phase);
+
+        if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
+                log_debug("vGPU %s: its record cannot be written", vgpu->uuid);
+}
+
+/* All of it is done: the vGPU is shown before whoever asked is told. */
+static void succeed(Operation *operation) {
+        VGpu *vgpu = operation_release(operation);
+
+        if (vgpu_rest(vgpu, NULL)) {
+                autostart_definition_changed(vgpu, operation->was_autostart);
+                operation->vgpu = vgpu;
+        }
+        operation_answer(operation, NULL);
+        operation->vgpu = NULL;
+        operation_free(operation);
+}
+
+static void fail(Operation *operation, const Error *error, bool taken) {
+        operation_fail(operation, error, taken);
+        operation_free(operation);
+}
+
+/* The device is there. */
+static void made(Operation *operation) {
+        VGpu *vgpu = operation->vgpu;
+
+        vgpu_set_made(vgpu, true);
+        autostart_succeeded(vgpu);
+        write_record(vgpu, RECORD_MADE);
+        if (operation->expired) {
+                operation_take_back(operation_release(operation));
+                operation_free(operation);
+        } else
+                succeed(operation);
+}
+
+/* It cannot be taken back: then it stays, and says so. */
+static void keep(Operation *operation, const Error *why) {
+        VGpu *vgpu = operation_release(operation);
+
+        vgpu_set_made(vgpu, true);
+        write_record(vgpu, RECORD_MADE);
+        (void)vgpu_rest(vgpu, why->message);
+        operation_answer(operation, &operation->undone);
+        operation_free(operation);
+}
+
+/* Removes the device again: what was asked for could not be done as a whole. */
+static void undo(Operation *operation, const Error *why) {
+        const Job job = { .kind = JOB_REMOVE, .uuid = operation->vgpu->uuid, .iommu_group = -1 };
+        Error error = ERROR_NULL;
+        int r;
+
+        operation->undone = *why;
+        r = operation_submit(operation, STEP_UNDO, &job);
+        if (r < 0) {
+                (void)error_set_errno(&error, r, "it could not be removed again after a failed creation");
+                keep(operation, &error);
+        }
+}
+
+static void on_undone(Operation *operation, JobResult *result) {
+        VGpu *vgpu = operation->vgpu;
+        Error error;
+
+        gpu_apply_counts(vgpu->gpu, result->counts, result->n_counts);
+        if (result->error.code < 0 && result->error.code != -ERROR_NO_SUCH_VGPU) {
+                keep(operation, &result->error);
+                return;
+        }
+
+        error = operation->undone;
+        vgpu->present = vgpu->lingers = false;
+        vgpu->gpu->stale = vgpu->gpu->stale || vgpu->gpu->sync;
+        fail(operation, &error, /* taken= */ false);
+}
+
+/* What a worker left behind that died in the middle of it nobody knows: its UUID stays taken, and its record, until it
+ * has been read whether it exists. */
+static void doubt(Operation *operation, const Error *error) {
+        operation_release(operation)->doubtful = true;
+        operation_answer(operation, error);
+        operation_free(operation);
+}
+
+static void on_made(Operation *operation, JobResult *result) {
+        VGpu *vgpu = operation->vgpu;
+        int r;
+
+        gpu_apply_counts(vgpu->gpu, result->counts, result->n_counts);
+        if (result->exists)
+                vgpu_update(vgpu, &result->vgpu);
+
+        if (result->error.code == -EPIPE) {
+                doubt(operation, &result->error);
+                return;
+        }
+        if (result->error.code < 0 && result->exists) {
+                undo(operation, &result->error);
+                return;
+        }
+        if (result->error.code < 0) {
+                fail(operation, &result->error, result->error.code == -ERROR_ALREADY_EXISTS);
+                return;
+        }
+
+        if (result->existed) {
+                autostart_succeeded(vgpu);
+                write_record(vgpu, RECORD_SEEN);
+                succeed(operation);
+                return;
+        }
+
+        if (!operation->stores) {
+                made(operation);
+                return;
+        }
+
+        operation->begun = true;
+        memcpy(operation->definition.parent, vgpu->parent, sizeof(operation->definition.parent));
+        r = operation_submit_store(operation);
+        if (r < 0) {
+                (void)error_set_errno(&result->error, r, "the definition cannot be written");
+                undo(operation, &result->error);
+        }
+}
+
+static void on_destroyed(Operation *operation, JobResult *result) {
+        VGpu *vgpu = operation->vgpu;
+        Gpu *gpu = vgpu->gpu;
+        bool automatic = operation->automatic;
+
+        /* A sync that reads meanwhile may have seen the vGPU before it went. */
+        gpu->stale = gpu->stale || gpu->sync;
+
+        if (result->error.code < 0) {
+                fail(operation, &result->error, /* taken= */ false);
+                gpu_mark_dirty(gpu, /* may_register= */ false);
+                return;
+        }
+
+        vgpu_device_gone(operation_release(operation), automatic ? VGPU_END_UNDONE : VGPU_END_DESTROYED);
+        gpu_apply_counts(gpu, result->counts, result->n_counts);
+        operation_answer(operation, NULL);
+        operation_free(operation);
+        if (gpu->pending_types)
+                gpu_mark_dirty(gpu, /* may_register= */ true);
+}
+
+static void on_configured(Operation *operation, JobResult *result) {
+        int r;
+
+        if (result->error.code < 0) {
+                fail(operation, &result->error, /* taken= */ false);
+                return;
+        }
+        if (!operation->stores) {
+                succeed(operation);
+                return;
+        }
+
+        operation->begun = true;
+        r = operation_submit_store(operation);
+        if (r < 0) {
+                (void)error_set_errno(&result->error, r,
+                                      "the vGPU was changed, but its definition cannot be written");
+                fail(operation, &result->error, /* taken= */ false);
+        }
+}
+
+/* What is on the disk now is what counts. */
+static bool read_back(Operation *operation, Error *error) {
+        const Definition *wanted = &operation->definition;
+        const DefinitionFile *file;
+
+        file = definition_files_read(operation->manager->definition_files, wanted->parent, operation->vgpu->uuid);
+        if (file && file->problem[0] == '\0' && definition_equal(&file->definition, wanted))
+                return true;
+
+        (void)error_set(error, -EIO, "/etc/mdevctl.d/%s/%s is not what was written to it: %s", wanted->parent,
+                        operation->vgpu->uuid,
+                        !file                       ? "it is gone"
+                        : file->problem[0] != '\0' ? file->problem
+                                                    : "somebody else has changed it since");
+        return false;
+}
+
+/* Several parents may define it: all of that goes. */
+static void on_undefined(Operation *operation, JobResult *result) {
+        VGpu *vgpu = operation->vgpu;
+        int r;
+
+        (void)definition_files_read(operation->manager->definition_files, operation->definition.parent, vgpu->uuid);
+        if (!vgpu->file) {
+                succeed(operation);
+                return;
+        }
+
+        if (streq(vgpu->file->definition.parent, operation->definition.parent))
+                r = -EEXIST;
+        else {
+                memcpy(operation->definition.parent, vgpu->file->definition.parent,
+                       sizeof(operation->definition.parent));
+                r = operation_submit_store(operation);
+        }
+        if (r < 0) {
+                (void)error_set(&result->error, r, "vGPU %s is still defined for %s", vgpu->uuid,
+                                vgpu->file->definition.parent);
+                fail(operation, &result->error, /* taken= */ false);
+        }
+}
+
+/* A definition was to be written, and has been, or not. */
+static void on_written(Operation *operation, JobResult *result) {
+        VGpu *vgpu = operation->vgpu;
+
+        if (result->error.code == 0 && operation->store_action != STORE_NOTE)
+                (void)read_back(operation, &result->error);
+        if (operation->store_action == STORE_NOTE)
+                vgpu_files_changed(vgpu);
+
+        if (operation->kind == OPERATION_CREATE && !vgpu->present)
+                (void)error_set(&result->error, -ERROR_NO_SUCH_GPU,
+                                "%s has gone, and the vGPU with it; its definition stays", operation->definition.parent);
+        else if (operation->kind == OPERATION_CREATE && result->error.code == 0) {
+                made(operation);
+                return;
+        } else if (operation->kind == OPERATION_CREATE) {
+                undo(operation, &result->error);
+                return;
+        }
+
+        if (result->error.code < 0)
+                fail(operation, &result->error, /* taken= */ false);
+        else
+                succeed(operation);
+}
+
+void operation_step_done(Operation *operation, JobResult *result) {
+        switch (operation->step) {
+        case STEP_UNDO:
+                on_undone(operation, result);
+                return;
+        case STEP_STORE:
+                if (operation->kind == OPERATION_UNDEFINE && result->error.code == 0)
+                        on_undefined(operation, result);
+                else
+                        on_written(operation, result);
+                return;
+        default:
+                break;
+        }
+
+        switch (operation->kind) {
+        case OPERATION_DESTROY:
+                on_destroyed(operation, result);
+                break;
+        case OPERATION_MODIFY:
+                on_configured(operation, result);
+                break;
+        default:
+                on_made(operation, result);
+                break;
+        }
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "core/definition.h"
+#include "core/record.h"
+#include "util/file.h"
+#include "worker/store.h"
+
+/*
+ * Files are written in here and renamed into their place. mdevctl takes every folder beside it for a parent device and
+ * looks in it for names that are UUIDs, of which there is none; libvirt watches the parents' folders and would read a
+ * file that is half written. It is gone again when the file has its name.
+ */
+#define WORKSHOP ".mdevgpud"
+
+#define DEFINITIONS_FOLDER "mdevctl.d"
+
+/* Opens dir_fd/name, made if it is not there, in such a way that it is there after a power cut as well. */
+static int folder_open(int dir_fd, const char *name, mode_t mode) {
+        if (mkdirat(dir_fd, name, mode) < 0) {
+                if (errno != EEXIST)
+                        return negative_errno();
+        } else if (fsync(dir_fd) < 0)
+                return negative_errno();
+
+        return directory_open(dir_fd, name);
+}
+
+static int write_durable(int dir_fd, const char *name, const char *text, mode_t mode) {
+        _cleanup_(fd_closep) int fd = -EBADF;
+        int r;
+
+        /* Left by one that was killed. */
+        (void)unlinkat(dir_fd, name, 0);
+        fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+        if (fd < 0)
+                return negative_errno();
+
+        r = file_write_all(fd, text, strlen(text));
+        if (r >= 0 && fchmod(fd, mode) < 0)
+                r = negative_errno();
+        if (r >= 0 && fsync(fd) < 0)
+                r = negative_errno();
+        if (r < 0)
+                (void)unlinkat(dir_fd, name, 0);
+        return r;
+}
+
+/*
+ * Moves a file to its place for good. One that was not there must not be there now, and one that was must be: what
+ * somebody else made or removed meanwhile stays as he wants it.
+ */
+static int move_durable(int from_fd, int to_fd, const char *name, bool exists) {
+        if (renameat2(from_fd, name, to_fd, name, exists ? RENAME_EXCHANGE : RENAME_NOREPLACE) < 0) {
+                int r = negative_errno();
+
+                (void)unlinkat(from_fd, name, 0);
+                return r;
+        }
+
+        /* What was there before. */
+        if (exists)
+                (void)unlinkat(from_fd, name, 0);
+        return fsync(to_fd) < 0 ? negative_errno() : 0;
+}
+
+static int write_definition(int base_fd, const Job *job, const char *text) {
+        _cleanup_(fd_closep) int parent_fd = -EBADF, workshop_fd = -EBADF;
+        int r;
+
+        r = parent_fd = folder_open(base_fd, job->parent, 0755);
+        if (r < 0)
+                return r;
+
+        if (mkdirat(base_fd, WORKSHOP, 0700) < 0 && errno != EEXIST)
+                return negative_errno();
+        r = workshop_fd = directory_open(base_fd, WORKSHOP);
+        if (r >= 0)
+                r = write_durable(workshop_fd, job->uuid, text, 0644);
+        if (r >= 0)
+                r = move_durable(workshop_fd, parent_fd, job->uuid, job->action == STORE_UPDATE);
+        (void)unlinkat(base_fd, WORKSHOP, AT_REMOVEDIR);
+        return r;
+}
+
+static int open_definitions(const Host *host) {
+        if (host->etc_fd < 0)
+                return host->etc_fd;
+
+        return folder_open(host->etc_fd, DEFINITIONS_FOLDER, 0755);
+}
+
+static int put_definition(const Host *host, const Job *job, Error *error) {
+        _cleanup_(fd_closep) int base_fd = -EBADF;
+        _cleanup_(freep) char *text = NULL;
+        Definition definition = { .autostart = job->autostart, .attributes = *job->attributes };
+        int r;
+
+        memcpy(definition.type_id, job->type_id, strlen(job->type_id) + 1);
+        r = definition_format(&definition, &text);
+        if (r >= 0)
+                r = base_fd = open_definitions(host);
+        if (r >= 0)
+                r = write_definition(base_fd, job, text);
+        if (r == -EEXIST)
+                return error_set(error, -ERROR_ALREADY_EXISTS, "/etc/mdevctl.d/%s/%s is there already", job->parent,
+                                 job->uuid);
+        if (r == -ENOENT && job->action == STORE_UPDATE)
+                return error_set(error, -ERROR_NO_SUCH_VGPU, "Somebody else has just removed /etc/mdevctl.d/%s/%s",
+                                 job->parent, job->uuid);
+        if (r < 0)
+                return error_set(error, -EIO, "/etc/mdevctl.d/%s/%s cannot be written: %s", job->parent, job->uuid,
+                                 strerrordesc_np(-r) ?: "unknown error");
+
+        return 0;
+}
+
+static int put_note(const Host *host, const Job *job, Error *error) {
+        _cleanup_(fd_closep) int notes_fd = -EBADF;
+        char text[NOTE_TEXT_SIZE], temporary[UUID_STRING_SIZE + 1];
+        Note note = { .managed = job->managed };
+        int r;
+
+        memcpy(note.label, job->label, strlen(job->label) + 1);
+        note_format(&note, text);
+        r = host->var_fd < 0 ? host->var_fd : (notes_fd = folder_open(host->var_fd, NOTES_FOLDER, 0700));
+        if (r >= 0) {
+                (void)snprintf(temporary, sizeof(temporary), ".%s", job->uuid);
+                r = write_durable(notes_fd, temporary, text, 0600);
+        }
+        if (r >= 0 && (renameat(notes_fd, temporary, notes_fd, job->uuid) < 0 || fsync(notes_fd) < 0))
+                r = negative_errno();
+        if (r < 0)
+                return error_set(error, -EIO, "/var/lib/mdevgpud/" NOTES_FOLDER "/%s cannot be written: %s", job->uuid,
+                                 strerrordesc_np(-r) ?: "unknown error");
+
+        return 0;
+}
+
+static int remove_definition(const Host *host, const Job *job, Error *error) {
+        _cleanup_(fd_closep) int base_fd = -EBADF, parent_fd = -EBADF;
+        int r;
+
+        r = base_fd = open_definitions(host);
+        if (r >= 0)
+                r = parent_fd = directory_open(base_fd, job->parent);
+        if (r >= 0 && unlinkat(parent_fd, job->uuid, 0) < 0)
+                r = negative_errno();
+        if (r >= 0 && fsync(parent_fd) < 0)
+                r = negative_errno();
+        if (r < 0 && r != -ENOENT)
+                return error_set(error, -EIO, "/etc/mdevctl.d/%s/%s cannot be removed: %s", job->parent, job->uuid,
+                                 strerrordesc_np(-r) ?: "unknown error");
+
+        return 0;
+}
+
+/* Its codes are those of the model, where ENOSPC, say, means something else: what the disk says is in the sentence. */
+int store_run(const Host *host, const Job *job, Error *error) {
+        int r;
+
+        switch (job->action) {
+        case STORE_NOTE:
+                return put_note(host, job, error);
+        case STORE_UNDEFINE:
+                r = remove_definition(host, job, error);
+                if (r >= 0)
+                        note_remove(host->var_fd, job->uuid);
+                return r;
+        case STORE_DEFINE:
+        case STORE_UPDATE:
+                /* The note first: a note that no definition follows is dropped, a definition without is not ours. */
+                r = put_note(host, job, error);
+                if (r < 0)
+                        return r;
+                r = put_definition(host, job, error);
+                if (r < 0 && job->action == STORE_DEFINE && r != -ERROR_ALREADY_EXISTS)
+                        note_remove(host->var_fd, job->uuid);
+                return r;
+        default:
+                return error_set(error, -EINVAL, "That is nothing that can be done with a definition");
+        }
+}
