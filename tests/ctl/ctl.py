@@ -224,9 +224,9 @@ def define(rig: Rig):
     other = UUID[:-1] + "9"
     equal(rig.ctl("define", GPU, "nvidia-530").out, UUID + "\n")
     equal(rig.ctl("define", GPU, "nvidia-530", other).out, other + "\n")
-    equal(rig.ctl("define", FAILED).out, FAILED + "\n")
-    equal(rig.ctl("define", "-q", FAILED).out, "")
-    equal(json.loads(rig.ctl("define", "--json", FAILED).out)["changed"], True)
+    equal(rig.ctl("define", other).out, other + "\n")
+    equal(rig.ctl("define", "-q", other).out, "")
+    equal(json.loads(rig.ctl("define", "--json", other).out)["changed"], True)
 
     result = rig.ctl("define", UUID)
     equal((result.status, result.out, result.err), (0, UUID + "\n", ""))
@@ -237,7 +237,9 @@ def define(rig: Rig):
           {"changed": False, "uuid": UUID, "path": "/org/mdevgpu1/vgpu/_c0ffee00_0000_4000_8000_000000000001"})
     for different in ["--label=db"], ["--autostart"], ["--attr=a=b"]:
         result = rig.ctl("define", UUID, *different)
-        equal((result.status, result.out, result.err), (1, "", f"mdevgpuctl: {UUID} is defined already.\n"))
+        equal((result.status, result.out, result.err), (1, "", f"mdevgpuctl: {UUID} is taken already.\n"))
+    # The UUID is taken, but not by a definition.
+    equal(rig.ctl("define", FAILED).status, 1)
     equal(rig.ctl("define", GPU, "nvidia-530", DEFINED).status, 1)
 
 

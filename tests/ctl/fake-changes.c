@@ -63,8 +63,8 @@ int answer_create(sd_bus_message *m, sd_bus_message *reply) {
                 return 1;
         }
         if (sd_bus_message_is_method_call(m, NULL, "DefineVGpu") &&
-            (strcasecmp(uuid, UUID) == 0 || strcasecmp(uuid, UUID_DEFINED) == 0)) {
-                check(sd_bus_reply_method_errorf(m, ERROR_PREFIX "AlreadyExists", "%s is defined already.", uuid),
+            (strcasecmp(uuid, UUID) == 0 || strcmp(uuid, UUID_FAILED) == 0 || strcasecmp(uuid, UUID_DEFINED) == 0)) {
+                check(sd_bus_reply_method_errorf(m, ERROR_PREFIX "AlreadyExists", "%s is taken already.", uuid),
                       "reply");
                 return 1;
         }
