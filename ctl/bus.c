@@ -8,10 +8,10 @@
 
 #include "agent.h"
 #include "bus.h"
+#include "options.h"
 #include "reply.h"
 
 #define BUS_NAME "org.mdevgpu1"
-#define BUS_ERROR_PREFIX "org.mdevgpu1.Error."
 
 /* A person may be typing a password while the call waits, which the usual 25 seconds do not allow for. */
 #define INTERACTIVE_TIMEOUT_USEC (5U * 60U * 1000000U)
@@ -124,15 +124,19 @@ Status bus_error_status(const sd_bus_error *error) {
 }
 
 /* The daemon speaks to every program; what to type next only this one knows. */
-static const char *error_hint(const sd_bus_error *error) {
+static const char *error_hint(const Ctl *ctl, const sd_bus_error *error) {
         static const struct {
                 const char *name, *hint;
         } hints[] = {
                 { BUS_ERROR_PREFIX "NoSuchGpu", "'mdevgpuctl gpus' lists the GPUs." },
                 { BUS_ERROR_PREFIX "NoSuchType", "'mdevgpuctl types GPU' lists its types." },
                 { BUS_ERROR_PREFIX "NoSuchVGpu", "'mdevgpuctl list' lists the vGPUs." },
-                { BUS_ERROR_PREFIX "NotManaged", "'mdevgpuctl destroy --unmanaged UUID' removes it all the same." },
+                { BUS_ERROR_PREFIX "InUse", "'mdevgpuctl users UUID' lists who uses it." },
         };
+
+        if (sd_bus_error_has_name(error, BUS_ERROR_PREFIX "NotManaged") &&
+            (ctl->takes & ~ctl->given & OPTION_UNMANAGED))
+                return "With --unmanaged it is done all the same.";
 
         for (size_t i = 0; i < ELEMENTSOF(hints); i++)
                 if (sd_bus_error_has_name(error, hints[i].name))
@@ -143,7 +147,7 @@ static const char *error_hint(const sd_bus_error *error) {
 
 Status bus_error_report(const Ctl *ctl, const sd_bus_error *error) {
         Status status = bus_error_status(error);
-        const char *message = isempty(error->message) ? error->name : error->message, *hint = error_hint(error);
+        const char *message = isempty(error->message) ? error->name : error->message, *hint = error_hint(ctl, error);
 
         if (status != STATUS_UNREACHABLE)
                 return ctl_error(status, "%s%s%s", message, hint ? "\n" : "", hint ? hint : "");
@@ -191,8 +195,34 @@ static Status message_call(Ctl *ctl, sd_bus_message *m, uint64_t timeout_usec, c
         return STATUS_DONE;
 }
 
-Status bus_call(Ctl *ctl, const char *member, unsigned flags, const char *expect, sd_bus_error *ret_error,
-                sd_bus_message **ret_reply, const char *types, ...) {
+static Status message_incomplete(const char *member, int r) {
+        if (r == -EINVAL)
+                return ctl_error(STATUS_USAGE, "An argument is not valid UTF-8.");
+
+        return ctl_error(STATUS_FAILED, "Cannot compose %s: %s.", member, strerror(-r));
+}
+
+Status bus_call(Ctl *ctl, const char *member, const char *expect, sd_bus_message **ret_reply, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Status status;
+        va_list ap;
+        int r;
+
+        status = message_new(ctl, BUS_ROOT, BUS_MANAGER, member, &m);
+        if (status != STATUS_DONE)
+                return status;
+
+        va_start(ap, types);
+        r = isempty(types) ? 0 : sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
+        if (r < 0)
+                return message_incomplete(member, r);
+
+        return message_call(ctl, m, /* timeout_usec= */ 0, expect, /* ret_error= */ NULL, ret_reply);
+}
+
+Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error *ret_error, sd_bus_message **ret_reply,
+                  const char *types, ...) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         uint64_t timeout_usec = 0; /* the library's own */
         Status status;
@@ -206,15 +236,19 @@ Status bus_call(Ctl *ctl, const char *member, unsigned flags, const char *expect
         va_start(ap, types);
         r = isempty(types) ? 0 : sd_bus_message_appendv(m, types, ap);
         va_end(ap);
-        if (r == -EINVAL)
-                return ctl_error(STATUS_USAGE, "An argument is not valid UTF-8.");
-        if (r >= 0 && (flags & BUS_CALL_CHANGES) && isatty(STDIN_FILENO)) {
+        if (r >= 0)
+                r = options_append(ctl, m);
+        if (r < 0)
+                return message_incomplete(member, r);
+
+        if (isatty(STDIN_FILENO)) {
                 r = sd_bus_message_set_allow_interactive_authorization(m, true);
+                if (r < 0)
+                        return ctl_error(STATUS_FAILED, "Cannot compose %s: %s.", member, strerror(-r));
+
                 timeout_usec = INTERACTIVE_TIMEOUT_USEC;
                 agent_open(ctl);
         }
-        if (r < 0)
-                return ctl_error(STATUS_FAILED, "Cannot compose %s: %s.", member, strerror(-r));
 
         return message_call(ctl, m, timeout_usec, expect, ret_error, ret_reply);
 }
@@ -254,8 +288,8 @@ Status bus_list(Ctl *ctl, const BusList *list, const char *gpu, json_object **re
         int r;
 
         /* The number of entries says whether what follows it is read. */
-        status = bus_call(ctl, list->member, 0, list->expect, /* ret_error= */ NULL, &reply,
-                          list->filtered ? "a{sv}" : NULL, gpu ? 1 : 0, "gpu", "s", gpu);
+        status = bus_call(ctl, list->member, list->expect, &reply, list->filtered ? "a{sv}" : NULL, gpu ? 1 : 0, "gpu",
+                          "s", gpu);
         if (status != STATUS_DONE)
                 return status;
 

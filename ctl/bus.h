@@ -12,17 +12,23 @@
 #define BUS_VGPU "org.mdevgpu1.VGpu"
 #define BUS_MANAGER "org.mdevgpu1.Manager"
 #define BUS_ROOT "/org/mdevgpu1"
-
-/* The call changes something: polkit may ask who sits at the terminal, and the call waits for the answer. */
-#define BUS_CALL_CHANGES (1U << 0)
+#define BUS_ERROR_PREFIX "org.mdevgpu1.Error."
+#define BUS_ERROR_ALREADY_EXISTS BUS_ERROR_PREFIX "AlreadyExists"
 
 /*
- * Calls a method of the Manager, connecting first if need be. The reply has exactly the signature `expect`, or the call
- * has failed. `types` and what follows are the arguments as sd_bus_message_append() takes them; types may be NULL.
- * With ret_error an error that the call is answered with is left there instead of being said.
+ * Calls a method of the Manager that reads, connecting first if need be. The reply has exactly the signature `expect`, or
+ * the call has failed. `types` and what follows are the arguments as sd_bus_message_append() takes them; types may be
+ * NULL.
  */
-Status bus_call(Ctl *ctl, const char *member, unsigned flags, const char *expect, sd_bus_error *ret_error,
-                sd_bus_message **ret_reply, const char *types, ...);
+Status bus_call(Ctl *ctl, const char *member, const char *expect, sd_bus_message **ret_reply, const char *types, ...);
+
+/*
+ * The same for one that changes something: the options of the command line follow the arguments, and polkit may ask who
+ * sits at the terminal, whose answer the call waits for. With ret_error an error that the call is answered with is left
+ * there instead of being said.
+ */
+Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error *ret_error, sd_bus_message **ret_reply,
+                  const char *types, ...);
 
 /* A method of the Manager that answers with a list of structs. */
 typedef struct BusList {

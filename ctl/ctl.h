@@ -29,12 +29,34 @@ typedef enum Output {
         OUTPUT_JSON_SHORT,
 } Output;
 
+/* The options that say something about vGPUs; a verb takes some of them. Above what getopt_long() returns otherwise. */
+typedef enum Option {
+        OPTION_UNMANAGED = 1 << 16,
+        OPTION_PERSISTENT = 1 << 17,
+        OPTION_AUTOSTART = 1 << 18,
+        OPTION_MANUAL = 1 << 19,
+        OPTION_OFF = 1 << 20,
+        OPTION_LABEL = 1 << 21,
+        OPTION_TYPE = 1 << 22,
+        OPTION_ATTR = 1 << 23,
+        OPTION_LIVE = 1 << 24,
+        OPTION_CONFIG = 1 << 25,
+} Option;
+
+#define OPTIONS_OF_AUTOSTART ((unsigned)(OPTION_AUTOSTART | OPTION_MANUAL | OPTION_OFF))
+
 typedef struct Ctl {
         Output output;
         bool quiet;
         bool no_legend;
         bool no_pager;
-        bool unmanaged;
+
+        const char *verb;
+        unsigned takes; /* the verb, of enum Option */
+        unsigned given; /* on the command line, of enum Option */
+        const char *label, *type;
+        char **attributes; /* NAME=VALUE each, as typed and in that order */
+        size_t n_attributes;
 
         const char *address; /* a private bus instead of the system's */
         const char *host;    /* the system bus of another machine, over ssh */

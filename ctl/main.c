@@ -12,6 +12,7 @@
 
 #include "agent.h"
 #include "bus.h"
+#include "options.h"
 #include "pager.h"
 #include "text.h"
 #include "verbs.h"
@@ -19,36 +20,79 @@
 typedef struct Verb {
         const char *name;
         size_t min, max; /* how many arguments */
+        unsigned takes;  /* of enum Option */
         Status (*run)(Ctl *ctl, char **arguments);
         const char *synopsis, *summary, *text, *options;
 } Verb;
 
 static Status verb_help(Ctl *ctl, char **arguments);
 
+#define HELP_GPU "GPU is the GPU's name in sysfs, for instance 0000:41:00.0, or just 41:00.0.\n"
+
+#define HELP_LABEL "      --label=TEXT       A text of your own that lists show\n"
+#define HELP_ATTR                                                                                                      \
+        "      --attr=NAME=VALUE  Write VALUE to the attribute NAME; may be given several\n"                           \
+        "                         times, and is done in that order\n"
+#define HELP_AUTOSTART "      --autostart        Start it at each boot\n"
+#define HELP_MANUAL "      --manual           Do not start it at boot\n"
+
 static const Verb verbs[] = {
-        { "list", 0, 0, verb_list, "", "List vGPUs (what is done without a verb)", NULL, NULL },
-        { "gpus", 0, 0, verb_gpus, "", "List GPUs", NULL, NULL },
-        { "types", 0, 1, verb_types, "[GPU]", "List the vGPU types of all GPUs, or of one", NULL, NULL },
-        { "status", 0, SIZE_MAX, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
-          "GPU is the GPU's name in sysfs, for instance 0000:41:00.0, or just 41:00.0.", NULL },
-        { "create", 2, 3, verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
-          "GPU is the GPU's name in sysfs, for instance 0000:41:00.0, or just 41:00.0.\n"
+        { "list", 0, 0, 0, verb_list, "", "List vGPUs (what is done without a verb)", NULL, NULL },
+        { "gpus", 0, 0, 0, verb_gpus, "", "List GPUs", NULL, NULL },
+        { "types", 0, 1, 0, verb_types, "[GPU]", "List the vGPU types of all GPUs, or of one", NULL, NULL },
+        { "status", 0, SIZE_MAX, 0, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
+          HELP_GPU, NULL },
+        { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
+        { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR, verb_create,
+          "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
+          HELP_GPU
           "TYPE is the id of a type, or its name if only one type has it; a name with\n"
-          "blanks must be quoted. Without UUID one is generated.",
+          "blanks must be quoted. Without UUID one is generated.\n"
+          "\n"
+          "It is gone with the next boot unless it is defined too.\n",
+          "      --persistent       Define it too, so that it can be started again\n"
+          "      --autostart        Define it too, and start it at each boot\n" HELP_LABEL HELP_ATTR
           "  -q, --quiet            Do not print the UUID\n" },
-        { "destroy", 1, SIZE_MAX, verb_destroy, "[--unmanaged] UUID…", "Remove vGPUs",
+        { "destroy", 1, SIZE_MAX, OPTION_UNMANAGED, verb_destroy, "[--unmanaged] UUID…", "Remove vGPUs",
           "A vGPU that is in use is never removed. One that was not created by mdevgpud is\n"
-          "removed with --unmanaged only.",
+          "removed with --unmanaged only. Its definition stays.\n",
           "      --unmanaged        Also remove one that was not created by mdevgpud\n" },
-        { "check", 0, 0, verb_check, "", "Check the configuration files, apply nothing",
+        { "define", 1, 3, OPTION_AUTOSTART | OPTION_MANUAL | OPTION_LABEL | OPTION_ATTR, verb_define,
+          "GPU TYPE [UUID]|UUID", "Define a vGPU, to be started later",
+          HELP_GPU
+          "It need not be there; then TYPE must be the id of a type. Without UUID one is\n"
+          "generated. With UUID alone the vGPU that is active is defined as it is.\n"
+          "The UUID is printed. Nothing is created.\n",
+          HELP_AUTOSTART HELP_MANUAL HELP_LABEL HELP_ATTR "  -q, --quiet            Do not print the UUID\n" },
+        { "undefine", 1, SIZE_MAX, OPTION_UNMANAGED, verb_undefine, "[--unmanaged] UUID…",
+          "Delete definitions of vGPUs",
+          "A vGPU that is active stays active. A definition that was not written by\n"
+          "mdevgpud is deleted with --unmanaged only.\n",
+          "      --unmanaged        Also delete one that was not written by mdevgpud\n" },
+        { "start", 1, SIZE_MAX, 0, verb_start, "UUID…", "Create vGPUs that are defined", NULL, NULL },
+        { "modify", 1, 1,
+          OPTION_AUTOSTART | OPTION_MANUAL | OPTION_LABEL | OPTION_TYPE | OPTION_ATTR | OPTION_LIVE | OPTION_CONFIG |
+                  OPTION_UNMANAGED,
+          verb_modify, "UUID", "Change a vGPU or its definition",
+          "With neither --live nor --config the definition is changed, if there is one,\n"
+          "else the active vGPU.\n",
+          HELP_AUTOSTART HELP_MANUAL HELP_LABEL "      --type=TYPE        Make it one of another type\n" HELP_ATTR
+          "      --live             Change the active vGPU; with --config both\n"
+          "      --config           Change the definition\n"
+          "      --unmanaged        Also change what was not made by mdevgpud\n" },
+        { "autostart", 1, SIZE_MAX, OPTION_OFF | OPTION_UNMANAGED, verb_autostart, "[--off] UUID…",
+          "Have vGPUs started at each boot, or not", "Only what is defined can be started.\n",
+          "      --off              Do not start them at boot\n"
+          "      --unmanaged        Also change a definition not written by mdevgpud\n" },
+        { "check", 0, 0, 0, verb_check, "", "Check the configuration files, apply nothing",
           "Prints each problem as FILE:LINE:COLUMN: SEVERITY: MESSAGE.\n"
-          "It fails if one of them is an error.",
+          "It fails if one of them is an error.\n",
           "  -q, --quiet            Print no problems; the exit status tells\n" },
-        { "reload", 0, 0, verb_reload, "", "Read the configuration files again and apply them",
-          "With an error in them nothing changes: the last good configuration stays.",
+        { "reload", 0, 0, 0, verb_reload, "", "Read the configuration files again and apply them",
+          "With an error in them nothing changes: the last good configuration stays.\n",
           "  -q, --quiet            Do not say that drivers have not taken all types\n" },
-        { "version", 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL, NULL },
-        { "help", 0, 1, verb_help, "[VERB]", "Explain the command, or one verb", NULL, NULL },
+        { "version", 0, 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL, NULL },
+        { "help", 0, 1, 0, verb_help, "[VERB]", "Explain the command, or one verb", NULL, NULL },
 };
 
 static const char options_text[] =
@@ -58,7 +102,8 @@ static const char options_text[] =
         "      --json[=FORM]      Print JSON; FORM is pretty (the default) or short\n"
         "      --no-legend        Print tables without headings\n"
         "      --no-pager         Do not show long output in a pager\n"
-        "  -q, --quiet            No results of create and check, no remarks of reload\n"
+        "  -q, --quiet            No results of create, define and check, no remarks of\n"
+        "                         reload\n"
         "  -H, --host=[USER@]HOST Ask the daemon of another machine, over ssh\n"
         "      --address=ADDRESS  Ask over this D-Bus address instead of the system bus\n";
 
@@ -99,7 +144,7 @@ static Status help_print(const Verb *verb) {
                 printf("mdevgpuctl [OPTIONS] %s%s%s\n\n%s.\n", verb->name, *verb->synopsis ? " " : "", verb->synopsis,
                        verb->summary);
                 if (verb->text)
-                        printf("%s\n", verb->text);
+                        fputs(verb->text, stdout);
                 if (verb->options)
                         printf("\nOptions:\n%s", verb->options);
                 puts("\n'mdevgpuctl help' lists the options that all verbs take.");
@@ -148,7 +193,6 @@ enum {
         OPTION_NO_LEGEND,
         OPTION_NO_PAGER,
         OPTION_ADDRESS,
-        OPTION_UNMANAGED,
 };
 
 static Status parse_option(Ctl *ctl, int option, bool *help, bool *version) {
@@ -167,9 +211,6 @@ static Status parse_option(Ctl *ctl, int option, bool *help, bool *version) {
         case OPTION_NO_PAGER:
                 ctl->no_pager = true;
                 return STATUS_DONE;
-        case OPTION_UNMANAGED:
-                ctl->unmanaged = true;
-                return STATUS_DONE;
         case 'q':
                 ctl->quiet = true;
                 return STATUS_DONE;
@@ -179,8 +220,10 @@ static Status parse_option(Ctl *ctl, int option, bool *help, bool *version) {
         case OPTION_ADDRESS:
                 ctl->address = optarg;
                 return STATUS_DONE;
-        default: /* getopt has said it */
+        case '?': /* getopt has said it */
                 return STATUS_USAGE;
+        default:
+                return options_take(ctl, option, optarg);
         }
 }
 
@@ -195,6 +238,15 @@ static Status parse_options(Ctl *ctl, int argc, char **argv, bool *help, bool *v
                 { "host", required_argument, NULL, 'H' },
                 { "address", required_argument, NULL, OPTION_ADDRESS },
                 { "unmanaged", no_argument, NULL, OPTION_UNMANAGED },
+                { "persistent", no_argument, NULL, OPTION_PERSISTENT },
+                { "autostart", no_argument, NULL, OPTION_AUTOSTART },
+                { "manual", no_argument, NULL, OPTION_MANUAL },
+                { "off", no_argument, NULL, OPTION_OFF },
+                { "label", required_argument, NULL, OPTION_LABEL },
+                { "type", required_argument, NULL, OPTION_TYPE },
+                { "attr", required_argument, NULL, OPTION_ATTR },
+                { "live", no_argument, NULL, OPTION_LIVE },
+                { "config", no_argument, NULL, OPTION_CONFIG },
                 { NULL, 0, NULL, 0 },
         };
         Status status;
@@ -218,10 +270,7 @@ static Status verb_check_usage(const Ctl *ctl, const Verb *verb, size_t n) {
                                  n < verb->min ? "few" : "many", verb->name, *verb->synopsis ? " " : "",
                                  verb->synopsis);
 
-        if (ctl->unmanaged && verb->run != verb_destroy)
-                return ctl_error(STATUS_USAGE, "--unmanaged goes with destroy only.");
-
-        return STATUS_DONE;
+        return options_check(ctl);
 }
 
 static Status run(Ctl *ctl, int argc, char **argv) {
@@ -252,6 +301,8 @@ static Status run(Ctl *ctl, int argc, char **argv) {
 
         if (!verb)
                 verb = &verbs[0];
+        ctl->verb = verb->name;
+        ctl->takes = verb->takes;
 
         status = verb_check_usage(ctl, verb, optind < argc ? (size_t)(argc - optind - 1) : 0);
         if (status != STATUS_DONE)
@@ -295,5 +346,6 @@ int main(int argc, char **argv) {
 
         bus_close(&ctl);
         agent_close();
+        options_done(&ctl);
         return output_finish(status);
 }

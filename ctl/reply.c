@@ -368,6 +368,13 @@ const char *object_string(json_object *object, const char *key) {
         return json_object_get_string(value);
 }
 
+bool object_is_true(json_object *object, const char *key) {
+        json_object *value;
+
+        return json_object_object_get_ex(object, key, &value) && json_object_is_type(value, json_type_boolean) &&
+               json_object_get_boolean(value);
+}
+
 int object_add(json_object *object, const char *key, json_object *value) {
         if (json_object_object_add(object, key, value) == 0)
                 return 0;

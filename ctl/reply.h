@@ -32,6 +32,9 @@ int object_merge(json_object *object, json_object *extras);
 /* The member if it is a string, else NULL. */
 const char *object_string(json_object *object, const char *key);
 
+/* The member is there, a boolean, and true. */
+bool object_is_true(json_object *object, const char *key);
+
 /* Adds value, whose reference it takes, also if it fails. */
 int object_add(json_object *object, const char *key, json_object *value);
 int object_add_string(json_object *object, const char *key, const char *value);

@@ -1,68 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Changes: making and removing vGPUs.
+ * Changes: what is done to vGPUs that there are, each named by its UUID.
  */
-
-#include <stdio.h>
 
 #include "bus.h"
 #include "print.h"
 #include "reply.h"
 #include "verbs.h"
-#include "text.h"
 
-static Status created_print(const Ctl *ctl, const char *uuid, const char *path) {
-        _cleanup_(json_object_putp) json_object *answer = NULL;
-
-        if (ctl->output == OUTPUT_TEXT) {
-                if (!ctl->quiet)
-                        puts(uuid);
-                return STATUS_DONE;
-        }
-
-        answer = json_object_new_object();
-        if (!answer || object_add(answer, "changed", json_object_new_boolean(true)) < 0 ||
-            object_add_string(answer, "uuid", uuid) < 0 || object_add_string(answer, "path", path) < 0)
-                return ctl_oom();
-
-        return print_json(ctl, answer);
-}
-
-Status verb_create(Ctl *ctl, char **arguments) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        const char *wanted = arguments[2] ? arguments[2] : "", *uuid, *path;
-        _cleanup_(freep) char *gpu = NULL;
-        Status status;
-        int r;
-
-        if (!isempty(wanted) && !text_is_uuid(wanted))
-                return ctl_error(STATUS_USAGE,
-                                 "'%s' is no UUID.\nA name with blanks must be quoted: mdevgpuctl create %s '%s %s'",
-                                 wanted, arguments[0], arguments[1], wanted);
-
-        status = gpu_resolve(ctl, arguments[0], &gpu);
-        if (status != STATUS_DONE)
-                return status;
-
-        status = bus_call(ctl, "CreateVGpu", BUS_CALL_CHANGES, "so", /* ret_error= */ NULL, &reply, "sssa{sv}", gpu,
-                          arguments[1], wanted, 0);
-        if (status != STATUS_DONE)
-                return status;
-
-        r = sd_bus_message_read(reply, "so", &uuid, &path);
-        if (r < 0)
-                return ctl_error(STATUS_FAILED, "Cannot read the answer to CreateVGpu: %s.", strerror(-r));
-
-        /* Scripts take this line for a UUID without looking. */
-        if (!text_is_uuid(uuid))
-                return ctl_error(STATUS_FAILED, "mdevgpud answered CreateVGpu with '%s', which is no UUID.", uuid);
-
-        return created_print(ctl, uuid, path);
-}
+/* Done to one vGPU. *ret_changed is written on success: false says that all was so already. */
+typedef Status (*Change)(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed);
 
 /* An error is set if it was the daemon that refused. */
-static Status destroyed_add(json_object *vgpus, const char *uuid, bool changed, const sd_bus_error *error) {
+static Status changed_add(json_object *vgpus, const char *uuid, bool changed, const sd_bus_error *error) {
         json_object *entry;
 
         entry = json_object_new_object();
@@ -78,21 +29,21 @@ static Status destroyed_add(json_object *vgpus, const char *uuid, bool changed, 
         return STATUS_DONE;
 }
 
-static Status destroy_one(Ctl *ctl, const char *uuid, json_object *vgpus) {
+static Status change_one(Ctl *ctl, Change change, const char *uuid, json_object *vgpus, bool *changed) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        bool one = false;
         Status status;
 
-        /* The number of options says whether what follows it is read. */
-        status = bus_call(ctl, "DestroyVGpu", BUS_CALL_CHANGES, "", &error, /* ret_reply= */ NULL, "sa{sv}", uuid,
-                          ctl->unmanaged ? 1 : 0, "unmanaged", "b", true);
+        status = change(ctl, uuid, &error, &one);
         if (sd_bus_error_is_set(&error))
                 (void)bus_error_report(ctl, &error);
 
-        return status_first(status, destroyed_add(vgpus, uuid, status == STATUS_DONE, &error));
+        *changed = *changed || one;
+        return status_first(status, changed_add(vgpus, uuid, one, &error));
 }
 
 /* Goes on past a failure: one vGPU in use is no reason to leave the others, and the first failure is what is told. */
-Status verb_destroy(Ctl *ctl, char **arguments) {
+static Status change_all(Ctl *ctl, Change change, char **uuids) {
         _cleanup_(json_object_putp) json_object *answer = NULL;
         Status status = STATUS_DONE;
         bool changed = false;
@@ -103,10 +54,9 @@ Status verb_destroy(Ctl *ctl, char **arguments) {
         if (!answer || !vgpus || object_add(answer, "changed", NULL) < 0 || object_add(answer, "vgpus", vgpus) < 0)
                 return ctl_oom();
 
-        for (char **uuid = arguments; *uuid; uuid++) {
-                Status one = destroy_one(ctl, *uuid, vgpus);
+        for (; *uuids; uuids++) {
+                Status one = change_one(ctl, change, *uuids, vgpus, &changed);
 
-                changed = changed || one == STATUS_DONE;
                 status = status_first(status, one);
                 if (one == STATUS_UNREACHABLE)
                         break;
@@ -119,4 +69,103 @@ Status verb_destroy(Ctl *ctl, char **arguments) {
                 return ctl_oom();
 
         return status_first(status, print_json(ctl, answer));
+}
+
+static Status vgpu_call(Ctl *ctl, const char *member, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
+        Status status;
+
+        status = bus_change(ctl, member, "", ret_error, /* ret_reply= */ NULL, "s", uuid);
+        if (status == STATUS_DONE)
+                *ret_changed = true;
+        return status;
+}
+
+static Status vgpu_destroy(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
+        return vgpu_call(ctl, "DestroyVGpu", uuid, ret_error, ret_changed);
+}
+
+Status verb_destroy(Ctl *ctl, char **arguments) {
+        return change_all(ctl, vgpu_destroy, arguments);
+}
+
+static Status vgpu_undefine(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
+        return vgpu_call(ctl, "UndefineVGpu", uuid, ret_error, ret_changed);
+}
+
+Status verb_undefine(Ctl *ctl, char **arguments) {
+        return change_all(ctl, vgpu_undefine, arguments);
+}
+
+/* A UUID may be taken without the vGPU being there, by one that is on its way out: only one that is active is started. */
+static Status vgpu_start(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
+        _cleanup_(json_object_putp) json_object *vgpu = NULL;
+        const char *state;
+        Status status;
+
+        status = vgpu_call(ctl, "StartVGpu", uuid, ret_error, ret_changed);
+        if (!sd_bus_error_has_name(ret_error, BUS_ERROR_ALREADY_EXISTS) || vgpu_find(ctl, uuid, &vgpu) != STATUS_DONE)
+                return status;
+
+        state = vgpu ? object_string(vgpu, "state") : NULL;
+        if (!state || !streq(state, "active"))
+                return status;
+
+        sd_bus_error_free(ret_error);
+        *ret_changed = false;
+        return STATUS_DONE;
+}
+
+Status verb_start(Ctl *ctl, char **arguments) {
+        return change_all(ctl, vgpu_start, arguments);
+}
+
+bool vgpu_is_as_wanted(const Ctl *ctl, json_object *vgpu) {
+        const unsigned told = OPTIONS_OF_AUTOSTART | OPTION_LABEL | OPTION_UNMANAGED;
+        const char *label = object_string(vgpu, "label");
+        json_object *autostart;
+
+        if (ctl->given & ~told)
+                return false;
+
+        if ((ctl->given & OPTION_LABEL) && (!label || !streq(label, ctl->label)))
+                return false;
+
+        if (!(ctl->given & OPTIONS_OF_AUTOSTART))
+                return true;
+
+        return json_object_object_get_ex(vgpu, "autostart", &autostart) &&
+               json_object_is_type(autostart, json_type_boolean) &&
+               json_object_get_boolean(autostart) == ((ctl->given & OPTION_AUTOSTART) != 0);
+}
+
+/* One that is as wanted is left alone: nobody has to type a password for nothing. */
+static Status vgpu_modify(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
+        _cleanup_(json_object_putp) json_object *vgpu = NULL;
+        Status status;
+
+        status = vgpu_find(ctl, uuid, &vgpu);
+        if (status != STATUS_DONE)
+                return status;
+
+        if (vgpu && vgpu_is_as_wanted(ctl, vgpu)) {
+                *ret_changed = false;
+                return STATUS_DONE;
+        }
+
+        return vgpu_call(ctl, "ModifyVGpu", uuid, ret_error, ret_changed);
+}
+
+Status verb_modify(Ctl *ctl, char **arguments) {
+        if (!(ctl->given & (OPTIONS_OF_AUTOSTART | OPTION_LABEL | OPTION_TYPE | OPTION_ATTR)))
+                return ctl_error(STATUS_USAGE,
+                                 "Nothing to change is given; 'mdevgpuctl help modify' lists what can be.");
+
+        return change_all(ctl, vgpu_modify, arguments);
+}
+
+Status verb_autostart(Ctl *ctl, char **arguments) {
+        if (!(ctl->given & OPTION_OFF))
+                ctl->given |= OPTION_AUTOSTART;
+
+        return change_all(ctl, vgpu_modify, arguments);
 }

@@ -145,8 +145,7 @@ Status verb_reload(Ctl *ctl, char **arguments) {
         _cleanup_(json_object_putp) json_object *answer = NULL;
         Status status;
 
-        status = bus_call(ctl, "Reload", BUS_CALL_CHANGES, "", /* ret_error= */ NULL, /* ret_reply= */ NULL, "a{sv}",
-                          0);
+        status = bus_change(ctl, "Reload", "", /* ret_error= */ NULL, /* ret_reply= */ NULL, /* types= */ NULL);
         if (status != STATUS_DONE)
                 return status;
 

@@ -27,6 +27,8 @@ const Column columns_vgpus[] = {
         { "gpu", "GPU", 0, NULL },
         { "type", "TYPE", 0, NULL },
         { "type_name", "NAME", 0, NULL },
+        { "label", "LABEL", 0, "-" },
+        { "autostart", "AUTOSTART", 0, "-" },
         { "managed", "MANAGED", 0, "yes" },
         { "state", "STATE", 0, "active" },
         { NULL, NULL, 0, NULL },
@@ -71,11 +73,40 @@ Status vgpus_list(Ctl *ctl, const char *gpu, json_object **ret) {
         if (status != STATUS_DONE)
                 return status;
 
-        for (size_t i = 0; i < json_object_array_length(vgpus); i++)
-                if (vgpu_add_type_name(json_object_array_get_idx(vgpus, i), types) < 0)
+        for (size_t i = 0; i < json_object_array_length(vgpus); i++) {
+                json_object *vgpu = json_object_array_get_idx(vgpus, i);
+
+                if (vgpu_add_type_name(vgpu, types) < 0)
                         return ctl_oom();
 
+                /* In a table one column tells all: only what is defined can be started, or not. */
+                if (ctl->output == OUTPUT_TEXT && !object_is_true(vgpu, "persistent") &&
+                    object_add(vgpu, "autostart", NULL) < 0)
+                        return ctl_oom();
+        }
+
         *ret = TAKE(vgpus);
+        return STATUS_DONE;
+}
+
+Status vgpu_find(Ctl *ctl, const char *uuid, json_object **ret) {
+        _cleanup_(json_object_putp) json_object *vgpus = NULL;
+        json_object *found = NULL;
+        Status status;
+
+        status = bus_list(ctl, &bus_list_vgpus, /* gpu= */ NULL, &vgpus);
+        if (status != STATUS_DONE)
+                return status;
+
+        for (size_t i = 0; i < json_object_array_length(vgpus) && !found; i++) {
+                json_object *vgpu = json_object_array_get_idx(vgpus, i);
+                const char *s = object_string(vgpu, "uuid");
+
+                if (s && strcasecmp(s, uuid) == 0)
+                        found = vgpu;
+        }
+
+        *ret = json_object_get(found);
         return STATUS_DONE;
 }
 
@@ -118,7 +149,7 @@ Status types_print_reasons(const Ctl *ctl, json_object *types, bool with_gpu) {
         return status;
 }
 
-static Status rows_print(const Ctl *ctl, json_object *rows, const Column *columns, const char *none) {
+Status rows_print(const Ctl *ctl, json_object *rows, const Column *columns, const char *none) {
         if (ctl->output != OUTPUT_TEXT)
                 return print_json(ctl, rows);
 
@@ -142,7 +173,7 @@ static bool gpus_have(json_object *gpus, const char *name) {
         return false;
 }
 
-Status gpu_resolve(Ctl *ctl, const char *name, char **ret) {
+Status gpu_resolve(Ctl *ctl, const char *name, bool absent, char **ret) {
         _cleanup_(json_object_putp) json_object *gpus = NULL;
         _cleanup_(freep) char *resolved = NULL;
         Status status;
@@ -163,8 +194,7 @@ Status gpu_resolve(Ctl *ctl, const char *name, char **ret) {
                 }
         }
 
-        /* Where neither exists the error shall speak of what was typed. */
-        if (!resolved || gpus_have(gpus, name) || !gpus_have(gpus, resolved)) {
+        if (!resolved || gpus_have(gpus, name) || !(absent || gpus_have(gpus, resolved))) {
                 free(resolved);
                 resolved = strdup(name);
                 if (!resolved)
@@ -202,7 +232,7 @@ Status verb_types(Ctl *ctl, char **arguments) {
         _cleanup_(freep) char *gpu = NULL;
         Status status;
 
-        status = gpu_resolve(ctl, arguments[0], &gpu);
+        status = gpu_resolve(ctl, arguments[0], /* absent= */ false, &gpu);
         if (status == STATUS_DONE)
                 status = bus_list(ctl, &bus_list_types, gpu, &rows);
         if (status == STATUS_DONE)

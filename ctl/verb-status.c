@@ -19,6 +19,8 @@ static const Column page_vgpus[] = {
         { "uuid", "UUID", 0, NULL },
         { "type", "TYPE", 0, NULL },
         { "type_name", "NAME", 0, NULL },
+        { "label", "LABEL", 0, "-" },
+        { "autostart", "AUTOSTART", 0, "-" },
         { "managed", "MANAGED", 0, "yes" },
         { "state", "STATE", 0, "active" },
         { NULL, NULL, 0, NULL },
@@ -33,7 +35,7 @@ static Status object_read(Ctl *ctl, const char *kind, const char *get, const cha
         Status status;
         int r;
 
-        status = bus_call(ctl, get, 0, "o", /* ret_error= */ NULL, &reply, "s", name);
+        status = bus_call(ctl, get, "o", &reply, "s", name);
         if (status != STATUS_DONE)
                 return status;
 
@@ -60,7 +62,7 @@ static Status gpu_read(Ctl *ctl, const char *wanted, json_object **ret) {
         const char *address;
         Status status;
 
-        status = gpu_resolve(ctl, wanted, &name);
+        status = gpu_resolve(ctl, wanted, /* absent= */ false, &name);
         if (status == STATUS_DONE)
                 status = object_read(ctl, "gpu", "GetGpu", BUS_GPU, name, &gpu);
         if (status != STATUS_DONE)
@@ -101,15 +103,42 @@ static Status vgpu_add_type_name(Ctl *ctl, json_object *vgpu) {
         return object_add(vgpu, "type_name", json_object_get(name)) < 0 ? ctl_oom() : STATUS_DONE;
 }
 
+/* Who uses it, if somebody does. Else there is no list, rather than an empty one: it may not be known. */
+static Status vgpu_add_users(Ctl *ctl, json_object *vgpu) {
+        _cleanup_(json_object_putp) json_object *users = NULL;
+        const char *uuid = object_string(vgpu, "uuid"), *in_use = object_string(vgpu, "in_use");
+        Status status;
+
+        if (uuid && in_use && streq(in_use, "yes")) {
+                users = json_object_new_array();
+                if (!users)
+                        return ctl_oom();
+
+                status = users_add(ctl, uuid, users);
+                if (status != STATUS_DONE)
+                        return status;
+        }
+
+        return object_add(vgpu, "users", TAKE(users)) < 0 ? ctl_oom() : STATUS_DONE;
+}
+
 static Status vgpu_read(Ctl *ctl, const char *uuid, json_object **ret) {
         _cleanup_(json_object_putp) json_object *vgpu = NULL;
+        json_object *group = NULL;
         Status status;
 
         status = object_read(ctl, "vgpu", "GetVGpu", BUS_VGPU, uuid, &vgpu);
         if (status == STATUS_DONE)
                 status = vgpu_add_type_name(ctl, vgpu);
+        if (status == STATUS_DONE)
+                status = vgpu_add_users(ctl, vgpu);
         if (status != STATUS_DONE)
                 return status;
+
+        /* On the bus -1 says that it is in none, as one that is not active. */
+        if (json_object_object_get_ex(vgpu, "iommu_group", &group) && json_object_get_int64(group) < 0 &&
+            object_add(vgpu, "iommu_group", NULL) < 0)
+                return ctl_oom();
 
         *ret = TAKE(vgpu);
         return STATUS_DONE;
@@ -118,7 +147,7 @@ static Status vgpu_read(Ctl *ctl, const char *uuid, json_object **ret) {
 static Status table_below(const Ctl *ctl, const Column *columns, json_object *object, const char *key) {
         json_object *rows;
 
-        if (!json_object_object_get_ex(object, key, &rows) || json_object_array_length(rows) == 0)
+        if (!json_object_object_get_ex(object, key, &rows) || !rows || json_object_array_length(rows) == 0)
                 return STATUS_DONE;
 
         putchar('\n');
@@ -144,19 +173,42 @@ static Status gpu_print(const Ctl *ctl, json_object *gpu) {
         return status;
 }
 
+/* A definition outlasts its GPU, which then has a name but no object. */
+static int page_mark_absent_gpu(json_object *page) {
+        const char *parent = object_string(page, "parent");
+        _cleanup_(freep) char *text = NULL;
+        json_object *gpu;
+
+        if (isempty(parent) || !json_object_object_get_ex(page, "gpu", &gpu) || gpu)
+                return 0;
+
+        if (asprintf(&text, "%s (not there)", parent) < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+
+        return object_add_string(page, "parent", text);
+}
+
 static Status vgpu_print(const Ctl *ctl, json_object *vgpu) {
-        static const char *const hidden[] = { "object", "path", "uuid", "gpu", "type", NULL };
+        static const char *const hidden[] = { "object", "path", "uuid", "gpu", "type", "users", NULL };
         _cleanup_(json_object_putp) json_object *page = NULL;
         const char *uuid = object_string(vgpu, "uuid");
         json_object *type_name = NULL;
+        Status status;
 
         /* What it is comes first. */
         (void)json_object_object_get_ex(vgpu, "type_name", &type_name);
         page = json_object_new_object();
-        if (!page || object_add(page, "type_name", json_object_get(type_name)) < 0 || object_merge(page, vgpu) < 0)
+        if (!page || object_add(page, "type_name", json_object_get(type_name)) < 0 || object_merge(page, vgpu) < 0 ||
+            page_mark_absent_gpu(page) < 0)
                 return ctl_oom();
 
-        return print_page(ctl, uuid ? uuid : "vGPU", page, hidden);
+        status = print_page(ctl, uuid ? uuid : "vGPU", page, hidden);
+        if (status != STATUS_DONE)
+                return status;
+
+        return table_below(ctl, columns_users + 1, vgpu, "users");
 }
 
 static Status objects_print(const Ctl *ctl, json_object *objects) {

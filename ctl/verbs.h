@@ -11,26 +11,51 @@ Status verb_list(Ctl *ctl, char **arguments);
 Status verb_gpus(Ctl *ctl, char **arguments);
 Status verb_types(Ctl *ctl, char **arguments);
 Status verb_status(Ctl *ctl, char **arguments);
+Status verb_users(Ctl *ctl, char **arguments);
 Status verb_create(Ctl *ctl, char **arguments);
 Status verb_destroy(Ctl *ctl, char **arguments);
+Status verb_define(Ctl *ctl, char **arguments);
+Status verb_undefine(Ctl *ctl, char **arguments);
+Status verb_start(Ctl *ctl, char **arguments);
+Status verb_modify(Ctl *ctl, char **arguments);
+Status verb_autostart(Ctl *ctl, char **arguments);
 Status verb_check(Ctl *ctl, char **arguments);
 Status verb_reload(Ctl *ctl, char **arguments);
 Status verb_version(Ctl *ctl, char **arguments);
 
-/* The rows of the lists as tables. Types and vGPUs begin with the GPU, which goes where it is clear. */
-extern const Column columns_gpus[], columns_types[], columns_vgpus[];
+/*
+ * The rows of the lists as tables. Types and vGPUs begin with the GPU, and users with the vGPU, which goes where it is
+ * clear.
+ */
+extern const Column columns_gpus[], columns_types[], columns_vgpus[], columns_users[];
+
+/* The rows as a table, or as JSON; `none` is said to a person where there are none. */
+Status rows_print(const Ctl *ctl, json_object *rows, const Column *columns, const char *none);
 
 /* The rows of ListVGpus with the name of each one's type; with gpu not NULL only those of this GPU. */
 Status vgpus_list(Ctl *ctl, const char *gpu, json_object **ret);
+
+/* The row of ListVGpus for one vGPU; NULL if it has none. */
+Status vgpu_find(Ctl *ctl, const char *uuid, json_object **ret);
+
+/*
+ * Whether a row of ListVGpus says that everything which the options ask for is so. What a row does not tell, as a type
+ * that is to come, counts as different.
+ */
+bool vgpu_is_as_wanted(const Ctl *ctl, json_object *vgpu);
+
+/* Adds a row for each process that uses the vGPU. */
+Status users_add(Ctl *ctl, const char *uuid, json_object *users);
 
 /* Why types are not as a profile states them, a line each below their table. */
 Status types_print_reasons(const Ctl *ctl, json_object *types, bool with_gpu);
 
 /*
- * What the daemon calls the GPU that the user calls name: a PCI address may come without its domain if it is 0000. NULL
- * for NULL.
+ * What the daemon calls the GPU that the user calls name: a PCI address may come without its domain if it is 0000. If
+ * there is no GPU of either name, that is what was typed, of which the daemon's error shall speak; with `absent`, where
+ * the GPU need not be there, it is the address in full. NULL for NULL.
  */
-Status gpu_resolve(Ctl *ctl, const char *name, char **ret);
+Status gpu_resolve(Ctl *ctl, const char *name, bool absent, char **ret);
 
 /* Configuration problems, a line each as compilers print them; and how many of one severity there are. */
 Status problems_print(const Ctl *ctl, json_object *problems);

@@ -15,9 +15,14 @@ import subprocess
 from rig import CTL, FILE, Rig, equal, run, test, true
 
 UUID = "c0ffee00-0000-4000-8000-000000000001"
+FAILED = "00000000-0000-4000-8000-000000000002"
+DEFINED = "c0ffee00-0000-4000-8000-000000000003"
+ECHO = "c0ffee00-0000-4000-8000-00000000ec40"
 GPU = "0000:41:00.0"
 READING = [[], ["list"], ["gpus"], ["types"], ["types", GPU], ["status"], ["status", GPU], ["status", UUID], ["check"],
-           ["version"]]
+           ["version"], ["users", UUID]]
+CHANGING = [["create", GPU, "t"], ["destroy", UUID], ["define", GPU, "t"], ["define", UUID], ["undefine", UUID],
+            ["start", UUID], ["modify", UUID, "--type", "t"], ["autostart", UUID], ["reload"]]
 
 # What a terminal obeys, or what makes text read as something else.
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
@@ -31,9 +36,10 @@ def tables(rig: Rig):
     result = rig.ctl()
     equal(result.status, 0, result)
     rows = [line.split() for line in result.out.splitlines()]
-    equal(rows[0], ["UUID", "GPU", "TYPE", "NAME", "MANAGED", "STATE"], result)
-    equal(rows[1], [UUID, GPU, "nvidia-530", "Open", "vAmpere/2", "yes", "active"], result)
-    equal(rows[2][2:], ["sim-1", "Simulated", "no", "failed"], result)
+    equal(rows[0], ["UUID", "GPU", "TYPE", "NAME", "LABEL", "AUTOSTART", "MANAGED", "STATE"], result)
+    equal(rows[1], [UUID, GPU, "nvidia-530", "Open", "vAmpere/2", "web", "1", "no", "yes", "active"], result)
+    equal(rows[2][2:], ["sim-1", "Simulated", "-", "-", "no", "failed"], result)
+    equal(rows[3], [DEFINED, "0000:43:00.0", "nvidia-530", "-", "-", "yes", "yes", "defined"], result)
     equal(rig.ctl("list").out, result.out)
 
     result = rig.ctl("gpus")
@@ -91,11 +97,21 @@ def status_pages(rig: Rig):
     true("nvidia-54 " in result.out and "sim-1" not in result.out and UUID in result.out, result)
 
     result = rig.ctl("status", UUID)
-    for line in (r" +State: active", r" +Type: Open vAmpere/2", r" +GPU: 0000:41:00\.0", r" +IOMMU group: 12"):
+    for line in (r" +State: active", r" +Type: Open vAmpere/2", r" +GPU: 0000:41:00\.0", r" +IOMMU group: 12",
+                 r" +Label: web 1", r" +Persistent: yes", r" +Autostart: no", r" +In use: yes"):
         true(re.search(f"^{line}$", result.out, re.M), result)
+    equal([line.split() for line in result.out.splitlines()[-4:]],
+          [[], ["PID", "UID", "COMMAND", "UNIT", "VM"],
+           ["4242", "64055", "qemu-system-x86", "machine-qemu.scope", "web"], ["77", "-", "-", "-", "-"]], result)
+
+    result = rig.ctl("status", DEFINED)
+    for line in (r" +State: defined", r" +Type: -", r" +Type ID: nvidia-530", r" +GPU: 0000:43:00\.0 \(not there\)",
+                 r" +In use: no", r" +IOMMU group: -"):
+        true(re.search(f"^{line}$", result.out, re.M), result)
+    true("PID" not in result.out and "Device" not in result.out, result)
 
     result = rig.ctl("status")
-    for line in (r" +Version: 9\.8\.7", r" +GPUs: 2", r" +vGPUs: 2", r" +Degraded: yes",
+    for line in (r" +Version: 9\.8\.7", r" +GPUs: 2", r" +vGPUs: 3", r" +Degraded: yes",
                  r" +Configuration: 2 errors, 1 warning"):
         true(re.search(f"^{line}$", result.out, re.M), result)
     true("types.d/a.yaml:3:9: error: unknown key" in result.out, result)
@@ -125,9 +141,10 @@ def json_values(rig: Rig):
     equal(json.loads(rig.ctl("--json", "list").out)[0],
           {"uuid": UUID, "gpu": GPU, "type": "nvidia-530", "state": "active", "label": "web 1",
            "path": "/org/mdevgpu1/vgpu/_c0ffee00_0000_4000_8000_000000000001", "managed": True,
-           "type_name": "Open vAmpere/2"})
+           "persistent": True, "autostart": False, "type_name": "Open vAmpere/2"})
     other = json.loads(rig.ctl("--json", "list").out)[1]
     equal((other["label"], other["last_error"], other["managed"]), (None, None, False))
+    equal((other["persistent"], other["autostart"]), (False, False))
     equal(json.loads(rig.ctl("--json", "gpus").out)[1]["driver"], None)
     equal(json.loads(rig.ctl("--json", "status", GPU).out)[0]["reason"], None)
     equal(list(json.loads(rig.ctl("--json", "gpus").out)[0]), ["address", "name", "driver", "state", "path"])
@@ -143,10 +160,14 @@ def json_values(rig: Rig):
 
     vgpu = json.loads(rig.ctl("status", UUID, "--json").out)[0]
     equal((vgpu["object"], vgpu["iommu_group"], vgpu["type_name"]), ("vgpu", 12, "Open vAmpere/2"))
+    equal((vgpu["in_use"], vgpu["users"]), ("yes", json.loads(rig.ctl("users", UUID, "--json").out)))
+    vgpu = json.loads(rig.ctl("status", DEFINED, "--json").out)[0]
+    equal([vgpu[key] for key in ("state", "parent", "gpu", "type_name", "iommu_group", "in_use", "users", "autostart")],
+          ["defined", "0000:43:00.0", None, None, None, "no", None, True])
 
     overview = json.loads(rig.ctl("status", "--json").out)
     equal((overview["version"], overview["degraded"]), ("9.8.7", True))
-    equal((len(overview["gpus"]), len(overview["vgpus"])), (2, 2))
+    equal((len(overview["gpus"]), len(overview["vgpus"])), (2, 3))
     equal(overview["config_errors"], json.loads(rig.ctl("check", "--json").out))
     equal(overview["config_errors"][1]["line"], None)
 
@@ -155,7 +176,7 @@ def json_values(rig: Rig):
 def json_forms(rig: Rig):
     """every verb prints JSON, in one line where that is asked for"""
     rig.daemon("good")
-    for command in READING + [["create", GPU, "t"], ["destroy", UUID], ["reload"]]:
+    for command in READING + CHANGING:
         short = rig.ctl("--json=short", *command)
         equal(short.out.count("\n"), 1, short)
         equal(json.loads(short.out), json.loads(rig.ctl("--json=pretty", *command).out), short)
@@ -183,7 +204,7 @@ def destroy(rig: Rig):
     equal((result.status, result.out, result.err), (0, "", ""))
     result = rig.ctl("destroy", "foreign")
     equal((result.status, result.err), (1, "mdevgpuctl: foreign is somebody else's\n"
-                                           "  'mdevgpuctl destroy --unmanaged UUID' removes it all the same.\n"))
+                                           "  With --unmanaged it is done all the same.\n"))
     equal(rig.ctl("destroy", "--unmanaged", "foreign").status, 0)
 
     result = rig.ctl("destroy", "--json", "!org.mdevgpu1.Error.NoSuchVGpu=none", UUID, "foreign")
@@ -194,6 +215,140 @@ def destroy(rig: Rig):
     equal((answer["vgpus"][2]["error"], answer["vgpus"][2]["message"]),
           ("org.mdevgpu1.Error.NotManaged", "foreign is somebody else's"))
     equal(json.loads(rig.ctl("destroy", "--json", "foreign").out)["changed"], False)
+
+
+@test
+def define(rig: Rig):
+    """define prints the UUID; of what is defined already and as wanted it says that nothing was to be done"""
+    rig.daemon("good")
+    other = UUID[:-1] + "9"
+    equal(rig.ctl("define", GPU, "nvidia-530").out, UUID + "\n")
+    equal(rig.ctl("define", GPU, "nvidia-530", other).out, other + "\n")
+    equal(rig.ctl("define", other).out, other + "\n")
+    equal(rig.ctl("define", "-q", other).out, "")
+    equal(json.loads(rig.ctl("define", "--json", other).out)["changed"], True)
+
+    result = rig.ctl("define", UUID)
+    equal((result.status, result.out, result.err), (0, UUID + "\n", ""))
+    for same in [UUID], [UUID.upper()], [UUID, "--label=web 1", "--manual"], [DEFINED, "--autostart", "--label", ""]:
+        result = rig.ctl("define", "--json", *same)
+        equal((result.status, json.loads(result.out)["changed"]), (0, False), result)
+    equal(json.loads(rig.ctl("define", "--json", UUID.upper()).out),
+          {"changed": False, "uuid": UUID, "path": "/org/mdevgpu1/vgpu/_c0ffee00_0000_4000_8000_000000000001"})
+    for different in ["--label=db"], ["--autostart"], ["--attr=a=b"]:
+        result = rig.ctl("define", UUID, *different)
+        equal((result.status, result.out, result.err), (1, "", f"mdevgpuctl: {UUID} is taken already.\n"))
+    # The UUID is taken, but not by a definition.
+    equal(rig.ctl("define", FAILED).status, 1)
+    equal(rig.ctl("define", GPU, "nvidia-530", DEFINED).status, 1)
+
+
+@test
+def undefine(rig: Rig):
+    """undefine deletes no definition that somebody else wrote, unless told to"""
+    rig.daemon("good")
+    result = rig.ctl("undefine", UUID)
+    equal((result.status, result.out, result.err), (0, "", ""))
+    result = rig.ctl("undefine", "--json", "foreign", UUID)
+    equal((result.status, result.err), (1, "mdevgpuctl: foreign is somebody else's\n"
+                                           "  With --unmanaged it is done all the same.\n"))
+    equal([v["changed"] for v in json.loads(result.out)["vgpus"]], [False, True], result)
+    equal(rig.ctl("undefine", "--unmanaged", "foreign").status, 0)
+    # Nothing that the verb does not take is advised, nor what was done already.
+    equal(rig.ctl("start", "!org.mdevgpu1.Error.NotManaged=No.").err, "mdevgpuctl: No.\n")
+    equal(rig.ctl("undefine", "!org.mdevgpu1.Error.NotManaged=No.", "--unmanaged").err, "mdevgpuctl: No.\n")
+
+
+@test
+def start(rig: Rig):
+    """start of what is active is nothing to do; a UUID that is taken otherwise is a failure"""
+    rig.daemon("good")
+    result = rig.ctl("start", DEFINED, UUID)
+    equal((result.status, result.out, result.err), (0, "", ""))
+    answer = json.loads(rig.ctl("start", "--json", UUID, DEFINED).out)
+    equal((answer["changed"], [v["changed"] for v in answer["vgpus"]]), (True, [False, True]))
+    equal(json.loads(rig.ctl("start", "--json=short", UUID).out),
+          {"changed": False, "vgpus": [{"uuid": UUID, "changed": False}]})
+    result = rig.ctl("start", FAILED, DEFINED, "--json")
+    equal((result.status, result.err), (1, f"mdevgpuctl: {FAILED} is there.\n"))
+    equal([v["changed"] for v in json.loads(result.out)["vgpus"]], [False, True], result)
+
+
+@test
+def modify(rig: Rig):
+    """what is as wanted is left alone, so that nobody is asked for a password"""
+    rig.daemon("good")
+    # The stand-in lets nobody modify this one.
+    for same in (["modify", "--autostart"], ["autostart"], ["autostart", "--unmanaged"], ["modify", "--label="],
+                 ["modify", "--autostart", "--label", ""]):
+        result = rig.ctl(*same, DEFINED)
+        equal((result.status, result.out, result.err), (0, "", ""), f"{same} {result}")
+        equal(json.loads(rig.ctl("--json", *same, DEFINED.upper()).out)["changed"], False, same)
+    for different in (["modify", "--manual"], ["autostart", "--off"], ["modify", "--label=x"],
+                      ["modify", "--autostart", "--label=x"], ["modify", "--autostart", "--config"],
+                      ["modify", "--autostart", "--type=t"], ["modify", "--label=", "--attr=a=b"]):
+        result = rig.ctl(*different, DEFINED)
+        equal((result.status, result.err), (4, "mdevgpuctl: polkit says no\n"), f"{different} {result}")
+
+    answer = json.loads(rig.ctl("autostart", "--json", DEFINED, UUID).out)
+    equal((answer["changed"], [v["changed"] for v in answer["vgpus"]]), (True, [False, True]))
+    equal(json.loads(rig.ctl("autostart", "--off", "--json", UUID).out)["changed"], False)
+    equal(rig.ctl("modify", "!org.mdevgpu1.Error.NoSuchVGpu", "--manual").status, 3)
+
+
+@test
+def options(rig: Rig):
+    """what is given is what the daemon is asked for, in the order of attributes, and nothing else"""
+    rig.daemon("good")
+    for command, told in {
+            ("create", GPU, "t", ECHO): f"CreateVGpu '{GPU}' 't' '{ECHO}' []",
+            ("create", GPU, "t", ECHO, "--persistent"): f"CreateVGpu '{GPU}' 't' '{ECHO}' [('persistent' (true))]",
+            ("create", GPU, "t", ECHO, "--autostart", "--label=a b", "--attr", "z=1", "--attr", "a=x=y", "--attr=z="):
+            f"CreateVGpu '{GPU}' 't' '{ECHO}' [('autostart' (true)) ('label' ('a b'))"
+            " ('attrs' ([('z' '1') ('a' 'x=y') ('z' '')]))]",
+            ("define", "43:00.0", "t", ECHO, "--autostart"):
+            f"DefineVGpu '0000:43:00.0' 't' '{ECHO}' [('autostart' (true))]",
+            ("define", "--manual", ECHO): f"DefineVGpu '' '' '{ECHO}' [('autostart' (false))]",
+            ("define", ECHO): f"DefineVGpu '' '' '{ECHO}' []",
+            ("undefine", ECHO): f"UndefineVGpu '{ECHO}' []",
+            ("undefine", ECHO, "--unmanaged"): f"UndefineVGpu '{ECHO}' [('unmanaged' (true))]",
+            ("destroy", ECHO, "--unmanaged"): f"DestroyVGpu '{ECHO}' [('unmanaged' (true))]",
+            ("start", ECHO): f"StartVGpu '{ECHO}' []",
+            ("autostart", ECHO): f"ModifyVGpu '{ECHO}' [('autostart' (true))]",
+            ("autostart", ECHO, "--off", "--unmanaged"):
+            f"ModifyVGpu '{ECHO}' [('unmanaged' (true)) ('autostart' (false))]",
+            ("modify", ECHO, "--label", "", "--live"): f"ModifyVGpu '{ECHO}' [('label' ('')) ('scope' ('live'))]",
+            ("modify", ECHO, "--type=t", "--config"): f"ModifyVGpu '{ECHO}' [('type' ('t')) ('scope' ('config'))]",
+            ("modify", ECHO, "--attr=a=b", "--live", "--config"):
+            f"ModifyVGpu '{ECHO}' [('attrs' ([('a' 'b')])) ('scope' ('both'))]"}.items():
+        result = rig.ctl(*command)
+        equal((result.status, result.err), (1, f"mdevgpuctl: {told}\n"), command)
+
+
+@test
+def users(rig: Rig):
+    """users lists processes, by vGPU where several are named; nobody is said to be found where nobody is"""
+    rig.daemon("good")
+    result = rig.ctl("users", UUID)
+    equal([line.split() for line in result.out.splitlines()],
+          [["PID", "UID", "COMMAND", "UNIT", "VM"], ["4242", "64055", "qemu-system-x86", "machine-qemu.scope", "web"],
+           ["77", "-", "-", "-", "-"]], result)
+    result = rig.ctl("users", DEFINED, UUID)
+    equal([line.split()[0] for line in result.out.splitlines()], ["UUID", UUID, UUID], result)
+    equal(json.loads(rig.ctl("users", UUID, "--json").out),
+          [{"uuid": UUID, "pid": 4242, "uid": 64055, "comm": "qemu-system-x86", "unit": "machine-qemu.scope",
+            "vm": "web"},
+           {"uuid": UUID, "pid": 77, "uid": None, "comm": None, "unit": None, "vm": None, "since": 5}])
+
+    equal(rig.ctl("users", DEFINED).out, "No users found.\n")
+    equal(rig.ctl("users", DEFINED, "--no-legend").out, "")
+    equal(rig.ctl("users", DEFINED, "--json=short").out, "[]\n")
+    gone = "!org.mdevgpu1.Error.NoSuchVGpu=There is none."
+    result = rig.ctl("users", gone, DEFINED)
+    equal((result.status, result.out, result.err),
+          (3, "", "mdevgpuctl: There is none.\n  'mdevgpuctl list' lists the vGPUs.\n"))
+    result = rig.ctl("users", gone, UUID)
+    equal((result.status, len(result.out.splitlines())), (3, 3), result)
 
 
 @test
@@ -263,7 +418,8 @@ def exit_statuses(rig: Rig):
         equal(result.status, status, result)
         said = "Cannot reach mdevgpud: A sentence." if status == 6 else "A sentence."
         hint = {"NoSuchGpu": "'mdevgpuctl gpus' lists the GPUs.", "NoSuchVGpu": "'mdevgpuctl list' lists the vGPUs.",
-                "NoSuchType": "'mdevgpuctl types GPU' lists its types."}.get(name.removeprefix(prefix))
+                "NoSuchType": "'mdevgpuctl types GPU' lists its types.",
+                "InUse": "'mdevgpuctl users UUID' lists who uses it."}.get(name.removeprefix(prefix))
         equal(result.err, f"mdevgpuctl: {said}\n" + (f"  {hint}\n" if hint else ""), result)
         equal(result.out, "", result)
 
@@ -274,13 +430,22 @@ def usage(rig: Rig):
     for command in (["lst"], ["create"], ["create", GPU], ["create", GPU, "t", UUID, "x"], ["destroy"], ["list", "x"],
                     ["types", "a", "b"], ["--json=xml"], ["--frobnicate"], ["list", "--unmanaged"],
                     ["-H", "a", "--address", "b"], ["help", "lst"], ["create", GPU, "Open", "vAmpere/2"],
-                    ["--address"], ["monitor"]):
+                    ["--address"], ["monitor"], ["define"], ["define", GPU], ["define", GPU, "Open", "vAmpere/2"],
+                    ["define", UUID, "--persistent"], ["define", UUID, "--autostart", "--manual"], ["undefine"],
+                    ["start"], ["start", UUID, "--autostart"], ["modify"], ["modify", UUID], ["modify", UUID, "--live"],
+                    ["modify", UUID, UUID, "--manual"], ["modify", UUID, "--off"], ["autostart"], ["users"],
+                    ["autostart", UUID, "--manual"], ["create", GPU, "t", "--config"], ["destroy", UUID, "--label=x"],
+                    ["create", GPU, "t", "--attr=x"], ["create", GPU, "t", "--attr", "=x"],
+                    ["create", GPU, "t", "--label"], ["create", GPU, "t", "--type=t"], ["create", GPU, "t", "--manual"]):
         result = rig.ctl(*command)
         equal((result.status, result.out), (2, ""), f"{command} {result}")
         true(result.err, command)
     equal(rig.ctl("create", GPU, "Open", "vAmpere/2").err,
           "mdevgpuctl: 'vAmpere/2' is no UUID.\n"
           f"  A name with blanks must be quoted: mdevgpuctl create {GPU} 'Open vAmpere/2'\n")
+    equal(rig.ctl("start", UUID, "--autostart").err,
+          "mdevgpuctl: --autostart does not go with start; 'mdevgpuctl help start' says what does.\n")
+    equal(rig.ctl("create", GPU, "t", "--attr", "\x1bx").err, "mdevgpuctl: --attr=\\u001bx is not NAME=VALUE.\n")
     equal(rig.ctl("list", "x").err, "mdevgpuctl: Too many arguments; usage: mdevgpuctl list\n")
 
 
@@ -290,6 +455,9 @@ def not_utf8(rig: Rig):
     rig.daemon("good")
     result = rig.ctl("create", b"\xff\xfe", "t")
     equal(result.status, 2, result)
+    for option in b"--label=\xff", b"--attr=\xff=x", b"--attr=x=\xff":
+        result = rig.ctl("create", GPU, "t", option)
+        equal((result.status, result.out), (2, ""), result)
     result = rig.ctl("destroy", b"\xff\x1b[31m", UUID, "--json")
     equal(result.status, 2, result)
     equal([v["changed"] for v in json.loads(result.out)["vgpus"]], [False, True], result)
@@ -298,7 +466,7 @@ def not_utf8(rig: Rig):
 @test
 def no_daemon(rig: Rig):
     """without the daemon, and without the bus, the status is 6"""
-    for command in READING + [["create", GPU, "t"], ["destroy", UUID, UUID], ["reload"]]:
+    for command in READING + CHANGING + [["destroy", UUID, UUID], ["users", UUID, UUID]]:
         result = rig.ctl(*command)
         equal(result.status, 6, f"{command} {result}")
         equal(result.err.count("\n"), 1, result)
@@ -339,7 +507,8 @@ def help_texts(rig: Rig):
     equal((overall.status, overall.err), (0, ""))
     equal(rig.ctl("help").out, overall.out)
     verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
-    equal(verbs, ["list", "gpus", "types", "status", "create", "destroy", "check", "reload", "version", "help"])
+    equal(verbs, ["list", "gpus", "types", "status", "users", "create", "destroy", "define", "undefine", "start",
+                  "modify", "autostart", "check", "reload", "version", "help"])
     for verb in verbs:
         result = rig.ctl(verb, "--help")
         equal(result.status, 0, result)
@@ -359,9 +528,18 @@ def man_page(rig: Rig):
     overall = rig.ctl("--help").out
     section = page.split("# VERBS")[1].split("# OPTIONS")[0]
     equal(re.findall(r"^\*(\w+)\*", section, re.M), re.findall(r"^  ([a-z]+) ", overall, re.M))
-    section = page.split("# OPTIONS")[1].split("# EXIT STATUS")[0]
+    section = page.split("# OPTIONS\n")[1].split("# OPTIONS OF VERBS")[0]
     equal(re.findall(r"^(?:\*-\w\*, )?\*(--[\w-]+)\*", section, re.M), re.findall(r"^  .{4}(--[\w-]+)", overall, re.M))
-    for verb in "types", "status", "create", "destroy", "help":
+    section = page.split("# OPTIONS OF VERBS")[1].split("# REGISTRATION")[0]
+    documented = {option: set(re.findall(r"\*(\w+)\*", verbs))
+                  for option, verbs in re.findall(r"^\*(--\w+)\*.*\n\t\(([^)]*)\)", section, re.M)}
+    explained = {}
+    for verb in re.findall(r"^  ([a-z]+) ", overall, re.M):
+        for option in re.findall(r"^      (--[\w-]+)", rig.ctl("help", verb).out, re.M):
+            explained.setdefault(option, set()).add(verb)
+    equal(documented, explained)
+    for verb in ("types", "status", "users", "create", "destroy", "define", "undefine", "start", "modify", "autostart",
+                 "help"):
         arguments = re.search(rf"\] {verb} (.*)", rig.ctl("help", verb).out).group(1).replace("…", "...")
         documented = re.search(rf"^\*{verb}\* (.*)", page, re.M).group(1).replace("*", "").replace("_", "")
         equal(documented, arguments)
@@ -386,7 +564,7 @@ def host(rig: Rig):
     os.chmod(ssh, stat.S_IRWXU)
     env = {"PATH": f'{rig.dir}:{rig.env["PATH"]}', "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}
     result = rig.ctl("-H", "me@elsewhere", "--json", "list", env=env)
-    equal((result.status, len(json.loads(result.out))), (0, 2), result)
+    equal((result.status, len(json.loads(result.out))), (0, 3), result)
     with open(os.path.join(rig.dir, "ssh.log"), encoding="utf-8") as f:
         true("me@elsewhere" in f.read().split(), "ssh was not told the host")
     equal(rig.ctl("-H", "me@elsewhere", "list", env={"PATH": "/nonexistent"}).status, 6)
@@ -396,7 +574,8 @@ def host(rig: Rig):
 def hostile_text(rig: Rig):
     """nothing that a terminal obeys is ever printed, in no form and nowhere"""
     rig.daemon("hostile")
-    for command in READING + [["reload"], ["create", GPU, "t"], ["create", "!a.b=\x1b[31m\u202e", "t"]]:
+    for command in READING + [["reload"], ["create", GPU, "t"], ["define", GPU, "t"],
+                              ["create", "!a.b=\x1b[31m\u202e", "t"], ["undefine", "!a.b=\x1b[31m\u202e"]]:
         for form in [], ["--json"], ["--json=short"]:
             result = rig.ctl(*form, *command)
             true(not UNSAFE.search(result.out) and not UNSAFE.search(result.err), f"{command} {result}")
@@ -436,7 +615,7 @@ def hostile_uuid(rig: Rig):
 def wrong_signatures(rig: Rig):
     """an answer of the wrong type is an error, not a crash"""
     rig.daemon("wrong")
-    for command in READING + [["create", GPU, "t"], ["destroy", UUID], ["reload"]]:
+    for command in READING + CHANGING:
         result = rig.ctl(*command)
         equal(result.status, 1, f"{command} {result}")
         true(re.search(r"mdevgpud answered \w+ with '\(ss\)' where '[a-z(){}]*' was expected", result.err), result)
@@ -529,6 +708,9 @@ def short_addresses(rig: Rig):
     for name, meant in {"41:00.0": GPU, "43:00.0": "43:00.0", "0000:43:00.0": "0000:43:00.0", "4A:00.0": "4A:00.0",
                         "4a:00.0": "0000:4a:00.0", "99:00.0": "99:00.0", "41:00": "41:00", "41:00.00": "41:00.00"}.items():
         equal(rig.ctl("create", name, "t").err, f"mdevgpuctl: asked for {meant}\n")
+    # What is defined may be on a GPU that is not there, and is meant to find it when it comes.
+    for name, meant in {"41:00.0": GPU, "43:00.0": "43:00.0", "99:00.0": "0000:99:00.0", "mtty": "mtty"}.items():
+        equal(rig.ctl("define", name, "t").err, f"mdevgpuctl: asked for {meant}\n")
     equal(rig.ctl("types", "41:00.0").out, rig.ctl("types", GPU).out)
     equal(rig.ctl("status", "41:00.0").status, 0)
     equal([row["address"] for row in json.loads(rig.ctl("gpus", "--json").out)],
@@ -567,7 +749,10 @@ def interactive(rig: Rig):
     equal(rig.ctl("create", "!flags", "t").err, "mdevgpuctl: interactive=0\n")
     equal(rig.terminal("create", "!flags", "t").err, "mdevgpuctl: interactive=1\n")
     equal(rig.terminal("create", "!flags", "t", stdin=False).err, "mdevgpuctl: interactive=0\n")
+    equal(rig.terminal("define", "!flags", "t").err, "mdevgpuctl: interactive=1\n")
+    equal(rig.terminal("start", "!flags").err, "mdevgpuctl: interactive=1\n")
     equal(rig.terminal("status", "!flags").err, "mdevgpuctl: interactive=0\n")
+    equal(rig.terminal("users", "!flags").err, "mdevgpuctl: interactive=0\n")
 
 
 @test

@@ -12,43 +12,18 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <systemd/sd-bus.h>
+#include "fake.h"
 
-#define ROOT "/org/mdevgpu1"
-#define GPU_PATH ROOT "/gpu/_0000_3a41_3a00_2e0"
-#define TYPE_PATH GPU_PATH "/type/nvidia_2d530"
-#define VGPU_PATH ROOT "/vgpu/_c0ffee00_0000_4000_8000_000000000001"
-#define UUID "c0ffee00-0000-4000-8000-000000000001"
 #define HUGE_ROWS 100000U
-
-/* Colours, a title, C1's CSI, a line of its own, reversed text, an invisible tag. */
-#define HOSTILE "\x1b[31mred\x1b]0;title\x07|\xc2\x9b" "2J|\nmdevgpuctl: forged|\xe2\x80\xae" "abc|\xf3\xa0\x81\xa1|\x7f"
 
 static const char *mode;
 
-static int is(const char *name) {
+int is(const char *name) {
         return strcmp(mode, name) == 0;
 }
 
-static void check(int r, const char *what) {
-        if (r >= 0)
-                return;
-
-        fprintf(stderr, "fake-daemon: %s: %s\n", what, strerror(-r));
-        exit(EXIT_FAILURE);
-}
-
-#define APPEND(m, ...) check(sd_bus_message_append((m), __VA_ARGS__), "append")
-#define OPEN(m, type, contents) check(sd_bus_message_open_container((m), (type), (contents)), "open")
-#define CLOSE(m) check(sd_bus_message_close_container(m), "close")
-
-/* 1 if the name was an order and has been followed. */
-static int obey(sd_bus_message *m, const char *name) {
+int obey(sd_bus_message *m, const char *name) {
         char *order, *text;
 
         if (name[0] != '!')
@@ -59,7 +34,7 @@ static int obey(sd_bus_message *m, const char *name) {
         if (strcmp(name, "!drop") == 0)
                 exit(EXIT_SUCCESS);
         if (strcmp(name, "!flags") == 0) {
-                check(sd_bus_reply_method_errorf(m, "org.mdevgpu1.Error.NotSupported", "interactive=%d",
+                check(sd_bus_reply_method_errorf(m, ERROR_PREFIX "NotSupported", "interactive=%d",
                                                  sd_bus_message_get_allow_interactive_authorization(m)),
                       "reply");
                 return 1;
@@ -136,18 +111,22 @@ static void vgpu_rows(sd_bus_message *reply, const char *gpu) {
         if (is("good")) {
                 if (!hides(gpu, "0000:41:00.0"))
                         APPEND(reply, "(sssssoa{sv})", UUID, "0000:41:00.0", "nvidia-530", "active", "web 1", VGPU_PATH,
-                               1, "managed", "b", 1);
+                               3, "managed", "b", 1, "persistent", "b", 1, "autostart", "b", 0);
+                if (!hides(gpu, "0000:43:00.0"))
+                        APPEND(reply, "(sssssoa{sv})", UUID_DEFINED, "0000:43:00.0", "nvidia-530", "defined", "",
+                               DEFINED_PATH, 3, "managed", "b", 1, "persistent", "b", 1, "autostart", "b", 1);
                 if (!hides(gpu, "0000:42:00.0"))
-                        APPEND(reply, "(sssssoa{sv})", "00000000-0000-4000-8000-000000000002", "0000:42:00.0", "sim-1",
-                               "failed", "", ROOT "/vgpu/_2", 2, "managed", "b", 0, "last-error", "s", "");
+                        APPEND(reply, "(sssssoa{sv})", UUID_FAILED, "0000:42:00.0", "sim-1", "failed", "",
+                               ROOT "/vgpu/_2", 4, "managed", "b", 0, "last-error", "s", "", "persistent", "b", 0,
+                               "autostart", "b", 0);
         } else if (is("hostile")) {
                 memset(long_label, 'A', sizeof long_label - 1);
                 APPEND(reply, "(sssssoa{sv})", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, VGPU_PATH, 0);
                 APPEND(reply, "(sssssoa{sv})", UUID, "0000:41:00.0", long_label, "active", "", VGPU_PATH, 0);
         } else if (is("odd")) {
                 /* A later daemon's additions: some new, one that would replace a column, one that is an escape. */
-                APPEND(reply, "(sssssoa{sv})", UUID, "0000:41:00.0", "nvidia-530", "active", "", "/", 4, "Uuid", "s",
-                       "forged", "InUse", "s", "no", "placement-id", "u", 7, "\x1b[2J", "b", 1);
+                APPEND(reply, "(sssssoa{sv})", UUID, "0000:41:00.0", "nvidia-530", "active", "", "/", 5, "Uuid", "s",
+                       "forged", "InUse", "s", "no", "autostart", "b", 0, "placement-id", "u", 7, "\x1b[2J", "b", 1);
         } else if (is("huge")) {
                 for (unsigned i = 0; i < HUGE_ROWS; i++)
                         vgpu_row_huge(reply, i);
@@ -249,12 +228,31 @@ static void properties_vgpu(sd_bus_message *reply) {
         APPEND(reply, "{sv}", "Parent", "s", "0000:41:00.0");
         APPEND(reply, "{sv}", "TypeId", "s", "nvidia-530");
         APPEND(reply, "{sv}", "Label", "s", is("hostile") ? HOSTILE : "web 1");
+        APPEND(reply, "{sv}", "Persistent", "b", 1);
+        APPEND(reply, "{sv}", "Autostart", "b", 0);
         APPEND(reply, "{sv}", "Managed", "b", 1);
+        APPEND(reply, "{sv}", "InUse", "s", is("odd") ? "unknown" : "yes");
         APPEND(reply, "{sv}", "IommuGroup", "i", 12);
         if (is("odd")) {
                 property_maxima(reply);
                 property_containers(reply);
         }
+}
+
+/* Its GPU is not there. */
+static void properties_defined(sd_bus_message *reply) {
+        APPEND(reply, "{sv}", "Uuid", "s", UUID_DEFINED);
+        APPEND(reply, "{sv}", "SysfsPath", "s", "");
+        APPEND(reply, "{sv}", "State", "s", "defined");
+        APPEND(reply, "{sv}", "Gpu", "o", "/");
+        APPEND(reply, "{sv}", "Type", "o", "/");
+        APPEND(reply, "{sv}", "Parent", "s", "0000:43:00.0");
+        APPEND(reply, "{sv}", "TypeId", "s", "nvidia-530");
+        APPEND(reply, "{sv}", "Label", "s", "");
+        APPEND(reply, "{sv}", "Persistent", "b", 1);
+        APPEND(reply, "{sv}", "Autostart", "b", 1);
+        APPEND(reply, "{sv}", "InUse", "s", "no");
+        APPEND(reply, "{sv}", "IommuGroup", "i", -1);
 }
 
 static int get_all(sd_bus_message *m, sd_bus_message *reply) {
@@ -266,6 +264,8 @@ static int get_all(sd_bus_message *m, sd_bus_message *reply) {
                 properties_manager(reply);
         else if (strcmp(interface, "org.mdevgpu1.Gpu") == 0)
                 properties_gpu(reply);
+        else if (strcmp(sd_bus_message_get_path(m), DEFINED_PATH) == 0)
+                properties_defined(reply);
         else if (strcmp(interface, "org.mdevgpu1.VGpu") == 0)
                 properties_vgpu(reply);
         else if (strcmp(interface, "org.mdevgpu1.Type") == 0)
@@ -317,47 +317,30 @@ static int get_object(sd_bus_message *m, sd_bus_message *reply) {
         if (obey(m, name))
                 return 1;
 
-        APPEND(reply, "o", strcmp(sd_bus_message_get_member(m), "GetGpu") == 0 ? GPU_PATH : VGPU_PATH);
+        APPEND(reply, "o",
+               strcmp(sd_bus_message_get_member(m), "GetGpu") == 0 ? GPU_PATH
+               : strcmp(name, UUID_DEFINED) == 0                   ? DEFINED_PATH
+                                                                   : VGPU_PATH);
         return 0;
 }
 
-static int create(sd_bus_message *m, sd_bus_message *reply) {
-        const char *gpu, *type, *uuid;
-
-        check(sd_bus_message_read(m, "sss", &gpu, &type, &uuid), "read");
-        if (obey(m, gpu))
-                return 1;
-        if (is("odd")) {
-                check(sd_bus_reply_method_errorf(m, "org.mdevgpu1.Error.NotSupported", "asked for %s", gpu), "reply");
-                return 1;
-        }
-
-        if (is("hostile"))
-                uuid = HOSTILE;
-        else if (!*uuid)
-                uuid = UUID;
-        APPEND(reply, "so", uuid, VGPU_PATH);
-        return 0;
-}
-
-static int destroy(sd_bus_message *m, sd_bus_message *reply) {
-        const char *uuid, *option;
-        int unmanaged = 0;
+static int get_users(sd_bus_message *m, sd_bus_message *reply) {
+        const char *uuid;
 
         check(sd_bus_message_read(m, "s", &uuid), "read");
         if (obey(m, uuid))
                 return 1;
 
-        check(sd_bus_message_enter_container(m, 'a', "{sv}"), "enter");
-        while (sd_bus_message_read(m, "{sv}", &option, "b", &unmanaged) > 0)
-                if (strcmp(option, "unmanaged") != 0)
-                        check(-EINVAL, option);
-
-        if (strncmp(uuid, "foreign", strlen("foreign")) == 0 && !unmanaged) {
-                check(sd_bus_reply_method_errorf(m, "org.mdevgpu1.Error.NotManaged", "%s is somebody else's", uuid),
-                      "reply");
-                return 1;
+        OPEN(reply, 'a', "a{sv}");
+        if (is("hostile"))
+                APPEND(reply, "a{sv}", 6, "pid", "u", 1, "uid", "u", 0, "comm", "s", HOSTILE, "unit", "s", HOSTILE,
+                       "vm", "s", HOSTILE, "Uuid", "s", "forged");
+        else if (strcmp(uuid, UUID) == 0) {
+                APPEND(reply, "a{sv}", 5, "pid", "u", 4242, "uid", "u", 64055, "comm", "s", "qemu-system-x86", "unit",
+                       "s", "machine-qemu.scope", "vm", "s", "web");
+                APPEND(reply, "a{sv}", 3, "pid", "u", 77, "comm", "s", "", "since", "t", (uint64_t)5);
         }
+        CLOSE(reply);
         return 0;
 }
 
@@ -381,8 +364,13 @@ static const struct {
         { "CheckConfig", "", check_config },
         { "GetGpu", "s", get_object },
         { "GetVGpu", "s", get_object },
-        { "CreateVGpu", "sssa{sv}", create },
-        { "DestroyVGpu", "sa{sv}", destroy },
+        { "GetUsers", "sa{sv}", get_users },
+        { "CreateVGpu", "sssa{sv}", answer_create },
+        { "DefineVGpu", "sssa{sv}", answer_create },
+        { "DestroyVGpu", "sa{sv}", answer_change },
+        { "UndefineVGpu", "sa{sv}", answer_change },
+        { "StartVGpu", "sa{sv}", answer_change },
+        { "ModifyVGpu", "sa{sv}", answer_change },
         { "Reload", "a{sv}", reload },
 };
 

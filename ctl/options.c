@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Options: what the command line says about vGPUs. No option has a default here: what is not given is not sent, and so
+ * is the daemon's to choose.
+ */
+
+#include "options.h"
+
+/* As D-Bus takes them, in their order: one may be refused unless another was written before. */
+static Status attribute_take(Ctl *ctl, char *argument) {
+        const char *equals = strchr(argument, '=');
+        char **attributes;
+
+        if (!equals || equals == argument)
+                return ctl_error(STATUS_USAGE, "--attr=%s is not NAME=VALUE.", argument);
+
+        attributes = reallocarray(ctl->attributes, ctl->n_attributes + 1, sizeof(*attributes));
+        if (!attributes)
+                return ctl_oom();
+
+        ctl->attributes = attributes;
+        ctl->attributes[ctl->n_attributes++] = argument;
+        return STATUS_DONE;
+}
+
+Status options_take(Ctl *ctl, int option, char *argument) {
+        ctl->given |= (unsigned)option;
+
+        switch (option) {
+        case OPTION_LABEL:
+                ctl->label = argument;
+                return STATUS_DONE;
+        case OPTION_TYPE:
+                ctl->type = argument;
+                return STATUS_DONE;
+        case OPTION_ATTR:
+                return attribute_take(ctl, argument);
+        default: /* a switch */
+                return STATUS_DONE;
+        }
+}
+
+Status options_check(const Ctl *ctl) {
+        static const struct {
+                unsigned option;
+                const char *name;
+        } names[] = {
+                { OPTION_UNMANAGED, "unmanaged" },
+                { OPTION_PERSISTENT, "persistent" },
+                { OPTION_AUTOSTART, "autostart" },
+                { OPTION_MANUAL, "manual" },
+                { OPTION_OFF, "off" },
+                { OPTION_LABEL, "label" },
+                { OPTION_TYPE, "type" },
+                { OPTION_ATTR, "attr" },
+                { OPTION_LIVE, "live" },
+                { OPTION_CONFIG, "config" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (ctl->given & ~ctl->takes & names[i].option)
+                        return ctl_error(STATUS_USAGE, "--%s does not go with %s; 'mdevgpuctl help %s' says what does.",
+                                         names[i].name, ctl->verb, ctl->verb);
+
+        if ((ctl->given & OPTION_AUTOSTART) && (ctl->given & OPTION_MANUAL))
+                return ctl_error(STATUS_USAGE, "--autostart and --manual exclude each other.");
+
+        return STATUS_DONE;
+}
+
+static int attributes_append(const Ctl *ctl, sd_bus_message *m) {
+        int r;
+
+        r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, SD_BUS_TYPE_STRING, "attrs");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_VARIANT, "a(ss)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "(ss)");
+
+        for (size_t i = 0; i < ctl->n_attributes && r >= 0; i++) {
+                const char *equals = strchr(ctl->attributes[i], '=');
+                _cleanup_(freep) char *name = NULL;
+
+                name = strndup(ctl->attributes[i], (size_t)(equals - ctl->attributes[i]));
+                if (!name)
+                        return -ENOMEM;
+
+                r = sd_bus_message_append(m, "(ss)", name, equals + 1);
+        }
+
+        for (unsigned opened = 0; opened < 3 && r >= 0; opened++)
+                r = sd_bus_message_close_container(m);
+
+        return r;
+}
+
+static int scope_append(const Ctl *ctl, sd_bus_message *m) {
+        unsigned scope = ctl->given & (OPTION_LIVE | OPTION_CONFIG);
+
+        return sd_bus_message_append(m, "{sv}", "scope", "s",
+                                     scope == OPTION_LIVE     ? "live"
+                                     : scope == OPTION_CONFIG ? "config"
+                                                              : "both");
+}
+
+int options_append(const Ctl *ctl, sd_bus_message *m) {
+        unsigned given = ctl->given;
+        int r;
+
+        r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+        if (r >= 0 && (given & OPTION_UNMANAGED))
+                r = sd_bus_message_append(m, "{sv}", "unmanaged", "b", true);
+        if (r >= 0 && (given & OPTION_PERSISTENT))
+                r = sd_bus_message_append(m, "{sv}", "persistent", "b", true);
+        if (r >= 0 && (given & OPTIONS_OF_AUTOSTART))
+                r = sd_bus_message_append(m, "{sv}", "autostart", "b", (given & OPTION_AUTOSTART) ? 1 : 0);
+        if (r >= 0 && (given & OPTION_LABEL))
+                r = sd_bus_message_append(m, "{sv}", "label", "s", ctl->label);
+        if (r >= 0 && (given & OPTION_TYPE))
+                r = sd_bus_message_append(m, "{sv}", "type", "s", ctl->type);
+        if (r >= 0 && (given & OPTION_ATTR))
+                r = attributes_append(ctl, m);
+        if (r >= 0 && (given & (OPTION_LIVE | OPTION_CONFIG)))
+                r = scope_append(ctl, m);
+        if (r < 0)
+                return r;
+
+        return sd_bus_message_close_container(m);
+}
+
+void options_done(Ctl *ctl) {
+        free(TAKE(ctl->attributes));
+        ctl->n_attributes = 0;
+}
