@@ -216,8 +216,7 @@ static int on_post(sd_event_source *source, void *userdata) {
 
         if (!d->ready && manager_is_settled(d->manager))
                 become_ready(d);
-        else if (d->ready &&
-                 (d->n_gpus != d->manager->gpus_by_address.n || d->n_vgpus != d->manager->vgpus.n))
+        else if (d->ready && (d->n_gpus != d->manager->gpus_by_address.n || d->n_vgpus != d->manager->vgpus.n))
                 notify_status(d, "");
 
         return 0;

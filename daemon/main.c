@@ -152,21 +152,24 @@ static int check_config(const char *root) {
 }
 
 static int usage(FILE *stream) {
-        fprintf(stream,
-                "mdevgpud [OPTION…]\n"
-                "\n"
-                "Makes vGPUs an ordinary part of this host. Started by systemd; see mdevgpud(8).\n"
-                "\n"
-                "     --check-config [ROOT]  Say what is wrong with the configuration (ROOT/etc/mdevgpud\n"
-                "                            and so on), and exit\n"
-                "     --debug                Log everything\n"
-                "  -h --help                 Show this\n"
-                "     --version              Show the version\n");
+        fprintf(stream, "mdevgpud [OPTION…]\n"
+                        "\n"
+                        "Makes vGPUs an ordinary part of this host. Started by systemd; see mdevgpud(8).\n"
+                        "\n"
+                        "     --check-config [ROOT]  Say what is wrong with the configuration (ROOT/etc/mdevgpud\n"
+                        "                            and so on), and exit\n"
+                        "     --debug                Log everything\n"
+                        "  -h --help                 Show this\n"
+                        "     --version              Show the version\n");
         return stream == stdout ? EXIT_SUCCESS : 2;
 }
 
 int main(int argc, char **argv) {
-        enum { OPTION_CHECK = 0x100, OPTION_DEBUG, OPTION_VERSION };
+        enum {
+                OPTION_CHECK = 0x100,
+                OPTION_DEBUG,
+                OPTION_VERSION
+        };
         static const struct option options[] = {
                 { "check-config", no_argument, NULL, OPTION_CHECK },
                 { "debug", no_argument, NULL, OPTION_DEBUG },

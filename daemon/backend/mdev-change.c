@@ -18,7 +18,8 @@ static int explain_create(int code, const char *gpu, const char *type_id, const 
         switch (-code) {
         case EEXIST:
                 return error_set(error, -ERROR_ALREADY_EXISTS,
-                                 "UUID %s is in use on some parent, perhaps by a device that is still being removed", uuid);
+                                 "UUID %s is in use on some parent, perhaps by a device that is still being removed",
+                                 uuid);
         case ENODEV:
                 return error_set(error, -ERROR_NO_SUCH_GPU, "GPU %s is going: its driver is being unbound or unloaded",
                                  gpu);
@@ -84,7 +85,8 @@ static int try_parent(const Host *host, const char *parent, const char *type_id,
 }
 
 /* The GPU's parents, or the one that is asked for. */
-static int choose_parents(const Host *host, const char *gpu, const char *parent, MdevParents *ret_parents, Error *error) {
+static int choose_parents(const Host *host, const char *gpu, const char *parent, MdevParents *ret_parents,
+                          Error *error) {
         mdev_parents_read(host, gpu, ret_parents);
         if (ret_parents->n == 0)
                 return error_set(error, -ERROR_NO_SUCH_GPU, "GPU %s is no mdev parent any more", gpu);
@@ -164,15 +166,18 @@ static int explain_configure(int code, const char *uuid, const Attribute *a, Err
                 return error_set(error, -ERROR_NOT_SUPPORTED, "vGPU %s has no attribute '%s'", uuid, a->name);
         case EACCES:
         case EPERM:
-                return error_set(error, -ERROR_NOT_SUPPORTED, "Attribute '%s' of vGPU %s cannot be written", a->name, uuid);
+                return error_set(error, -ERROR_NOT_SUPPORTED, "Attribute '%s' of vGPU %s cannot be written", a->name,
+                                 uuid);
         default:
                 return error_set(error, -ERROR_DRIVER_REJECTED,
-                                 "The driver refused '%.128s' for attribute '%s' of vGPU %s: %s (%s)", a->value, a->name,
-                                 uuid, strerrordesc_np(-code) ?: "unknown error", strerrorname_np(-code) ?: "?");
+                                 "The driver refused '%.128s' for attribute '%s' of vGPU %s: %s (%s)", a->value,
+                                 a->name, uuid, strerrordesc_np(-code) ?: "unknown error",
+                                 strerrorname_np(-code) ?: "?");
         }
 }
 
-int mdev_sysfs_configure(const Host *host, const char *gpu, const char *uuid, const Attribute *attribute, Error *error) {
+int mdev_sysfs_configure(const Host *host, const char *gpu, const char *uuid, const Attribute *attribute,
+                         Error *error) {
         char path[PATH_SIZE], parent[SYSFS_NAME_SIZE];
         int r;
 

@@ -92,7 +92,8 @@ static int32_t read_iommu_group(const Host *host, const char *uuid) {
         return errno == 0 && end != group && *end == '\0' && v >= 0 && v <= INT32_MAX ? (int32_t)v : -1;
 }
 
-void mdev_sysfs_describe(const Host *host, const char *parent, const char *type_id, const char *uuid, VGpuReport *vgpu) {
+void mdev_sysfs_describe(const Host *host, const char *parent, const char *type_id, const char *uuid,
+                         VGpuReport *vgpu) {
         *vgpu = (VGpuReport){};
         (void)text_copy(vgpu->uuid, sizeof(vgpu->uuid), uuid);
         (void)text_copy(vgpu->type_id, sizeof(vgpu->type_id), type_id);
@@ -221,7 +222,8 @@ int mdev_sysfs_read_counts(const Host *host, const char *gpu, TypeCount **ret_co
                                 break;
                         if (k == n)
                                 (void)text_copy(counts[n++].id, TYPE_ID_SIZE, entry->d_name);
-                        counts[k].available = add_counts(counts[k].available, read_available(dirfd(dir), entry->d_name));
+                        counts[k].available =
+                                add_counts(counts[k].available, read_available(dirfd(dir), entry->d_name));
                 }
         }
 

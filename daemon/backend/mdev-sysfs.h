@@ -20,7 +20,8 @@ int mdev_sysfs_read_counts(const Host *host, const char *gpu, TypeCount **ret_co
 /* What a type has left on one parent; UNKNOWN_U32. */
 uint32_t mdev_sysfs_read_available(const Host *host, const char *parent, const char *type_id);
 /* Fills the row of an mdev of which parent and type are known. */
-void mdev_sysfs_describe(const Host *host, const char *parent, const char *type_id, const char *uuid, VGpuReport *ret_vgpu);
+void mdev_sysfs_describe(const Host *host, const char *parent, const char *type_id, const char *uuid,
+                         VGpuReport *ret_vgpu);
 
 /* parent: one of the GPU's, or "": whichever has room. */
 int mdev_sysfs_create(const Host *host, const char *gpu, const char *parent, const char *type_id, const char *uuid,

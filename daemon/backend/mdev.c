@@ -15,8 +15,8 @@ static int mdev_read(BackendContext *c, GpuReport *report, Error *error) {
         return mdev_sysfs_read(c->host, c->gpu, report, error);
 }
 
-static int mdev_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid, VGpuReport *ret_vgpu,
-                       Error *error) {
+static int mdev_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,
+                       VGpuReport *ret_vgpu, Error *error) {
         return mdev_sysfs_create(c->host, c->gpu, parent, type_id, uuid, ret_vgpu, error);
 }
 

@@ -15,7 +15,7 @@
 
 typedef struct ShimState {
         char node[64]; /* mdevgpu/gpu0, below /dev */
-        int fd;        /* the open file is the ownership */
+        int fd; /* the open file is the ownership */
         ShimTypes types;
 } ShimState;
 
@@ -159,8 +159,8 @@ static int shim_register_types(BackendContext *c, Error *error) {
         return shim_types_set(&state->types, c->host, state->fd, c->wanted, c->n_wanted, error);
 }
 
-static int shim_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid, VGpuReport *ret_vgpu,
-                       Error *error) {
+static int shim_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,
+                       VGpuReport *ret_vgpu, Error *error) {
         return mdev_sysfs_create(c->host, c->gpu, parent, type_id, uuid, ret_vgpu, error);
 }
 

@@ -58,7 +58,8 @@ static void find_nodes(const Host *host, const char *uuid, int32_t iommu_group, 
                 target[n] = '\0';
                 devices = strstr(target, "/devices/");
                 if (devices)
-                        (void)snprintf(nodes->syspath, sizeof(nodes->syspath), "vfio-device-syspath: /sys%s\n", devices);
+                        (void)snprintf(nodes->syspath, sizeof(nodes->syspath), "vfio-device-syspath: /sys%s\n",
+                                       devices);
         }
 }
 
@@ -235,8 +236,8 @@ void users_describe(const User *users, size_t n_users, char *buffer, size_t size
                 int k;
 
                 k = snprintf(buffer + n, size - n, "%sprocess %i (%s%s%s, uid %u%s%s)", n > 0 ? ", " : "", u->pid,
-                             u->comm, u->vm[0] != '\0' ? " of VM " : "", u->vm, u->uid,
-                             u->unit[0] != '\0' ? ", " : "", u->unit);
+                             u->comm, u->vm[0] != '\0' ? " of VM " : "", u->vm, u->uid, u->unit[0] != '\0' ? ", " : "",
+                             u->unit);
                 if (k < 0 || (size_t)k >= size - n) {
                         buffer[n] = '\0';
                         return;

@@ -18,22 +18,22 @@ typedef enum BusCallState {
         CALL_NEW,
         CALL_IDENTIFYING, /* the bus is asked who the client is */
         CALL_AUTHORIZING, /* polkit is asked */
-        CALL_AUTHORIZED,  /* the message is on its way to its handler again */
-        CALL_DENIED,      /* the same, with the error that it will return */
-        CALL_RUNNING,     /* its operation runs */
+        CALL_AUTHORIZED, /* the message is on its way to its handler again */
+        CALL_DENIED, /* the same, with the error that it will return */
+        CALL_RUNNING, /* its operation runs */
 } BusCallState;
 
 /* What a call about a vGPU does, for the log, and how it is answered. */
 typedef struct BusVerb {
-        const char *done;   /* "Created" */
+        const char *done; /* "Created" */
         const char *failed; /* "Cannot create" */
-        bool returns_vgpu;  /* its UUID and path; else nothing */
+        bool returns_vgpu; /* its UUID and path; else nothing */
 } BusVerb;
 
 typedef struct BusCall {
         BusServer *server;
         BusClient *client;
-        List link;        /* in server->calls */
+        List link; /* in server->calls */
         List client_link; /* in client->calls */
         BusCallState state;
         sd_bus_message *message;

@@ -49,8 +49,10 @@ int bus_read_uuid(sd_bus_message *message, bool may_be_empty, char ret_uuid[stat
 
         r = text_parse_uuid(uuid, ret_uuid);
         if (r < 0)
-                return bus_error_setf(ret_error, r, "'%s' is no UUID: it has to have the form "
-                                      "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", uuid);
+                return bus_error_setf(ret_error, r,
+                                      "'%s' is no UUID: it has to have the form "
+                                      "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+                                      uuid);
 
         return 0;
 }

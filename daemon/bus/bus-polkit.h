@@ -13,7 +13,7 @@
 
 /* What a rule may look at besides the action. An empty one is not there. */
 typedef struct PolkitDetails {
-        char gpu[256];  /* sysfs name */
+        char gpu[256]; /* sysfs name */
         char type[128]; /* id */
         char uuid[37];
 } PolkitDetails;

@@ -31,7 +31,8 @@ static bool filter_parent(const Filter *filter, const VGpu *vgpu) {
 static bool filter_vgpu(const Filter *filter, const VGpu *vgpu) {
         const Type *type = vgpu_get_type(vgpu);
 
-        return vgpu->linked && filter_parent(filter, vgpu) && filter_type(filter, vgpu->type_id, type ? type->report.name : vgpu->type_id) &&
+        return vgpu->linked && filter_parent(filter, vgpu) &&
+               filter_type(filter, vgpu->type_id, type ? type->report.name : vgpu->type_id) &&
                (!filter->state || streq(filter->state, strempty(vgpu_state_to_string(vgpu->state)))) &&
                (!filter->by_managed || filter->managed == vgpu->managed);
 }

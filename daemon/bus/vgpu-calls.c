@@ -40,7 +40,8 @@ static int read_create(sd_bus_message *message, CreateRequest *ret_request, char
                 return r;
 
         if (*ret_request->gpu == '\0')
-                return bus_error_setf(ret_error, -EINVAL, "No GPU is named, and this version does not choose one "
+                return bus_error_setf(ret_error, -EINVAL,
+                                      "No GPU is named, and this version does not choose one "
                                       "itself: name one of those that ListGpus() shows");
         if (*ret_request->type == '\0')
                 return bus_error_setf(ret_error, -EINVAL, "No type is named: name one of those that ListTypes() shows");

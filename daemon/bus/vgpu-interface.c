@@ -61,8 +61,8 @@ static int method_refresh(sd_bus_message *message, void *userdata, sd_bus_error 
         if (vgpu->gpu)
                 return bus_refresh_gpu(vgpu->gpu, message, ret_error);
 
-        return bus_error_setf(ret_error, -ERROR_NO_SUCH_GPU, "vGPU %s is defined for %s, which is not there", vgpu->uuid,
-                              vgpu->parent);
+        return bus_error_setf(ret_error, -ERROR_NO_SUCH_GPU, "vGPU %s is defined for %s, which is not there",
+                              vgpu->uuid, vgpu->parent);
 }
 
 static const sd_bus_vtable vtable[] = {
@@ -77,7 +77,8 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("Parent", "s", bus_get_text, offsetof(VGpu, parent), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("TypeId", "s", bus_get_text, offsetof(VGpu, type_id), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Label", "s", bus_get_text, offsetof(VGpu, label), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Persistent", "b", bus_get_bool, offsetof(VGpu, persistent), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Persistent", "b", bus_get_bool, offsetof(VGpu, persistent),
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Autostart", "b", bus_get_bool, offsetof(VGpu, autostart), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Managed", "b", bus_get_bool, offsetof(VGpu, managed), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("IommuGroup", "i", NULL, offsetof(VGpu, iommu_group), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

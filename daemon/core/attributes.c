@@ -24,7 +24,8 @@ static bool is_relative_path(const char *name) {
 
 static int check_attribute(const char *name, const char *value, Error *error) {
         if (!is_relative_path(name))
-                return error_set(error, -EINVAL, "'%.64s' is no name of an attribute below the vGPU's own folder", name);
+                return error_set(error, -EINVAL, "'%.64s' is no name of an attribute below the vGPU's own folder",
+                                 name);
         if (streq(name, "remove"))
                 return error_set(error, -EINVAL, "The attribute 'remove' would destroy the vGPU that it configures");
         if (strlen(value) >= ATTRIBUTE_VALUE_SIZE || !text_is_printable(value))

@@ -20,7 +20,8 @@ static void arm(VGpu *vgpu, uint64_t usec, sd_event_time_handler_t handler) {
         int r;
 
         vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
-        r = sd_event_add_time_relative(vgpu->manager->event, &vgpu->start_timer, CLOCK_MONOTONIC, usec, 0, handler, vgpu);
+        r = sd_event_add_time_relative(vgpu->manager->event, &vgpu->start_timer, CLOCK_MONOTONIC, usec, 0, handler,
+                                       vgpu);
         if (r < 0)
                 log_debug("vGPU %s: cannot arm a timer: %s", vgpu->uuid, strerror(-r));
 }

@@ -26,18 +26,18 @@
 #define REPORT_USERS_MAX 64U
 
 typedef enum GpuState {
-        GPU_PROBING,     /* its worker has not reported yet */
-        GPU_READY,       /* vGPUs can be made, if a type has instances left */
-        GPU_NO_DRIVER,   /* no driver is bound */
+        GPU_PROBING, /* its worker has not reported yet */
+        GPU_READY, /* vGPUs can be made, if a type has instances left */
+        GPU_NO_DRIVER, /* no driver is bound */
         GPU_UNSUPPORTED, /* its driver has no interface for vGPUs that we know */
-        GPU_BUSY,        /* its worker is stuck in the kernel; the reason names the process */
-        GPU_FAILED,      /* its worker could not read it; the reason says why */
+        GPU_BUSY, /* its worker is stuck in the kernel; the reason names the process */
+        GPU_FAILED, /* its worker could not read it; the reason says why */
         GPU_STATE_MAX,
         GPU_STATE_INVALID = -EINVAL,
 } GpuState;
 
 typedef enum TypeSource {
-        TYPE_SOURCE_DRIVER,  /* the driver brought it */
+        TYPE_SOURCE_DRIVER, /* the driver brought it */
         TYPE_SOURCE_PROFILE, /* types.d asks for it */
         TYPE_SOURCE_MAX,
         TYPE_SOURCE_INVALID = -EINVAL,
@@ -45,7 +45,7 @@ typedef enum TypeSource {
 
 typedef enum Registration {
         REGISTRATION_REGISTERED, /* read back from the driver, as stated */
-        REGISTRATION_DIFFERS,    /* the driver holds it, otherwise than stated */
+        REGISTRATION_DIFFERS, /* the driver holds it, otherwise than stated */
         REGISTRATION_REFUSED,
         REGISTRATION_PENDING, /* would disturb living vGPUs; done when the last one goes */
         REGISTRATION_RETIRED, /* the driver holds it, nobody states it any more */
@@ -91,8 +91,8 @@ typedef struct VGpuReport {
         char uuid[UUID_STRING_SIZE]; /* lower case */
         char type_id[TYPE_ID_SIZE];
         char parent[SYSFS_NAME_SIZE]; /* the GPU, or one of its virtual functions */
-        char sysfs_path[512];         /* /sys/bus/mdev/devices/UUID */
-        int32_t iommu_group;          /* -1: none or unknown */
+        char sysfs_path[512]; /* /sys/bus/mdev/devices/UUID */
+        int32_t iommu_group; /* -1: none or unknown */
         VGpuKind kind;
 } VGpuReport;
 
@@ -102,7 +102,7 @@ typedef struct User {
         uint32_t uid;
         char comm[20];
         char unit[128]; /* systemd unit or scope of its control group, or empty */
-        char vm[128];   /* name of the virtual machine that it runs, or empty */
+        char vm[128]; /* name of the virtual machine that it runs, or empty */
 } User;
 
 /* All that is known of a GPU, read at one time. */
@@ -127,12 +127,12 @@ TypeReport *gpu_report_add_type(GpuReport *report); /* NULL: out of memory or ov
 VGpuReport *gpu_report_add_vgpu(GpuReport *report);
 
 typedef enum JobKind {
-        JOB_SYNC,   /* find the backend; register what is wanted, if allowed; report everything */
+        JOB_SYNC, /* find the backend; register what is wanted, if allowed; report everything */
         JOB_CREATE, /* make one vGPU, prove that it is there, write its attributes */
         JOB_CONFIGURE, /* write attributes of one that exists */
         JOB_REMOVE, /* look for users, remove one vGPU and prove that it is gone; in a worker of its own */
-        JOB_USERS,  /* look for users; in a worker of its own */
-        JOB_STORE,  /* write or remove a definition, durably; in the worker for files */
+        JOB_USERS, /* look for users; in a worker of its own */
+        JOB_STORE, /* write or remove a definition, durably; in the worker for files */
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
 } JobKind;
@@ -140,7 +140,7 @@ typedef enum JobKind {
 typedef enum StoreAction {
         STORE_DEFINE, /* a definition that must not be there yet, and its note */
         STORE_UPDATE, /* one that must be there */
-        STORE_NOTE,   /* the note alone */
+        STORE_NOTE, /* the note alone */
         STORE_UNDEFINE,
         STORE_ACTION_MAX,
         STORE_ACTION_INVALID = -EINVAL,
@@ -152,25 +152,25 @@ typedef struct Job {
         bool may_register; /* sync */
         const TypeSpec *types; /* sync: what profiles want here; the caller's, copied by whoever keeps it */
         size_t n_types;
-        const char *uuid;    /* all but sync; lower case */
+        const char *uuid; /* all but sync; lower case */
         const char *type_id; /* create, store */
-        const char *parent;  /* create: the GPU or virtual function to make it on, "": whichever has room; store */
-        bool adopt;          /* create: one that is there already, with this parent and type, will do */
+        const char *parent; /* create: the GPU or virtual function to make it on, "": whichever has room; store */
+        bool adopt; /* create: one that is there already, with this parent and type, will do */
         const Attributes *attributes; /* create, configure, store; NULL: none */
         int32_t iommu_group; /* users: as it was last seen, for a vGPU whose removal has begun; -1: not known */
-        StoreAction action;  /* store */
+        StoreAction action; /* store */
         bool autostart;
-        bool managed;        /* store: as the note shall say */
-        const char *label;   /* store */
+        bool managed; /* store: as the note shall say */
+        const char *label; /* store */
 } Job;
 
 /* error.code is 0 on success. Only what the kind of job yields is filled. */
 typedef struct JobResult {
         Error error;
         GpuReport report; /* sync */
-        VGpuReport vgpu;  /* create, if exists */
-        bool exists;      /* create: it is there; with an error: and is not as it should be */
-        bool existed;     /* create: somebody else had made it */
+        VGpuReport vgpu; /* create, if exists */
+        bool exists; /* create: it is there; with an error: and is not as it should be */
+        bool existed; /* create: somebody else had made it */
         TypeCount *counts; /* create, remove: what every type has left now */
         size_t n_counts;
         User *users; /* users; remove, refused with ERROR_IN_USE */
@@ -187,7 +187,7 @@ typedef struct BackendContext {
         const Host *host;
         char gpu[SYSFS_NAME_SIZE];
         const Backend *backend; /* that answered the last probe, or NULL */
-        void *state;            /* the backend's own, released by its close() */
+        void *state; /* the backend's own, released by its close() */
         const TypeSpec *wanted; /* sync: the types that profiles want here; lives as long as the job */
         size_t n_wanted;
 } BackendContext;

@@ -283,8 +283,8 @@ static int folder_watch(Folder *folder, int *fd) {
                 return 0;
 
         folder->watch = sd_event_source_disable_unref(folder->watch);
-        r = sd_event_add_inotify_fd(folder->files->manager->event, &folder->watch, *fd, FILE_EVENTS | IN_ONLYDIR, on_file,
-                                    folder);
+        r = sd_event_add_inotify_fd(folder->files->manager->event, &folder->watch, *fd, FILE_EVENTS | IN_ONLYDIR,
+                                    on_file, folder);
         if (r < 0)
                 return r;
 

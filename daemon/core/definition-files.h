@@ -19,14 +19,14 @@ typedef struct DefinitionFiles DefinitionFiles;
 
 /* One file; owned by DefinitionFiles, and in the list of the vGPU that it speaks of. */
 typedef struct DefinitionFile {
-        MapNode node;     /* keyed by key */
+        MapNode node; /* keyed by key */
         List folder_link; /* in its parent's folder */
-        List link;        /* in vgpu->files */
+        List link; /* in vgpu->files */
         VGpu *vgpu;
-        bool seen;    /* in the reading that is going on */
+        bool seen; /* in the reading that is going on */
         char key[SYSFS_NAME_SIZE + UUID_STRING_SIZE]; /* "PARENT/UUID" */
         char problem[REASON_SIZE]; /* why it cannot be used; empty: it can */
-        Definition definition;     /* its parent is always set */
+        Definition definition; /* its parent is always set */
 } DefinitionFile;
 
 int definition_files_new(Manager *manager, DefinitionFiles **ret_files);

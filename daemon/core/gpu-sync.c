@@ -139,7 +139,8 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
                 vgpu_set_label(vgpu, record.label);
         (void)vgpu_rest(vgpu, NULL);
 
-        if (ours && record.phase == RECORD_BUILDING) /* half of what was asked for, and nobody was told that it is there */
+        if (ours &&
+            record.phase == RECORD_BUILDING) /* half of what was asked for, and nobody was told that it is there */
                 operation_take_back(vgpu);
         else if (ours || vgpu->autostart)
                 write_record(vgpu, ours ? RECORD_MADE : RECORD_SEEN);
@@ -423,8 +424,9 @@ static void gpu_start_sync(Gpu *gpu) {
 
         r = manager->profiles ? profile_set_select(manager->profiles, &gpu->identity, &types, &n_types) : 0;
         if (n_types > REPORT_TYPES_MAX) {
-                (void)snprintf(reason, sizeof(reason), "profiles state %zu types for it, and %u are the most there can be",
-                               n_types, REPORT_TYPES_MAX);
+                (void)snprintf(reason, sizeof(reason),
+                               "profiles state %zu types for it, and %u are the most there can be", n_types,
+                               REPORT_TYPES_MAX);
                 gpu_fail(gpu, reason);
                 return;
         }
@@ -486,9 +488,10 @@ void gpu_set_stuck(Gpu *gpu, pid_t pid) {
         char reason[REASON_SIZE];
 
         gpu->stuck_pid = pid;
-        (void)snprintf(reason, sizeof(reason),
-                       "worker process %i is stuck in the kernel or its driver; this GPU is served again when it returns",
-                       (int)pid);
+        (void)snprintf(
+                reason, sizeof(reason),
+                "worker process %i is stuck in the kernel or its driver; this GPU is served again when it returns",
+                (int)pid);
         gpu_set_state(gpu, GPU_BUSY, reason);
 }
 

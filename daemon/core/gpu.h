@@ -20,7 +20,7 @@ typedef struct Manager Manager;
 
 struct Gpu {
         Manager *manager;
-        List link;    /* in manager->gpus */
+        List link; /* in manager->gpus */
         MapNode node; /* in manager->gpus_by_address */
         bool linked;
         bool seen; /* in the scan that is running */
@@ -36,17 +36,17 @@ struct Gpu {
         char model[128];
         uint64_t framebuffer_total; /* bytes */
         bool pending_types;
-        List types;  /* Type.link */
-        List vgpus;  /* VGpu.gpu_link, visible or not: on it, or defined for it */
+        List types; /* Type.link */
+        List vgpus; /* VGpu.gpu_link, visible or not: on it, or defined for it */
         PlatformJob *sync;
-        bool dirty;          /* read again when the running sync ends */
+        bool dirty; /* read again when the running sync ends */
         bool dirty_register; /* and then register types */
         bool stale; /* a removal ended while the running sync read: its report may show what is gone */
         bool sync_stuck; /* the running sync is what stuck_pid is stuck in, no operation */
         pid_t stuck_pid;
-        sd_event_source *retry;     /* after a sync that failed */
-        sd_event_source *refresh;   /* after one that was asked for */
-        bool refresh_owed;          /* another was asked for since */
+        sd_event_source *retry; /* after a sync that failed */
+        sd_event_source *refresh; /* after one that was asked for */
+        bool refresh_owed; /* another was asked for since */
         sd_event_source *expecting; /* while there is something in expected */
         List expected; /* devices announced before they were complete */
         unsigned n_expected;

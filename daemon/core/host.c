@@ -31,8 +31,12 @@ static const HostOps real_ops = {
 };
 
 int host_open(Host *ret_host) {
-        Host host = { .ops = &real_ops, .sys_fd = -EBADF, .dev_fd = -EBADF, .proc_fd = -EBADF,
-                      .etc_fd = -EBADF, .var_fd = -EBADF };
+        Host host = { .ops = &real_ops,
+                      .sys_fd = -EBADF,
+                      .dev_fd = -EBADF,
+                      .proc_fd = -EBADF,
+                      .etc_fd = -EBADF,
+                      .var_fd = -EBADF };
         int r;
 
         r = host.sys_fd = directory_open(AT_FDCWD, "/sys");

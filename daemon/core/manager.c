@@ -268,7 +268,8 @@ static void handle_mdev(Manager *manager, const Uevent *uevent) {
         }
 
         /* One that exists is one that we made or read: its link was there. */
-        if ((!vgpu || (!vgpu->present && !vgpu->operation)) && (uevent->action == UEVENT_ADD || uevent->action == UEVENT_BIND))
+        if ((!vgpu || (!vgpu->present && !vgpu->operation)) &&
+            (uevent->action == UEVENT_ADD || uevent->action == UEVENT_BIND))
                 gpu_expect(gpu, uuid);
 }
 

@@ -26,17 +26,17 @@ struct Manager {
         sd_event *event;
         Platform *platform;
         const Host *host; /* for reading what the kernel's cores provide, never what a vendor driver implements */
-        int state_fd;     /* records of what we made: what must survive a restart and not a reboot */
+        int state_fd; /* records of what we made: what must survive a restart and not a reboot */
         Observer observer;
         NameLookup name_lookup;
         void *name_lookup_userdata;
         ProfileSet *profiles; /* NULL as long as none was good */
-        List gpus;            /* Gpu.link, in the order of their appearance */
+        List gpus; /* Gpu.link, in the order of their appearance */
         Map gpus_by_address;
-        Map vgpus;       /* VGpu.node, by UUID; visible or not */
-        List all_vgpus;  /* VGpu.link, the same */
+        Map vgpus; /* VGpu.node, by UUID; visible or not */
+        List all_vgpus; /* VGpu.link, the same */
         DefinitionFiles *definition_files;
-        bool started;          /* what is defined was read for the first time */
+        bool started; /* what is defined was read for the first time */
         unsigned n_autostarts; /* starts that nobody asked for and that have not ended */
         List operations;
         List idle_waits; /* IdleWait.link */

@@ -18,9 +18,9 @@ typedef struct Manager Manager;
 
 enum {
         GPU_CHANGED_IDENTITY = 1U << 0, /* name, vendor, framebuffer total */
-        GPU_CHANGED_DRIVER = 1U << 1,   /* driver, its version, the backend */
-        GPU_CHANGED_STATE = 1U << 2,    /* state and reason */
-        GPU_CHANGED_PENDING = 1U << 3,  /* types that wait to be registered */
+        GPU_CHANGED_DRIVER = 1U << 1, /* driver, its version, the backend */
+        GPU_CHANGED_STATE = 1U << 2, /* state and reason */
+        GPU_CHANGED_PENDING = 1U << 3, /* types that wait to be registered */
 };
 
 enum {

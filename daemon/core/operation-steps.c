@@ -189,8 +189,7 @@ static void on_configured(Operation *operation, JobResult *result) {
         operation->begun = true;
         r = operation_submit_store(operation);
         if (r < 0) {
-                (void)error_set_errno(&result->error, r,
-                                      "the vGPU was changed, but its definition cannot be written");
+                (void)error_set_errno(&result->error, r, "the vGPU was changed, but its definition cannot be written");
                 fail(operation, &result->error, /* taken= */ false);
         }
 }
@@ -206,9 +205,9 @@ static bool read_back(Operation *operation, Error *error) {
 
         (void)error_set(error, -EIO, "/etc/mdevctl.d/%s/%s is not what was written to it: %s", wanted->parent,
                         operation->vgpu->uuid,
-                        !file                       ? "it is gone"
+                        !file                      ? "it is gone"
                         : file->problem[0] != '\0' ? file->problem
-                                                    : "somebody else has changed it since");
+                                                   : "somebody else has changed it since");
         return false;
 }
 
@@ -248,7 +247,8 @@ static void on_written(Operation *operation, JobResult *result) {
 
         if (operation->kind == OPERATION_CREATE && !vgpu->present)
                 (void)error_set(&result->error, -ERROR_NO_SUCH_GPU,
-                                "%s has gone, and the vGPU with it; its definition stays", operation->definition.parent);
+                                "%s has gone, and the vGPU with it; its definition stays",
+                                operation->definition.parent);
         else if (operation->kind == OPERATION_CREATE && result->error.code == 0) {
                 made(operation);
                 return;

@@ -92,9 +92,10 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         operation->deadline = sd_event_source_disable_unref(operation->deadline);
 
         if (cancel(operation)) {
-                (void)error_set(&error, -ERROR_TIMEOUT,
-                                "GPU %s did not get to it within %u s, other operations came first; nothing was changed",
-                                gpu_name(operation->vgpu), OPERATION_TIMEOUT_USEC / 1000000U);
+                (void)error_set(
+                        &error, -ERROR_TIMEOUT,
+                        "GPU %s did not get to it within %u s, other operations came first; nothing was changed",
+                        gpu_name(operation->vgpu), OPERATION_TIMEOUT_USEC / 1000000U);
                 end_unbegun(operation, &error);
                 return 0;
         }
@@ -179,7 +180,8 @@ static void note_overlap(Operation *operation) {
         Operation *other;
 
         LIST_FOREACH(other, &operation->manager->operations, link)
-                if (other != operation && works_on(other, operation->vgpu->gpu) && (removes(other) || removes(operation)))
+                if (other != operation && works_on(other, operation->vgpu->gpu) &&
+                    (removes(other) || removes(operation)))
                         other->overlaps = operation->overlaps = true;
 }
 

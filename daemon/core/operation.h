@@ -24,7 +24,7 @@ typedef struct Operation Operation;
 
 typedef enum OperationKind {
         OPERATION_CREATE, /* a new vGPU */
-        OPERATION_START,  /* the device of a defined one */
+        OPERATION_START, /* the device of a defined one */
         OPERATION_DESTROY,
         OPERATION_DEFINE,
         OPERATION_UNDEFINE,
@@ -33,8 +33,8 @@ typedef enum OperationKind {
 
 typedef enum OperationStep {
         STEP_DEVICE, /* the GPU's driver is at it */
-        STEP_STORE,  /* the definition is being written or removed */
-        STEP_UNDO,   /* the device is being removed again */
+        STEP_STORE, /* the definition is being written or removed */
+        STEP_UNDO, /* the device is being removed again */
 } OperationStep;
 
 /* error is NULL on success; vgpu is the one that it was about, visible now, or NULL. Called once, never from within start. */
@@ -50,16 +50,16 @@ struct Operation {
         sd_event_source *deadline;
         OperationCallback callback; /* NULL once it was called */
         void *userdata;
-        bool begun;   /* a step is behind it: it cannot be as if nothing had been */
+        bool begun; /* a step is behind it: it cannot be as if nothing had been */
         bool expired; /* the caller was told that it timed out, or that the vGPU is stuck; the job goes on */
-        bool stuck;   /* its GPU's worker is stuck in it */
+        bool stuck; /* its GPU's worker is stuck in it */
         bool overlaps; /* ran beside a removal on its GPU: what both counted may be told in the other order */
         bool automatic; /* nobody asked for it: a vGPU that starts by itself, or one that is taken back */
         bool was_autostart;
         bool stores; /* the definition is part of it */
         StoreAction store_action;
         Definition definition; /* as it shall be */
-        bool owned;            /* and whether it is ours */
+        bool owned; /* and whether it is ours */
         char label[LABEL_SIZE];
         Error undone; /* why the device is being removed again */
 };

@@ -32,11 +32,11 @@ typedef struct HostOps {
 struct Host {
         const HostOps *ops;
         void *userdata;
-        int sys_fd;  /* /sys */
-        int dev_fd;  /* /dev */
+        int sys_fd; /* /sys */
+        int dev_fd; /* /dev */
         int proc_fd; /* /proc */
-        int etc_fd;  /* /etc: definitions in mdevctl.d; -EBADF: there is none */
-        int var_fd;  /* /var/lib/mdevgpud: what must survive a reboot; -EBADF: there is none */
+        int etc_fd; /* /etc: definitions in mdevctl.d; -EBADF: there is none */
+        int var_fd; /* /var/lib/mdevgpud: what must survive a reboot; -EBADF: there is none */
 };
 
 /* The host this machine is. */

@@ -18,9 +18,9 @@
 typedef enum RecordPhase {
         RECORD_CREATING, /* the create is on its way, and one write to the driver is all of it */
         RECORD_BUILDING, /* the same, and it is not whole before more is done: attributes, a definition */
-        RECORD_MADE,     /* by us */
-        RECORD_SEEN,     /* made by somebody else; kept for what is defined to start by itself */
-        RECORD_STOPPED,  /* not to be started by itself any more */
+        RECORD_MADE, /* by us */
+        RECORD_SEEN, /* made by somebody else; kept for what is defined to start by itself */
+        RECORD_STOPPED, /* not to be started by itself any more */
         RECORD_PHASE_MAX,
         RECORD_PHASE_INVALID = -EINVAL,
 } RecordPhase;
@@ -30,7 +30,7 @@ typedef struct Record {
         char gpu[SYSFS_NAME_SIZE];
         char type_id[TYPE_ID_SIZE];
         char label[LABEL_SIZE];
-        int32_t iommu_group;  /* -1: none, or not known */
+        int32_t iommu_group; /* -1: none, or not known */
         uint64_t registration; /* which registration of its parent it was made on; 0: not known */
 } Record;
 

@@ -63,8 +63,8 @@ static int check_existing(const Manager *manager, const DefineRequest *request, 
                 if ((!streq(wanted.parent, place.parent) && !streq(wanted.parent, place.gpu->identity.address)) ||
                     !streq(wanted.type_id, place.type_id))
                         return error_set(error, -ERROR_ALREADY_EXISTS,
-                                         "vGPU %s is active on %s, of type %s: it can be defined as that alone", vgpu->uuid,
-                                         place.parent, place.type_id);
+                                         "vGPU %s is active on %s, of type %s: it can be defined as that alone",
+                                         vgpu->uuid, place.parent, place.type_id);
         }
 
         *ret_vgpu = vgpu;
@@ -164,9 +164,10 @@ static int check_owned(const VGpu *vgpu, bool unmanaged, Error *error) {
         if (vgpu->owned || unmanaged)
                 return 0;
 
-        return error_set(error, -ERROR_NOT_MANAGED,
-                         "vGPU %s was not defined by mdevgpud; its definition is touched only with the option 'unmanaged'",
-                         vgpu->uuid);
+        return error_set(
+                error, -ERROR_NOT_MANAGED,
+                "vGPU %s was not defined by mdevgpud; its definition is touched only with the option 'unmanaged'",
+                vgpu->uuid);
 }
 
 static int judge_undefine(const Manager *manager, const UndefineRequest *request, VGpu **ret_vgpu, Error *error) {
@@ -237,8 +238,8 @@ static int check_scope(const VGpu *vgpu, const ModifyRequest *request, Change *c
         if (change->config && !vgpu->file)
                 return error_set(error, -ERROR_NO_SUCH_VGPU, "vGPU %s is not defined: define it first", vgpu->uuid);
         if (change->config && vgpu->file->problem[0] != '\0')
-                return error_set(error, -ERROR_CONFIG_INVALID, "The definition of vGPU %s cannot be used: %s", vgpu->uuid,
-                                 vgpu->file->problem);
+                return error_set(error, -ERROR_CONFIG_INVALID, "The definition of vGPU %s cannot be used: %s",
+                                 vgpu->uuid, vgpu->file->problem);
         if (!change->config && request->autostart)
                 return error_set(error, -ERROR_NOT_SUPPORTED,
                                  "vGPU %s is not defined, and only what is defined starts by itself: define it first",

@@ -59,8 +59,8 @@ static int check_type(const Type *type, Error *error) {
                 return error_set(error, -ERROR_NO_INSTANCES, "Type %s of GPU %s is retired: %s", report->id, address,
                                  report->reason);
         default:
-                return error_set(error, -ERROR_DRIVER_REJECTED, "Type %s is not registered with GPU %s: %s",
-                                 report->id, address, report->reason);
+                return error_set(error, -ERROR_DRIVER_REJECTED, "Type %s is not registered with GPU %s: %s", report->id,
+                                 address, report->reason);
         }
 }
 
@@ -76,8 +76,8 @@ int request_check_uuid_free(const Manager *manager, const char *uuid, char ret_u
                 return 0;
 
         if (!vgpu->present && !vgpu->operation && !vgpu->doubtful)
-                return error_set(error, -ERROR_ALREADY_EXISTS, "UUID %s is taken by a vGPU that is defined for %s", ret_uuid,
-                                 vgpu->parent);
+                return error_set(error, -ERROR_ALREADY_EXISTS, "UUID %s is taken by a vGPU that is defined for %s",
+                                 ret_uuid, vgpu->parent);
         return error_set(error, -ERROR_ALREADY_EXISTS, "UUID %s is taken by a vGPU on %s%s", ret_uuid,
                          vgpu->gpu ? vgpu->gpu->identity.address : vgpu->parent,
                          vgpu->state == VGPU_CREATING   ? " that is being created"
@@ -134,7 +134,8 @@ void request_generate_uuid(char ret_uuid[static UUID_STRING_SIZE]) {
 
 int request_submit_error(int code, const Gpu *gpu, Error *error) {
         if (!gpu && code == -EBUSY)
-                return error_set(error, -ERROR_BUSY, "The process that writes definitions is stuck, or has not ended yet");
+                return error_set(error, -ERROR_BUSY,
+                                 "The process that writes definitions is stuck, or has not ended yet");
         if (!gpu && code == -EDQUOT)
                 return error_set(error, -ERROR_LIMIT_EXCEEDED, "Too many definitions wait to be written");
         if (code == -EBUSY && gpu->stuck_pid == 0)
@@ -256,8 +257,8 @@ static int judge_start(const Manager *manager, const StartRequest *request, VGpu
         if (vgpu->present)
                 return error_set(error, -ERROR_ALREADY_EXISTS, "vGPU %s is active already", vgpu->uuid);
         if (vgpu->file->problem[0] != '\0')
-                return error_set(error, -ERROR_CONFIG_INVALID, "The definition of vGPU %s cannot be used: %s", vgpu->uuid,
-                                 vgpu->file->problem);
+                return error_set(error, -ERROR_CONFIG_INVALID, "The definition of vGPU %s cannot be used: %s",
+                                 vgpu->uuid, vgpu->file->problem);
         if (!vgpu->gpu)
                 return error_set(error, -ERROR_NO_SUCH_GPU, "vGPU %s is defined for %s, which is not there", vgpu->uuid,
                                  vgpu->parent);
@@ -266,8 +267,9 @@ static int judge_start(const Manager *manager, const StartRequest *request, VGpu
                 return r;
         type = vgpu_get_type(vgpu);
         if (!type)
-                return error_set(error, -ERROR_NO_SUCH_TYPE, "vGPU %s is defined with type %s, which GPU %s does not have",
-                                 vgpu->uuid, vgpu->type_id, vgpu->gpu->identity.address);
+                return error_set(error, -ERROR_NO_SUCH_TYPE,
+                                 "vGPU %s is defined with type %s, which GPU %s does not have", vgpu->uuid,
+                                 vgpu->type_id, vgpu->gpu->identity.address);
         r = check_type(type, error);
         if (r < 0)
                 return r;

@@ -106,8 +106,8 @@ static unsigned update_managed(VGpu *vgpu) {
         bool managed = vgpu->owned;
 
         if (vgpu->present)
-                managed = vgpu->made || (vgpu->owned && d && streq(d->parent, vgpu->parent) &&
-                                         streq(d->type_id, vgpu->type_id));
+                managed = vgpu->made ||
+                          (vgpu->owned && d && streq(d->parent, vgpu->parent) && streq(d->type_id, vgpu->type_id));
         if (managed == vgpu->managed)
                 return 0;
 

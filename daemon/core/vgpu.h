@@ -19,11 +19,11 @@
 #include "util/map.h"
 
 typedef enum VGpuState {
-        VGPU_DEFINED,  /* its device does not exist */
+        VGPU_DEFINED, /* its device does not exist */
         VGPU_CREATING, /* its create is on the way; invisible unless it is defined */
         VGPU_ACTIVE,
         VGPU_REMOVING, /* by us, or by somebody else and held; its UUID is taken */
-        VGPU_FAILED,   /* defined, and cannot be made: last_error says why */
+        VGPU_FAILED, /* defined, and cannot be made: last_error says why */
         VGPU_STATE_MAX,
         VGPU_STATE_INVALID = -EINVAL,
 } VGpuState;
@@ -34,14 +34,14 @@ typedef struct DefinitionFile DefinitionFile;
 
 struct VGpu {
         Manager *manager;
-        Gpu *gpu;      /* NULL: its definition's parent is not there */
-        List link;     /* in manager->all_vgpus, from vgpu_new() on */
+        Gpu *gpu; /* NULL: its definition's parent is not there */
+        List link; /* in manager->all_vgpus, from vgpu_new() on */
         List gpu_link; /* in gpu->vgpus, while there is a GPU */
-        MapNode node;  /* in manager->vgpus, keyed by uuid, from vgpu_new() on: the UUID is taken */
-        bool linked;   /* visible */
-        bool seen;     /* in the report that is being applied */
-        bool present;  /* its device exists */
-        bool lingers;  /* somebody else removes it, and it is held: present, though no longer listed */
+        MapNode node; /* in manager->vgpus, keyed by uuid, from vgpu_new() on: the UUID is taken */
+        bool linked; /* visible */
+        bool seen; /* in the report that is being applied */
+        bool present; /* its device exists */
+        bool lingers; /* somebody else removes it, and it is held: present, though no longer listed */
         VGpuState state;
         char uuid[UUID_STRING_SIZE];
         char type_id[TYPE_ID_SIZE];
@@ -50,11 +50,11 @@ struct VGpu {
         int32_t iommu_group; /* -1: none */
         VGpuKind kind;
         bool doubtful; /* its create ended with its worker: the next reading tells whether it exists */
-        bool made;     /* the device was made by us: our record says so */
-        bool owned;    /* the definition was made by us: its note says so */
-        bool managed;  /* what is there is ours */
+        bool made; /* the device was made by us: our record says so */
+        bool owned; /* the definition was made by us: its note says so */
+        bool managed; /* what is there is ours */
         bool elsewhere; /* another GPU has reported it since */
-        List files;     /* DefinitionFile.link */
+        List files; /* DefinitionFile.link */
         const DefinitionFile *file; /* the one that counts, or NULL */
         bool persistent; /* defined; as told to the observer */
         bool autostart;
@@ -64,9 +64,9 @@ struct VGpu {
 
         /* Starting by itself: see autostart.h. */
         uint64_t registration; /* of its parent, when its device was last seen; 0: not known */
-        bool judged;           /* what the record says of it has been read */
-        bool stopped;          /* not to be started by itself any more */
-        unsigned n_starts;     /* tries in a row that failed */
+        bool judged; /* what the record says of it has been read */
+        bool stopped; /* not to be started by itself any more */
+        unsigned n_starts; /* tries in a row that failed */
         sd_event_source *start_timer;
 };
 
@@ -78,7 +78,7 @@ int vgpu_new(Manager *manager, const char *uuid, VGpu **ret_vgpu);
 VGpu *vgpu_free(VGpu *vgpu);
 DEFINE_CLEANUP(VGpu *, vgpu_free)
 
-void vgpu_link(VGpu *vgpu);   /* tells the observer */
+void vgpu_link(VGpu *vgpu); /* tells the observer */
 void vgpu_unlink(VGpu *vgpu); /* tells the observer; harmless if it is not linked */
 
 /* Puts it on a GPU, or on none. */
@@ -102,8 +102,8 @@ bool vgpu_uuid_lingers(const Host *host, const char *uuid, int32_t iommu_group);
 
 typedef enum VGpuEnd {
         VGPU_END_DESTROYED, /* because somebody asked us */
-        VGPU_END_VANISHED,  /* somebody else removed it, or its parent went */
-        VGPU_END_UNDONE,   /* we took it back */
+        VGPU_END_VANISHED, /* somebody else removed it, or its parent went */
+        VGPU_END_UNDONE, /* we took it back */
         VGPU_END_GPU_LEFT,
 } VGpuEnd;
 

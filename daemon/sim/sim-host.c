@@ -111,9 +111,17 @@ static const HostOps sim_ops = {
 
 static int make_machine(SimHost *sim) {
         static const char *const folders[] = {
-                "kernel/gpus", "kernel/mdevs", "kernel/vgpus", "sys/bus/pci/devices", "sys/bus/pci/drivers/mdevgpu_ref",
-                "sys/bus/mdev/devices", "sys/module/mdevgpu_ref", "dev/vfio", "dev/mdevgpu",
-                "etc", "var",
+                "kernel/gpus",
+                "kernel/mdevs",
+                "kernel/vgpus",
+                "sys/bus/pci/devices",
+                "sys/bus/pci/drivers/mdevgpu_ref",
+                "sys/bus/mdev/devices",
+                "sys/module/mdevgpu_ref",
+                "dev/vfio",
+                "dev/mdevgpu",
+                "etc",
+                "var",
         };
         int r = 0;
 
@@ -135,8 +143,12 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
         if (!text_copy(sim.root, sizeof(sim.root), path))
                 return -ENAMETOOLONG;
 
-        sim.host = (Host){ .ops = &sim_ops, .sys_fd = -EBADF, .dev_fd = -EBADF, .proc_fd = -EBADF,
-                            .etc_fd = -EBADF, .var_fd = -EBADF };
+        sim.host = (Host){ .ops = &sim_ops,
+                           .sys_fd = -EBADF,
+                           .dev_fd = -EBADF,
+                           .proc_fd = -EBADF,
+                           .etc_fd = -EBADF,
+                           .var_fd = -EBADF };
         r = sim.root_fd = directory_open(AT_FDCWD, root);
         if (r >= 0)
                 r = make_machine(&sim);
@@ -193,9 +205,8 @@ static int plug_pci(const SimHost *sim, SimGpu *gpu, const char *path) {
         static const struct {
                 const char *name, *value;
         } attributes[] = {
-                { "class", "0x030200\n" },           { "vendor", "0x6d67\n" },
-                { "device", "0x0001\n" },            { "subsystem_vendor", "0x6d67\n" },
-                { "subsystem_device", "0x0001\n" },
+                { "class", "0x030200\n" },          { "vendor", "0x6d67\n" },           { "device", "0x0001\n" },
+                { "subsystem_vendor", "0x6d67\n" }, { "subsystem_device", "0x0001\n" },
         };
         char target[300];
         int r = 0;

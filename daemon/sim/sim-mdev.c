@@ -19,7 +19,7 @@
 typedef struct SimMdev {
         char uuid[37];
         char parent[SIM_NAME_SIZE];
-        unsigned type;  /* id */
+        unsigned type; /* id */
         unsigned group; /* IOMMU group */
 } SimMdev;
 

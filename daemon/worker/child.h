@@ -23,7 +23,7 @@ struct PlatformJob {
         JobListener listener;
         uint64_t timeout_usec;
         bool begun;
-        int failure;           /* of one that could not be begun */
+        int failure; /* of one that could not be begun */
         sd_event_source *soon; /* tells it */
 };
 
@@ -36,13 +36,13 @@ void platform_job_fail_soon(PlatformJob *job, List *failing, sd_event *event, in
 typedef enum ChildRole {
         CHILD_GPU,
         CHILD_REMOVAL, /* and whatever else has a worker of its own, once */
-        CHILD_STORE,   /* writes files */
+        CHILD_STORE, /* writes files */
         CHILD_LEAVING, /* its socket is closed; it is only waited for */
 } ChildRole;
 
 typedef struct ChildOps {
-        void (*idle)(Child *child, void *userdata);      /* it has done what it had */
-        void (*lost)(Child *child, void *userdata);      /* it ended, with nothing to do */
+        void (*idle)(Child *child, void *userdata); /* it has done what it had */
+        void (*lost)(Child *child, void *userdata); /* it ended, with nothing to do */
         void (*uncounted)(Child *child, void *userdata); /* a removal ended or is stuck; once */
 } ChildOps;
 
@@ -51,7 +51,7 @@ struct Child {
         sd_event *event;
         ChildRole role;
         bool counted; /* among the removals */
-        bool stuck;   /* overran its deadline */
+        bool stuck; /* overran its deadline */
         char gpu[SYSFS_NAME_SIZE];
         const char *const *command;
         const ChildOps *ops;
@@ -66,7 +66,7 @@ struct Child {
         unsigned n_queued;
         PlatformJob *running;
         uint32_t number; /* of the running job */
-        size_t sent;     /* bytes of its frame */
+        size_t sent; /* bytes of its frame */
         uint8_t *input;
         size_t n_input;
         size_t input_allocated;

@@ -26,7 +26,7 @@ struct Supervisor {
         uint64_t timeouts[JOB_KIND_MAX];
         List children; /* Child.link: of GPUs, of removals, and leaving */
         List removals; /* PlatformJob.link: wait for a child of their own */
-        List failing;  /* PlatformJob.link: could not be begun, whose listeners are about to be told */
+        List failing; /* PlatformJob.link: could not be begun, whose listeners are about to be told */
         unsigned n_removals; /* children that remove, without the stuck */
 };
 

@@ -63,8 +63,9 @@ static void test_order(void) {
         assert_order(recorder_find(recorder, 0, "InterfacesAdded " PATH_A),
                      recorder_find(recorder, 0, "VGpuAdded " UUID_A));
         assert_order(recorder_find(recorder, 0, "VGpuAdded " UUID_A), reply);
-        assert_order(recorder_find(recorder, 0, "PropertiesChanged " TYPE_PATH " " TYPE_INTERFACE
-                                                " AvailableInstances"), reply);
+        assert_order(
+                recorder_find(recorder, 0, "PropertiesChanged " TYPE_PATH " " TYPE_INTERFACE " AvailableInstances"),
+                reply);
 
         recorder_call(recorder, PATH_A, VGPU_INTERFACE, "Destroy", "a{sv}", 0);
         second = recorder_expect(recorder, reply + 1, "Reply");
@@ -110,8 +111,9 @@ static void test_create(void) {
 static void refuse_create(Harness *h, const char *gpu, const char *type, const char *uuid, const char *name) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
 
-        assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", gpu, type, uuid,
-                              0), &error, name);
+        assert_error(
+                try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", gpu, type, uuid, 0),
+                &error, name);
 }
 
 static void refuse_destroy(Harness *h, const char *uuid, const char *name) {
@@ -151,7 +153,8 @@ static void test_errors(void) {
         assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "s", "x"), &error,
                      ERROR_INVALID_ARGS);
         assert_error(try_call(h->bus, "/org/mdevgpu1/vgpu/_6B2F6C5E_1111_4222_8333_444455556666", VGPU_INTERFACE,
-                              "Destroy", &error, "a{sv}", 0), &error, "org.freedesktop.DBus.Error.UnknownObject");
+                              "Destroy", &error, "a{sv}", 0),
+                     &error, "org.freedesktop.DBus.Error.UnknownObject");
 
         /* The whole card is one instance of the other type, and there is something on it. */
         refuse_create(h, GPU, LARGE_TYPE, "", ERROR_PREFIX "NoInstances");
@@ -226,8 +229,9 @@ static void test_filters(void) {
 
         assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "ListVGpus", &error, "a{sv}", 1, "gpu", "s", "none"),
                      &error, ERROR_PREFIX "NoSuchGpu");
-        assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "ListVGpus", &error, "a{sv}", 1, "state", "s",
-                              "odd"), &error, ERROR_INVALID_ARGS);
+        assert_error(
+                try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "ListVGpus", &error, "a{sv}", 1, "state", "s", "odd"),
+                &error, ERROR_INVALID_ARGS);
         assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "ListGpus", &error, "a{sv}", 1, "state", "s", "odd"),
                      &error, ERROR_INVALID_ARGS);
 }

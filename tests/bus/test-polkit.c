@@ -238,8 +238,9 @@ static void test_allowed_by_details(void) {
         sd_bus_message_unref(try_call(nobody, VGPU_PATH, VGPU_INTERFACE, "Destroy", &error, "a{sv}", 0));
         g_assert_cmpstr(error.name, ==, NULL);
 
-        assert_error(try_call(nobody, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", GPU, LARGE_TYPE,
-                              "", 0), &error, ERROR_ACCESS_DENIED);
+        assert_error(
+                try_call(nobody, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", GPU, LARGE_TYPE, "", 0),
+                &error, ERROR_ACCESS_DENIED);
         assert_error(try_call(nobody, BUS_PATH, MANAGER_INTERFACE, "Reload", &error, "a{sv}", 0), &error,
                      ERROR_ACCESS_DENIED);
         g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 0);

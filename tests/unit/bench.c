@@ -34,7 +34,8 @@ static int run(Bench *b, const Job *job) {
         DecodedJob d;
 
         protocol_put_job(&frame, 0, job);
-        g_assert_cmpint(protocol_get_job(frame.data + PROTOCOL_HEADER_SIZE, frame.size - PROTOCOL_HEADER_SIZE, &d), ==, 0);
+        g_assert_cmpint(protocol_get_job(frame.data + PROTOCOL_HEADER_SIZE, frame.size - PROTOCOL_HEADER_SIZE, &d), ==,
+                        0);
         wire_writer_done(&frame);
 
         job_result_init(&result);

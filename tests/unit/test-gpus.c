@@ -554,9 +554,9 @@ static void test_classes(void) {
                 const char *class;
                 bool is_gpu;
         } cases[] = {
-                { "0x030000\n", true },  /* VGA */
-                { "0x038000\n", true },  /* other display controllers */
-                { "0x120000\n", true },  /* processing accelerator: AMD Instinct */
+                { "0x030000\n", true }, /* VGA */
+                { "0x038000\n", true }, /* other display controllers */
+                { "0x120000\n", true }, /* processing accelerator: AMD Instinct */
                 { "0x120100\n", false }, /* other accelerators */
                 { "0x020000\n", false }, { "0x040300\n", false }, { "-1\n", false }, { "", false },
         };

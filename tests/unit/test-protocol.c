@@ -158,13 +158,23 @@ static void test_job_names(void) {
                 JobKind kind;
                 const char *uuid, *type_id, *parent;
         } bad[] = {
-                { JOB_CREATE, UUID, "" },         { JOB_CREATE, UUID, ".." },   { JOB_CREATE, UUID, "../../x" },
-                { JOB_CREATE, UUID, "a/b" },      { JOB_CREATE, UUID, "a\nb" }, { JOB_CREATE, "..", "nvidia-1" },
-                { JOB_CREATE, "", "nvidia-1" },   { JOB_REMOVE, "", "" },       { JOB_REMOVE, "../x", "" },
-                { JOB_REMOVE, UUID "/../x", "" }, { JOB_USERS, "", "" },
-                { JOB_CREATE, UUID, "nvidia-1", ".." }, { JOB_CREATE, UUID, "nvidia-1", "a/b" },
-                { JOB_STORE, UUID, "nvidia-1", "" }, { JOB_STORE, UUID, "nvidia-1", "../x" },
-                { JOB_STORE, UUID, "", "mtty" }, { JOB_STORE, "..", "nvidia-1", "mtty" },
+                { JOB_CREATE, UUID, "" },
+                { JOB_CREATE, UUID, ".." },
+                { JOB_CREATE, UUID, "../../x" },
+                { JOB_CREATE, UUID, "a/b" },
+                { JOB_CREATE, UUID, "a\nb" },
+                { JOB_CREATE, "..", "nvidia-1" },
+                { JOB_CREATE, "", "nvidia-1" },
+                { JOB_REMOVE, "", "" },
+                { JOB_REMOVE, "../x", "" },
+                { JOB_REMOVE, UUID "/../x", "" },
+                { JOB_USERS, "", "" },
+                { JOB_CREATE, UUID, "nvidia-1", ".." },
+                { JOB_CREATE, UUID, "nvidia-1", "a/b" },
+                { JOB_STORE, UUID, "nvidia-1", "" },
+                { JOB_STORE, UUID, "nvidia-1", "../x" },
+                { JOB_STORE, UUID, "", "mtty" },
+                { JOB_STORE, "..", "nvidia-1", "mtty" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
