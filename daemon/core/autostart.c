@@ -29,18 +29,24 @@ static void arm(VGpu *vgpu, uint64_t usec, sd_event_time_handler_t handler) {
 void autostart_write_record(const VGpu *vgpu) {
         Record record;
 
-        if (!vgpu->stopped) {
+        if (!vgpu->stopped && !vgpu->waits) {
                 record_remove(vgpu->manager->state_fd, vgpu->uuid);
                 return;
         }
 
-        record = vgpu_get_record(vgpu, RECORD_STOPPED);
+        record = vgpu_get_record(vgpu, vgpu->stopped ? RECORD_STOPPED : RECORD_WAITING);
         if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
                 log_debug("vGPU %s: that it was stopped cannot be recorded", vgpu->uuid);
 }
 
 static void set_stopped(VGpu *vgpu, bool stopped) {
         vgpu->stopped = stopped;
+        vgpu->waits = false;
+        autostart_write_record(vgpu);
+}
+
+static void set_waits(VGpu *vgpu, bool waits) {
+        vgpu->waits = waits;
         autostart_write_record(vgpu);
 }
 
@@ -63,6 +69,9 @@ static void judge_record(VGpu *vgpu) {
         case RECORD_STOPPED:
                 vgpu->stopped = true;
                 break;
+        case RECORD_WAITING:
+                vgpu->waits = true;
+                break;
         case RECORD_MADE:
         case RECORD_SEEN:
                 set_stopped(vgpu, parent_stayed(vgpu, record.registration));
@@ -76,7 +85,7 @@ static void judge_record(VGpu *vgpu) {
 static bool is_due(const VGpu *vgpu) {
         const Type *type = vgpu_get_type(vgpu);
 
-        return vgpu->autostart && vgpu->state == VGPU_DEFINED && !vgpu->operation && !vgpu->stopped &&
+        return vgpu->autostart && vgpu->state == VGPU_DEFINED && !vgpu->operation && !vgpu->stopped && !vgpu->waits &&
                !vgpu->start_timer && vgpu->gpu && vgpu->gpu->state == GPU_READY && type &&
                (type->report.registration == REGISTRATION_REGISTERED ||
                 type->report.registration == REGISTRATION_DIFFERS);
@@ -134,6 +143,8 @@ void autostart_check(Gpu *gpu) {
                         continue;
 
                 judge_record(vgpu);
+                if (vgpu->waits && !vgpu_get_type(vgpu)) /* it has gone: when it is back that is the occasion */
+                        set_waits(vgpu, false);
                 if (is_due(vgpu))
                         start(vgpu);
         }
@@ -150,7 +161,7 @@ bool autostart_gave_up(const VGpu *vgpu) {
 void autostart_succeeded(VGpu *vgpu) {
         vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
         vgpu->n_starts = 0;
-        vgpu->stopped = false;
+        vgpu->stopped = vgpu->waits = false;
         vgpu->judged = true;
 }
 
@@ -184,7 +195,7 @@ void autostart_device_gone(VGpu *vgpu, VGpuEnd end) {
 }
 
 void autostart_definition_changed(VGpu *vgpu, bool was_autostart) {
-        if (vgpu->present || vgpu->operation)
+        if (vgpu->present || vgpu->operation || vgpu->doubtful)
                 return;
 
         vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
@@ -195,7 +206,7 @@ void autostart_definition_changed(VGpu *vgpu, bool was_autostart) {
         /* What was there when the daemon began is due; what comes while its type is there has missed the occasion. */
         if (vgpu->autostart && !was_autostart && vgpu->manager->started && vgpu_get_type(vgpu)) {
                 vgpu->judged = true;
-                set_stopped(vgpu, true);
-        } else if (!vgpu->autostart && vgpu->stopped)
+                set_waits(vgpu, true);
+        } else if (!vgpu->autostart && (vgpu->stopped || vgpu->waits))
                 set_stopped(vgpu, false);
 }

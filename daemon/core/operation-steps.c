@@ -10,6 +10,7 @@
 #include "core/operation-private.h"
 #include "core/vgpu.h"
 #include "util/log.h"
+#include "util/text.h"
 
 void operation_take_back(VGpu *vgpu) {
         const DestroyRequest request = { .uuid = vgpu->uuid, .unmanaged = true, .automatic = true };
@@ -174,6 +175,24 @@ static void on_destroyed(Operation *operation, JobResult *result) {
                 gpu_mark_dirty(gpu, /* may_register= */ true);
 }
 
+/* Of what is not defined the record holds the label. */
+static int record_label(VGpu *vgpu, const char *label) {
+        Record record;
+        int r;
+
+        if (streq(vgpu->label, label))
+                return 0;
+
+        r = record_read(vgpu->manager->state_fd, vgpu->uuid, &record);
+        if (r < 0)
+                record = vgpu_get_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
+        (void)text_copy(record.label, sizeof(record.label), label);
+        r = record_write(vgpu->manager->state_fd, vgpu->uuid, &record);
+        if (r >= 0)
+                vgpu_set_label(vgpu, label);
+        return r;
+}
+
 static void on_configured(Operation *operation, JobResult *result) {
         int r;
 
@@ -182,7 +201,13 @@ static void on_configured(Operation *operation, JobResult *result) {
                 return;
         }
         if (!operation->stores) {
-                succeed(operation);
+                r = record_label(operation->vgpu, operation->label);
+                if (r < 0) {
+                        (void)error_set(&result->error, -EIO, "The label cannot be recorded: %s",
+                                        strerrordesc_np(-r) ?: "unknown error");
+                        fail(operation, &result->error, /* taken= */ false);
+                } else
+                        succeed(operation);
                 return;
         }
 

@@ -46,7 +46,7 @@ typedef struct TypeSpec {
         uint64_t pdev_id; /* device of the card; 0: the card's own */
         uint32_t encoder_percent; /* 0..100 */
         uint32_t heads;
-        uint32_t max_width;  /* pixels */
+        uint32_t max_width; /* pixels */
         uint32_t max_height; /* pixels */
         uint32_t frame_limit; /* frames per second */
         bool limiter; /* the frame limit is enforced */

@@ -20,7 +20,8 @@ typedef enum RecordPhase {
         RECORD_BUILDING, /* the same, and it is not whole before more is done: attributes, a definition */
         RECORD_MADE, /* by us */
         RECORD_SEEN, /* made by somebody else; kept for what is defined to start by itself */
-        RECORD_STOPPED, /* not to be started by itself any more */
+        RECORD_STOPPED, /* by a person: not to be started by itself any more */
+        RECORD_WAITING, /* defined while its type was there: to be started by itself when that comes anew */
         RECORD_PHASE_MAX,
         RECORD_PHASE_INVALID = -EINVAL,
 } RecordPhase;

@@ -212,6 +212,7 @@ int manager_undefine_vgpu(Manager *manager, const UndefineRequest *request, Oper
 typedef struct Change {
         bool live;
         bool config;
+        bool note; /* the label of what is defined, which has one, whatever the scope */
         const char *type_id;
 } Change;
 
@@ -264,7 +265,8 @@ static int judge_modify(const Manager *manager, const ModifyRequest *request, VG
                 r = request_check_label(request->label, error);
         if (r >= 0)
                 r = check_scope(vgpu, request, &change, error);
-        if (r >= 0 && change.config)
+        change.note = r >= 0 && vgpu->file && request->label;
+        if (r >= 0 && (change.config || change.note))
                 r = check_owned(vgpu, request->unmanaged, error);
         if (r < 0)
                 return r;
@@ -303,6 +305,12 @@ static int plan_config(const VGpu *vgpu, const ModifyRequest *request, const Cha
         if (r < 0)
                 return r;
 
+        plan->stores = true;
+        plan->store_action = STORE_NOTE;
+        plan->owned = vgpu->owned;
+        if (!change->config)
+                return 0;
+
         if (request->autostart)
                 d->autostart = *request->autostart;
         if (change->type_id)
@@ -314,25 +322,9 @@ static int plan_config(const VGpu *vgpu, const ModifyRequest *request, const Cha
                         return r;
         }
 
-        plan->stores = true;
-        plan->store_action = definition_equal(d, &vgpu->file->definition) ? STORE_NOTE : STORE_UPDATE;
-        plan->owned = vgpu->owned;
+        if (!definition_equal(d, &vgpu->file->definition))
+                plan->store_action = STORE_UPDATE;
         return 0;
-}
-
-/* Of what is not defined the record holds the label. */
-static int set_live_label(VGpu *vgpu, const char *label) {
-        Record record;
-        int r;
-
-        r = record_read(vgpu->manager->state_fd, vgpu->uuid, &record);
-        if (r < 0)
-                record = vgpu_get_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
-        (void)text_copy(record.label, sizeof(record.label), label);
-        r = record_write(vgpu->manager->state_fd, vgpu->uuid, &record);
-        if (r >= 0)
-                vgpu_set_label(vgpu, label);
-        return r;
 }
 
 int manager_modify_vgpu(Manager *manager, const ModifyRequest *request, OperationCallback callback, void *userdata,
@@ -348,9 +340,7 @@ int manager_modify_vgpu(Manager *manager, const ModifyRequest *request, Operatio
                 return r;
 
         plan.label = request->label ?: vgpu->label;
-        r = change.config ? plan_config(vgpu, request, &change, &plan) : 0;
-        if (r >= 0 && !vgpu->file && request->label)
-                r = set_live_label(vgpu, request->label);
+        r = change.config || change.note ? plan_config(vgpu, request, &change, &plan) : 0;
         if (r < 0) {
                 definition_done(&plan.definition);
                 return error_set_errno(error, r, "the change cannot be prepared");

@@ -23,7 +23,7 @@ typedef enum UeventSubsystem {
         UEVENT_PCI,
         UEVENT_MDEV,
         UEVENT_MDEVGPU, /* a GPU's control node of the open shim */
-        UEVENT_PARENT,  /* any other device that announced itself as an mdev parent (MDEV_STATE=) */
+        UEVENT_PARENT, /* any other device that announced itself as an mdev parent (MDEV_STATE=) */
         UEVENT_SUBSYSTEM_MAX,
         UEVENT_SUBSYSTEM_INVALID = -EINVAL,
 } UeventSubsystem;
@@ -32,6 +32,6 @@ typedef enum UeventSubsystem {
 typedef struct Uevent {
         UeventAction action;
         UeventSubsystem subsystem;
-        const char *name;    /* sysfs name of the device: 0000:41:00.0, an mdev's UUID, gpu0, mtty */
+        const char *name; /* sysfs name of the device: 0000:41:00.0, an mdev's UUID, gpu0, mtty */
         const char *devpath; /* below /sys: /devices/pci0000:00/0000:00:01.0/0000:41:00.0 */
 } Uevent;

@@ -318,7 +318,7 @@ static void show_definition(VGpu *vgpu, const char *last_error) {
         if (!good)
                 vgpu_set_state(vgpu, VGPU_FAILED, vgpu->file->problem);
         else if (autostart_gave_up(vgpu))
-                vgpu_set_state(vgpu, VGPU_FAILED, last_error);
+                vgpu_set_state(vgpu, VGPU_FAILED, last_error ?: vgpu->last_error);
         else
                 vgpu_set_state(vgpu, VGPU_DEFINED, last_error);
 }

@@ -65,7 +65,8 @@ struct VGpu {
         /* Starting by itself: see autostart.h. */
         uint64_t registration; /* of its parent, when its device was last seen; 0: not known */
         bool judged; /* what the record says of it has been read */
-        bool stopped; /* not to be started by itself any more */
+        bool stopped; /* by a person */
+        bool waits; /* for its type to come anew */
         unsigned n_starts; /* tries in a row that failed */
         sd_event_source *start_timer;
 };

@@ -19,13 +19,16 @@
 
 /* Opens dir_fd/name, made if it is not there, in such a way that it is there after a power cut as well. */
 static int folder_open(int dir_fd, const char *name, mode_t mode) {
+        int fd;
+
         if (mkdirat(dir_fd, name, mode) < 0) {
                 if (errno != EEXIST)
                         return negative_errno();
         } else if (fsync(dir_fd) < 0)
                 return negative_errno();
 
-        return directory_open(dir_fd, name);
+        fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? negative_errno() : fd;
 }
 
 static int write_durable(int dir_fd, const char *name, const char *text, mode_t mode) {
