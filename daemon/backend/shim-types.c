@@ -261,19 +261,24 @@ static int prepare(ShimTypes *t, const TypeSpec *wanted, size_t n_wanted) {
         return 0;
 }
 
+/* Types that were retired under vGPUs go when the set is sent again after the last one. */
+static bool can_tidy(const ShimTypes *t) {
+        return t->identity.n_retired > 0 && t->identity.n_live == 0;
+}
+
 int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, Error *error) {
         int r;
 
         r = shim_types_read(t, host, fd, error);
         if (r < 0)
                 return r;
-        if (was_sent(t, wanted, n_wanted))
+        if (was_sent(t, wanted, n_wanted) && !can_tidy(t))
                 return 0;
 
         r = prepare(t, wanted, n_wanted);
         if (r < 0)
                 return error_set_errno(error, r, "the types cannot be registered");
-        if (!some_are(t, SHIM_VERDICT_STRICT) && set_is(t, wanted, n_wanted))
+        if (!some_are(t, SHIM_VERDICT_STRICT) && set_is(t, wanted, n_wanted) && !can_tidy(t))
                 return 0;
 
         /* The call is all or nothing; one type that the driver refuses must not keep the others away. */

@@ -37,7 +37,10 @@ const struct mdevgpu_type *shim_type_find(const struct mdevgpu_type *types, size
 /* The card cannot hold all its instances together. */
 bool shim_type_exceeds(const ShimTypes *t, const TypeSpec *spec);
 
-/* Makes the set what is wanted, unless it is already. A refusal or a wait is kept for the report, and no error. */
+/*
+ * Makes the set what is wanted, unless it is already; t->identity must be fresh. A refusal or a wait is kept for the report,
+ * and no error.
+ */
 int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, Error *error);
 
 /* Completes the rows that sysfs gave, and adds those of types that are wanted and not there. */

@@ -31,8 +31,9 @@ typedef struct SimGpu {
         uint64_t generation;
         uint64_t epoch;
         uint8_t instance_id[MDEVGPU_INSTANCE_SIZE];
-        uint32_t n_types;
+        uint32_t n_types; /* registered, the retired ones included */
         struct mdevgpu_type types[SIM_TYPES_MAX];
+        bool retired[SIM_TYPES_MAX];
 } SimGpu;
 
 typedef struct SimHost {

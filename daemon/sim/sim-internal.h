@@ -30,12 +30,17 @@ void sim_emit(const SimHost *sim, UeventAction action, UeventSubsystem subsystem
 /* The parent's folder of types as its driver has them now; no types, no mdev parent. */
 int sim_parent_register(const SimHost *sim, const SimGpu *gpu);
 void sim_parent_unregister(const SimHost *sim, const SimGpu *gpu);
+/* Its types have changed in place. */
+int sim_parent_edit(const SimHost *sim, const SimGpu *gpu);
 /* Writes every available_instances anew. */
 void sim_parent_recount(const SimHost *sim, const SimGpu *gpu);
 /* Instances of a type that exist, those still being released included. */
 unsigned sim_count_live(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type);
 /* type must be one of gpu's. */
 unsigned sim_count_available(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type);
+/* Framebuffer that one vGPU takes, or all of them. */
+uint64_t sim_type_cost(const struct mdevgpu_type *type);
+uint64_t sim_count_used(const SimHost *sim, const SimGpu *gpu);
 
 /* The stores of the mdev core. text is what was written. */
 int sim_mdev_create(SimHost *sim, const char *parent, const char *type_folder, const char *text);

@@ -5,6 +5,7 @@
  */
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <uuid.h>
 
 #include "sim/sim-internal.h"
@@ -98,7 +99,7 @@ static int link_device(const SimHost *sim, const SimGpu *gpu, const SimMdev *mde
 static int create_locked(SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type, const char *uuid,
                          const char *path) {
         SimMdev mdev = { .type = type->id };
-        char record[128], devpath[512];
+        char record[128], devpath[512], cost[32];
         int r;
 
         if (sim_exists(sim, "kernel/mdevs/%s", uuid))
@@ -120,8 +121,10 @@ static int create_locked(SimHost *sim, const SimGpu *gpu, const struct mdevgpu_t
         r = sim_mkdir(sim, "kernel/vgpus/%s/%u", gpu->address, type->id);
         if (r >= 0)
                 r = sim_write(sim, record, 0600, "kernel/mdevs/%s", uuid);
+        /* The type may change later, and the vGPU stays what it was made as. */
+        (void)snprintf(cost, sizeof(cost), "%" PRIu64 "\n", sim_type_cost(type));
         if (r >= 0)
-                r = sim_write(sim, "", 0600, "kernel/vgpus/%s/%u/%s", gpu->address, type->id, uuid);
+                r = sim_write(sim, cost, 0600, "kernel/vgpus/%s/%u/%s", gpu->address, type->id, uuid);
         if (r >= 0)
                 r = link_device(sim, gpu, &mdev, path);
         sim_parent_recount(sim, gpu);
