@@ -60,8 +60,8 @@ static const char *field_to_key(uint32_t offset) {
 static void explain_missing(const ShimTypes *t, const TypeSpec *spec, TypeReport *row) {
         const struct mdevgpu_type *judged = shim_type_find(t->sent, t->n_sent, spec->id);
         const char *sentence = judged ? verdict_to_sentence(judged->verdict) : NULL;
-        const char *key = sentence && judged->verdict != MDEVGPU_VERDICT_TOO_LARGE ? field_to_key(judged->verdict_field)
-                                                                                    : NULL;
+        const char *key =
+                sentence && judged->verdict != MDEVGPU_VERDICT_TOO_LARGE ? field_to_key(judged->verdict_field) : NULL;
 
         row->registration = REGISTRATION_REFUSED;
         if (sentence) {
@@ -131,8 +131,9 @@ static void report_held(const ShimTypes *t, const struct mdevgpu_type *type, con
                                 t->refusal.code < 0 ? t->refusal.message
                                                     : "the driver holds it otherwise than the profile states it");
         } else if (shim_type_exceeds(t, spec))
-                (void)text_copy(row->reason, sizeof(row->reason),
-                                "its instances together need more than the GPU's framebuffer: fewer can exist at one time");
+                (void)text_copy(
+                        row->reason, sizeof(row->reason),
+                        "its instances together need more than the GPU's framebuffer: fewer can exist at one time");
 }
 
 static int report_missing(const ShimTypes *t, const TypeSpec *spec, GpuReport *report) {

@@ -103,10 +103,9 @@ bool shim_type_is(const struct mdevgpu_type *held, const TypeSpec *spec) {
         shim_type_from_spec(spec, &want);
         return held->id == want.id && held->max_instances == want.max_instances && streq(held->name, want.name) &&
                streq(held->type_class, want.type_class) && held->framebuffer == want.framebuffer &&
-               held->framebuffer_reserved == want.framebuffer_reserved &&
-               held->mappable_video == want.mappable_video && held->bar1_size == want.bar1_size &&
-               held->vdev_id == want.vdev_id && held->pdev_id == want.pdev_id && held->heads == want.heads &&
-               held->max_width == want.max_width && held->max_height == want.max_height &&
+               held->framebuffer_reserved == want.framebuffer_reserved && held->mappable_video == want.mappable_video &&
+               held->bar1_size == want.bar1_size && held->vdev_id == want.vdev_id && held->pdev_id == want.pdev_id &&
+               held->heads == want.heads && held->max_width == want.max_width && held->max_height == want.max_height &&
                held->frame_limit == want.frame_limit && held->encoder_percent == want.encoder_percent &&
                held->flags == want.flags;
 }
@@ -138,8 +137,9 @@ static void keep_refusal(ShimTypes *t, int code) {
         t->waiting = code == -EBUSY;
         switch (-code) {
         case EBUSY:
-                (void)error_set(&t->refusal, -ERROR_BUSY,
-                                "the driver changes its set of types only while no vGPU exists; done when the last one goes");
+                (void)error_set(
+                        &t->refusal, -ERROR_BUSY,
+                        "the driver changes its set of types only while no vGPU exists; done when the last one goes");
                 break;
         case E2BIG:
                 (void)error_set(&t->refusal, -ERROR_DRIVER_REJECTED, "the driver holds %u types at most",

@@ -46,6 +46,13 @@ int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wante
 /* Completes the rows that sysfs gave, and adds those of types that are wanted and not there. */
 int shim_types_report(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error);
 
+/* Has events told from here on: a descriptor to poll, or -EBADF where the driver tells none. */
+int shim_subscribe(const ShimTypes *t, const Host *host, int fd);
+/* 1 and *ret_event, 0: of no concern; -EAGAIN: there is none; else negative: there will be no more. */
+int shim_read_event(const Host *host, int watch_fd, WorkerEvent *ret_event);
+/* Who is open at present. */
+int shim_read_use(const Host *host, int fd, GpuReport *report, Error *error);
+
 /* The process that holds the node open for writing: 1 and *ret_owner, 0 if none is seen. */
 int shim_find_owner(const Host *host, const char *node, User *ret_owner);
 /* True if it is a worker of ours whose daemon has gone. */

@@ -86,6 +86,15 @@ typedef struct TypeCount {
         uint32_t available;
 } TypeCount;
 
+/* Whether somebody holds a vGPU open, as its driver tells; where it does not, nobody knows before looking. */
+typedef enum VGpuUse {
+        VGPU_USE_UNKNOWN,
+        VGPU_USE_NO,
+        VGPU_USE_YES,
+        VGPU_USE_MAX,
+        VGPU_USE_INVALID = -EINVAL,
+} VGpuUse;
+
 /* A vGPU that exists, as found. */
 typedef struct VGpuReport {
         char uuid[UUID_STRING_SIZE]; /* lower case */
@@ -94,6 +103,7 @@ typedef struct VGpuReport {
         char sysfs_path[512]; /* /sys/bus/mdev/devices/UUID */
         int32_t iommu_group; /* -1: none or unknown */
         VGpuKind kind;
+        VGpuUse use;
 } VGpuReport;
 
 /* Who holds a vGPU open, as far as /proc tells. */
@@ -136,6 +146,24 @@ typedef enum JobKind {
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
 } JobKind;
+
+/* What a worker hears of its driver between two jobs. */
+typedef enum WorkerEventKind {
+        WORKER_EVENT_CHANGED, /* the GPU has to be read again */
+        WORKER_EVENT_USE, /* a vGPU was opened or closed */
+        WORKER_EVENT_ERROR, /* the device reports an error, as NVIDIA's Xid are */
+        WORKER_EVENT_KIND_MAX,
+        WORKER_EVENT_KIND_INVALID = -EINVAL,
+} WorkerEventKind;
+
+struct WorkerEvent {
+        WorkerEventKind kind;
+        char uuid[UUID_STRING_SIZE]; /* use; error, if it concerns one vGPU, else empty */
+        VGpuUse use;
+        int32_t pid; /* use: who opened or closed it; 0: not known */
+        uint32_t code; /* error: the vendor's number */
+        char text[REASON_SIZE]; /* error: the vendor's words */
+};
 
 typedef enum StoreAction {
         STORE_DEFINE, /* a definition that must not be there yet, and its note */
@@ -225,6 +253,13 @@ struct Backend {
         int (*remove)(BackendContext *c, const char *uuid, Error *error);
 
         int (*read_counts)(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error);
+
+        /*
+         * The descriptor that polls readable when the driver has something to tell, or -1 for now; and what that is: 1, or 0
+         * if it is of no concern. Both NULL: this driver tells nothing.
+         */
+        int (*watch)(BackendContext *c);
+        int (*hear)(BackendContext *c, WorkerEvent *ret_event);
 
         /* Releases c->state; NULL if it has none. */
         void (*close)(BackendContext *c);

@@ -2,7 +2,7 @@
 
 /*
  * The open shim's control channel on the simulated machine, as shim/mdevgpu-shim.h says. Ownership is a lock on the open
- * file, so that it ends with it; nobody can take it over, and there are no events: the capabilities say so.
+ * file, so that it ends with it; nobody can take it over: the capabilities say so. Events are in sim-events.c.
  */
 
 #include <uuid.h>
@@ -51,7 +51,8 @@ static int identify(const SimHost *sim, const SimGpu *gpu, bool owner, struct md
         *args = (struct mdevgpu_identify){
                 .size = sizeof(*args),
                 .abi_version = MDEVGPU_ABI_VERSION,
-                .capabilities = MDEVGPU_CAP_SET_TYPES | MDEVGPU_CAP_CAPACITY | MDEVGPU_CAP_EDIT_LIVE | MDEVGPU_CAP_USAGE,
+                .capabilities = MDEVGPU_CAP_SET_TYPES | MDEVGPU_CAP_CAPACITY | MDEVGPU_CAP_EDIT_LIVE |
+                                MDEVGPU_CAP_USAGE | MDEVGPU_CAP_EVENTS,
                 .generation = gpu->generation,
                 .epoch = gpu->epoch,
                 .framebuffer_total = gpu->capacity,
@@ -96,9 +97,9 @@ static int get_types(const SimHost *sim, const SimGpu *gpu, struct mdevgpu_get_t
         return 0;
 }
 
-/* The vGPUs of one type; who has them open is not known here. */
+/* The vGPUs of one type. */
 static uint32_t get_usage_of_type(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type,
-                                  struct mdevgpu_vgpu *rows) {
+                                  const SimHeld *held, struct mdevgpu_vgpu *rows) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         struct dirent *entry;
         uint32_t n = 0;
@@ -116,6 +117,8 @@ static uint32_t get_usage_of_type(const SimHost *sim, const SimGpu *gpu, const s
                         continue;
                 (void)attribute_read_number(dirfd(dir), entry->d_name, UINT64_MAX, &cost);
                 row.framebuffer = cost;
+                if (sim_mdev_is_held(sim, entry->d_name, held))
+                        row.flags |= MDEVGPU_VGPU_OPEN;
                 rows[n++] = row;
         }
 
@@ -125,6 +128,7 @@ static uint32_t get_usage_of_type(const SimHost *sim, const SimGpu *gpu, const s
 static int get_usage(const SimHost *sim, const SimGpu *gpu, struct mdevgpu_get_usage *args) {
         struct mdevgpu_vgpu *rows = (struct mdevgpu_vgpu *)(uintptr_t)args->vgpus;
         uint32_t room = args->n_vgpus, n = 0;
+        SimHeld held;
 
         if (args->size < MDEVGPU_GET_USAGE_SIZE_VER0 || args->vgpu_size != sizeof(struct mdevgpu_vgpu) ||
             args->flags != 0)
@@ -136,8 +140,9 @@ static int get_usage(const SimHost *sim, const SimGpu *gpu, struct mdevgpu_get_u
         if (room < args->n_vgpus)
                 return -ENOSPC;
 
+        sim_held_read(sim, &held);
         for (uint32_t i = 0; i < gpu->n_types; i++)
-                n += get_usage_of_type(sim, gpu, &gpu->types[i], rows + n);
+                n += get_usage_of_type(sim, gpu, &gpu->types[i], &held, rows + n);
 
         return 0;
 }
@@ -292,8 +297,9 @@ int sim_control(SimHost *sim, unsigned index, bool owner, unsigned long request,
                 return get_usage(sim, &gpu, argument);
         case MDEVGPU_TAKEOVER:
         case MDEVGPU_SET_SHARE:
-        case MDEVGPU_SUBSCRIBE:
                 return -EOPNOTSUPP;
+        case MDEVGPU_SUBSCRIBE: /* what comes of it is sim_watch_node()'s */
+                return 0;
         default:
                 return -ENOTTY;
         }

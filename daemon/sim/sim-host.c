@@ -107,6 +107,8 @@ static const HostOps sim_ops = {
         .store = sim_store,
         .open_node = sim_open_node,
         .ioctl = sim_ioctl,
+        .watch_node = sim_watch_node,
+        .read_node = sim_read_node,
 };
 
 static int make_machine(SimHost *sim) {

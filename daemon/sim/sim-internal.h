@@ -50,5 +50,18 @@ int sim_mdev_configure(SimHost *sim, const char *folder, const char *attribute, 
 /* Without looking for users: the card is gone. */
 void sim_mdev_drop(SimHost *sim, const SimGpu *gpu);
 
+/* Which IOMMU groups somebody holds open; those above what there is room for count as not held. */
+typedef struct SimHeld {
+        uint64_t groups[1024];
+} SimHeld;
+
+void sim_held_read(const SimHost *sim, SimHeld *ret_held);
+bool sim_held_has(const SimHeld *held, unsigned group);
+bool sim_mdev_is_held(const SimHost *sim, const char *uuid, const SimHeld *held);
+
+/* Events of a control node: who opens and closes vGPUs. */
+int sim_watch_node(const Host *host, int fd);
+ssize_t sim_read_node(const Host *host, int watch_fd, void *buffer, size_t size);
+
 /* An ioctl on gpuN's node. */
 int sim_control(SimHost *sim, unsigned index, bool owner, unsigned long request, void *argument);

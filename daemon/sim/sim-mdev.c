@@ -167,43 +167,17 @@ static int load_mdev(const SimHost *sim, const char *uuid, SimMdev *ret_mdev) {
         return sscanf(record, "%63s %u %u", ret_mdev->parent, &ret_mdev->type, &ret_mdev->group) == 3 ? 0 : -EIO;
 }
 
-static bool process_holds(int proc_fd, const char *pid, const char *node) {
-        _cleanup_(dir_closep) DIR *dir = NULL;
-        char path[64], target[512];
-        struct dirent *entry;
+static bool is_held(const SimHost *sim, unsigned group) {
+        SimHeld held;
 
-        (void)snprintf(path, sizeof(path), "%.20s/fd", pid);
-        if (directory_list(proc_fd, path, &dir) < 0)
-                return false;
-
-        while ((entry = directory_next(dir))) {
-                ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
-
-                if (n < 0)
-                        continue;
-                target[n] = '\0';
-                if (streq(target, node))
-                        return true;
-        }
-
-        return false;
+        sim_held_read(sim, &held);
+        return sim_held_has(&held, group);
 }
 
-static bool is_held(const SimHost *sim, unsigned group) {
-        _cleanup_(dir_closep) DIR *dir = NULL;
-        struct dirent *entry;
-        char node[320];
+bool sim_mdev_is_held(const SimHost *sim, const char *uuid, const SimHeld *held) {
+        SimMdev mdev;
 
-        (void)snprintf(node, sizeof(node), "%s/dev/vfio/%u", sim->root, group);
-        if (directory_list(sim->host.proc_fd, ".", &dir) < 0)
-                return false;
-
-        while ((entry = directory_next(dir)))
-                if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-                    process_holds(sim->host.proc_fd, entry->d_name, node))
-                        return true;
-
-        return false;
+        return load_mdev(sim, uuid, &mdev) >= 0 && sim_held_has(held, mdev.group);
 }
 
 /* The device leaves the bus at once; its UUID and its place are free when the driver has released it. */

@@ -105,3 +105,8 @@ int text_parse_uuid(const char *s, char ret_uuid[static 37]) {
         uuid_unparse_lower(uuid, ret_uuid);
         return 0;
 }
+
+bool text_format_uuid(const uint8_t uuid[static 16], char ret_uuid[static 37]) {
+        uuid_unparse_lower(uuid, ret_uuid);
+        return !uuid_is_null(uuid);
+}

@@ -112,6 +112,10 @@ static int run_sync(BackendContext *c, const Job *job, JobResult *result) {
         return r;
 }
 
+int runner_watch(BackendContext *c) {
+        return c->backend && c->backend->watch ? c->backend->watch(c) : -1;
+}
+
 static int need_backend(BackendContext *c, Error *error) {
         int r;
 

@@ -365,6 +365,42 @@ static void test_results(void) {
         job_result_done(&result);
 }
 
+static int send_event(const WorkerEvent *event, WorkerEvent *ret) {
+        const uint8_t *body;
+        WireWriter w = {};
+        size_t size;
+        int r;
+
+        protocol_put_event(&w, event);
+        body = frame_body(&w, PROTOCOL_EVENT, &size);
+        r = protocol_get_event(body, size, ret);
+        wire_writer_done(&w);
+        return r;
+}
+
+static void test_events(void) {
+        WorkerEvent event = { .kind = WORKER_EVENT_USE, .uuid = UUID, .use = VGPU_USE_YES, .pid = 4711 }, got;
+
+        g_assert_cmpint(send_event(&event, &got), ==, 0);
+        g_assert_cmpint(got.kind, ==, WORKER_EVENT_USE);
+        g_assert_cmpstr(got.uuid, ==, UUID);
+        g_assert_cmpint(got.use, ==, VGPU_USE_YES);
+        g_assert_cmpint(got.pid, ==, 4711);
+
+        event = (WorkerEvent){ .kind = WORKER_EVENT_ERROR, .code = UINT32_MAX };
+        fill(event.text, sizeof(event.text));
+        g_assert_cmpint(send_event(&event, &got), ==, 0);
+        g_assert_cmpuint(got.code, ==, UINT32_MAX);
+        g_assert_cmpstr(got.text, ==, event.text);
+        g_assert_cmpstr(got.uuid, ==, "");
+
+        /* One of no vGPU, or of one that is no UUID. */
+        g_assert_cmpint(send_event(&(WorkerEvent){ .kind = WORKER_EVENT_USE }, &got), ==, -EBADMSG);
+        g_assert_cmpint(send_event(&(WorkerEvent){ .kind = WORKER_EVENT_ERROR, .uuid = "../x" }, &got), ==, -EBADMSG);
+        g_assert_cmpint(send_event(&(WorkerEvent){ .kind = WORKER_EVENT_KIND_MAX }, &got), ==, -EBADMSG);
+        g_assert_cmpint(send_event(&(WorkerEvent){ .use = VGPU_USE_MAX }, &got), ==, -EBADMSG);
+}
+
 /* The largest report that may be made fits a frame. */
 static void test_largest_report(void) {
         JobResult result;
@@ -524,6 +560,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/protocol/jobs", test_jobs);
         g_test_add_func("/protocol/job-names", test_job_names);
         g_test_add_func("/protocol/results", test_results);
+        g_test_add_func("/protocol/events", test_events);
         g_test_add_func("/protocol/largest-report", test_largest_report);
         g_test_add_func("/protocol/mutated-jobs", test_mutated_jobs);
         g_test_add_func("/protocol/mutated-results", test_mutated_results);
