@@ -304,10 +304,25 @@ static int read_strict(ConfigReader *reader, const ConfigField *field, const Con
         return config_read_flag(reader, field, item, draft->profile);
 }
 
+static int read_pending_apply(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        ProfileDraft *draft = target;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+
+        draft->profile->pending_manual = streq(item->text, "manual");
+        if (!draft->profile->pending_manual && !streq(item->text, "auto"))
+                return config_value_error(reader, field->name, item, "is not auto or manual");
+        return 0;
+}
+
 static const ConfigField profile_fields[] = {
         { "version", read_version, .max = UINT64_MAX, .required = true },
         { "match", read_match },
         { "strict", read_strict, offsetof(Profile, strict) },
+        { "pending-apply", read_pending_apply },
         { "types", read_types, .required = true },
         {},
 };

@@ -266,13 +266,27 @@ static bool can_tidy(const ShimTypes *t) {
         return t->identity.n_retired > 0 && t->identity.n_live == 0;
 }
 
-int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, Error *error) {
+static bool waits_to_be_told(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted) {
+        if (!t->waiting)
+                return false;
+
+        for (size_t i = 0; i < n_wanted; i++)
+                if (wanted[i].pending_manual)
+                        return true;
+
+        return false;
+}
+
+int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted,
+                   bool apply_pending, Error *error) {
         int r;
 
         r = shim_types_read(t, host, fd, error);
         if (r < 0)
                 return r;
         if (was_sent(t, wanted, n_wanted) && !can_tidy(t))
+                return 0;
+        if (!apply_pending && waits_to_be_told(t, wanted, n_wanted))
                 return 0;
 
         r = prepare(t, wanted, n_wanted);

@@ -39,9 +39,10 @@ bool shim_type_exceeds(const ShimTypes *t, const TypeSpec *spec);
 
 /*
  * Makes the set what is wanted, unless it is already; t->identity must be fresh. A refusal or a wait is kept for the report,
- * and no error.
+ * and no error. A set that waits is not sent again before apply_pending says so, if the profile of a type wants that.
  */
-int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, Error *error);
+int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted,
+                   bool apply_pending, Error *error);
 
 /* Completes the rows that sysfs gave, and adds those of types that are wanted and not there. */
 int shim_types_report(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error);

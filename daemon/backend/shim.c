@@ -161,7 +161,8 @@ static int shim_register_types(BackendContext *c, Error *error) {
         if (r < 0)
                 return r;
 
-        return shim_types_set(&state->types, c->host, state->fd, c->wanted, c->n_wanted, error);
+        return shim_types_set(&state->types, c->host, state->fd, c->wanted, c->n_wanted, c->apply_pending,
+                              error);
 }
 
 static int shim_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,

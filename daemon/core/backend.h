@@ -178,6 +178,7 @@ typedef enum StoreAction {
 typedef struct Job {
         JobKind kind;
         bool may_register; /* sync */
+        bool apply_pending; /* sync: somebody asks for it: types that wait are registered, whatever their profile says */
         const TypeSpec *types; /* sync: what profiles want here; the caller's, copied by whoever keeps it */
         size_t n_types;
         const char *uuid; /* all but sync; lower case */
@@ -218,6 +219,7 @@ typedef struct BackendContext {
         void *state; /* the backend's own, released by its close() */
         const TypeSpec *wanted; /* sync: the types that profiles want here; lives as long as the job */
         size_t n_wanted;
+        bool apply_pending; /* as of the job */
 } BackendContext;
 
 /*

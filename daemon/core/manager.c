@@ -143,8 +143,10 @@ void manager_set_profiles(Manager *manager, ProfileSet *set) {
 
         profile_set_free(manager->profiles);
         manager->profiles = set;
-        LIST_FOREACH(gpu, &manager->gpus, link)
+        LIST_FOREACH(gpu, &manager->gpus, link) {
+                gpu->apply_pending = true;
                 gpu_mark_dirty(gpu, /* may_register= */ true);
+        }
 }
 
 Gpu *manager_find_gpu(const Manager *manager, const char *address) {

@@ -53,6 +53,7 @@ typedef struct TypeSpec {
         bool ecc;
         bool multi_vgpu;
         bool strict; /* of its profile: refused if the card cannot hold max_instances of it together */
+        bool pending_manual; /* of its profile: once it has to wait, registered only when somebody asks for it */
         uint32_t line; /* where the profile states it, for messages */
 } TypeSpec;
 
@@ -70,6 +71,7 @@ typedef struct Profile {
         char *file; /* path, for messages */
         ProfileMatch match;
         bool strict; /* a type that does not fit the card is an error */
+        bool pending_manual; /* types that have to wait are registered only when somebody asks for it */
         TypeSpec *types;
         size_t n_types;
 } Profile;

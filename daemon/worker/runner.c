@@ -98,6 +98,7 @@ static int run_sync(BackendContext *c, const Job *job, JobResult *result) {
 
         c->wanted = job->types;
         c->n_wanted = job->n_types;
+        c->apply_pending = job->apply_pending;
         if (backend->register_types && job->may_register)
                 r = backend->register_types(c, &result->error);
         if (r >= 0)

@@ -200,6 +200,7 @@ void machine_set_types(Machine *m, unsigned n_types, unsigned gib) {
                 (void)snprintf(spec.name, sizeof(spec.name), "Type %u", i);
                 g_assert_cmpint(profile_add_type(profile, &spec), ==, 0);
         }
+        profile->pending_manual = m->pending_manual;
         g_assert_cmpint(profile_set_add(set, profile), ==, 0);
         manager_set_profiles(m->manager, set);
 }

@@ -365,6 +365,9 @@ static void test_profile(void) {
                 { "\xef\xbb\xbf" VALID, NULL },
                 { "---\n" VALID "...\n", NULL },
                 { VALID "strict: yes\n", NULL },
+                { VALID "pending-apply: manual\n", NULL },
+                { VALID "pending-apply: auto\n", NULL },
+                { VALID "pending-apply: later\n", "4:16: error: pending-apply: 'later' is not auto or manual" },
                 { "version: 1\r\nmatch: {}\r\ntypes: []\r\n",
                   "3:8: warning: types: is empty, this profile offers nothing" },
                 { "version: 1\ntypes: []\n", "1:1: warning: profile: without 'match' it applies to every GPU\n"

@@ -36,6 +36,7 @@ static TypeSpec largest_spec(uint32_t id) {
                 .limiter = true,
                 .multi_vgpu = true,
                 .strict = true,
+                .pending_manual = true,
         };
 
         fill(s.name, sizeof(s.name));
@@ -63,6 +64,7 @@ static void assert_spec_equal(const TypeSpec *a, const TypeSpec *b) {
         g_assert_cmpint(a->ecc, ==, b->ecc);
         g_assert_cmpint(a->multi_vgpu, ==, b->multi_vgpu);
         g_assert_cmpint(a->strict, ==, b->strict);
+        g_assert_cmpint(a->pending_manual, ==, b->pending_manual);
 }
 
 /* The body of a frame, once its header was found right. */
@@ -91,6 +93,7 @@ static void assert_job_survives(const Job *job) {
 
         g_assert_cmpint(d.job.kind, ==, job->kind);
         g_assert_cmpint(d.job.may_register, ==, job->may_register);
+        g_assert_cmpint(d.job.apply_pending, ==, job->apply_pending);
         g_assert_cmpuint(d.job.n_types, ==, job->n_types);
         for (size_t i = 0; i < job->n_types; i++)
                 assert_spec_equal(&d.job.types[i], &job->types[i]);
@@ -123,6 +126,7 @@ static void test_jobs(void) {
         fill(value, sizeof(value));
 
         assert_job_survives(&(Job){ .kind = JOB_SYNC });
+        assert_job_survives(&(Job){ .kind = JOB_SYNC, .apply_pending = true });
         assert_job_survives(&(Job){ .kind = JOB_SYNC, .may_register = true, .types = &smallest, .n_types = 1 });
         assert_job_survives(
                 &(Job){ .kind = JOB_SYNC, .may_register = true, .types = types, .n_types = REPORT_TYPES_MAX });
