@@ -277,8 +277,8 @@ static bool waits_to_be_told(const ShimTypes *t, const TypeSpec *wanted, size_t 
         return false;
 }
 
-int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted,
-                   bool apply_pending, Error *error) {
+int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, bool apply_pending,
+                   Error *error) {
         int r;
 
         r = shim_types_read(t, host, fd, error);
