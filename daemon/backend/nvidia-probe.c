@@ -158,6 +158,7 @@ int nvidia_probe(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict 
         const NvidiaDialect *candidates[2];
         char sentence[NVIDIA_STATUS_SIZE];
         NvidiaVerdict *verdict = ret_verdict;
+        Error why = ERROR_NULL;
         size_t n;
         int r;
 
@@ -173,9 +174,11 @@ int nvidia_probe(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict 
 
         /* What is needed up to here is the same in all dialects of one branch. */
         rm->dialect = candidates[0];
-        r = nvidia_rm_attach(rm, gpu, error);
+        r = nvidia_rm_attach(rm, gpu, &why);
+        if (r == -ERROR_NOT_SUPPORTED)
+                return judge(verdict, NVIDIA_LAYOUT_UNKNOWN, "%.200s", why.message);
         if (r < 0)
-                return r;
+                return error_set(error, r, "%s", why.message);
 
         r = nvidia_rm_alloc_config(rm);
         if (r == NVIDIA_NOT_SUPPORTED || r == NVIDIA_INVALID_CLASS)

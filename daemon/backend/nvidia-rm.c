@@ -351,6 +351,9 @@ int nvidia_rm_attach(NvidiaRm *rm, const char *gpu, Error *error) {
         r = find_gpu_id(rm, &place, &rm->gpu_id);
         if (r == -ENODEV)
                 return error_set(error, r, "the driver does not know this card");
+        if (nvidia_status_is_size(rm, r))
+                return error_set(error, -ERROR_NOT_SUPPORTED, "driver %s does not tell its cards as layout %s does",
+                                 rm->version_text, rm->dialect->layout);
         if (r != 0)
                 return attach_failed(r, "the driver does not tell its cards", error);
 

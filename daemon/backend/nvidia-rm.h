@@ -45,7 +45,7 @@ int nvidia_rm_open(NvidiaRm *rm, const Host *host, Error *error);
 
 /*
  * With a dialect chosen: opens the GPU's node and allocates client, device and subdevice.
- * -ENODEV: the driver does not know this card.
+ * -ENODEV: the driver does not know this card; -EOPNOTSUPP: it does not speak the dialect.
  */
 int nvidia_rm_attach(NvidiaRm *rm, const char *gpu, Error *error);
 
