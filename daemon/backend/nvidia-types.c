@@ -289,10 +289,12 @@ static int prove(NvidiaTypes *t, NvidiaRm *rm, const bool *is_new, Error *error)
 
         for (size_t i = 0; i < t->n_outcomes; i++) {
                 NvidiaOutcome *o = &t->outcomes[i];
-                const NvidiaType *held = is_new[i] ? find_held(t, o->spec.id) : NULL;
+                /* Also one that was refused: what timed out may have been done all the same. */
+                const NvidiaType *held = is_new[i] || o->sent ? find_held(t, o->spec.id) : NULL;
 
                 if (held) {
                         judge_held(t, held, o);
+                        o->sent = false;
                         if (!nvidia_types_hold(&t->ours, o->spec.id) && t->ours.n < NVIDIA_TYPES_MAX)
                                 t->ours.ids[t->ours.n++] = o->spec.id;
                 } else if (is_new[i]) {
@@ -304,9 +306,25 @@ static int prove(NvidiaTypes *t, NvidiaRm *rm, const bool *is_new, Error *error)
         return 0;
 }
 
+/* Brings the set into force: the kernel's side shows it from then on. */
+static int finish(NvidiaTypes *t, NvidiaRm *rm) {
+        char sentence[NVIDIA_STATUS_SIZE];
+        int r;
+
+        rm->may_write = true;
+        r = nvidia_rm_control(rm, NVIDIA_CONTROL_UPDATE_PGPU, NULL);
+        rm->may_write = false;
+        if (r > 0) {
+                nvidia_rm_describe(r, sentence);
+                (void)snprintf(t->degraded, sizeof(t->degraded),
+                               "degraded: the driver took types, but did not bring the change to its end: %s", sentence);
+        }
+
+        return r;
+}
+
 static int change(NvidiaTypes *t, NvidiaRm *rm, size_t n, uint8_t *parameters, Error *error) {
         bool is_new[PROFILE_TYPES_MAX] = {};
-        char sentence[NVIDIA_STATUS_SIZE];
         int n_taken, r;
 
         rm->may_write = true;
@@ -316,15 +334,9 @@ static int change(NvidiaTypes *t, NvidiaRm *rm, size_t n, uint8_t *parameters, E
                 t->degraded[0] = '\0';
                 r = restore_state(t, rm, parameters);
         }
-        if (r >= 0 && n_taken > 0) {
-                r = nvidia_rm_control(rm, NVIDIA_CONTROL_UPDATE_PGPU, NULL);
-                if (r > 0) {
-                        nvidia_rm_describe(r, sentence);
-                        (void)snprintf(t->degraded, sizeof(t->degraded),
-                                       "degraded: the driver took types, but did not bring the change to its end: %s", sentence);
-                }
-        }
         rm->may_write = false;
+        if (r >= 0 && n_taken > 0)
+                r = finish(t, rm);
         if (r < 0)
                 return lost(r, "the control channel was lost", error);
 
@@ -344,8 +356,19 @@ static int begin(NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted) {
         return 0;
 }
 
+/* The driver holds what is wanted, and the kernel's side shows nothing: the GPU was unbound and bound again. */
+static int repair(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, NvidiaUse use, Error *error) {
+        int r;
+
+        if (t->held.n == 0 || t->held.state != NVIDIA_CONFIG_READY || use.offered || use.in_use || !verdict->known)
+                return 0;
+
+        r = finish(t, rm);
+        return r < 0 ? lost(r, "the control channel was lost", error) : 0;
+}
+
 int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, const TypeSpec *wanted,
-                          size_t n_wanted, bool in_use, Error *error) {
+                          size_t n_wanted, NvidiaUse use, Error *error) {
         _cleanup_(freep) uint8_t *parameters = NULL;
         _cleanup_(freep) NvidiaOutcome *before = NULL;
         size_t n, n_before;
@@ -369,7 +392,7 @@ int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *ver
 
         n = plan(t, rm, before, n_before, parameters);
         if (n == 0)
-                return 0;
+                return repair(t, rm, verdict, use, error);
 
         if (!verdict->known && !t->allow_newer)
                 postpone(t, REGISTRATION_REFUSED,
@@ -379,7 +402,7 @@ int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *ver
         else if (r == 0) {
                 t->waiting = true;
                 postpone(t, REGISTRATION_PENDING, "another program (nvidia-vgpud) is registering types");
-        } else if (in_use) {
+        } else if (use.in_use) {
                 t->waiting = true;
                 postpone(t, REGISTRATION_PENDING, "types are registered only while the GPU has no vGPU");
         } else

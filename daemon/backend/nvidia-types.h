@@ -40,12 +40,18 @@ void nvidia_types_done(NvidiaTypes *t);
 /* Reads what the driver holds. A channel in NVIDIA_HOST_READY, here and below. */
 int nvidia_types_read(NvidiaTypes *t, NvidiaRm *rm, Error *error);
 
+/* What the kernel's side of a card says about whether its types may be registered. */
+typedef struct NvidiaUse {
+        bool in_use;  /* a vGPU lives on the card: nothing may be changed */
+        bool offered; /* it shows types, in one way or another */
+} NvidiaUse;
+
 /*
- * Registers what is wanted and missing. in_use: a vGPU lives on the card, so that nothing may be changed. Only a channel
- * that is lost is an error; what comes of each type is in the outcomes.
+ * Registers what is wanted and missing. Only a channel that is lost is an error; what comes of each type is in the
+ * outcomes.
  */
 int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, const TypeSpec *wanted,
-                          size_t n_wanted, bool in_use, Error *error);
+                          size_t n_wanted, NvidiaUse use, Error *error);
 
 /* Completes the rows that the kernel's view of types has filled, and adds those of wanted types that it has not. */
 int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error);

@@ -86,36 +86,39 @@ static int need_channel(BackendContext *c, NvidiaBackend *b) {
         return r;
 }
 
-/* A virtual function on which NVIDIA's driver itself (vendor-specific VFIO) has made a vGPU. */
-static bool vfs_are_used(const Host *host, const char *gpu) {
+/* Where vGPUs are made through virtual functions' own attributes (vendor-specific VFIO), and whether there is one. */
+static void read_vfs(const Host *host, const char *gpu, NvidiaUse *use) {
         for (unsigned i = 0;; i++) {
                 char path[SYSFS_NAME_SIZE + 96];
                 uint64_t type;
 
                 (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/virtfn%u", gpu, i);
                 if (!path_exists(host->sys_fd, path))
-                        return false;
+                        return;
                 (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/virtfn%u/nvidia/current_vgpu_type", gpu, i);
-                if (attribute_read_number(host->sys_fd, path, UINT32_MAX, &type) >= 0 && type != 0)
-                        return true;
+                if (!path_exists(host->sys_fd, path))
+                        continue;
+                use->offered = true;
+                use->in_use = use->in_use || attribute_read_number(host->sys_fd, path, UINT32_MAX, &type) < 0 || type != 0;
         }
 }
 
-/* 1: a vGPU lives on the card, by anybody's word; what cannot be found out counts as yes. */
-static bool is_in_use(BackendContext *c, NvidiaBackend *b) {
+/* Whether a vGPU lives on the card, by anybody's word; what cannot be found out counts as yes. */
+static NvidiaUse read_use(BackendContext *c, NvidiaBackend *b) {
         _cleanup_(freep) NvidiaGuest *guests = NULL;
+        NvidiaUse use = {};
         GpuReport report;
-        bool used;
         size_t n;
 
         gpu_report_init(&report);
-        used = mdev_sysfs_read(c->host, c->gpu, &report, NULL) < 0 || report.n_vgpus > 0;
+        use.in_use = mdev_sysfs_read(c->host, c->gpu, &report, NULL) < 0 || report.n_vgpus > 0;
+        use.offered = report.n_types > 0;
         gpu_report_done(&report);
-        if (used || vfs_are_used(c->host, c->gpu))
-                return true;
+        read_vfs(c->host, c->gpu, &use);
 
         guests = calloc(NVIDIA_GUESTS_MAX, sizeof(NvidiaGuest));
-        return !guests || nvidia_query_guests(&b->rm, guests, &n) != 0 || n > 0;
+        use.in_use = use.in_use || !guests || nvidia_query_guests(&b->rm, guests, &n) != 0 || n > 0;
+        return use;
 }
 
 /* What the channel does not do is said in the report and keeps nothing else from working. */
@@ -129,7 +132,7 @@ static int nvidia_backend_register_types(BackendContext *c, Error *error) {
         if (c->n_wanted == 0 || need_channel(c, b) < 0 || b->verdict.state != NVIDIA_HOST_READY)
                 return 0;
 
-        if (nvidia_types_register(&b->types, &b->rm, &b->verdict, c->wanted, c->n_wanted, is_in_use(c, b), &b->failure) < 0)
+        if (nvidia_types_register(&b->types, &b->rm, &b->verdict, c->wanted, c->n_wanted, read_use(c, b), &b->failure) < 0)
                 end_channel(b);
         return 0;
 }

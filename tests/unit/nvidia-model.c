@@ -123,6 +123,21 @@ const ModelType *nvidia_model_find(const NvidiaModel *m, uint32_t id) {
         return NULL;
 }
 
+void nvidia_model_describe(const NvidiaModel *m, const ModelType *type, ModelWords *ret) {
+        const uint8_t *p = type->info + m->layout->max_instance_at;
+
+        *ret = (ModelWords){
+                .max_instances = get32(p),
+                .heads = get32(p + 4),
+                .width = get32(p + 8),
+                .height = get32(p + 12),
+                .frame_limit = get32(p + 20),
+                .framebuffer = get64(p + 68),
+                .reserved = get64(p + 84),
+        };
+        memcpy(ret->name, type->info + 4, m->layout->text - 1);
+}
+
 static void set_state(ModelGpu *gpu, uint32_t state) {
         if (gpu->state == 2 && state < gpu->lowest)
                 gpu->lowest = state;

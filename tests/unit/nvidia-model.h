@@ -107,6 +107,14 @@ ModelGpu *nvidia_model_plug(NvidiaModel *m, unsigned domain, unsigned bus, unsig
 void nvidia_model_reload(NvidiaModel *m);
 /* NVIDIA's own daemon registers its two types, 100 and 101, and discards what there is on the GPU. */
 void nvidia_model_run_vgpud(NvidiaModel *m, ModelGpu *gpu);
+/* A type in plain words. */
+typedef struct ModelWords {
+        char name[64];
+        uint32_t max_instances, heads, frame_limit, width, height;
+        uint64_t framebuffer, reserved;
+} ModelWords;
+
+void nvidia_model_describe(const NvidiaModel *m, const ModelType *type, ModelWords *ret);
 bool nvidia_model_lists(const ModelGpu *gpu, uint32_t id);
 const ModelType *nvidia_model_find(const NvidiaModel *m, uint32_t id);
 
