@@ -176,12 +176,13 @@ static int allow_multi_vgpu(const NvidiaTypes *t, NvidiaRm *rm) {
         return r < 0 ? r : 0;
 }
 
-static int send_one(NvidiaTypes *t, NvidiaRm *rm, NvidiaOutcome *o, uint32_t state, uint8_t *parameters) {
+static int send_one(NvidiaTypes *t, NvidiaRm *rm, NvidiaOutcome *o, uint8_t *parameters) {
         char sentence[NVIDIA_STATUS_SIZE];
         int r;
 
         memset(parameters, 0, NVIDIA_PARAMETERS_MAX);
-        if (!nvidia_info_encode(rm->dialect, &o->spec, &t->card, &t->credentials, state, parameters, o->reason)) {
+        if (!nvidia_info_encode(rm->dialect, &o->spec, &t->card, &t->credentials, NVIDIA_CONFIG_READY, parameters,
+                                o->reason)) {
                 o->registration = REGISTRATION_REFUSED;
                 return 0;
         }
@@ -200,10 +201,12 @@ static int send_one(NvidiaTypes *t, NvidiaRm *rm, NvidiaOutcome *o, uint32_t sta
         return 0;
 }
 
-/* A ready set stays ready meanwhile: what is in it can be used. How many the driver took. */
-static int send_planned(NvidiaTypes *t, NvidiaRm *rm, size_t n, uint8_t *parameters, bool *is_new) {
-        bool was_ready = t->held.state == NVIDIA_CONFIG_READY;
-        size_t n_sent = 0, n_taken = 0;
+/*
+ * How many the driver took. The set is said to be ready with each: what is in it can be used meanwhile, and should this
+ * process end in the midst of it, nothing looks as if somebody were still at it.
+ */
+static int send_planned(NvidiaTypes *t, NvidiaRm *rm, uint8_t *parameters, bool *is_new) {
+        size_t n_taken = 0;
 
         for (size_t i = 0; i < t->n_outcomes; i++) {
                 NvidiaOutcome *o = &t->outcomes[i];
@@ -212,8 +215,7 @@ static int send_planned(NvidiaTypes *t, NvidiaRm *rm, size_t n, uint8_t *paramet
                 if (!is_planned(o))
                         continue;
 
-                r = send_one(t, rm, o,
-                             was_ready || ++n_sent == n ? NVIDIA_CONFIG_READY : NVIDIA_CONFIG_IN_PROGRESS, parameters);
+                r = send_one(t, rm, o, parameters);
                 if (r < 0)
                         return r;
                 is_new[i] = r > 0;
@@ -311,9 +313,7 @@ static int finish(NvidiaTypes *t, NvidiaRm *rm) {
         char sentence[NVIDIA_STATUS_SIZE];
         int r;
 
-        rm->may_write = true;
         r = nvidia_rm_control(rm, NVIDIA_CONTROL_UPDATE_PGPU, NULL);
-        rm->may_write = false;
         if (r > 0) {
                 nvidia_rm_describe(r, sentence);
                 (void)snprintf(t->degraded, sizeof(t->degraded),
@@ -323,20 +323,20 @@ static int finish(NvidiaTypes *t, NvidiaRm *rm) {
         return r;
 }
 
-static int change(NvidiaTypes *t, NvidiaRm *rm, size_t n, uint8_t *parameters, Error *error) {
+static int change(NvidiaTypes *t, NvidiaRm *rm, uint8_t *parameters, Error *error) {
         bool is_new[PROFILE_TYPES_MAX] = {};
         int n_taken, r;
 
         rm->may_write = true;
         r = allow_multi_vgpu(t, rm);
-        n_taken = r = r < 0 ? r : send_planned(t, rm, n, parameters, is_new);
+        n_taken = r = r < 0 ? r : send_planned(t, rm, parameters, is_new);
         if (r >= 0) {
                 t->degraded[0] = '\0';
                 r = restore_state(t, rm, parameters);
         }
-        rm->may_write = false;
         if (r >= 0 && n_taken > 0)
                 r = finish(t, rm);
+        rm->may_write = false;
         if (r < 0)
                 return lost(r, "the control channel was lost", error);
 
@@ -356,14 +356,26 @@ static int begin(NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted) {
         return 0;
 }
 
-/* The driver holds what is wanted, and the kernel's side shows nothing: the GPU was unbound and bound again. */
-static int repair(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, NvidiaUse use, Error *error) {
-        int r;
+/*
+ * The driver holds all that is wanted and can be: but its set may not be ready, as one who registered was interrupted, or
+ * the kernel's side may show nothing, as the GPU was unbound and bound again.
+ */
+static int repair(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, NvidiaUse use, uint8_t *parameters,
+                  Error *error) {
+        bool ready = t->held.state == NVIDIA_CONFIG_READY;
+        int r = 0;
 
-        if (t->held.n == 0 || t->held.state != NVIDIA_CONFIG_READY || use.offered || use.in_use || !verdict->known)
+        if (t->held.n == 0 || t->held.state == NVIDIA_CONFIG_IN_PROGRESS || use.in_use ||
+            (!verdict->known && !t->allow_newer) || (ready && use.offered))
                 return 0;
 
-        r = finish(t, rm);
+        t->degraded[0] = '\0';
+        rm->may_write = true;
+        if (!ready)
+                r = restore_state(t, rm, parameters);
+        if (r >= 0)
+                r = finish(t, rm);
+        rm->may_write = false;
         return r < 0 ? lost(r, "the control channel was lost", error) : 0;
 }
 
@@ -392,7 +404,7 @@ int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *ver
 
         n = plan(t, rm, before, n_before, parameters);
         if (n == 0)
-                return repair(t, rm, verdict, use, error);
+                return repair(t, rm, verdict, use, parameters, error);
 
         if (!verdict->known && !t->allow_newer)
                 postpone(t, REGISTRATION_REFUSED,
@@ -406,7 +418,7 @@ int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *ver
                 t->waiting = true;
                 postpone(t, REGISTRATION_PENDING, "types are registered only while the GPU has no vGPU");
         } else
-                return change(t, rm, n, parameters, error);
+                return change(t, rm, parameters, error);
 
         return 0;
 }

@@ -179,6 +179,8 @@ void nvidia_model_run_vgpud(NvidiaModel *m, ModelGpu *gpu) {
                 (void)add_type(m, gpu, id == 100, info);
         }
         gpu->state = 2;
+        if (m->updated)
+                m->updated(m, gpu);
 }
 
 int nvidia_model_open(NvidiaModel *m, const char *node) {
