@@ -573,13 +573,15 @@ static void list_cards(const NvidiaModel *m, uint8_t *args) {
 }
 
 size_t nvidia_model_second(unsigned long request, const uint8_t *args, uint64_t *ret_pointer) {
-        *ret_pointer = get64(args + 16);
-        if (request == 0xc020462a)
-                return *ret_pointer != 0 ? get32(args + 24) : 0;
-        if (request == 0xc020462b)
-                return *ret_pointer != 0 ? alloc_size(get32(args + 12)) : 0;
+        *ret_pointer = 0;
+        if (request != 0xc020462a && request != 0xc020462b)
+                return 0;
 
-        return 0;
+        *ret_pointer = get64(args + 16);
+        if (*ret_pointer == 0)
+                return 0;
+
+        return request == 0xc020462a ? get32(args + 24) : alloc_size(get32(args + 12));
 }
 
 int nvidia_model_ioctl(NvidiaModel *m, unsigned file, unsigned long request, uint8_t *args, uint8_t *second) {
