@@ -56,11 +56,13 @@ static int open_node(const Host *h, const char *path, int flags) {
         return fd;
 }
 
+/* Counts and handles are at the beginning: that is where most bytes go. */
 static void spoil(uint8_t *p, size_t size) {
         for (unsigned n = take() % 8U; n > 0 && size > 0; n--) {
-                size_t at = (take() | (size_t)take() << 8) % size;
+                size_t at = take();
 
-                p[at] = take();
+                at = at < 128 ? at % 16 : (at << 8 | take());
+                p[at % size] = take();
         }
 }
 
