@@ -120,6 +120,7 @@ NvidiaStand *nvidia_stand_new(const char *version) {
 
         nvidia_stand_write(stand, "sys/module/nvidia/version", text);
         nvidia_stand_write(stand, "sys/bus/pci/devices/" STAND_GPU "/vendor", "0x10de\n");
+        nvidia_stand_write(stand, "sys/bus/pci/devices/" STAND_GPU "/class", "0x030200\n");
         nvidia_stand_write(stand, "sys/bus/pci/devices/" STAND_GPU "/device", "0x20b0\n");
         nvidia_stand_write(stand, "sys/bus/pci/devices/" STAND_GPU "/subsystem_device", "0x145f\n");
         nvidia_stand_write(stand, "sys/bus/pci/drivers/nvidia/bind", "");

@@ -5,6 +5,7 @@
  */
 
 #include "backend/nvidia-probe.h"
+#include "backend/nvidia-report.h"
 #include "nvidia-stand.h"
 
 #include <glib.h>
@@ -348,6 +349,77 @@ static void test_lies(void) {
         nvidia_stand_free(stand);
 }
 
+static char *report(NvidiaStand *stand) {
+        char *text = NULL;
+        size_t size;
+        FILE *out = open_memstream(&text, &size);
+
+        g_assert_cmpint(nvidia_report(&stand->host, out), ==, 0);
+        g_assert_cmpint(fclose(out), ==, 0);
+        g_assert_cmpuint(nvidia_stand_count_open(), ==, 0);
+        g_assert_cmpuint(stand->model.n_set_info + stand->model.n_updates + stand->model.n_set_pgpu, ==, 0);
+        return text;
+}
+
+static void assert_reports(NvidiaStand *stand, const char *const *parts) {
+        g_autofree char *text = report(stand);
+
+        for (; *parts; parts++)
+                if (!strstr(text, *parts))
+                        g_error("'%s' is not in:\n%s", *parts, text);
+}
+
+static void test_report(void) {
+        static const char *const host[] = {
+                "GPU " STAND_GPU "\n  device: 0x20b0\n",
+                "  driver version: 580.142\n  state: host-ready\n  layout: L6\n  node: /dev/nvidia3\n",
+                "name-string          0x20800110   132 bytes  \"NVIDIA Model GPU\"\n",
+                "  virtualization-mode  0x00800289     8 bytes  3 (vGPU host)\n",
+                "2 types, the set is ready\n",
+                "    100    \"Vendor type 100\" (Quadro), 4 instances",
+                "2 vGPUs run\n",
+                "VM \"a?b\", guest driver \"\", not licensed",
+                "11: 0",
+                NULL,
+        };
+        static const char *const no_host[] = { "state: driver-not-vgpu-host: ", "0 (none)",
+                                               "NOT_SUPPORTED (0x56)", NULL };
+        static const char *const unknown[] = { "state: layout-unknown: ", NULL };
+        static const char *const other[] = { "GPU " STAND_GPU, "state: no-driver: its driver is nouveau", NULL };
+        static const char *const nothing[] = { "There is no GPU of NVIDIA's", NULL };
+        NvidiaStand *stand = nvidia_stand_new("580.142");
+        g_autofree char *text = NULL, *link = NULL;
+
+        nvidia_model_run_vgpud(&stand->model, stand->gpu);
+        stand->gpu->guests[0].vm[0] = 'a';
+        stand->gpu->guests[0].vm[1] = '\033';
+        stand->gpu->guests[0].vm[2] = 'b';
+        stand->gpu->n_guests = 2;
+        nvidia_stand_write(stand, "sys/bus/pci/devices/0000:41:00.4/vendor", "0x10de\n");
+        nvidia_stand_write(stand, "sys/bus/pci/devices/0000:41:00.4/class", "0x030200\n");
+        nvidia_stand_write(stand, "sys/bus/pci/devices/0000:41:00.4/physfn", "");
+        nvidia_stand_write(stand, "sys/bus/pci/devices/0000:41:00.1/vendor", "0x10de\n");
+        nvidia_stand_write(stand, "sys/bus/pci/devices/0000:41:00.1/class", "0x040300\n");
+        assert_reports(stand, host);
+        text = report(stand);
+        g_assert_null(strstr(text, "41:00.4"));
+        g_assert_null(strstr(text, "41:00.1"));
+        g_assert_null(strchr(text, '\033'));
+
+        stand->model.is_host = false;
+        assert_reports(stand, no_host);
+        stand->model.lenient = true;
+        assert_reports(stand, unknown);
+
+        link = g_build_filename(stand->root, "sys/bus/pci/devices/" STAND_GPU "/driver", NULL);
+        g_assert_cmpint(unlink(link), ==, 0);
+        g_assert_cmpint(symlink("../../drivers/nouveau", link), ==, 0);
+        assert_reports(stand, other);
+        nvidia_stand_write(stand, "sys/bus/pci/devices/" STAND_GPU "/vendor", "0x1002\n");
+        assert_reports(stand, nothing);
+        nvidia_stand_free(stand);
+}
+
 static void test_statuses(void) {
         char text[NVIDIA_STATUS_SIZE];
 
@@ -388,6 +460,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/nvidia-rm/minor", test_minor);
         g_test_add_func("/nvidia-rm/dies", test_dies);
         g_test_add_func("/nvidia-rm/lies", test_lies);
+        g_test_add_func("/nvidia-rm/report", test_report);
         g_test_add_func("/nvidia-rm/statuses", test_statuses);
 
         return g_test_run();
