@@ -86,7 +86,8 @@ bool nvidia_info_encode(const NvidiaDialect *d, const TypeSpec *spec, const Nvid
         /* Placement goes by it (550 and later); before 525 there is none. */
         if (d->places[NVIDIA_AT_INFO_PROFILE_SIZE].there)
                 fits = nvidia_put(d, parameters, d->set_info_at, NVIDIA_AT_INFO_PROFILE_SIZE,
-                                  spec->framebuffer + spec->reserved) && fits;
+                                  spec->framebuffer + spec->reserved) &&
+                       fits;
         if (d->places[NVIDIA_AT_SET_INFO_STATE].there)
                 fits = nvidia_put(d, parameters, 0, NVIDIA_AT_SET_INFO_STATE, state) && fits;
 
@@ -126,10 +127,12 @@ bool nvidia_info_matches(const NvidiaType *type, const TypeSpec *spec, const Nvi
 
         for (size_t i = 0; i < ELEMENTSOF(values); i++)
                 if (!values[i].same)
-                        return refuse(ret_reason,
-                                      "the driver holds another type under this id (%s differs): it keeps what it was told "
-                                      "first until it is loaded anew; give the profile's type another id, or reload the driver",
-                                      values[i].key);
+                        return refuse(
+                                ret_reason,
+                                "the driver holds another type under this id (%s differs): it keeps what it was told "
+                                "first until it is loaded anew; give the profile's type another id, or reload the "
+                                "driver",
+                                values[i].key);
 
         return true;
 }

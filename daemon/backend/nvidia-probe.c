@@ -99,8 +99,9 @@ static int discriminate(NvidiaRm *rm, const NvidiaDialect *const *candidates, si
         }
 
         if (!found) {
-                (void)judge(verdict, NVIDIA_LAYOUT_UNKNOWN, "driver %s should have layout %s%s%s, but %s", rm->version_text,
-                            candidates[0]->layout, n > 1 ? " or " : "", n > 1 ? candidates[1]->layout : "", why);
+                (void)judge(verdict, NVIDIA_LAYOUT_UNKNOWN, "driver %s should have layout %s%s%s, but %s",
+                            rm->version_text, candidates[0]->layout, n > 1 ? " or " : "",
+                            n > 1 ? candidates[1]->layout : "", why);
                 return 0;
         }
 
@@ -123,7 +124,8 @@ static int check_host(NvidiaRm *rm, NvidiaVerdict *verdict, Error *error) {
         if (r == 0)
                 r = nvidia_query_types(rm, NVIDIA_CONTROL_SUPPORTED_TYPES, &list);
         if (r == NVIDIA_NOT_SUPPORTED)
-                return judge(verdict, NVIDIA_NOT_VGPU_HOST, "driver %s holds no vGPU types for this GPU", rm->version_text);
+                return judge(verdict, NVIDIA_NOT_VGPU_HOST, "driver %s holds no vGPU types for this GPU",
+                             rm->version_text);
         if (r != 0) {
                 nvidia_rm_describe(r, sentence);
                 return error_set(error, r < 0 ? r : -ERROR_DRIVER_REJECTED,
@@ -169,8 +171,8 @@ int nvidia_probe(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict 
 
         n = rm->version != 0 ? nvidia_dialects_find(rm->version, candidates, &verdict->known) : 0;
         if (n == 0 || candidates[0]->expert)
-                return judge(verdict, NVIDIA_LAYOUT_UNKNOWN, "the layout of driver '%s' is not known: it is spoken to no further",
-                             rm->version_text);
+                return judge(verdict, NVIDIA_LAYOUT_UNKNOWN,
+                             "the layout of driver '%s' is not known: it is spoken to no further", rm->version_text);
 
         /* What is needed up to here is the same in all dialects of one branch. */
         rm->dialect = candidates[0];

@@ -23,8 +23,8 @@ static void show_bool(const uint8_t *p, FILE *out) {
 }
 
 static void show_mode(const uint8_t *p, FILE *out) {
-        static const char *const modes[] = { "none", "passed through to this machine", "vGPU of this machine", "vGPU host",
-                                             "vSGA host" };
+        static const char *const modes[] = { "none", "passed through to this machine", "vGPU of this machine",
+                                             "vGPU host", "vSGA host" };
         uint32_t mode = nvidia_u32(p);
 
         fprintf(out, "%u (%s)", mode, mode < ELEMENTSOF(modes) ? modes[mode] : "not known");
@@ -72,18 +72,12 @@ static const struct {
         NvidiaControl control;
         ShowFunction show;
 } plain[] = {
-        { NVIDIA_CONTROL_NAME_STRING, show_name },
-        { NVIDIA_CONTROL_BUS_PCI_INFO, show_pci },
-        { NVIDIA_CONTROL_VIRTUALIZATION_MODE, show_mode },
-        { NVIDIA_CONTROL_SRIOV_CAPS, show_sriov },
-        { NVIDIA_CONTROL_VGPU_VERSION, show_protocol },
-        { NVIDIA_CONTROL_MULTI_VGPU, show_multi },
-        { NVIDIA_CONTROL_DRIVER_CAPS, show_u32 },
-        { NVIDIA_CONTROL_MIGRATION_CAP, show_bool },
-        { NVIDIA_CONTROL_PGPU_METADATA, show_metadata },
-        { NVIDIA_CONTROL_STREAMING, show_bool },
-        { NVIDIA_CONTROL_MIGRATION_BANDWIDTH, show_u32 },
-        { NVIDIA_CONTROL_FB_USAGE, show_u32 },
+        { NVIDIA_CONTROL_NAME_STRING, show_name },         { NVIDIA_CONTROL_BUS_PCI_INFO, show_pci },
+        { NVIDIA_CONTROL_VIRTUALIZATION_MODE, show_mode }, { NVIDIA_CONTROL_SRIOV_CAPS, show_sriov },
+        { NVIDIA_CONTROL_VGPU_VERSION, show_protocol },    { NVIDIA_CONTROL_MULTI_VGPU, show_multi },
+        { NVIDIA_CONTROL_DRIVER_CAPS, show_u32 },          { NVIDIA_CONTROL_MIGRATION_CAP, show_bool },
+        { NVIDIA_CONTROL_PGPU_METADATA, show_metadata },   { NVIDIA_CONTROL_STREAMING, show_bool },
+        { NVIDIA_CONTROL_MIGRATION_BANDWIDTH, show_u32 },  { NVIDIA_CONTROL_FB_USAGE, show_u32 },
 };
 
 static void begin_line(const NvidiaRm *rm, NvidiaControl control, FILE *out) {
@@ -224,7 +218,8 @@ static void report_channel(const Host *host, const char *gpu, FILE *out) {
 
         if (r >= 0 && rm.dialect && verdict.state != NVIDIA_LAYOUT_UNKNOWN) {
                 fprintf(out, "  layout: %s%s\n  node: /dev/nvidia%u\n", rm.dialect->layout,
-                        verdict.known ? "" : " (the driver is newer than any known one of its branch: it is not written to)",
+                        verdict.known ? ""
+                                      : " (the driver is newer than any known one of its branch: it is not written to)",
                         rm.minor);
                 if (rm.subdevice != 0)
                         report_controls(&rm, out);

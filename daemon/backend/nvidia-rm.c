@@ -20,7 +20,7 @@
 #define ESCAPE_ALLOC ESCAPE(0x2b, ALLOC_BYTES)
 #define ESCAPE_FREE ESCAPE(0x29, FREE_BYTES)
 #define ESCAPE_CONTROL ESCAPE(0x2a, CONTROL_BYTES)
-#define ESCAPE_CARDS ESCAPE(0xc8, CARD_BYTES * CARDS_MAX)
+#define ESCAPE_CARDS ESCAPE(0xc8, CARD_BYTES *CARDS_MAX)
 
 /* Asks for the version: from 530 on; before, it means that the caller's shall not be compared. */
 #define VERSION_QUERY 0x32U
@@ -147,7 +147,7 @@ int nvidia_rm_probe(NvidiaRm *rm, NvidiaControl which, void *parameters, size_t 
 
 bool nvidia_status_is_size(const NvidiaRm *rm, int status) {
         return status == (rm->version < nvidia_version_parse("550.40.07") ? NVIDIA_INVALID_PARAM_STRUCT
-                                                                           : NVIDIA_INVALID_ARGUMENT);
+                                                                          : NVIDIA_INVALID_ARGUMENT);
 }
 
 void nvidia_rm_describe(int result, char buffer[static NVIDIA_STATUS_SIZE]) {
@@ -243,7 +243,8 @@ static int query_minor(const NvidiaRm *rm, const Place *place, uint32_t *ret_min
         for (size_t i = 0; i < CARDS_MAX; i++) {
                 const uint8_t *card = cards + i * CARD_BYTES;
 
-                if (card[0] == 0 || nvidia_u32(card + 4) != place->domain || card[8] != place->bus || card[9] != place->slot)
+                if (card[0] == 0 || nvidia_u32(card + 4) != place->domain || card[8] != place->bus ||
+                    card[9] != place->slot)
                         continue;
                 *ret_minor = nvidia_u32(card + 56);
                 return *ret_minor <= MINOR_MAX ? 0 : -EBADMSG;

@@ -30,7 +30,7 @@ typedef struct NvidiaRm {
         bool may_write; /* controls that change something are refused without */
         unsigned n_retries; /* of all calls together */
         int control_fd, gpu_fd;
-        uint32_t minor;  /* of /dev/nvidiaN */
+        uint32_t minor; /* of /dev/nvidiaN */
         uint32_t gpu_id; /* the resource manager's name for the card */
         uint32_t client, device, subdevice, config; /* handles; 0: not allocated */
 } NvidiaRm;

@@ -94,7 +94,8 @@ static uint64_t print_of(const uint8_t *parameters, size_t size) {
 }
 
 /* Everything is checked before anything is sent. How many are to be sent. */
-static size_t plan(NvidiaTypes *t, const NvidiaRm *rm, const NvidiaOutcome *before, size_t n_before, uint8_t *parameters) {
+static size_t plan(NvidiaTypes *t, const NvidiaRm *rm, const NvidiaOutcome *before, size_t n_before,
+                   uint8_t *parameters) {
         size_t n = 0;
 
         for (size_t i = 0; i < t->n_outcomes; i++) {
@@ -268,8 +269,8 @@ static int restore_state(NvidiaTypes *t, NvidiaRm *rm, uint8_t *parameters) {
                 return 0;
 
         /* The latest first: those are ours, if any. */
-        for (size_t i = r == 0 ? list.n : 0; i > 0 && tries < RESTORE_TRIES && list.n_held + tries < rm->dialect->types_max;
-             i--, tries++) {
+        for (size_t i = r == 0 ? list.n : 0;
+             i > 0 && tries < RESTORE_TRIES && list.n_held + tries < rm->dialect->types_max; i--, tries++) {
                 r = restore_by(t, rm, list.ids[i - 1], parameters);
                 if (r != 0)
                         return r < 0 ? r : 0;
@@ -317,7 +318,8 @@ static int finish(NvidiaTypes *t, NvidiaRm *rm) {
         if (r > 0) {
                 nvidia_rm_describe(r, sentence);
                 (void)snprintf(t->degraded, sizeof(t->degraded),
-                               "degraded: the driver took types, but did not bring the change to its end: %s", sentence);
+                               "degraded: the driver took types, but did not bring the change to its end: %s",
+                               sentence);
         }
 
         return r;
@@ -407,8 +409,9 @@ int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *ver
                 return repair(t, rm, verdict, use, parameters, error);
 
         if (!verdict->known && !t->allow_newer)
-                postpone(t, REGISTRATION_REFUSED,
-                         "this driver is newer than the last one whose layout is known: it is read, but not written to");
+                postpone(
+                        t, REGISTRATION_REFUSED,
+                        "this driver is newer than the last one whose layout is known: it is read, but not written to");
         else if (t->held.n_held + n >= rm->dialect->types_max)
                 postpone(t, REGISTRATION_REFUSED, "the driver holds as many types for this GPU as it can");
         else if (r == 0) {
@@ -491,8 +494,9 @@ static int report_wanted(const NvidiaTypes *t, const TypeSpec *spec, GpuReport *
         row->registration = now.registration;
         (void)text_copy(row->reason, sizeof(row->reason), now.reason);
         if (held && !shown && row->reason[0] == '\0')
-                (void)text_copy(row->reason, sizeof(row->reason),
-                                "the driver holds it, but the kernel offers no such type (yet): a vGPU of it cannot be made");
+                (void)text_copy(
+                        row->reason, sizeof(row->reason),
+                        "the driver holds it, but the kernel offers no such type (yet): a vGPU of it cannot be made");
         return 0;
 }
 
@@ -504,7 +508,8 @@ static bool is_wanted(const TypeSpec *wanted, size_t n_wanted, uint32_t id) {
         return false;
 }
 
-int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error) {
+int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report,
+                        Error *error) {
         for (size_t i = 0; i < t->held.n; i++) {
                 TypeReport *row = find_row(report, t->held.ids[i]);
 

@@ -42,7 +42,7 @@ int nvidia_types_read(NvidiaTypes *t, NvidiaRm *rm, Error *error);
 
 /* What the kernel's side of a card says about whether its types may be registered. */
 typedef struct NvidiaUse {
-        bool in_use;  /* a vGPU lives on the card: nothing may be changed */
+        bool in_use; /* a vGPU lives on the card: nothing may be changed */
         bool offered; /* it shows types, in one way or another */
 } NvidiaUse;
 

@@ -99,7 +99,8 @@ static void read_vfs(const Host *host, const char *gpu, NvidiaUse *use) {
                 if (!path_exists(host->sys_fd, path))
                         continue;
                 use->offered = true;
-                use->in_use = use->in_use || attribute_read_number(host->sys_fd, path, UINT32_MAX, &type) < 0 || type != 0;
+                use->in_use =
+                        use->in_use || attribute_read_number(host->sys_fd, path, UINT32_MAX, &type) < 0 || type != 0;
         }
 }
 
@@ -132,7 +133,8 @@ static int nvidia_backend_register_types(BackendContext *c, Error *error) {
         if (c->n_wanted == 0 || need_channel(c, b) < 0 || b->verdict.state != NVIDIA_HOST_READY)
                 return 0;
 
-        if (nvidia_types_register(&b->types, &b->rm, &b->verdict, c->wanted, c->n_wanted, read_use(c, b), &b->failure) < 0)
+        if (nvidia_types_register(&b->types, &b->rm, &b->verdict, c->wanted, c->n_wanted, read_use(c, b), &b->failure) <
+            0)
                 end_channel(b);
         return 0;
 }

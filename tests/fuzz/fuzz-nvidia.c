@@ -74,7 +74,8 @@ static int call(const Host *h, int fd, unsigned long request, void *argument) {
         int r;
 
         second = nvidia_model_second(request, args, &pointer);
-        r = nvidia_model_ioctl(&model, (unsigned)files[fd], request, args, second > 0 ? (uint8_t *)(uintptr_t)pointer : NULL);
+        r = nvidia_model_ioctl(&model, (unsigned)files[fd], request, args,
+                               second > 0 ? (uint8_t *)(uintptr_t)pointer : NULL);
         if (r < 0 || what < 128)
                 return r;
         if (what < 144)

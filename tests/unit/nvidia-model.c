@@ -239,7 +239,8 @@ static size_t alloc_size(uint32_t class) {
         return class == 0x80 ? 56 : class == 0x2080 ? 4 : 0;
 }
 
-static uint32_t alloc_child(NvidiaModel *m, unsigned file, const uint8_t *args, const uint8_t *second, ModelObject *object) {
+static uint32_t alloc_child(NvidiaModel *m, unsigned file, const uint8_t *args, const uint8_t *second,
+                            ModelObject *object) {
         const ModelObject *parent = find_object(m, file, object->client, get32(args + 4));
 
         if (!find_object(m, file, object->client, object->client))
@@ -304,32 +305,57 @@ static int control_size(const NvidiaModel *m, uint32_t command) {
         int placements = (l->list_has_instance ? 16 : 12) + 4 * (int)l->max_guests;
 
         switch (command) {
-        case 0x205: return 32;
-        case 0x214: return since(m, 580, 0) ? 384 : 256;
-        case 0x21b: return 12;
-        case 0x137: return 16;
-        case 0x800289: return since(m, 555, 0) ? 8 : 4;
-        case 0x800291: return since(m, 550, 0) ? 80 : 72;
-        case 0x20801801: return 16;
-        case 0x20800110: return since(m, 595, 0) ? 68 : 132;
-        case 0xa0810101: return (info + 8 + 4 + 7) / 8 * 8;
-        case 0xa0810102: return 8 + (int)(l->guest * l->max_guests);
-        case 0xa0810103: return info + 8;
+        case 0x205:
+                return 32;
+        case 0x214:
+                return since(m, 580, 0) ? 384 : 256;
+        case 0x21b:
+                return 12;
+        case 0x137:
+                return 16;
+        case 0x800289:
+                return since(m, 555, 0) ? 8 : 4;
+        case 0x800291:
+                return since(m, 550, 0) ? 80 : 72;
+        case 0x20801801:
+                return 16;
+        case 0x20800110:
+                return since(m, 595, 0) ? 68 : 132;
+        case 0xa0810101:
+                return (info + 8 + 4 + 7) / 8 * 8;
+        case 0xa0810102:
+                return 8 + (int)(l->guest * l->max_guests);
+        case 0xa0810103:
+                return info + 8;
         case 0xa0810104:
-        case 0xa0810105: return types;
-        case 0xa0810109: return 0;
-        case 0xa0810111: return 8 + 24 * (int)l->max_guests;
-        case 0xa0810112: return 1;
-        case 0xa0810113: return 32;
-        case 0xa0810114: return 256;
-        case 0xa0810117: return 12;
-        case 0xa0810118: return since(m, 560, 0) ? 8 : 4;
-        case 0xa0810119: return 4;
-        case 0xa081011c: return since(m, 550, 0) ? placements : -1;
-        case 0xa081011d: return since(m, 550, 0) ? 1 : -1;
-        case 0xa081011f: return since(m, 551, 0) || (m->major == 550 && (m->minor > 40 || m->patch >= 53)) ? 8 : -1;
-        case 0xa0810122: return since(m, 565, 0) || (m->major == 550 && m->minor >= 90) ? 4 : -1;
-        default: return -1;
+        case 0xa0810105:
+                return types;
+        case 0xa0810109:
+                return 0;
+        case 0xa0810111:
+                return 8 + 24 * (int)l->max_guests;
+        case 0xa0810112:
+                return 1;
+        case 0xa0810113:
+                return 32;
+        case 0xa0810114:
+                return 256;
+        case 0xa0810117:
+                return 12;
+        case 0xa0810118:
+                return since(m, 560, 0) ? 8 : 4;
+        case 0xa0810119:
+                return 4;
+        case 0xa081011c:
+                return since(m, 550, 0) ? placements : -1;
+        case 0xa081011d:
+                return since(m, 550, 0) ? 1 : -1;
+        case 0xa081011f:
+                return since(m, 551, 0) || (m->major == 550 && (m->minor > 40 || m->patch >= 53)) ? 8 : -1;
+        case 0xa0810122:
+                return since(m, 565, 0) || (m->major == 550 && m->minor >= 90) ? 4 : -1;
+        default:
+                return -1;
         }
 }
 
@@ -426,38 +452,59 @@ static uint32_t update(NvidiaModel *m, ModelGpu *gpu) {
 
 static uint32_t a081(NvidiaModel *m, ModelGpu *gpu, uint32_t command, uint8_t *p) {
         switch (command) {
-        case 0xa0810101: return set_info(m, gpu, p);
-        case 0xa0810102: return list_guests(m, gpu, p);
-        case 0xa0810103: return type_info(m, p);
+        case 0xa0810101:
+                return set_info(m, gpu, p);
+        case 0xa0810102:
+                return list_guests(m, gpu, p);
+        case 0xa0810103:
+                return type_info(m, p);
         case 0xa0810104:
-        case 0xa0810105: return list_types(m, gpu, p);
-        case 0xa0810109: return update(m, gpu);
-        case 0xa0810111: set32(p, gpu->n_guests); return OK;
-        case 0xa0810112: p[0] = 1; return OK;
+        case 0xa0810105:
+                return list_types(m, gpu, p);
+        case 0xa0810109:
+                return update(m, gpu);
+        case 0xa0810111:
+                set32(p, gpu->n_guests);
+                return OK;
+        case 0xa0810112:
+                p[0] = 1;
+                return OK;
         case 0xa0810113:
                 if (get32(p + 24) == 0)
                         return INVALID_ARGUMENT;
                 set64(p, UINT64_C(256) << 20);
                 set64(p + 16, UINT64_C(256) << 20);
                 return OK;
-        case 0xa0810114: (void)snprintf((char *)p, 256, "GPU-model-metadata"); return OK;
-        case 0xa0810117: set32(p, gpu->fractional); return OK;
-        case 0xa0810118: set32(p, 1); return OK;
+        case 0xa0810114:
+                (void)snprintf((char *)p, 256, "GPU-model-metadata");
+                return OK;
+        case 0xa0810117:
+                set32(p, gpu->fractional);
+                return OK;
+        case 0xa0810118:
+                set32(p, 1);
+                return OK;
         case 0xa0810119:
                 if (!m->admin)
                         return NO_PERMISSION;
                 m->n_set_pgpu++;
                 gpu->fractional = get32(p);
                 return OK;
-        case 0xa081011c: return placements(m, gpu, p);
-        case 0xa081011d: p[0] = 0; return OK;
+        case 0xa081011c:
+                return placements(m, gpu, p);
+        case 0xa081011d:
+                p[0] = 0;
+                return OK;
         case 0xa081011f:
                 if (get32(p) > 11)
                         return INVALID_ARGUMENT;
                 set32(p + 4, get32(p) == 2);
                 return OK;
-        case 0xa0810122: set32(p, 1024); return OK;
-        default: return INVALID_COMMAND;
+        case 0xa0810122:
+                set32(p, 1024);
+                return OK;
+        default:
+                return INVALID_COMMAND;
         }
 }
 
@@ -503,14 +550,22 @@ static uint32_t root_control(NvidiaModel *m, uint32_t command, uint8_t *p) {
 
 static uint32_t device_control(const NvidiaModel *m, const ModelGpu *gpu, uint32_t command, uint8_t *p) {
         switch (command) {
-        case 0x800289: set32(p, m->is_host ? 3 : 0); return OK;
-        case 0x800291: set32(p, 16); p[67] = 0; return OK;
+        case 0x800289:
+                set32(p, m->is_host ? 3 : 0);
+                return OK;
+        case 0x800291:
+                set32(p, 16);
+                p[67] = 0;
+                return OK;
         case 0x20801801:
                 set32(p, (uint32_t)gpu->device << 16 | 0x10de);
                 set32(p + 4, (uint32_t)gpu->subsystem << 16 | 0x10de);
                 return OK;
-        case 0x20800110: (void)snprintf((char *)p + 4, 64, "NVIDIA Model GPU"); return OK;
-        default: return INVALID_COMMAND;
+        case 0x20800110:
+                (void)snprintf((char *)p + 4, 64, "NVIDIA Model GPU");
+                return OK;
+        default:
+                return INVALID_COMMAND;
         }
 }
 

@@ -79,11 +79,11 @@ typedef struct NvidiaModel {
         /* What it is, and how it misbehaves. */
         bool is_host; /* a vGPU host driver */
         bool is_stub; /* class 0xA081 is there in name only, as in the open driver before 550 */
-        bool admin;   /* the caller has CAP_SYS_ADMIN */
+        bool admin; /* the caller has CAP_SYS_ADMIN */
         bool limiter_off; /* the frame limiter is off for all types */
         bool lenient; /* takes parameters of any size */
         bool mute_version; /* does not tell it by ioctl */
-        unsigned n_busy;    /* so many calls are answered BUSY_RETRY */
+        unsigned n_busy; /* so many calls are answered BUSY_RETRY */
         unsigned n_timeout; /* so many SET_INFO are done, and answered TIMEOUT_RETRY all the same */
         uint32_t refuse_id, refuse_status; /* a type that the firmware refuses */
         bool refuse_all; /* refuses every type from now on */
@@ -91,7 +91,8 @@ typedef struct NvidiaModel {
         unsigned die_after; /* so many ioctls, then none any more; 0: never */
         unsigned vgpud_after; /* so many SET_INFO, then nvidia-vgpud begins anew; 0: never */
         uint32_t update_status; /* the answer to the end of a registration */
-        void (*hook)(struct NvidiaModel *m, uint32_t command, uint8_t *parameters, size_t size); /* sees each good answer */
+        void (*hook)(struct NvidiaModel *m, uint32_t command, uint8_t *parameters,
+                     size_t size); /* sees each good answer */
         void (*updated)(struct NvidiaModel *m, ModelGpu *gpu); /* the set of types was brought into force */
         void *userdata;
 

@@ -10,8 +10,8 @@
 
 static void test_versions(void) {
         static const char *const bad[] = {
-                "", "580", "580.", ".95", "580.95.", "580.95.05.1", "580.95.05 ", " 580.95.05", "580.-5", "580.95.x",
-                "99999.1", "580.1024.1", "580.1.1024", "580.00000001.1",
+                "",           "580",    "580.",     ".95",     "580.95.",    "580.95.05.1", "580.95.05 ",
+                " 580.95.05", "580.-5", "580.95.x", "99999.1", "580.1024.1", "580.1.1024",  "580.00000001.1",
         };
 
         g_assert_cmpuint(nvidia_version_parse("580.95.05"), >, nvidia_version_parse("580.94.18"));
@@ -27,23 +27,39 @@ static void test_find(void) {
                 const char *version, *layout, *other; /* other: where two are possible */
                 bool known;
         } rows[] = {
-                { "470.256.02", NULL, NULL, false },   { "510.47.03", "MDEV-GPU-510", NULL, true },
+                { "470.256.02", NULL, NULL, false },
+                { "510.47.03", "MDEV-GPU-510", NULL, true },
                 { "510.108.03", "MDEV-GPU-510", NULL, false },
-                { "515.43.04", NULL, NULL, false },    { "520.61.05", NULL, NULL, false },
-                { "525.47.03", NULL, NULL, false },    { "525.47.04", "L1", NULL, true },
-                { "525.147.05", "L1", NULL, true },    { "525.200", "L1", NULL, false },
-                { "530.41.03", "L1", NULL, true },     { "535.43.02", "L1", NULL, true },
-                { "535.288.01", "L1", NULL, true },    { "540.1", NULL, NULL, false },
-                { "545.29.06", "L1", NULL, true },     { "550.40.07", "L2", NULL, true },
-                { "550.54.14", "L2", NULL, true },     { "555.58.02", "L2", NULL, true },
-                { "560.35.03", "L2", NULL, true },     { "565.77", "L2", NULL, true },
-                { "570.86.15", "L3", NULL, true },     { "570.211.01", "L3", NULL, true },
-                { "575.51.02", "L4", NULL, true },     { "580.65.06", "L5", NULL, true },
-                { "580.82.09", "L5", NULL, true },     { "580.90.01", "L5", "L6", false },
-                { "580.94.02", "L6", NULL, true },     { "580.142", "L6", NULL, true },
-                { "580.159.03", "L6", NULL, false },   { "590.48.01", "L6", NULL, true },
-                { "595.44.02", "L7", NULL, true },     { "595.45.04", "L7", NULL, true },
-                { "595.99.99", "L7", NULL, false },    { "600.1", NULL, NULL, false },
+                { "515.43.04", NULL, NULL, false },
+                { "520.61.05", NULL, NULL, false },
+                { "525.47.03", NULL, NULL, false },
+                { "525.47.04", "L1", NULL, true },
+                { "525.147.05", "L1", NULL, true },
+                { "525.200", "L1", NULL, false },
+                { "530.41.03", "L1", NULL, true },
+                { "535.43.02", "L1", NULL, true },
+                { "535.288.01", "L1", NULL, true },
+                { "540.1", NULL, NULL, false },
+                { "545.29.06", "L1", NULL, true },
+                { "550.40.07", "L2", NULL, true },
+                { "550.54.14", "L2", NULL, true },
+                { "555.58.02", "L2", NULL, true },
+                { "560.35.03", "L2", NULL, true },
+                { "565.77", "L2", NULL, true },
+                { "570.86.15", "L3", NULL, true },
+                { "570.211.01", "L3", NULL, true },
+                { "575.51.02", "L4", NULL, true },
+                { "580.65.06", "L5", NULL, true },
+                { "580.82.09", "L5", NULL, true },
+                { "580.90.01", "L5", "L6", false },
+                { "580.94.02", "L6", NULL, true },
+                { "580.142", "L6", NULL, true },
+                { "580.159.03", "L6", NULL, false },
+                { "590.48.01", "L6", NULL, true },
+                { "595.44.02", "L7", NULL, true },
+                { "595.45.04", "L7", NULL, true },
+                { "595.99.99", "L7", NULL, false },
+                { "600.1", NULL, NULL, false },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -125,8 +141,8 @@ static size_t load_dump(const char *layout, uint8_t *bytes, size_t size) {
 /* One type in each layout, against what a C compiler makes of the public headers. */
 static void test_golden(void) {
         static const char *const versions[] = {
-                "510.47.03", "525.60.11", "535.183.01", "550.163.01", "565.57.01", "570.211.01", "575.64.05",
-                "580.82.09", "580.142",   "590.48.01",  "595.45.04",
+                "510.47.03", "525.60.11", "535.183.01", "550.163.01", "565.57.01", "570.211.01",
+                "575.64.05", "580.82.09", "580.142",    "590.48.01",  "595.45.04",
         };
         NvidiaCredentials credentials = { .license = "Example,1.0" };
         TypeSpec spec = golden_spec();

@@ -12,8 +12,9 @@
 
 /* One driver at least of each layout, and of each place where something changes within one. */
 static const char *const versions[] = {
-        "525.60.11", "530.41.03", "535.183.01", "545.29.06", "550.40.07", "550.54.14", "550.163.01", "555.58.02", "560.35.03",
-        "565.77",    "570.211.01", "575.64.05", "580.65.06", "580.82.09", "580.95.05", "580.142",    "590.48.01", "595.45.04",
+        "525.60.11",  "530.41.03", "535.183.01", "545.29.06", "550.40.07",  "550.54.14",
+        "550.163.01", "555.58.02", "560.35.03",  "565.77",    "570.211.01", "575.64.05",
+        "580.65.06",  "580.82.09", "580.95.05",  "580.142",   "590.48.01",  "595.45.04",
 };
 
 static NvidiaState examine(NvidiaStand *stand, NvidiaRm *rm, NvidiaVerdict *verdict) {
@@ -258,7 +259,8 @@ static void test_discipline(void) {
         stand->model.admin = false;
         g_assert_cmpint(examine(stand, &rm, &verdict), ==, NVIDIA_HOST_READY);
         rm.may_write = true;
-        g_assert_cmpint(nvidia_rm_control(&rm, NVIDIA_CONTROL_SET_INFO, parameters), ==, NVIDIA_INSUFFICIENT_PERMISSIONS);
+        g_assert_cmpint(nvidia_rm_control(&rm, NVIDIA_CONTROL_SET_INFO, parameters), ==,
+                        NVIDIA_INSUFFICIENT_PERMISSIONS);
         nvidia_rm_close(&rm);
         g_free(parameters);
         nvidia_stand_free(stand);
@@ -267,8 +269,13 @@ static void test_discipline(void) {
 /* Which node a card has: its own, by /proc or by the driver's list. */
 static void test_minor(void) {
         static const char *const bad[] = {
-                "", "Device Minor:", "Device Minor: \t x\n", "Device Minor: -1\n", "Device Minor: 255\n",
-                "Device Minor: 99999999999999999999\n", "Model: 3\n",
+                "",
+                "Device Minor:",
+                "Device Minor: \t x\n",
+                "Device Minor: -1\n",
+                "Device Minor: 255\n",
+                "Device Minor: 99999999999999999999\n",
+                "Model: 3\n",
         };
         NvidiaStand *stand = nvidia_stand_new("570.211.01");
         const char *path = "proc/driver/nvidia/gpus/" STAND_GPU "/information";
@@ -382,8 +389,8 @@ static void test_report(void) {
                 "11: 0",
                 NULL,
         };
-        static const char *const no_host[] = { "state: driver-not-vgpu-host: ", "0 (none)",
-                                               "NOT_SUPPORTED (0x56)", NULL };
+        static const char *const no_host[] = { "state: driver-not-vgpu-host: ", "0 (none)", "NOT_SUPPORTED (0x56)",
+                                               NULL };
         static const char *const unknown[] = { "state: layout-unknown: ", NULL };
         static const char *const other[] = { "GPU " STAND_GPU, "state: no-driver: its driver is nouveau", NULL };
         static const char *const nothing[] = { "There is no GPU of NVIDIA's", NULL };
