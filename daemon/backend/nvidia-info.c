@@ -6,12 +6,19 @@
 
 #define MIB (UINT64_C(1) << 20)
 
+/* The aperture of a type that states none: what the Mdev-GPU project gave all of its types. The driver has no default. */
+#define DEFAULT_BAR1_MIB 256U
+
 static uint64_t vdev_id(const TypeSpec *spec, const NvidiaCard *card) {
         return spec->vdev_id != 0 ? spec->vdev_id : (uint64_t)card->device << 16 | card->subsystem_device;
 }
 
 static uint64_t pdev_id(const TypeSpec *spec, const NvidiaCard *card) {
         return spec->pdev_id != 0 ? spec->pdev_id : card->device;
+}
+
+static uint64_t bar1_mib(const TypeSpec *spec) {
+        return spec->bar1 != 0 ? spec->bar1 / MIB : DEFAULT_BAR1_MIB;
 }
 
 /* Width times height, as far as 32 bits go: what no driver's own types come near. */
@@ -72,7 +79,7 @@ bool nvidia_info_encode(const NvidiaDialect *d, const TypeSpec *spec, const Nvid
                 { NVIDIA_AT_INFO_RESERVED, spec->reserved },
                 { NVIDIA_AT_INFO_MAPPABLE_VIDEO, spec->mappable_video },
                 { NVIDIA_AT_INFO_ENCODER, spec->encoder_percent },
-                { NVIDIA_AT_INFO_BAR1, spec->bar1 / MIB },
+                { NVIDIA_AT_INFO_BAR1, bar1_mib(spec) },
                 { NVIDIA_AT_INFO_LIMITER, spec->limiter },
         };
         bool fits = true;
@@ -112,7 +119,7 @@ bool nvidia_info_matches(const NvidiaType *type, const TypeSpec *spec, const Nvi
                 { "framebuffer", type->framebuffer == spec->framebuffer },
                 { "reserved", type->reserved == spec->reserved },
                 { "mappable-video", type->mappable_video == spec->mappable_video },
-                { "bar1", type->bar1 == spec->bar1 / MIB },
+                { "bar1", type->bar1 == bar1_mib(spec) },
                 { "vdev-id", type->vdev_id == vdev_id(spec, card) },
                 { "pdev-id", type->pdev_id == pdev_id(spec, card) },
                 { "encoder", type->encoder == spec->encoder_percent },

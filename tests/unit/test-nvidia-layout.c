@@ -180,6 +180,11 @@ static void test_defaults(void) {
         for (unsigned i = 0; i < 256; i++) /* signature and licence are neighbours */
                 g_assert_cmpuint(parameters[8 + 132 + i], ==, 0);
 
+        g_assert_cmpuint(nvidia_get(d, parameters, 8, NVIDIA_AT_INFO_BAR1), ==, 4096);
+        spec.bar1 = 0;
+        g_assert_true(nvidia_info_encode(d, &spec, &card, &none, 1, parameters, reason));
+        g_assert_cmpuint(nvidia_get(d, parameters, 8, NVIDIA_AT_INFO_BAR1), ==, 256);
+
         spec.vdev_id = 0x1e3012ba;
         spec.pdev_id = 0x1e30;
         g_assert_true(nvidia_info_encode(d, &spec, &card, &none, 1, parameters, reason));
