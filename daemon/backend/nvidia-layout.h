@@ -99,8 +99,8 @@ typedef enum NvidiaControl {
 #define NVIDIA_GUESTS_MAX 48U
 
 typedef struct NvidiaControlInfo {
-        uint32_t command; /* the object's class in its upper half */
         const char *name;
+        uint32_t command; /* the object's class in its upper half */
         bool writes;
 } NvidiaControlInfo;
 

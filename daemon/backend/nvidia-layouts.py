@@ -131,7 +131,7 @@ def write(spec, out):
 
     put("\nconst NvidiaControlInfo nvidia_controls[NVIDIA_CONTROL_MAX] = {\n")
     for name, (command, writes, _) in spec.controls.items():
-        put(f"        [{constant('NVIDIA_CONTROL_', name)}] = {{ 0x{command:08x}U, \"{name}\", "
+        put(f"        [{constant('NVIDIA_CONTROL_', name)}] = {{ \"{name}\", 0x{command:08x}U, "
             f"{'true' if writes else 'false'} }},\n")
     put("};\n")
 
