@@ -56,9 +56,29 @@ static bool check(const NvidiaDialect *d, const TypeSpec *spec, char *reason) {
         return true;
 }
 
-bool nvidia_info_encode(const NvidiaDialect *d, const TypeSpec *spec, const NvidiaCard *card,
-                        const NvidiaCredentials *credentials, uint32_t state, uint8_t *parameters,
-                        char ret_reason[static REASON_SIZE]) {
+static uint8_t digit(char c) {
+        return (uint8_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
+/* Empty, or all of its digits: nothing else passes the profile's reader, but this came over a wire. */
+static bool put_signature(const NvidiaDialect *d, const TypeSpec *spec, uint8_t *parameters) {
+        const NvidiaPlace *place = &d->places[NVIDIA_AT_INFO_SIGNATURE];
+        const char *text = spec->nvidia_signature;
+        size_t n = strlen(text);
+
+        if (n == 0)
+                return true;
+        if (n != 2 * (size_t)place->size || strspn(text, "0123456789abcdefABCDEF") != n)
+                return false;
+
+        for (size_t i = 0; i < place->size; i++)
+                parameters[d->set_info_at + place->offset + i] =
+                        (uint8_t)(digit(text[2 * i]) << 4 | digit(text[2 * i + 1]));
+        return true;
+}
+
+bool nvidia_info_encode(const NvidiaDialect *d, const TypeSpec *spec, const NvidiaCard *card, uint32_t state,
+                        uint8_t *parameters, char ret_reason[static REASON_SIZE]) {
         const struct {
                 NvidiaAt at;
                 uint64_t value;
@@ -100,9 +120,9 @@ bool nvidia_info_encode(const NvidiaDialect *d, const TypeSpec *spec, const Nvid
 
         fits = nvidia_put_text(d, parameters, d->set_info_at, NVIDIA_AT_INFO_NAME, spec->name) && fits;
         fits = nvidia_put_text(d, parameters, d->set_info_at, NVIDIA_AT_INFO_CLASS, spec->class) && fits;
-        fits = nvidia_put_text(d, parameters, d->set_info_at, NVIDIA_AT_INFO_LICENSE, credentials->license) && fits;
-        memcpy(parameters + d->set_info_at + d->places[NVIDIA_AT_INFO_SIGNATURE].offset, credentials->signature,
-               NVIDIA_SIGNATURE_SIZE);
+        fits = nvidia_put_text(d, parameters, d->set_info_at, NVIDIA_AT_INFO_LICENSE, spec->nvidia_license) && fits;
+
+        fits = put_signature(d, spec, parameters) && fits;
 
         return fits || refuse(ret_reason, "one of its values is larger than the driver can hold");
 }

@@ -7,28 +7,18 @@
 
 #include "backend/nvidia-query.h"
 
-#define NVIDIA_SIGNATURE_SIZE 128U
-#define NVIDIA_LICENSE_SIZE 128U
-
 /* The card that a type is for: what a type that states no ids of its own has. */
 typedef struct NvidiaCard {
         uint16_t device;
         uint16_t subsystem_device;
 } NvidiaCard;
 
-/* What comes with each type besides its own values; nothing unless an administrator brings it. */
-typedef struct NvidiaCredentials {
-        uint8_t signature[NVIDIA_SIGNATURE_SIZE];
-        char license[NVIDIA_LICENSE_SIZE];
-} NvidiaCredentials;
-
 /*
  * Fills SET_INFO's parameters, which are zero, with the type; nothing is discarded by them. True, or false with why not in
  * *ret_reason: the dialect cannot express it.
  */
-bool nvidia_info_encode(const NvidiaDialect *dialect, const TypeSpec *spec, const NvidiaCard *card,
-                        const NvidiaCredentials *credentials, uint32_t state, uint8_t *parameters,
-                        char ret_reason[static REASON_SIZE]);
+bool nvidia_info_encode(const NvidiaDialect *dialect, const TypeSpec *spec, const NvidiaCard *card, uint32_t state,
+                        uint8_t *parameters, char ret_reason[static REASON_SIZE]);
 
 /*
  * True if the driver holds it as stated. Else the first key of the profile that differs is named in *ret_reason. The

@@ -93,9 +93,14 @@ static uint64_t print_of(const uint8_t *parameters, size_t size) {
         return print;
 }
 
+/* A layout that is only believed to be the driver's is written to on request. */
+static bool may_write(const NvidiaVerdict *verdict, const NvidiaOutcome *o) {
+        return verdict->known || o->spec.nvidia_newer;
+}
+
 /* Everything is checked before anything is sent. How many are to be sent. */
-static size_t plan(NvidiaTypes *t, const NvidiaRm *rm, const NvidiaOutcome *before, size_t n_before,
-                   uint8_t *parameters) {
+static size_t plan(NvidiaTypes *t, const NvidiaRm *rm, const NvidiaVerdict *verdict, const NvidiaOutcome *before,
+                   size_t n_before, uint8_t *parameters) {
         size_t n = 0;
 
         for (size_t i = 0; i < t->n_outcomes; i++) {
@@ -108,15 +113,25 @@ static size_t plan(NvidiaTypes *t, const NvidiaRm *rm, const NvidiaOutcome *befo
                 }
 
                 memset(parameters, 0, NVIDIA_PARAMETERS_MAX);
-                if (!nvidia_info_encode(rm->dialect, &o->spec, &t->card, &t->credentials, 0, parameters, o->reason)) {
+                if (!nvidia_info_encode(rm->dialect, &o->spec, &t->card, 0, parameters, o->reason)) {
                         o->registration = REGISTRATION_REFUSED;
+                        continue;
+                }
+
+                if (!may_write(verdict, o)) {
+                        decide(o, REGISTRATION_REFUSED,
+                               "this driver is newer than the last one whose layout is known: it is read, but not "
+                               "written "
+                               "to; the profile can ask for it (nvidia: newer-drivers)");
                         continue;
                 }
 
                 o->print = print_of(parameters, rm->dialect->controls[NVIDIA_CONTROL_SET_INFO].size);
                 for (size_t k = 0; k < n_before; k++)
-                        if (before[k].sent && before[k].print == o->print)
-                                *o = before[k];
+                        if (before[k].sent && before[k].print == o->print) {
+                                decide(o, before[k].registration, "%s", before[k].reason);
+                                o->sent = true;
+                        }
                 if (!o->sent) {
                         decide(o, REGISTRATION_PENDING, "not yet registered");
                         n++;
@@ -182,8 +197,7 @@ static int send_one(NvidiaTypes *t, NvidiaRm *rm, NvidiaOutcome *o, uint8_t *par
         int r;
 
         memset(parameters, 0, NVIDIA_PARAMETERS_MAX);
-        if (!nvidia_info_encode(rm->dialect, &o->spec, &t->card, &t->credentials, NVIDIA_CONFIG_READY, parameters,
-                                o->reason)) {
+        if (!nvidia_info_encode(rm->dialect, &o->spec, &t->card, NVIDIA_CONFIG_READY, parameters, o->reason)) {
                 o->registration = REGISTRATION_REFUSED;
                 return 0;
         }
@@ -236,7 +250,7 @@ static int restore_by(NvidiaTypes *t, NvidiaRm *rm, uint32_t id, uint8_t *parame
 
         memset(parameters, 0, NVIDIA_PARAMETERS_MAX);
         if (!o || !nvidia_types_hold(&t->ours, id) ||
-            !nvidia_info_encode(d, &o->spec, &t->card, &t->credentials, NVIDIA_CONFIG_READY, parameters, reason)) {
+            !nvidia_info_encode(d, &o->spec, &t->card, NVIDIA_CONFIG_READY, parameters, reason)) {
                 /* Not ours: as the driver describes it. Both structs begin with eight bytes, then the type. */
                 memset(parameters, 0, NVIDIA_PARAMETERS_MAX);
                 nvidia_set_u32(parameters, id);
@@ -364,11 +378,13 @@ static int begin(NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted) {
  */
 static int repair(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, NvidiaUse use, uint8_t *parameters,
                   Error *error) {
-        bool ready = t->held.state == NVIDIA_CONFIG_READY;
+        bool ready = t->held.state == NVIDIA_CONFIG_READY, may = false;
         int r = 0;
 
-        if (t->held.n == 0 || t->held.state == NVIDIA_CONFIG_IN_PROGRESS || use.in_use ||
-            (!verdict->known && !t->allow_newer) || (ready && use.offered))
+        for (size_t i = 0; i < t->n_outcomes; i++)
+                may = may || may_write(verdict, &t->outcomes[i]);
+        if (!may || t->held.n == 0 || t->held.state == NVIDIA_CONFIG_IN_PROGRESS || use.in_use ||
+            (ready && use.offered))
                 return 0;
 
         t->degraded[0] = '\0';
@@ -404,15 +420,11 @@ int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *ver
                 return error_set_errno(error, -ENOMEM, "the types cannot be registered");
         }
 
-        n = plan(t, rm, before, n_before, parameters);
+        n = plan(t, rm, verdict, before, n_before, parameters);
         if (n == 0)
                 return repair(t, rm, verdict, use, parameters, error);
 
-        if (!verdict->known && !t->allow_newer)
-                postpone(
-                        t, REGISTRATION_REFUSED,
-                        "this driver is newer than the last one whose layout is known: it is read, but not written to");
-        else if (t->held.n_held + n >= rm->dialect->types_max)
+        if (t->held.n_held + n >= rm->dialect->types_max)
                 postpone(t, REGISTRATION_REFUSED, "the driver holds as many types for this GPU as it can");
         else if (r == 0) {
                 t->waiting = true;

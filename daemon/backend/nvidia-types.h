@@ -22,8 +22,6 @@ typedef struct NvidiaOutcome {
 
 typedef struct NvidiaTypes {
         NvidiaCard card;
-        NvidiaCredentials credentials;
-        bool allow_newer; /* also write to drivers that are newer than their branch's last known one */
 
         NvidiaTypeList held; /* as last read */
         NvidiaType types[NVIDIA_TYPES_MAX]; /* of each id in it; id 0: the driver does not describe it */

@@ -144,11 +144,11 @@ static void test_golden(void) {
                 "510.47.03", "525.60.11", "535.183.01", "550.163.01", "565.57.01", "570.211.01",
                 "575.64.05", "580.82.09", "580.142",    "590.48.01",  "595.45.04",
         };
-        NvidiaCredentials credentials = { .license = "Example,1.0" };
         TypeSpec spec = golden_spec();
 
+        (void)g_strlcpy(spec.nvidia_license, "Example,1.0", sizeof(spec.nvidia_license));
         for (unsigned i = 0; i < NVIDIA_SIGNATURE_SIZE; i++)
-                credentials.signature[i] = (uint8_t)(i + 1);
+                (void)snprintf(spec.nvidia_signature + 2 * (size_t)i, 3, i % 2 ? "%02x" : "%02X", i + 1);
 
         for (size_t i = 0; i < ELEMENTSOF(versions); i++) {
                 const NvidiaDialect *d = dialect(versions[i]);
@@ -157,22 +157,21 @@ static void test_golden(void) {
 
                 g_assert_cmpuint(load_dump(d->layout, expected, sizeof(expected)), ==,
                                  d->controls[NVIDIA_CONTROL_SET_INFO].size);
-                g_assert_true(nvidia_info_encode(d, &spec, &card, &credentials, 2, got, reason));
+                g_assert_true(nvidia_info_encode(d, &spec, &card, 2, got, reason));
                 for (size_t k = 0; k < sizeof(got); k++)
                         if (got[k] != expected[k])
                                 g_error("%s: byte %zu is %02x, not %02x", versions[i], k, got[k], expected[k]);
         }
 }
 
-/* What is not stated is the card's own; no credentials unless somebody brings them. */
+/* What is not stated is the card's own; no licence and signature unless somebody brings them. */
 static void test_defaults(void) {
         const NvidiaDialect *d = dialect("580.142");
-        const NvidiaCredentials none = {};
         uint8_t parameters[8192] = {};
         TypeSpec spec = golden_spec();
         char reason[REASON_SIZE];
 
-        g_assert_true(nvidia_info_encode(d, &spec, &card, &none, 1, parameters, reason));
+        g_assert_true(nvidia_info_encode(d, &spec, &card, 1, parameters, reason));
         g_assert_cmphex(nvidia_get(d, parameters, 8, NVIDIA_AT_INFO_VDEV_ID), ==, 0x20b0145f);
         g_assert_cmphex(nvidia_get(d, parameters, 8, NVIDIA_AT_INFO_PDEV_ID), ==, 0x20b0);
         g_assert_cmpuint(nvidia_get(d, parameters, 0, NVIDIA_AT_SET_INFO_STATE), ==, 1);
@@ -182,27 +181,25 @@ static void test_defaults(void) {
 
         g_assert_cmpuint(nvidia_get(d, parameters, 8, NVIDIA_AT_INFO_BAR1), ==, 4096);
         spec.bar1 = 0;
-        g_assert_true(nvidia_info_encode(d, &spec, &card, &none, 1, parameters, reason));
+        g_assert_true(nvidia_info_encode(d, &spec, &card, 1, parameters, reason));
         g_assert_cmpuint(nvidia_get(d, parameters, 8, NVIDIA_AT_INFO_BAR1), ==, 256);
 
         spec.vdev_id = 0x1e3012ba;
         spec.pdev_id = 0x1e30;
-        g_assert_true(nvidia_info_encode(d, &spec, &card, &none, 1, parameters, reason));
+        g_assert_true(nvidia_info_encode(d, &spec, &card, 1, parameters, reason));
         g_assert_cmphex(nvidia_get(d, parameters, 8, NVIDIA_AT_INFO_VDEV_ID), ==, 0x1e3012ba);
         g_assert_cmphex(nvidia_get(d, parameters, 8, NVIDIA_AT_INFO_PDEV_ID), ==, 0x1e30);
 }
 
 static void assert_refused(const char *version, const TypeSpec *spec, const char *word) {
-        const NvidiaCredentials none = {};
         uint8_t parameters[8192] = {};
         char reason[REASON_SIZE] = "";
 
-        g_assert_false(nvidia_info_encode(dialect(version), spec, &card, &none, 2, parameters, reason));
+        g_assert_false(nvidia_info_encode(dialect(version), spec, &card, 2, parameters, reason));
         g_assert_nonnull(strstr(reason, word));
 }
 
 static void test_limits(void) {
-        const NvidiaCredentials none = {};
         TypeSpec spec = golden_spec();
         uint8_t parameters[8192] = {};
         char reason[REASON_SIZE];
@@ -210,11 +207,14 @@ static void test_limits(void) {
         (void)snprintf(spec.name, sizeof(spec.name), "%s", "a name of just as many bytes: 32");
         g_assert_cmpuint(strlen(spec.name), ==, 32);
         assert_refused("575.64.05", &spec, "31 bytes");
-        g_assert_true(nvidia_info_encode(dialect("580.65.06"), &spec, &card, &none, 2, parameters, reason));
+        g_assert_true(nvidia_info_encode(dialect("580.65.06"), &spec, &card, 2, parameters, reason));
 
         spec = golden_spec();
         spec.max_instances = 0;
         assert_refused("580.142", &spec, "max-instances");
+        spec = golden_spec();
+        (void)g_strlcpy(spec.nvidia_signature, "0123", sizeof(spec.nvidia_signature));
+        assert_refused("580.142", &spec, "larger");
         spec = golden_spec();
         spec.bar1 = 1000;
         assert_refused("580.142", &spec, "bar1");

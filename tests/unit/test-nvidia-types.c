@@ -347,6 +347,13 @@ static void test_newer(void) {
         g_assert_cmpint(f.b->result.report.state, ==, GPU_READY);
         assert_row(&f, NVIDIA_TYPE_1, REGISTRATION_REFUSED, "newer");
         g_assert_cmpuint(f.m->n_set_info + f.m->n_updates + f.m->n_set_pgpu, ==, 0);
+
+        /* Who asks for it gets it, and for that type only. */
+        f.specs[1].nvidia_newer = true;
+        sync_types(&f, 2);
+        assert_row(&f, NVIDIA_TYPE_1, REGISTRATION_REFUSED, "newer");
+        assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_REGISTERED, NULL);
+        g_assert_cmpuint(f.m->n_set_info, ==, 1);
         end(&f);
 }
 
