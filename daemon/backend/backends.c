@@ -2,4 +2,4 @@
 
 #include "backend/backends.h"
 
-const Backend *const backends[] = { &backend_shim, &backend_mdev, NULL };
+const Backend *const backends[] = { &backend_nvidia, &backend_shim, &backend_mdev, NULL };

@@ -8,6 +8,7 @@
 
 #include "core/backend.h"
 
+extern const Backend backend_nvidia; /* types by NVIDIA's resource manager */
 extern const Backend backend_shim; /* types by ioctl through the open shim's control channel */
 extern const Backend backend_mdev; /* any driver that is an mdev parent with types of its own */
 

@@ -20,6 +20,7 @@
 typedef enum SimGpuKind {
         SIM_GPU_SHIM, /* a synthetic PCI GPU of the open shim's reference module: types by ioctl */
         SIM_GPU_MTTY, /* a parent on no PCI bus with types of its own, as the kernel's sample driver mtty */
+        SIM_GPU_NVIDIA, /* a card of NVIDIA's; who opens the machine answers its control nodes and registers its types */
 } SimGpuKind;
 
 /* What the driver of a GPU knows; a file. */

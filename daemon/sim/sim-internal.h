@@ -15,7 +15,7 @@ int sim_gpu_store(const SimHost *sim, const SimGpu *gpu);
 
 /* "devices/pci0000:40/0000:41:00.0", below /sys. */
 void sim_gpu_path(const SimGpu *gpu, char *buffer, size_t size);
-/* "mdevgpu_ref" or "mtty": what its type folders begin with. */
+/* "mdevgpu_ref", "mtty" or "nvidia": what its type folders begin with. */
 const char *sim_gpu_driver(const SimGpu *gpu);
 
 /* Paths are below ROOT, made with printf's format. */

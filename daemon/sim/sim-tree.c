@@ -82,7 +82,7 @@ void sim_gpu_path(const SimGpu *gpu, char *buffer, size_t size) {
 }
 
 const char *sim_gpu_driver(const SimGpu *gpu) {
-        return gpu->kind == SIM_GPU_MTTY ? "mtty" : "mdevgpu_ref";
+        return gpu->kind == SIM_GPU_MTTY ? "mtty" : gpu->kind == SIM_GPU_NVIDIA ? "nvidia" : "mdevgpu_ref";
 }
 
 int sim_write(const SimHost *sim, const char *text, unsigned mode, const char *format, ...) {

@@ -39,6 +39,9 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_u8(w, s->multi_vgpu);
         wire_put_u8(w, s->strict);
         wire_put_u8(w, s->pending_manual);
+        wire_put_string(w, s->nvidia_license);
+        wire_put_string(w, s->nvidia_signature);
+        wire_put_u8(w, s->nvidia_newer);
 }
 
 static void get_spec(WireReader *r, TypeSpec *s) {
@@ -62,6 +65,9 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         s->multi_vgpu = wire_get_bool(r);
         s->strict = wire_get_bool(r);
         s->pending_manual = wire_get_bool(r);
+        wire_get_string(r, s->nvidia_license, sizeof(s->nvidia_license));
+        wire_get_string(r, s->nvidia_signature, sizeof(s->nvidia_signature));
+        s->nvidia_newer = wire_get_bool(r);
 }
 
 static void put_attributes(WireWriter *w, const Attributes *attributes) {

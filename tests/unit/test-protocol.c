@@ -37,9 +37,12 @@ static TypeSpec largest_spec(uint32_t id) {
                 .multi_vgpu = true,
                 .strict = true,
                 .pending_manual = true,
+                .nvidia_newer = true,
         };
 
         fill(s.name, sizeof(s.name));
+        fill(s.nvidia_license, sizeof(s.nvidia_license));
+        fill(s.nvidia_signature, sizeof(s.nvidia_signature));
         fill(s.class, sizeof(s.class));
         return s;
 }
@@ -65,6 +68,9 @@ static void assert_spec_equal(const TypeSpec *a, const TypeSpec *b) {
         g_assert_cmpint(a->multi_vgpu, ==, b->multi_vgpu);
         g_assert_cmpint(a->strict, ==, b->strict);
         g_assert_cmpint(a->pending_manual, ==, b->pending_manual);
+        g_assert_cmpstr(a->nvidia_license, ==, b->nvidia_license);
+        g_assert_cmpstr(a->nvidia_signature, ==, b->nvidia_signature);
+        g_assert_cmpint(a->nvidia_newer, ==, b->nvidia_newer);
 }
 
 /* The body of a frame, once its header was found right. */
