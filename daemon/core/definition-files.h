@@ -34,8 +34,8 @@ DefinitionFiles *definition_files_free(DefinitionFiles *files);
 DEFINE_CLEANUP(DefinitionFiles *, definition_files_free)
 
 /*
- * Watches and reads everything; makes the folder if it is not there. Repeating it changes nothing. Negative: not all
- * could be read, and what was known of the rest stays.
+ * Watches and reads everything; the first time, makes the folder if it is not there. Repeating it changes nothing.
+ * Negative: not all could be read, and what was known of the rest stays.
  */
 int definition_files_read_all(DefinitionFiles *files);
 
