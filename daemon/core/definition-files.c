@@ -172,10 +172,12 @@ static DefinitionFile *read_file(Folder *folder, const char *uuid) {
         DefinitionFile *file = find_file(folder->files, folder->parent, uuid);
         Error error = ERROR_NULL;
         Definition definition = {};
+        char problem[REASON_SIZE];
         int r;
 
         (void)text_copy(definition.parent, sizeof(definition.parent), folder->parent);
         r = load(folder->fd, uuid, &definition, &error);
+        (void)text_copy(problem, sizeof(problem), error.message);
         if (r == -ENOENT) {
                 if (file)
                         vgpu_files_changed(file_free(folder->files, file));
@@ -192,9 +194,15 @@ static DefinitionFile *read_file(Folder *folder, const char *uuid) {
         }
 
         file->seen = true;
+        /* Several events may speak of one change, and a folder is read for one file of many. */
+        if (definition_equal(&file->definition, &definition) && streq(file->problem, problem)) {
+                definition_done(&definition);
+                return file;
+        }
+
         definition_done(&file->definition);
         file->definition = definition;
-        set_problem(folder->files, file, error.message);
+        set_problem(folder->files, file, problem);
         vgpu_files_changed(file->vgpu);
         return file;
 }

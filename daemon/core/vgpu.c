@@ -275,9 +275,12 @@ static unsigned update_note(VGpu *vgpu, bool was_defined) {
         unsigned mask = 0;
         Note note = {};
 
-        if (vgpu->file)
-                note_read(vgpu->manager->host->var_fd, vgpu->uuid, &note);
-        else if (was_defined) {
+        if (vgpu->file) {
+                int r = note_read(vgpu->manager->host->var_fd, vgpu->uuid, &note);
+
+                if (r < 0 && r != -ENOENT) /* what is known of it stays */
+                        return 0;
+        } else if (was_defined) {
                 note_remove(vgpu->manager->host->var_fd, vgpu->uuid);
                 forget_label(vgpu);
         }
@@ -314,10 +317,12 @@ static unsigned update_definition(VGpu *vgpu) {
 
 void vgpu_files_changed(VGpu *vgpu) {
         bool was_autostart = vgpu->autostart;
+        /* What was wrong with the definition before it was changed says nothing of it now. */
+        const char *last_error = vgpu->state == VGPU_FAILED ? NULL : vgpu->last_error;
 
         if (vgpu->operation) /* which comes to rest when it ends */
                 vgpu_changed(vgpu, update_definition(vgpu));
-        else if (vgpu_rest(vgpu, vgpu->last_error))
+        else if (vgpu_rest(vgpu, last_error))
                 autostart_definition_changed(vgpu, was_autostart);
 }
 
@@ -356,6 +361,7 @@ bool vgpu_rest(VGpu *vgpu, const char *last_error) {
                 vgpu_changed(vgpu, update_definition(vgpu));
                 show_definition(vgpu, last_error);
         } else {
+                (void)update_note(vgpu, vgpu->persistent);
                 vgpu_unlink(vgpu);
                 vgpu_free(vgpu);
                 return false;
