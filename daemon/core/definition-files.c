@@ -361,8 +361,9 @@ static int read_folder(DefinitionFiles *files, const char *parent) {
 }
 
 /* Scripts are mdevctl's; what begins with a dot is being made. */
-static bool is_parent(const char *name) {
-        return text_is_name(name) && name[0] != '.' && !streq(name, "scripts.d");
+bool definition_files_take(const char *parent) {
+        return text_is_name(parent) && strlen(parent) < SYSFS_NAME_SIZE && parent[0] != '.' &&
+               !streq(parent, "scripts.d");
 }
 
 static int on_folder(sd_event_source *source, const struct inotify_event *event, void *userdata) {
@@ -370,7 +371,7 @@ static int on_folder(sd_event_source *source, const struct inotify_event *event,
 
         if (event->mask & IN_Q_OVERFLOW)
                 (void)definition_files_read_all(files);
-        else if (event->len > 0 && is_parent(event->name) && files->fd >= 0)
+        else if (event->len > 0 && definition_files_take(event->name) && files->fd >= 0)
                 (void)read_folder(files, event->name);
         return 0;
 }
@@ -444,7 +445,7 @@ static int read_folders(DefinitionFiles *files) {
 
         errno = 0;
         while ((entry = directory_next(dir))) {
-                if (is_parent(entry->d_name)) {
+                if (definition_files_take(entry->d_name)) {
                         r = read_folder(files, entry->d_name);
                         if (r < 0)
                                 log_debug(BASE_PATH "/%s cannot be read: %s", entry->d_name, strerror(-r));

@@ -42,6 +42,9 @@ int definition_files_read_all(DefinitionFiles *files);
 /* Reads one, which has just been written or removed. NULL if there is none. */
 DefinitionFile *definition_files_read(DefinitionFiles *files, const char *parent, const char *uuid);
 
+/* Whether a device of this name can have definitions: others' folders are beside the parents'. */
+bool definition_files_take(const char *parent);
+
 /* How many cannot be used. */
 size_t definition_files_count_broken(const DefinitionFiles *files);
 

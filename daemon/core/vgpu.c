@@ -227,7 +227,7 @@ void vgpu_device_gone(VGpu *vgpu, VGpuEnd end) {
         Manager *manager = vgpu->manager;
         bool elsewhere = vgpu->elsewhere;
 
-        vgpu->present = vgpu->lingers = vgpu->made = vgpu->elsewhere = vgpu->doubtful = false;
+        vgpu->present = vgpu->lingers = vgpu->made = vgpu->elsewhere = vgpu->doubtful = vgpu->overlooked = false;
         autostart_device_gone(vgpu, end);
         (void)vgpu_rest(vgpu, NULL);
         if (elsewhere)
@@ -347,11 +347,26 @@ static void show_definition(VGpu *vgpu, const char *last_error) {
                 vgpu_set_state(vgpu, VGPU_DEFINED, last_error);
 }
 
+/* What somebody else did with its device while its definition was being written was not for then. */
+static void look_again(VGpu *vgpu) {
+        if (!vgpu->overlooked)
+                return;
+
+        vgpu->overlooked = false;
+        if (!vgpu->gpu)
+                gpu_mark_all_dirty(vgpu->manager);
+        else if (vgpu->present)
+                gpu_mark_dirty(vgpu->gpu, /* may_register= */ false);
+        else
+                gpu_expect(vgpu->gpu, vgpu->uuid);
+}
+
 bool vgpu_rest(VGpu *vgpu, const char *last_error) {
         assert(!vgpu->operation);
 
         if (vgpu->doubtful) /* until it has been read whether its device exists */
                 return true;
+        look_again(vgpu);
 
         if (vgpu->present) {
                 /* Which file counts depends on where the device is. */

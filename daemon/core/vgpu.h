@@ -55,6 +55,7 @@ struct VGpu {
         bool owned; /* the definition was made by us: its note says so */
         bool managed; /* what is there is ours */
         bool elsewhere; /* another GPU has reported it since */
+        bool overlooked; /* its device came or went while its definition was being written: to be read again */
         List files; /* DefinitionFile.link */
         const DefinitionFile *file; /* the one that counts, or NULL */
         bool persistent; /* defined; as told to the observer */

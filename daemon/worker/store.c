@@ -232,16 +232,12 @@ static int put_both(const Host *host, const Job *job, Error *error) {
 
 /* Its codes are those of the model, where ENOSPC, say, means something else: what the disk says is in the sentence. */
 int store_run(const Host *host, const Job *job, Error *error) {
-        int r;
-
         switch (job->action) {
         case STORE_NOTE:
                 return put_note(host, job, error);
         case STORE_UNDEFINE:
-                r = remove_definition(host, job, error);
-                if (r >= 0)
-                        note_remove(host->var_fd, job->uuid);
-                return r;
+                /* The note goes with the last of several, and who knows that has it removed. */
+                return remove_definition(host, job, error);
         case STORE_DEFINE:
         case STORE_UPDATE:
                 return put_both(host, job, error);
