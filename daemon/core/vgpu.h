@@ -70,6 +70,7 @@ struct VGpu {
         bool stopped; /* by a person */
         bool waits; /* for its type to come anew */
         unsigned n_starts; /* tries in a row that failed */
+        uint64_t tried; /* the registration of its parent at the last of them */
         sd_event_source *start_timer;
 };
 
