@@ -156,6 +156,10 @@ void autostart_check(Gpu *gpu) {
                 if (!vgpu->autostart || vgpu->present || vgpu->operation)
                         continue;
 
+                /* Before its record is made to say something else. */
+                if (!vgpu->judged && manager_adopt_lingering(gpu->manager, vgpu->uuid, vgpu))
+                        continue;
+
                 judge_record(vgpu);
                 if (vgpu->waits && !vgpu_get_type(vgpu)) /* it has gone: when it is back that is the occasion */
                         set_waits(vgpu, false);
