@@ -308,7 +308,7 @@ static void test_create_late(gconstpointer storing) {
         fake_finish(&m->fake, job);
         machine_settle(m);
         if (storing) {
-                life_assert_state(m, UUID_1, VGPU_ACTIVE, NULL);
+                life_assert_state(m, UUID_1, VGPU_ACTIVE, "took too long");
                 g_assert_true(life_find(m, UUID_1)->persistent && machine_has_mdev(m, UUID_1));
                 g_assert_cmpint(record_phase(m), ==, RECORD_MADE);
         } else
