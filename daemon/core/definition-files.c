@@ -40,6 +40,7 @@ struct DefinitionFiles {
         int fd; /* /etc/mdevctl.d, or -EBADF */
         ino_t inode;
         sd_event_source *watch;
+        sd_event_source *base_watch; /* of /etc: the folder itself comes and goes */
         List folders;
         size_t n_folders;
         Map map; /* DefinitionFile.node */
@@ -171,10 +172,12 @@ static DefinitionFile *read_file(Folder *folder, const char *uuid) {
         DefinitionFile *file = find_file(folder->files, folder->parent, uuid);
         Error error = ERROR_NULL;
         Definition definition = {};
+        char problem[REASON_SIZE];
         int r;
 
         (void)text_copy(definition.parent, sizeof(definition.parent), folder->parent);
         r = load(folder->fd, uuid, &definition, &error);
+        (void)text_copy(problem, sizeof(problem), error.message);
         if (r == -ENOENT) {
                 if (file)
                         vgpu_files_changed(file_free(folder->files, file));
@@ -191,9 +194,15 @@ static DefinitionFile *read_file(Folder *folder, const char *uuid) {
         }
 
         file->seen = true;
+        /* Several events may speak of one change, and a folder is read for one file of many. */
+        if (definition_equal(&file->definition, &definition) && streq(file->problem, problem)) {
+                definition_done(&definition);
+                return file;
+        }
+
         definition_done(&file->definition);
         file->definition = definition;
-        set_problem(folder->files, file, error.message);
+        set_problem(folder->files, file, problem);
         vgpu_files_changed(file->vgpu);
         return file;
 }
@@ -352,18 +361,45 @@ static int read_folder(DefinitionFiles *files, const char *parent) {
 }
 
 /* Scripts are mdevctl's; what begins with a dot is being made. */
-static bool is_parent(const char *name) {
-        return text_is_name(name) && name[0] != '.' && !streq(name, "scripts.d");
+bool definition_files_take(const char *parent) {
+        return text_is_name(parent) && strlen(parent) < SYSFS_NAME_SIZE && parent[0] != '.' &&
+               !streq(parent, "scripts.d");
 }
 
 static int on_folder(sd_event_source *source, const struct inotify_event *event, void *userdata) {
         DefinitionFiles *files = userdata;
 
-        if (event->len == 0) /* the folder itself went, or events were lost */
+        if (event->mask & IN_Q_OVERFLOW)
                 (void)definition_files_read_all(files);
-        else if (is_parent(event->name) && files->fd >= 0)
+        else if (event->len > 0 && definition_files_take(event->name) && files->fd >= 0)
                 (void)read_folder(files, event->name);
         return 0;
+}
+
+/* The folder is held open, so that it is not told of its own end: the one that it is in is. */
+static int on_base(sd_event_source *source, const struct inotify_event *event, void *userdata) {
+        if ((event->mask & IN_Q_OVERFLOW) || (event->len > 0 && streq(event->name, BASE)))
+                (void)definition_files_read_all(userdata);
+        return 0;
+}
+
+static void close_base(DefinitionFiles *files) {
+        files->watch = sd_event_source_disable_unref(files->watch);
+        files->fd = fd_close(files->fd);
+}
+
+static int watch_base(DefinitionFiles *files) {
+        int etc_fd = files->manager->host->etc_fd;
+
+        if (etc_fd < 0)
+                return -EBADF;
+        if (files->base_watch)
+                return 0;
+
+        /* libvirt watches the folder only if it is there when libvirt starts. */
+        (void)mkdirat(etc_fd, BASE, 0755);
+        return sd_event_add_inotify_fd(files->manager->event, &files->base_watch, etc_fd, FOLDER_EVENTS, on_base,
+                                       files);
 }
 
 static int open_base(DefinitionFiles *files) {
@@ -371,12 +407,15 @@ static int open_base(DefinitionFiles *files) {
         struct stat st;
         int r;
 
-        if (files->manager->host->etc_fd < 0)
-                return -EBADF;
-        if (mkdirat(files->manager->host->etc_fd, BASE, 0755) < 0 && errno != EEXIST && errno != EROFS)
-                return negative_errno();
+        r = watch_base(files);
+        if (r < 0)
+                return r;
 
         r = fd = directory_open(files->manager->host->etc_fd, BASE);
+        if (r == -ENOTDIR || r == -ELOOP)
+                r = -ENOENT;
+        if (r == -ENOENT)
+                close_base(files);
         if (r < 0)
                 return r;
         if (fstat(fd, &st) < 0)
@@ -385,8 +424,7 @@ static int open_base(DefinitionFiles *files) {
                 return 0;
 
         files->watch = sd_event_source_disable_unref(files->watch);
-        r = sd_event_add_inotify_fd(files->manager->event, &files->watch, fd, FOLDER_EVENTS | IN_DELETE_SELF, on_folder,
-                                    files);
+        r = sd_event_add_inotify_fd(files->manager->event, &files->watch, fd, FOLDER_EVENTS, on_folder, files);
         if (r < 0)
                 return r;
 
@@ -407,7 +445,7 @@ static int read_folders(DefinitionFiles *files) {
 
         errno = 0;
         while ((entry = directory_next(dir))) {
-                if (is_parent(entry->d_name)) {
+                if (definition_files_take(entry->d_name)) {
                         r = read_folder(files, entry->d_name);
                         if (r < 0)
                                 log_debug(BASE_PATH "/%s cannot be read: %s", entry->d_name, strerror(-r));
@@ -473,11 +511,11 @@ DefinitionFiles *definition_files_free(DefinitionFiles *files) {
         if (!files)
                 return NULL;
 
-        sd_event_source_disable_unref(files->watch);
+        sd_event_source_disable_unref(files->base_watch);
+        close_base(files);
         LIST_FOREACH(folder, &files->folders, link)
                 folder_free(folder, /* tell= */ false);
         map_done(&files->map);
-        fd_close(files->fd);
         free(files);
         return NULL;
 }

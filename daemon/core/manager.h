@@ -84,6 +84,9 @@ IdleWait *idle_wait_free(IdleWait *wait);
 /* Puts what is defined for a device that has come on its GPU. */
 void manager_place_vgpus(Manager *manager);
 
+/* True if the device is being removed since before we began, and is held: vgpu, made if it is NULL, is that then. */
+bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu);
+
 /* Drops records of vGPUs that no longer exist, once it is known what exists. */
 void manager_prune_records(Manager *manager);
 
