@@ -74,7 +74,9 @@ static void judge_record(VGpu *vgpu) {
                 break;
         case RECORD_MADE:
         case RECORD_SEEN:
-                set_stopped(vgpu, parent_stayed(vgpu, record.registration));
+                /* Until it is gone for good the record stays as it is. */
+                if (!manager_adopt_lingering(vgpu->manager, vgpu->uuid, vgpu))
+                        set_stopped(vgpu, parent_stayed(vgpu, record.registration));
                 break;
         default: /* a create that did not come to anything */
                 set_stopped(vgpu, false);

@@ -377,8 +377,7 @@ bool manager_is_settled(const Manager *manager) {
         return true;
 }
 
-/* Its removal, by a worker of a daemon before us, or by somebody else, still waits for who holds it. */
-static bool adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
+bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
         VGpuReport report = {};
         Record record;
         Gpu *gpu;
@@ -409,7 +408,7 @@ static bool record_is_needed(const char *uuid, void *userdata) {
         if (vgpu && (vgpu->present || vgpu->operation || vgpu->doubtful))
                 return true;
 
-        return adopt_lingering(manager, uuid, vgpu) || (vgpu && vgpu->autostart);
+        return manager_adopt_lingering(manager, uuid, vgpu) || (vgpu && vgpu->autostart);
 }
 
 void manager_prune_records(Manager *manager) {
