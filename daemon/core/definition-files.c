@@ -40,6 +40,7 @@ struct DefinitionFiles {
         int fd; /* /etc/mdevctl.d, or -EBADF */
         ino_t inode;
         sd_event_source *watch;
+        sd_event_source *base_watch; /* of /etc: a folder that is removed says nothing itself to who has it open */
         List folders;
         size_t n_folders;
         Map map; /* DefinitionFile.node */
@@ -359,24 +360,42 @@ static bool is_parent(const char *name) {
 static int on_folder(sd_event_source *source, const struct inotify_event *event, void *userdata) {
         DefinitionFiles *files = userdata;
 
-        if (event->len == 0) /* the folder itself went, or events were lost */
+        if (event->len == 0) /* events were lost */
                 (void)definition_files_read_all(files);
         else if (is_parent(event->name) && files->fd >= 0)
                 (void)read_folder(files, event->name);
         return 0;
 }
 
+static int on_base(sd_event_source *source, const struct inotify_event *event, void *userdata) {
+        if (event->len == 0 || streq(event->name, BASE))
+                (void)definition_files_read_all(userdata);
+        return 0;
+}
+
+static void close_base(DefinitionFiles *files) {
+        files->watch = sd_event_source_disable_unref(files->watch);
+        files->fd = fd_close(files->fd);
+}
+
 static int open_base(DefinitionFiles *files) {
+        int etc_fd = files->manager->host->etc_fd, r = 0;
         _cleanup_(fd_closep) int fd = -EBADF;
         struct stat st;
-        int r;
 
-        if (files->manager->host->etc_fd < 0)
+        if (etc_fd < 0)
                 return -EBADF;
-        if (mkdirat(files->manager->host->etc_fd, BASE, 0755) < 0 && errno != EEXIST && errno != EROFS)
+        if (!files->base_watch)
+                r = sd_event_add_inotify_fd(files->manager->event, &files->base_watch, etc_fd, FOLDER_EVENTS, on_base,
+                                            files);
+        if (r < 0)
+                return r;
+        if (mkdirat(etc_fd, BASE, 0755) < 0 && errno != EEXIST && errno != EROFS)
                 return negative_errno();
 
-        r = fd = directory_open(files->manager->host->etc_fd, BASE);
+        r = fd = directory_open(etc_fd, BASE);
+        if (r == -ENOENT)
+                close_base(files);
         if (r < 0)
                 return r;
         if (fstat(fd, &st) < 0)
@@ -384,13 +403,11 @@ static int open_base(DefinitionFiles *files) {
         if (files->fd >= 0 && files->inode == st.st_ino)
                 return 0;
 
-        files->watch = sd_event_source_disable_unref(files->watch);
-        r = sd_event_add_inotify_fd(files->manager->event, &files->watch, fd, FOLDER_EVENTS | IN_DELETE_SELF, on_folder,
-                                    files);
+        close_base(files);
+        r = sd_event_add_inotify_fd(files->manager->event, &files->watch, fd, FOLDER_EVENTS, on_folder, files);
         if (r < 0)
                 return r;
 
-        fd_close(files->fd);
         files->inode = st.st_ino;
         files->fd = TAKE_FD(fd);
         return 0;
@@ -473,11 +490,11 @@ DefinitionFiles *definition_files_free(DefinitionFiles *files) {
         if (!files)
                 return NULL;
 
-        sd_event_source_disable_unref(files->watch);
+        sd_event_source_disable_unref(files->base_watch);
+        close_base(files);
         LIST_FOREACH(folder, &files->folders, link)
                 folder_free(folder, /* tell= */ false);
         map_done(&files->map);
-        fd_close(files->fd);
         free(files);
         return NULL;
 }
