@@ -9,16 +9,6 @@
 FOLDER=/etc/mdevctl.d
 NOTES=/var/lib/mdevgpud/vgpus
 
-# define GPU TYPE UUID OPTIONS
-define() {
-        call DefineVGpu "$@"
-}
-
-# in_state UUID STATE
-in_state() {
-        [ "$(vgpu_property "$1" State)" = "$2" ]
-}
-
 # The definitions by mdevctl's word, or of one UUID, without that
 dump() {
         mdevctl list -d --dumpjson "$@"

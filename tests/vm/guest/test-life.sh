@@ -12,10 +12,6 @@ OTHER=1000:00:01.0
 TYPE=mdevgpu_ref-7
 MTTY_TYPE=/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2
 
-in_state() {
-        [ "$(vgpu_property "$1" State)" = "$2" ]
-}
-
 refresh() {
         gdbus call --system -d org.mdevgpu1 -o "$(rows ListGpus "select(.[0] == \"$1\") | .[4]")" -m org.mdevgpu1.Gpu.Refresh '{}'
 }
@@ -35,11 +31,6 @@ agrees() {
 
 n_mdevs() {
         find /sys/bus/mdev/devices -mindepth 1 | wc -l
-}
-
-# define GPU TYPE UUID OPTIONS
-define() {
-        call DefineVGpu "$@"
 }
 
 # make UUID: as anybody may, past the daemon
