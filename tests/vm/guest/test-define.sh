@@ -185,7 +185,8 @@ check "systemctl restart" systemctl restart "$UNIT"
 check "what is defined is there" in_state "$c" defined
 check "and started" call StartVGpu "$c" '{}'
 check_fails "defining is refused, with the reason" "$FOLDER/mtty/$d.*Read-only file system" define mtty mtty-2 "$d" '{}'
-check_fails "so is making one that is to be defined" 'Read-only file system' call CreateVGpu mtty mtty-2 "$d" "{'persistent': <true>}"
+check_fails "so is making one that is to be defined" 'Read-only file system' \
+        call CreateVGpu mtty mtty-2 "$d" "{'persistent': <true>}"
 check "nothing is left of it" test ! -e "$(mdev_path "$d")"
 check_fails "and undefining" "$FOLDER/mtty/$c.*Read-only file system" call UndefineVGpu "$c" '{}'
 
