@@ -15,8 +15,8 @@
 #define BASE_PATH "/etc/" BASE
 
 /* mdevctl writes into the file that is there: its first event says nothing yet, that it was closed does. A link that was
- * made of a whole file has the first one only. */
-#define FILE_EVENTS (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)
+ * made of a whole file has the first one only. Who may write to a file counts as well. */
+#define FILE_EVENTS (IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)
 #define FOLDER_EVENTS (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR)
 
 /* Far over what any host has. */
@@ -227,7 +227,7 @@ static int on_file(sd_event_source *source, const struct inotify_event *event, v
                 (void)definition_files_read_all(folder->files);
         else if (event->len > 0 && is_definition(event->name) &&
                  /* Just opened to be written: there is more to come. */
-                 !((event->mask & IN_CREATE) && is_empty_file(folder->fd, event->name)))
+                 !((event->mask & (IN_CREATE | IN_ATTRIB)) && is_empty_file(folder->fd, event->name)))
                 (void)read_file(folder, event->name);
 
         return 0;
@@ -428,7 +428,6 @@ static int open_base(DefinitionFiles *files) {
         if (r < 0)
                 return r;
 
-        fd_close(files->fd);
         files->inode = st.st_ino;
         files->fd = TAKE_FD(fd);
         return 0;

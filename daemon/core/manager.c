@@ -382,7 +382,6 @@ bool manager_is_settled(const Manager *manager) {
         return true;
 }
 
-/* Its removal, by a worker of a daemon before us, or by somebody else, still waits for who holds it. */
 bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
         VGpuReport report = {};
         Record record;
