@@ -156,9 +156,15 @@ int scan_gpus(const Host *host, int (*found)(const GpuIdentity *identity, void *
 
 uint64_t scan_registration(const Host *host, const char *parent) {
         char path[PATH_SIZE];
-        struct stat st;
+        struct statx st;
 
-        /* The number of a folder in sysfs is not used again before 2^32 others were (kernel 6.12, kernfs). */
         (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types", parent);
-        return fstatat(host->sys_fd, path, &st, 0) < 0 ? 0 : (uint64_t)st.st_ino;
+        if (statx(host->sys_fd, path, 0, STATX_INO | STATX_BTIME, &st) < 0)
+                return 0;
+
+        /* The number of a folder in sysfs, which has no time of birth, is not used again before 2^32 others were (kernel
+         * 6.12, kernfs). The file systems that a simulated machine lies on use it at once, and have one. */
+        return st.stx_mask & STATX_BTIME
+                       ? st.stx_ino ^ ((uint64_t)st.stx_btime.tv_sec * 1000000000U + st.stx_btime.tv_nsec)
+                       : st.stx_ino;
 }

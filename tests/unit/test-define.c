@@ -905,7 +905,8 @@ static void test_modify_undefined(void) {
 }
 
 static void add_troubles(const char *path, GTestDataFunc test, bool store) {
-        static const char *const names[TROUBLE_MAX] = { "disk", "worker-died", "worker-died-after", "too-late", "late", "unplugged" };
+        static const char *const names[TROUBLE_MAX] = { "disk",     "worker-died", "worker-died-after",
+                                                        "too-late", "late",        "unplugged" };
 
         for (int i = store ? 0 : 1; i < TROUBLE_MAX; i++) {
                 g_autofree char *name = g_strdup_printf("%s-%s", path, names[i]);

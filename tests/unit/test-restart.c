@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "core/scan.h"
 #include "life.h"
 #include "sim/sim-internal.h"
 #include "util/file.h"
@@ -63,12 +64,9 @@ static char *outcome(Machine *m) {
 
 static void write_record(Machine *m, RecordPhase phase) {
         Record record = { .phase = phase, .gpu = GPU_A, .type_id = TYPE_1, .iommu_group = -1 };
-        g_autofree char *path = g_strdup_printf("class/mdev_bus/%s/mdev_supported_types", GPU_A);
-        struct stat st;
 
-        g_assert_cmpint(fstatat(m->sim.host.sys_fd, path, &st, 0), ==, 0);
         if (phase == RECORD_MADE || phase == RECORD_SEEN || phase == RECORD_STOPPED)
-                record.registration = (uint64_t)st.st_ino;
+                record.registration = scan_registration(&m->sim.host, GPU_A);
         g_assert_cmpint(record_write(m->state_fd, UUID_1, &record), ==, 0);
 }
 
