@@ -151,6 +151,7 @@ static void on_made(Operation *operation, JobResult *result) {
         }
 
         operation->begun = true;
+        write_record(vgpu, RECORD_DEFINING);
         memcpy(operation->definition.parent, vgpu->parent, sizeof(operation->definition.parent));
         r = operation_submit_store(operation);
         if (r < 0) {

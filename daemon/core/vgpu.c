@@ -108,14 +108,16 @@ void vgpu_set_gpu(VGpu *vgpu, Gpu *gpu) {
         vgpu_changed(vgpu, VGPU_CHANGED_GPU | VGPU_CHANGED_TYPE);
 }
 
+bool vgpu_is_as_defined(const VGpu *vgpu) {
+        const Definition *d = vgpu->file ? &vgpu->file->definition : NULL;
+
+        return vgpu->owned && d && streq(d->parent, vgpu->parent) && streq(d->type_id, vgpu->type_id);
+}
+
 /* Ours is a device that we made, and one that is an instance of a definition of ours, whoever started that. */
 static unsigned update_managed(VGpu *vgpu) {
-        const Definition *d = vgpu->file ? &vgpu->file->definition : NULL;
-        bool managed = vgpu->owned;
+        bool managed = vgpu->present ? vgpu->made || vgpu_is_as_defined(vgpu) : vgpu->owned;
 
-        if (vgpu->present)
-                managed = vgpu->made ||
-                          (vgpu->owned && d && streq(d->parent, vgpu->parent) && streq(d->type_id, vgpu->type_id));
         if (managed == vgpu->managed)
                 return 0;
 

@@ -99,6 +99,9 @@ void vgpu_set_label(VGpu *vgpu, const char *label);
 /* The type object that it is an instance of, or would be; NULL if its GPU shows no such type (any more). */
 Type *vgpu_get_type(const VGpu *vgpu);
 
+/* Its device is an instance of its definition, and that is ours. */
+bool vgpu_is_as_defined(const VGpu *vgpu);
+
 /* A record of its device as it is. */
 Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase);
 
