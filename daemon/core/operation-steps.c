@@ -60,7 +60,7 @@ static void made(Operation *operation) {
                 (void)vgpu_rest(operation_release(operation),
                                 "created although its caller was told that it took too long");
                 operation_free(operation);
-        /* What starts by itself has nobody who was told that it failed. */
+                /* What starts by itself has nobody who was told that it failed. */
         } else if (operation->expired && !operation->automatic) {
                 operation_take_back(operation_release(operation));
                 operation_free(operation);

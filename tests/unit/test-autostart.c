@@ -253,7 +253,7 @@ static void test_exists_incomplete(void) {
 }
 
 static void assert_stays_stopped(Machine *m) {
-        static const Occasion occasions[] = { OCCASION_READ,  OCCASION_TYPES,   OCCASION_RESTART,
+        static const Occasion occasions[] = { OCCASION_READ,   OCCASION_TYPES,   OCCASION_RESTART,
                                               OCCASION_DRIVER, OCCASION_RESTART, OCCASION_READ };
 
         for (size_t i = 0; i < G_N_ELEMENTS(occasions); i++) {
