@@ -337,6 +337,8 @@ bool vgpu_rest(VGpu *vgpu, const char *last_error) {
                 vgpu_changed(vgpu, update_definition(vgpu));
                 show_definition(vgpu, last_error);
         } else {
+                /* Its note goes with its definition: who uses the UUID next is not us. */
+                (void)update_definition(vgpu);
                 vgpu_unlink(vgpu);
                 vgpu_free(vgpu);
                 return false;
