@@ -42,6 +42,9 @@ int definition_files_read_all(DefinitionFiles *files);
 /* Reads one, which has just been written or removed. NULL if there is none. */
 DefinitionFile *definition_files_read(DefinitionFiles *files, const char *parent, const char *uuid);
 
+/* Removes what was left by one that was killed while it wrote a definition. Nobody may be at that. */
+void definition_files_clean(DefinitionFiles *files);
+
 /* How many cannot be used. */
 size_t definition_files_count_broken(const DefinitionFiles *files);
 

@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "core/definition.h"
 #include "core/record.h"
 #include "util/file.h"
 #include "worker/store.h"
-
-/*
- * Files are written in here and renamed into their place. mdevctl takes every folder beside it for a parent device and
- * looks in it for names that are UUIDs, of which there is none; libvirt watches the parents' folders and would read a
- * file that is half written. It is gone again when the file has its name.
- */
-#define WORKSHOP ".mdevgpud"
 
 #define DEFINITIONS_FOLDER "mdevctl.d"
 
@@ -74,14 +69,14 @@ static int write_definition(int base_fd, const Job *job, const char *text) {
         if (r < 0)
                 return r;
 
-        if (mkdirat(base_fd, WORKSHOP, 0700) < 0 && errno != EEXIST)
+        if (mkdirat(base_fd, DEFINITIONS_WORKSHOP, 0700) < 0 && errno != EEXIST)
                 return negative_errno();
-        r = workshop_fd = directory_open(base_fd, WORKSHOP);
+        r = workshop_fd = directory_open(base_fd, DEFINITIONS_WORKSHOP);
         if (r >= 0)
                 r = write_durable(workshop_fd, job->uuid, text, 0644);
         if (r >= 0)
                 r = move_durable(workshop_fd, parent_fd, job->uuid, job->action == STORE_UPDATE);
-        (void)unlinkat(base_fd, WORKSHOP, AT_REMOVEDIR);
+        (void)unlinkat(base_fd, DEFINITIONS_WORKSHOP, AT_REMOVEDIR);
         return r;
 }
 
@@ -160,6 +155,9 @@ static int remove_definition(const Host *host, const Job *job, Error *error) {
 /* Its codes are those of the model, where ENOSPC, say, means something else: what the disk says is in the sentence. */
 int store_run(const Host *host, const Job *job, Error *error) {
         int r;
+
+        /* Whoever comes after the daemon judges by what is on the disk, and that must not change under its hands. */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 
         switch (job->action) {
         case STORE_NOTE:
