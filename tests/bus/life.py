@@ -255,13 +255,15 @@ def read_only(stack):
             before, rows = machine.tree(folder), machine.bus.vgpus()
             equal(rows[UUID]["label"], "before")
             failed = "org.freedesktop.DBus.Error.Failed"
+            change = {"attrs": [(ATTRIBUTE, "1")]} if folder == "etc" else {"label": "x"}
             other = uuid_of(2)
-            for call in (("DefineVGpu", GPU, TYPE, other, {"label": "x"}), ("ModifyVGpu", UUID, {"attrs": [(ATTRIBUTE, "1")]} if folder == "etc" else {"label": "x"}),
+            for call in (("DefineVGpu", GPU, TYPE, other, {"label": "x"}), ("ModifyVGpu", UUID, change),
                          ("CreateVGpu", GPU, TYPE, other, {"persistent": True})):
                 equal(outcome(lambda call=call: machine.bus.manager(*call)), failed, f"{folder}: {call[0]}")
             if folder == "etc":
                 equal(outcome(lambda: machine.bus.manager("UndefineVGpu", UUID, {})), failed)
-                equal(machine.bus.vgpus(), {**rows, UUID: {**rows[UUID], "last-error": machine.bus.vgpus()[UUID]["last-error"]}})
+                equal(machine.bus.vgpus(), {
+                    **rows, UUID: {**rows[UUID], "last-error": machine.bus.vgpus()[UUID]["last-error"]}})
             machine.bus.manager("StartVGpu", UUID, {})
             machine.bus.manager("CreateVGpu", GPU, TYPE, other, {})
             machine.bus.manager("DestroyVGpu", UUID, {})
