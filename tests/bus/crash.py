@@ -9,7 +9,8 @@ makes the last. What must be found afterwards is what was there before the call 
 of it, on the disk, in sysfs and on the bus; and the call works when it is made again. Without --all the system calls
 that change nothing outside their process are left out: to be killed before one of these is to be killed before the next
 one that does; of the two ways to die each has its turn; and
-what has not been tried after a minute is left out, in an order that is always the same. What a worker does while it plays the kernel (it holds the simulated machine's lock then) is left out
+what has not been tried after a minute is left out, in an order that is always the same. What a worker does while it
+plays the kernel (it holds the simulated machine's lock then) is left out
 always: the kernel is not killed in the middle of a write to sysfs.
 """
 
