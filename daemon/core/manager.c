@@ -364,7 +364,11 @@ int manager_scan(Manager *manager) {
 }
 
 void manager_read_definitions(Manager *manager) {
-        if (definition_files_read_all(manager->definition_files) >= 0)
+        int r;
+
+        r = definition_files_read_all(manager->definition_files);
+        definition_files_clean(manager->definition_files);
+        if (r >= 0)
                 note_prune(manager->host->var_fd, note_is_needed, manager);
         manager->started = true;
 }

@@ -243,6 +243,28 @@ static bool read_back(const Operation *operation, Error *error) {
         return false;
 }
 
+/* The worker that was at the files died: what is on the disk tells how far it came. */
+static void judge_lost(Operation *operation, JobResult *result) {
+        VGpu *vgpu = operation->vgpu;
+        Manager *manager = operation->manager;
+        Error error = ERROR_NULL;
+        bool done;
+
+        definition_files_clean(manager->definition_files);
+        note_clean(manager->host->var_fd, vgpu->uuid);
+        if (operation->store_action == STORE_NOTE)
+                return;
+
+        if (operation->store_action == STORE_UNDEFINE)
+                done = !definition_files_read(manager->definition_files, operation->definition.parent, vgpu->uuid);
+        else
+                done = read_back(operation, &error);
+        if (done)
+                result->error = ERROR_NULL;
+        if (!vgpu->file)
+                note_remove(manager->host->var_fd, vgpu->uuid);
+}
+
 /* Several parents may define it: all of that goes. */
 static void on_undefined(Operation *operation, JobResult *result) {
         VGpu *vgpu = operation->vgpu;
@@ -317,6 +339,8 @@ void operation_step_done(Operation *operation, JobResult *result) {
                 on_undone(operation, result);
                 return;
         case STEP_STORE:
+                if (result->error.code == -EPIPE)
+                        judge_lost(operation, result);
                 if (operation->kind == OPERATION_UNDEFINE && result->error.code == 0)
                         on_undefined(operation, result);
                 else

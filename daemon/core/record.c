@@ -164,6 +164,14 @@ void note_remove(int var_fd, const char *uuid) {
                 (void)unlinkat(var_fd, path, 0);
 }
 
+void note_clean(int var_fd, const char *uuid) {
+        char path[UUID_STRING_SIZE + sizeof(NOTES_FOLDER) + 1];
+
+        (void)snprintf(path, sizeof(path), NOTES_FOLDER "/.%s", uuid);
+        if (var_fd >= 0)
+                (void)unlinkat(var_fd, path, 0);
+}
+
 void note_prune(int var_fd, bool (*keep)(const char *uuid, void *userdata), void *userdata) {
         prune(var_fd, NOTES_FOLDER, keep, userdata);
 }

@@ -204,6 +204,8 @@ int manager_undefine_vgpu(Manager *manager, const UndefineRequest *request, Oper
         if (r < 0)
                 return r;
 
+        /* Before, so that it does not come back if the daemon ends in the middle of this; the note has it still. */
+        vgpu_forget_label(vgpu);
         (void)text_copy(plan.definition.parent, sizeof(plan.definition.parent), vgpu->file->definition.parent);
         return begin_store(vgpu, &plan, callback, userdata, ret_operation, error);
 }

@@ -94,6 +94,8 @@ void vgpu_update(VGpu *vgpu, const VGpuReport *report);
 void vgpu_set_state(VGpu *vgpu, VGpuState state, const char *last_error);
 void vgpu_set_made(VGpu *vgpu, bool made);
 void vgpu_set_use(VGpu *vgpu, VGpuUse use);
+/* In its record, from which a successor would take the label of what is not defined. */
+void vgpu_forget_label(const VGpu *vgpu);
 void vgpu_set_label(VGpu *vgpu, const char *label);
 
 /* The type object that it is an instance of, or would be; NULL if its GPU shows no such type (any more). */
