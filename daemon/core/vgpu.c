@@ -207,8 +207,8 @@ Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase) {
         return record;
 }
 
-/* The VFIO core keeps the device in its group until the last file is closed (kernel 6.12, vfio_unregister_group_dev()),
- * while the mdev bus lists it no more from the moment its removal begins. */
+/* The VFIO core keeps the device in its group until the last file is closed, while the mdev bus lists it no more from the
+ * moment its removal begins (vfio_unregister_group_dev(), seen with kernels 6.1 and 6.12). */
 bool vgpu_uuid_lingers(const Host *host, const char *uuid, int32_t iommu_group) {
         char path[128];
 

@@ -82,6 +82,8 @@ killed_while() {
         local name=$1 n=$2 who=$3 before devices
         shift 3
 
+        # systemd counts starts, and would start it no more.
+        systemctl reset-failed "$UNIT"
         before=$(main_pid)
         for uuid in "${UUIDS[@]}"; do
                 "$@" "$uuid" '{}' >/dev/null 2>&1 &

@@ -11,6 +11,8 @@
 # The vGPUs, each with a name in the root, which survives.
 keep() {
         new_uuid >"/root/$1"
+        # A name that the power cut takes would be of no use.
+        sync "/root/$1"
         cat "/root/$1"
 }
 
