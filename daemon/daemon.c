@@ -23,6 +23,7 @@ struct Daemon {
         ConfigReport report; /* of the last reading of the configuration */
         bool ready;
         bool started;
+        bool pruned; /* records of what is no more are gone */
         sd_event_source *ready_timeout;
         sd_event_source *post;
         sd_event_source *signals[3];
@@ -204,7 +205,6 @@ static void notify_status(Daemon *d, const char *state) {
 static void become_ready(Daemon *d) {
         d->ready = true;
         d->ready_timeout = sd_event_source_disable_unref(d->ready_timeout);
-        manager_prune_records(d->manager);
         bus_server_set_ready(d->server);
         notify_status(d, "READY=1\n");
         log_info("Ready: %zu GPUs, %zu vGPUs", d->n_gpus, d->n_vgpus);
@@ -213,6 +213,10 @@ static void become_ready(Daemon *d) {
 /* After every turn of the loop in which something happened. */
 static int on_post(sd_event_source *source, void *userdata) {
         Daemon *d = userdata;
+
+        /* Where a GPU takes its time that may be long after READY. */
+        if (!d->pruned && manager_is_settled(d->manager))
+                d->pruned = manager_prune_records(d->manager);
 
         if (!d->ready && manager_is_settled(d->manager))
                 become_ready(d);

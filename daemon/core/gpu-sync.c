@@ -246,6 +246,12 @@ static void lose_vgpu(VGpu *vgpu) {
                 return;
         }
 
+        /* When a parent goes it is no parent any more before its vGPUs go, one after the other. */
+        if (vgpu_is_listed(vgpu)) {
+                gpu_refresh(vgpu->gpu);
+                return;
+        }
+
         log_debug("GPU %s: vGPU %s has gone", vgpu->gpu->identity.address, vgpu->uuid);
         vgpu_device_gone(vgpu, VGPU_END_VANISHED);
 }

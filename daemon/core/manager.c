@@ -420,13 +420,14 @@ static bool record_is_needed(const char *uuid, void *userdata) {
         return manager_adopt_lingering(manager, uuid, vgpu) || (vgpu && vgpu->autostart);
 }
 
-void manager_prune_records(Manager *manager) {
+bool manager_prune_records(Manager *manager) {
         Gpu *gpu;
 
         /* What a stuck or unreadable GPU has is not known. */
         LIST_FOREACH(gpu, &manager->gpus, link)
                 if (gpu->state == GPU_BUSY || gpu->state == GPU_FAILED || gpu->state == GPU_PROBING)
-                        return;
+                        return false;
 
         record_prune(manager->state_fd, record_is_needed, manager);
+        return true;
 }

@@ -90,8 +90,8 @@ void manager_place_vgpus(Manager *manager);
  */
 bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu);
 
-/* Drops records of vGPUs that no longer exist, once it is known what exists. */
-void manager_prune_records(Manager *manager);
+/* Drops records of vGPUs that no longer exist. False: it is not known yet what exists, as not every GPU has been read. */
+bool manager_prune_records(Manager *manager);
 
 /* NULL: no such. */
 Gpu *manager_find_gpu(const Manager *manager, const char *address);

@@ -243,6 +243,13 @@ static bool read_back(const Operation *operation, Error *error) {
         return false;
 }
 
+static bool note_is_written(const Operation *operation) {
+        Note note;
+
+        return note_read(operation->manager->host->var_fd, operation->vgpu->uuid, &note) >= 0 &&
+               note.managed == operation->owned && streq(note.label, operation->label);
+}
+
 /* The worker that was at the files died: what is on the disk tells how far it came. */
 static void judge_lost(Operation *operation, JobResult *result) {
         VGpu *vgpu = operation->vgpu;
@@ -253,9 +260,8 @@ static void judge_lost(Operation *operation, JobResult *result) {
         definition_files_clean(manager->definition_files);
         note_clean(manager->host->var_fd, vgpu->uuid);
         if (operation->store_action == STORE_NOTE)
-                return;
-
-        if (operation->store_action == STORE_UNDEFINE)
+                done = note_is_written(operation);
+        else if (operation->store_action == STORE_UNDEFINE)
                 done = !definition_files_read(manager->definition_files, operation->definition.parent, vgpu->uuid);
         else
                 done = read_back(operation, &error);
@@ -294,10 +300,6 @@ static void on_undefined(Operation *operation, JobResult *result) {
 static void on_create_written(Operation *operation, JobResult *result) {
         bool gone = !operation->vgpu->present;
         Error error = ERROR_NULL;
-
-        /* Whether a worker that died had got so far the disk tells: the definition is not left to stand alone. */
-        if (result->error.code == -EPIPE && read_back(operation, &error))
-                result->error = ERROR_NULL;
 
         if (gone) {
                 (void)error_set(&error, -ERROR_NO_SUCH_GPU, "%s has gone, and the vGPU with it%s",

@@ -220,6 +220,21 @@ bool vgpu_uuid_lingers(const Host *host, const char *uuid, int32_t iommu_group) 
         return path_exists(host->sys_fd, path);
 }
 
+bool vgpu_is_listed(const VGpu *vgpu) {
+        char path[SYSFS_NAME_SIZE + 128], target[4096];
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s", vgpu->uuid);
+        n = readlinkat(vgpu->manager->host->sys_fd, path, target, sizeof(target) - 1);
+        if (vgpu->kind != VGPU_MDEV || n < 0)
+                return false;
+
+        /* On its own parent: there may be another by now with this UUID. */
+        target[n] = '\0';
+        (void)snprintf(path, sizeof(path), "/%s/%s", vgpu->parent, vgpu->uuid);
+        return (size_t)n > strlen(path) && streq(target + n - strlen(path), path);
+}
+
 bool vgpu_lingers(const VGpu *vgpu) {
         return vgpu->kind == VGPU_MDEV && vgpu->iommu_group >= 0 &&
                vgpu_uuid_lingers(vgpu->manager->host, vgpu->uuid, vgpu->iommu_group);

@@ -107,6 +107,9 @@ bool vgpu_is_as_defined(const VGpu *vgpu);
 /* A record of its device as it is. */
 Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase);
 
+/* Whether the bus of such devices lists it, whatever its GPU's worker found. */
+bool vgpu_is_listed(const VGpu *vgpu);
+
 /* Whether its device still holds its UUID although it is not listed any more: its removal waits for who holds it. */
 bool vgpu_lingers(const VGpu *vgpu);
 bool vgpu_uuid_lingers(const Host *host, const char *uuid, int32_t iommu_group);
