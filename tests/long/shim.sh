@@ -37,6 +37,7 @@ program shim-live gpu0
 program shim-vfio gpu0
 program shim-engine gpu0
 program shim-cdev gpu0
+program shim-compat
 program shim-event gpu0
 check_soon "the GPU is back" test -c /dev/mdevgpu/gpu0
 program shim-abi gpu0

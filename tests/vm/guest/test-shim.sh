@@ -39,6 +39,9 @@ heading "Events and usage"
 program shim-event gpu0
 check_soon "the GPU is back" test -c /dev/mdevgpu/gpu0
 
+heading "A 32-bit program"
+program shim-compat
+
 heading "A vGPU as others see it"
 gpu=1000:00:00.0
 id=$((RANDOM + 1)) device=$(random_hex 4) subsystem=$(random_hex 4)

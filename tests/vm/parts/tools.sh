@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Programs for the guest, linked statically: one of each C file in guest/, which may take in one of tests/unit. pci-probe
-# becomes the nested guest's initramfs, whose only program it is; all others are in the guest's /rig.
+# Programs for the guest, linked statically: one of each C file in guest/, which may take in one of tests/unit, and is for
+# 32 bits if its name ends in -compat. pci-probe becomes the nested guest's initramfs, whose only program it is; all others
+# are in the guest's /rig.
 
 TOOLS_HEADER=$PROJECT_DIR/shim/mdevgpu-shim.h
 
@@ -14,10 +15,15 @@ tools_inputs() {
 
 # tools/
 tools_build() {
-        local source tree=$1/.tree
+        local source options tree=$1/.tree
 
         for source in "$RIG_DIR"/guest/*.c; do
-                gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -I "$(dirname "$TOOLS_HEADER")" -pthread -static -s \
+                options=(-pthread -static)
+                # There is no C library for 32 bits, and -m32 alone forgets where the kernel's headers are.
+                [[ $source != *-compat.c ]] ||
+                        options=(-m32 -nostdlib -static -ffreestanding -fno-pie -no-pie -fno-stack-protector
+                                -isystem /usr/include/x86_64-linux-gnu)
+                gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -I "$(dirname "$TOOLS_HEADER")" "${options[@]}" -s \
                         -o "$1/$(basename "$source" .c)" "$source"
         done
 
