@@ -43,15 +43,17 @@ static const Verb verbs[] = {
         { "status", 0, SIZE_MAX, 0, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
           HELP_GPU, NULL },
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
-        { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR, verb_create,
-          "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
+        { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR | OPTION_NUMA_NODE,
+          verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
           HELP_GPU
+          "With \"\" instead mdevgpud chooses one that has room.\n"
           "TYPE is the id of a type, or its name if only one type has it; a name with\n"
           "blanks must be quoted. Without UUID one is generated.\n"
           "\n"
           "It is gone with the next boot unless it is defined too.\n",
           "      --persistent       Define it too, so that it can be started again\n"
           "      --autostart        Define it too, and start it at each boot\n" HELP_LABEL HELP_ATTR
+          "      --numa-node=N      Rather choose a GPU on this NUMA node\n"
           "  -q, --quiet            Do not print the UUID\n" },
         { "destroy", 1, SIZE_MAX, OPTION_UNMANAGED, verb_destroy, "[--unmanaged] UUID…", "Remove vGPUs",
           "A vGPU that is in use is never removed. One that was not created by mdevgpud is\n"
@@ -251,6 +253,7 @@ static Status parse_options(Ctl *ctl, int argc, char **argv, bool *help, bool *v
                 { "attr", required_argument, NULL, OPTION_ATTR },
                 { "live", no_argument, NULL, OPTION_LIVE },
                 { "config", no_argument, NULL, OPTION_CONFIG },
+                { "numa-node", required_argument, NULL, OPTION_NUMA_NODE },
                 { NULL, 0, NULL, 0 },
         };
         Status status;

@@ -11,6 +11,7 @@
 #include "core/definition-files.h"
 #include "core/observer.h"
 #include "core/operation.h"
+#include "core/placement.h"
 #include "core/profile.h"
 #include "core/uevent.h"
 #include "util/list.h"
@@ -31,6 +32,7 @@ struct Manager {
         NameLookup name_lookup;
         void *name_lookup_userdata;
         ProfileSet *profiles; /* NULL as long as none was good */
+        PlacementRules placement;
         List gpus; /* Gpu.link, in the order of their appearance */
         Map gpus_by_address;
         Map vgpus; /* VGpu.node, by UUID; visible or not */
@@ -107,6 +109,8 @@ VGpu *manager_find_vgpu(const Manager *manager, const char *uuid); /* visible on
 int manager_create_vgpu(Manager *manager, const CreateRequest *request, OperationCallback callback, void *userdata,
                         Operation **ret_operation, Error *error);
 int manager_check_create(Manager *manager, const CreateRequest *request, Error *error);
+/* Where a vGPU goes for which no GPU is named. */
+int manager_choose_gpu(const Manager *manager, const CreateRequest *request, Gpu **ret_gpu, Error *error);
 int manager_destroy_vgpu(Manager *manager, const DestroyRequest *request, OperationCallback callback, void *userdata,
                          Operation **ret_operation, Error *error);
 int manager_check_destroy(Manager *manager, const DestroyRequest *request, Error *error);

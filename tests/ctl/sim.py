@@ -65,7 +65,7 @@ def chain(rig: Rig):
     true(re.search(r"^ +vGPUs: 1$", rig.ctl("status").out, re.M), rig.ctl("status"))
 
     # By its id too, and with a UUID of the daemon's choice.
-    second = rig.ctl("create", GPU, half["id"])
+    second = rig.ctl("create", "", half["id"])
     equal(second.status, 0, second)
     result = rig.ctl("destroy", UUID, second.out.strip())
     equal((result.status, result.out, result.err), (0, "", ""))
@@ -81,7 +81,7 @@ def refusals(rig: Rig):
             (["create", "0000:99:00.0", "Reference half"], 3), (["create", GPU, "none such"], 3),
             (["destroy", UUID[:-1] + "9"], 3), (["status", UUID[:-1] + "9"], 3), (["types", "0000:99:00.0"], 3),
             (["create", GPU, "Reference half", "no-uuid"], 2), (["destroy", "no-uuid"], 2),
-            (["create", "", "Reference half"], 2), (["create", GPU, "Reference half", UUID], 1)):
+            (["create", "", "none such"], 3), (["create", GPU, "Reference half", UUID], 1)):
         result = rig.ctl(*command)
         equal((result.status, result.out), (status, ""), f"{command}: {result}")
         true(re.fullmatch(r"mdevgpuctl: .+\n(  .+\n)?", result.err), result)
