@@ -133,6 +133,7 @@ Manager *manager_free(Manager *manager) {
         map_done(&manager->gpus_by_address);
         map_done(&manager->vgpus);
         profile_set_free(manager->profiles);
+        topology_set_free(manager->topologies);
         sd_event_unref(manager->event);
         free(manager);
         return NULL;
@@ -147,6 +148,12 @@ void manager_set_profiles(Manager *manager, ProfileSet *set) {
                 gpu->apply_pending = true;
                 gpu_mark_dirty(gpu, /* may_register= */ true);
         }
+}
+
+void manager_set_topologies(Manager *manager, TopologySet *set) {
+        topology_set_free(manager->topologies);
+        manager->topologies = set;
+        manager->placement = set->policy.placement;
 }
 
 Gpu *manager_find_gpu(const Manager *manager, const char *address) {

@@ -13,6 +13,7 @@
 #include "core/operation.h"
 #include "core/placement.h"
 #include "core/profile.h"
+#include "core/topology.h"
 #include "core/uevent.h"
 #include "util/list.h"
 #include "util/map.h"
@@ -32,7 +33,8 @@ struct Manager {
         NameLookup name_lookup;
         void *name_lookup_userdata;
         ProfileSet *profiles; /* NULL as long as none was good */
-        PlacementRules placement;
+        TopologySet *topologies; /* the same */
+        PlacementRules placement; /* of the topologies in force, whose the patterns are */
         List gpus; /* Gpu.link, in the order of their appearance */
         Map gpus_by_address;
         Map vgpus; /* VGpu.node, by UUID; visible or not */
@@ -60,6 +62,9 @@ DEFINE_CLEANUP(Manager *, manager_free)
 
 /* Takes the set over; every GPU is matched and registered anew. */
 void manager_set_profiles(Manager *manager, ProfileSet *set);
+
+/* Takes the set over; nothing is applied. */
+void manager_set_topologies(Manager *manager, TopologySet *set);
 
 /* The one idempotent way in for all that is heard of devices. */
 void manager_handle_uevent(Manager *manager, const Uevent *uevent);

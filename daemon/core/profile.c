@@ -58,6 +58,18 @@ void config_report_done(ConfigReport *report) {
         *report = (ConfigReport){};
 }
 
+int profile_match_init(ProfileMatch *match) {
+        *match = (ProfileMatch){ .any_vendor = true, .address = strdup("*") };
+        return match->address ? 0 : -ENOMEM;
+}
+
+void profile_match_done(ProfileMatch *match) {
+        free(match->devices);
+        free(match->subsystems);
+        free(match->address);
+        *match = (ProfileMatch){};
+}
+
 Profile *profile_new(const char *file) {
         _cleanup_(profile_freep) Profile *profile = NULL;
 
@@ -65,10 +77,8 @@ Profile *profile_new(const char *file) {
         if (!profile)
                 return NULL;
 
-        profile->match.any_vendor = true;
         profile->file = strdup(file);
-        profile->match.address = strdup("*");
-        if (!profile->file || !profile->match.address)
+        if (profile_match_init(&profile->match) < 0 || !profile->file)
                 return NULL;
 
         return TAKE(profile);
@@ -79,9 +89,7 @@ Profile *profile_free(Profile *profile) {
                 return NULL;
 
         free(profile->file);
-        free(profile->match.devices);
-        free(profile->match.subsystems);
-        free(profile->match.address);
+        profile_match_done(&profile->match);
         free(profile->types);
         free(profile);
         return NULL;
@@ -124,8 +132,10 @@ static bool match_subsystem(const ProfileMatch *match, const GpuIdentity *gpu) {
 }
 
 bool profile_matches(const Profile *profile, const GpuIdentity *gpu) {
-        const ProfileMatch *match = &profile->match;
+        return profile_match_gpu(&profile->match, gpu);
+}
 
+bool profile_match_gpu(const ProfileMatch *match, const GpuIdentity *gpu) {
         if (!match->any_vendor && (!gpu->pci || match->vendor != gpu->vendor))
                 return false;
         if (match->n_devices > 0 && !gpu->pci)

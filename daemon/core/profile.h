@@ -122,6 +122,11 @@ Profile *profile_new(const char *file);
 Profile *profile_free(Profile *profile);
 DEFINE_CLEANUP(Profile *, profile_free)
 
+/* One that matches every GPU. */
+int profile_match_init(ProfileMatch *match);
+void profile_match_done(ProfileMatch *match);
+bool profile_match_gpu(const ProfileMatch *match, const GpuIdentity *gpu);
+
 /* Appends a copy of spec; -E2BIG past PROFILE_TYPES_MAX, -EEXIST if the id is there already. */
 int profile_add_type(Profile *profile, const TypeSpec *spec);
 bool profile_matches(const Profile *profile, const GpuIdentity *gpu);
