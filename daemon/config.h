@@ -4,8 +4,8 @@
 /*
  * Config: what the files of the vendor, the run time and the administrator say, read and checked whole.
  *
- * It is all or nothing: either every file is right and there is a new ProfileSet or TopologySet, or there is none and the report holds
- * every error of every file. Whoever calls keeps the set that is in force until then.
+ * It is all or nothing: either every file is right and there is a new ProfileSet or TopologySet, or there is none and the
+ * report holds every error of every file. Whoever calls keeps the set that is in force until then.
  */
 
 #include "config-text.h"

@@ -313,10 +313,10 @@ static void test_create(void) {
                 g_assert_cmpstr(answers[i].error.message, ==, "");
         g_assert_cmpuint(machine_available(m, GPU_A, TYPE_1), ==, 0);
         g_assert_cmpuint(machine_available(m, GPU_B, TYPE_1), ==, 0);
-        machine_assert_refused(m, &request, -ERROR_NO_INSTANCES, GPU_A " has 0 left; " GPU_B " has 0 left");
+        machine_assert_refused(m, &request, -ERROR_NO_INSTANCES, GPU_A " has 0 left, 1 of " TYPE_1 " would have to go");
         machine_assert_refused(m, &(CreateRequest){ "", "x", "" }, -ERROR_NO_SUCH_TYPE, "'x'");
 
-        (void)machine_destroy(m, LIST_FIRST(&machine_gpu(m, GPU_B)->vgpus, VGpu, gpu_link)->uuid, NULL);
+        (void)machine_destroy(m, LIST_FIRST(&machine_gpu(m, GPU_B)->vgpus, VGpu, gpu_link)->uuid, &answers[0]);
         machine_settle(m);
         g_assert_cmpint(manager_check_create(m->manager, &request, &error), ==, 0);
         m->manager->placement = (PlacementRules){ .excluded = excluded, .n_excluded = 1 };
