@@ -7,6 +7,7 @@
 
 #include "bus/bus.h"
 #include "config.h"
+#include "core/topology-auto.h"
 #include "daemon.h"
 #include "util/log.h"
 #include "worker/supervisor.h"
@@ -217,9 +218,12 @@ static void become_ready(Daemon *d) {
 static int on_post(sd_event_source *source, void *userdata) {
         Daemon *d = userdata;
 
-        if (!d->ready && manager_is_settled(d->manager))
-                become_ready(d);
-        else if (d->ready && (d->n_gpus != d->manager->gpus_by_address.n || d->n_vgpus != d->manager->vgpus.n))
+        if (!d->ready && manager_is_settled(d->manager)) {
+                /* Who waits for READY finds what the default topology asks for. */
+                topology_auto_begin(d->manager);
+                if (!topology_auto_is_pending(d->manager))
+                        become_ready(d);
+        } else if (d->ready && (d->n_gpus != d->manager->gpus_by_address.n || d->n_vgpus != d->manager->vgpus.n))
                 notify_status(d, "");
 
         return 0;
@@ -228,6 +232,7 @@ static int on_post(sd_event_source *source, void *userdata) {
 static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
 
+        topology_auto_begin(d->manager);
         if (!d->ready)
                 become_ready(d);
         return 0;

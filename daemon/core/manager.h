@@ -19,6 +19,8 @@
 #include "util/map.h"
 
 typedef struct Manager Manager;
+typedef struct TopologyApply TopologyApply;
+typedef struct TopologyAuto TopologyAuto;
 
 /* Fills the vendor's and the device's name for a PCI GPU from a hardware database; leaves empty what it does not know. */
 typedef void (*NameLookup)(const GpuIdentity *identity, char *vendor, size_t vendor_size, char *device,
@@ -44,6 +46,11 @@ struct Manager {
         unsigned n_autostarts; /* starts that nobody asked for and that have not ended */
         List operations;
         List idle_waits; /* IdleWait.link */
+        List tasks; /* Task.link */
+        uint32_t last_task;
+        TopologyApply *topology_apply; /* the one that runs, or NULL */
+        TopologyAuto *topology_auto; /* NULL as long as nothing is applied by itself */
+        char active_topology[TOPOLOGY_NAME_SIZE]; /* that was applied last; empty: none */
 };
 
 typedef struct ManagerParameters {
