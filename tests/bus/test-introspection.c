@@ -88,7 +88,7 @@ static void test_equal(void) {
                 { GPU_INTERFACE, GPU_PATH },
                 { TYPE_INTERFACE, TYPE_PATH },
                 { VGPU_INTERFACE, "/org/mdevgpu1/vgpu/_6b2f6c5e_1111_4222_8333_444455556666" },
-                { "org.mdevgpu1.Job", "/org/mdevgpu1/job/1" },
+                { JOB_INTERFACE, "/org/mdevgpu1/job/1" },
         };
         g_autoptr(Harness) h = harness_new();
         g_autofree char *xml = read_documentation();

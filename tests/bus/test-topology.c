@@ -11,7 +11,6 @@
 
 #define UUID_A "6b2f6c5e-1111-4222-8333-444455556666"
 #define UUID_B "6b2f6c5e-1111-4222-8333-444455557777"
-#define JOB_INTERFACE "org.mdevgpu1.Job"
 
 static void write_topologies(Harness *h, const char *text) {
         g_autofree char *dir = g_build_filename(h->dir, "host/etc/mdevgpud/topologies.d", NULL);
