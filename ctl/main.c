@@ -86,6 +86,18 @@ static const Verb verbs[] = {
           "Have vGPUs started at each boot, or not", "Only what is defined can be started.\n",
           "      --off              Do not start them at boot\n"
           "      --unmanaged        Also change a definition not written by mdevgpud\n" },
+        { "topology", 1, 2, 0, verb_topology, "WORD [NAME]", "Bring GPUs and vGPUs into a named state",
+          "WORD is one of\n"
+          "  list    List the topologies\n"
+          "  plan    Show what applying it would do, and what cannot be\n"
+          "  diff    Show what differs from it; the exit status is 5 if something does\n"
+          "  assert  The same\n"
+          "  apply   Do it: all, or everything is as before; Ctrl-C cancels\n"
+          "  export  Print what there is as a topology called NAME\n"
+          "NAME is a topology, the default one without it.\n",
+          "  -q, --quiet            Print nothing; the exit status tells\n" },
+        { "jobs", 0, 0, 0, verb_jobs, "", "List what goes on, or has ended just now", NULL, NULL },
+        { "cancel", 1, 1, 0, verb_cancel, "ID", "Cancel a job", "What it has done is taken back.\n", NULL },
         { "check", 0, 0, 0, verb_check, "", "Check the configuration files, apply nothing",
           "Prints each problem as FILE:LINE:COLUMN: SEVERITY: MESSAGE.\n"
           "It fails if one of them is an error.\n",
@@ -108,8 +120,8 @@ static const char options_text[] =
         "      --json[=FORM]      Print JSON; FORM is pretty (the default) or short\n"
         "      --no-legend        Print tables without headings\n"
         "      --no-pager         Do not show long output in a pager\n"
-        "  -q, --quiet            No results of create, define and check, no remarks of\n"
-        "                         reload\n"
+        "  -q, --quiet            No results of create, define, topology and check, no\n"
+        "                         remarks of reload\n"
         "  -H, --host=[USER@]HOST Ask the daemon of another machine, over ssh\n"
         "      --address=ADDRESS  Ask over this D-Bus address instead of the system bus\n";
 

@@ -66,7 +66,9 @@ int manager_method_list_topologies(sd_bus_message *message, void *userdata, sd_b
 int manager_method_plan_topology(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int manager_method_apply_topology(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
-/* job-interface.c: what came of it, as properties and signals say it */
+/* job-interface.c */
+int manager_method_list_jobs(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+/* What came of it, as properties and signals say it */
 int bus_append_task_result(sd_bus_message *message, const Task *task);
 const char *bus_task_error(const Task *task);
 

@@ -100,6 +100,54 @@ static int get_error(sd_bus *bus, const char *path, const char *interface, const
         return sd_bus_message_append_basic(reply, 's', bus_task_error(userdata));
 }
 
+static int append_job(sd_bus_message *reply, const Task *task) {
+        _cleanup_(freep) char *path = bus_path_of_task(task);
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+
+        r = sd_bus_message_open_container(reply, 'r', "ussoa{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "usso", task->id, task->operation,
+                                          strempty(task_state_to_string(task->state)), path);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r >= 0)
+                r = bus_append_text_entry(reply, "topology", task->object);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "steps", "u", (uint32_t)task->n_steps, "done", "u",
+                                          (uint32_t)task->n_done, "uid", "u", (uint32_t)task->started_by);
+        if (r >= 0)
+                r = bus_append_text_entry(reply, "error", task->error.message);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+int manager_method_list_jobs(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
+        BusServer *server = userdata;
+        Task *task;
+        int r;
+
+        r = sd_bus_message_new_method_return(message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(ussoa{sv})");
+        if (r < 0)
+                return r;
+
+        LIST_FOREACH(task, &server->manager->tasks, link) {
+                r = append_job(reply, task);
+                if (r < 0)
+                        return r;
+        }
+
+        r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_send(reply);
+}
+
 static int method_cancel(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         BusServer *server = bus_server_of(sd_bus_message_get_bus(message));
         _cleanup_(bus_call_freep) BusCall *call = NULL;

@@ -87,6 +87,7 @@ static const Method methods[] = {
         { MANAGER_INTERFACE, "GetVGpu", false, append_uuid },
         { MANAGER_INTERFACE, "GetUsers", false, append_uuid_options },
         { MANAGER_INTERFACE, "ListTopologies", false, append_nothing },
+        { MANAGER_INTERFACE, "ListJobs", false, append_nothing },
         { MANAGER_INTERFACE, "PlanTopology", false, append_topology },
         { MANAGER_INTERFACE, "CheckConfig", false, append_nothing },
         { GPU_INTERFACE, "Refresh", false, append_options },

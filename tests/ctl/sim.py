@@ -123,6 +123,57 @@ def types_that_wait(rig: Rig):
 
 
 @test
+def topologies(rig: Rig):
+    """a topology is listed, planned, applied and asserted, and what is exported asserts clean"""
+    types = start(rig)
+    folder = os.path.join(os.path.dirname(types), "topologies.d")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "10-test.yaml"), "w", encoding="utf-8") as f:
+        f.write(f"""version: 1
+topologies:
+  one:
+  - match: {{address: "{GPU}"}}
+    vgpus: [{{type: Reference half, uuid: {UUID}, label: "we\\"b: 1", autostart: yes}}]
+  much:
+  - match: {{address: "{GPU}"}}
+    vgpus: [{{type: Reference half, count: 9}}]
+default: one
+""")
+    equal(rig.ctl("reload").status, 0)
+    true(re.search(r"^one +no +yes +1 ", rig.ctl("topology", "list").out, re.M), rig.ctl("topology", "list"))
+    planned = rig.ctl("topology", "plan")
+    true(planned.status == 0 and f"create {UUID}" in planned.out, planned)
+    result = rig.ctl("topology", "assert", "one")
+    true(result.status == 5 and UUID in result.out, result)
+    result = rig.ctl("-q", "topology", "diff", "one")
+    equal((result.status, result.out, result.err), (5, "", ""))
+    equal(rig.ctl("list").out, "No vGPUs.\n")
+
+    result = rig.ctl("topology", "apply")
+    equal((result.status, result.out, result.err), (0, "", ""))
+    true(UUID in rig.ctl("list").out, rig.ctl("list"))
+    equal(rig.ctl("topology", "assert").out, "Nothing differs.\n")
+    equal(json.loads(rig.ctl("--json", "topology", "apply").out)["changed"], False)
+    equal([(j["id"], j["state"]) for j in json.loads(rig.ctl("--json", "jobs").out)], [(1, "done"), (2, "done")])
+
+    result = rig.ctl("topology", "apply", "much")
+    true(result.status == 1 and "No GPU has room" in result.err, result)
+    result = rig.ctl("topology", "plan", "much")
+    true(result.status == 1 and "Cannot be: " in result.err, result)
+    for command, status in ((["topology", "apply", "none"], 3), (["topology", "fold"], 2), (["cancel", "1"], 1),
+                            (["cancel", "9"], 3), (["cancel", "x"], 2)):
+        equal(rig.ctl(*command).status, status, rig.ctl(*command))
+
+    exported = rig.ctl("topology", "export", "copy")
+    with open(os.path.join(folder, "20-copy.yaml"), "w", encoding="utf-8") as f:
+        f.write(exported.out)
+    equal(rig.ctl("reload").status, 0, exported)
+    equal((rig.ctl("topology", "assert", "copy").status, rig.ctl("topology", "diff", "one").status), (0, 0), exported)
+    equal(rig.ctl("destroy", UUID).status, 0)
+    equal(rig.ctl("topology", "assert", "copy").status, 5)
+
+
+@test
 def bad_configuration(rig: Rig):
     """an error in a profile is shown by check, reload and status, and changes nothing"""
     types = start(rig)
