@@ -59,8 +59,5 @@ int config_parse_topologies(const char *file, const char *text, size_t size, Top
 /* When all files are there: that what they say of each other holds. */
 int config_check_topologies(const TopologyDraft *draft, ConfigReport *report);
 
-/* Puts the problems from the first on in the order of their places, as people read. */
-void config_report_sort(ConfigReport *report, size_t first);
-
 /* A line for each problem: `file:line:column: error: message`. */
 void config_report_print(const ConfigReport *report, FILE *stream);

@@ -49,6 +49,25 @@ int config_report_add(ConfigReport *report, const char *file, uint32_t line, uin
         return 0;
 }
 
+/* By place, as people read; a missing key is found at the end of its mapping and reported at its beginning. */
+void config_report_sort(ConfigReport *report, size_t first) {
+        ConfigProblem *problems = report->n_problems > 0 ? report->problems + first : NULL;
+
+        for (size_t i = 1; first + i < report->n_problems; i++) {
+                ConfigProblem p = problems[i];
+                size_t j = i;
+
+                for (; j > 0; j--) {
+                        const ConfigProblem *q = &problems[j - 1];
+
+                        if (q->line < p.line || (q->line == p.line && q->column <= p.column))
+                                break;
+                        problems[j] = *q;
+                }
+                problems[j] = p;
+        }
+}
+
 void config_report_done(ConfigReport *report) {
         for (size_t i = 0; i < report->n_problems; i++) {
                 free(report->problems[i].file);

@@ -111,6 +111,8 @@ typedef struct ConfigReport {
 
 int config_report_add(ConfigReport *report, const char *file, uint32_t line, uint32_t column, ProblemSeverity severity,
                       const char *format, ...) _printf_(6, 7);
+/* Puts the problems from the first on in the order of their places, as people read. */
+void config_report_sort(ConfigReport *report, size_t first);
 void config_report_done(ConfigReport *report);
 
 typedef struct ProfileSet {

@@ -227,6 +227,7 @@ static void test_in_use(void) {
         g_assert_nonnull(job);
         g_assert_cmpstr(job->uuid, ==, UUID_2);
         fake_run(&m->fake, job);
+        free(job->result.users);
         job->result.users = calloc(1, sizeof(User));
         job->result.users[0] = (User){ .pid = 42, .comm = "qemu" };
         job->result.n_users = 1;
