@@ -131,6 +131,7 @@ static const char *error_hint(const Ctl *ctl, const sd_bus_error *error) {
                 { BUS_ERROR_PREFIX "NoSuchGpu", "'mdevgpuctl gpus' lists the GPUs." },
                 { BUS_ERROR_PREFIX "NoSuchType", "'mdevgpuctl types GPU' lists its types." },
                 { BUS_ERROR_PREFIX "NoSuchVGpu", "'mdevgpuctl list' lists the vGPUs." },
+                { BUS_ERROR_PREFIX "NoSuchTopology", "'mdevgpuctl topology list' lists the topologies." },
                 { BUS_ERROR_PREFIX "InUse", "'mdevgpuctl users UUID' lists who uses it." },
         };
 
@@ -221,23 +222,14 @@ Status bus_call(Ctl *ctl, const char *member, const char *expect, sd_bus_message
         return message_call(ctl, m, /* timeout_usec= */ 0, expect, /* ret_error= */ NULL, ret_reply);
 }
 
-Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error *ret_error, sd_bus_message **ret_reply,
-                  const char *types, ...) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+/* Behind its arguments come the options of the command line; and polkit may ask who sits at the terminal. */
+static Status message_change(Ctl *ctl, sd_bus_message *m, const char *expect, sd_bus_error *ret_error,
+                             sd_bus_message **ret_reply) {
+        const char *member = sd_bus_message_get_member(m);
         uint64_t timeout_usec = 0; /* the library's own */
-        Status status;
-        va_list ap;
         int r;
 
-        status = message_new(ctl, BUS_ROOT, BUS_MANAGER, member, &m);
-        if (status != STATUS_DONE)
-                return status;
-
-        va_start(ap, types);
-        r = isempty(types) ? 0 : sd_bus_message_appendv(m, types, ap);
-        va_end(ap);
-        if (r >= 0)
-                r = options_append(ctl, m);
+        r = options_append(ctl, m);
         if (r < 0)
                 return message_incomplete(member, r);
 
@@ -251,6 +243,38 @@ Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error
         }
 
         return message_call(ctl, m, timeout_usec, expect, ret_error, ret_reply);
+}
+
+Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error *ret_error, sd_bus_message **ret_reply,
+                  const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Status status;
+        va_list ap;
+        int r;
+
+        status = message_new(ctl, BUS_ROOT, BUS_MANAGER, member, &m);
+        if (status != STATUS_DONE)
+                return status;
+
+        va_start(ap, types);
+        r = isempty(types) ? 0 : sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
+        if (r < 0)
+                return message_incomplete(member, r);
+
+        return message_change(ctl, m, expect, ret_error, ret_reply);
+}
+
+Status bus_change_object(Ctl *ctl, const char *path, const char *interface, const char *member,
+                         sd_bus_error *ret_error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Status status;
+
+        status = message_new(ctl, path, interface, member, &m);
+        if (status != STATUS_DONE)
+                return status;
+
+        return message_change(ctl, m, "", ret_error, /* ret_reply= */ NULL);
 }
 
 const BusList bus_list_gpus = {

@@ -10,6 +10,7 @@
 #define BUS_GPU "org.mdevgpu1.Gpu"
 #define BUS_TYPE "org.mdevgpu1.Type"
 #define BUS_VGPU "org.mdevgpu1.VGpu"
+#define BUS_JOB "org.mdevgpu1.Job"
 #define BUS_MANAGER "org.mdevgpu1.Manager"
 #define BUS_ROOT "/org/mdevgpu1"
 #define BUS_ERROR_PREFIX "org.mdevgpu1.Error."
@@ -29,6 +30,9 @@ Status bus_call(Ctl *ctl, const char *member, const char *expect, sd_bus_message
  */
 Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error *ret_error, sd_bus_message **ret_reply,
                   const char *types, ...);
+
+/* The same for a method of another object, without arguments. */
+Status bus_change_object(Ctl *ctl, const char *path, const char *interface, const char *member, sd_bus_error *ret_error);
 
 /* A method of the Manager that answers with a list of structs. */
 typedef struct BusList {

@@ -41,6 +41,7 @@ typedef enum Option {
         OPTION_ATTR = 1 << 23,
         OPTION_LIVE = 1 << 24,
         OPTION_CONFIG = 1 << 25,
+        OPTION_NUMA_NODE = 1 << 26,
 } Option;
 
 #define OPTIONS_OF_AUTOSTART ((unsigned)(OPTION_AUTOSTART | OPTION_MANUAL | OPTION_OFF))
@@ -55,11 +56,12 @@ typedef struct Ctl {
         unsigned takes; /* the verb, of enum Option */
         unsigned given; /* on the command line, of enum Option */
         const char *label, *type;
+        uint32_t numa_node;
         char **attributes; /* NAME=VALUE each, as typed and in that order */
         size_t n_attributes;
 
         const char *address; /* a private bus instead of the system's */
-        const char *host;    /* the system bus of another machine, over ssh */
+        const char *host; /* the system bus of another machine, over ssh */
 
         bool color;
         unsigned columns; /* the terminal's width, taken before a pager stands between; 0: no terminal */

@@ -43,15 +43,17 @@ static const Verb verbs[] = {
         { "status", 0, SIZE_MAX, 0, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
           HELP_GPU, NULL },
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
-        { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR, verb_create,
-          "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
+        { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR | OPTION_NUMA_NODE,
+          verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
           HELP_GPU
+          "With \"\" instead mdevgpud chooses one that has room.\n"
           "TYPE is the id of a type, or its name if only one type has it; a name with\n"
           "blanks must be quoted. Without UUID one is generated.\n"
           "\n"
           "It is gone with the next boot unless it is defined too.\n",
           "      --persistent       Define it too, so that it can be started again\n"
           "      --autostart        Define it too, and start it at each boot\n" HELP_LABEL HELP_ATTR
+          "      --numa-node=N      Rather choose a GPU on this NUMA node\n"
           "  -q, --quiet            Do not print the UUID\n" },
         { "destroy", 1, SIZE_MAX, OPTION_UNMANAGED, verb_destroy, "[--unmanaged] UUID…", "Remove vGPUs",
           "A vGPU that is in use is never removed. One that was not created by mdevgpud is\n"
@@ -84,6 +86,18 @@ static const Verb verbs[] = {
           "Have vGPUs started at each boot, or not", "Only what is defined can be started.\n",
           "      --off              Do not start them at boot\n"
           "      --unmanaged        Also change a definition not written by mdevgpud\n" },
+        { "topology", 1, 2, 0, verb_topology, "WORD [NAME]", "Bring GPUs and vGPUs into a named state",
+          "WORD is one of\n"
+          "  list    List the topologies\n"
+          "  plan    Show what applying it would do, and what cannot be\n"
+          "  diff    Show what differs from it; the exit status is 5 if something does\n"
+          "  assert  The same\n"
+          "  apply   Do it: all, or everything is as before; Ctrl-C cancels\n"
+          "  export  Print what there is as a topology called NAME\n"
+          "NAME is a topology, the default one without it.\n",
+          "  -q, --quiet            Print nothing; the exit status tells\n" },
+        { "jobs", 0, 0, 0, verb_jobs, "", "List what goes on, or has ended just now", NULL, NULL },
+        { "cancel", 1, 1, 0, verb_cancel, "ID", "Cancel a job", "What it has done is taken back.\n", NULL },
         { "check", 0, 0, 0, verb_check, "", "Check the configuration files, apply nothing",
           "Prints each problem as FILE:LINE:COLUMN: SEVERITY: MESSAGE.\n"
           "It fails if one of them is an error.\n",
@@ -106,8 +120,8 @@ static const char options_text[] =
         "      --json[=FORM]      Print JSON; FORM is pretty (the default) or short\n"
         "      --no-legend        Print tables without headings\n"
         "      --no-pager         Do not show long output in a pager\n"
-        "  -q, --quiet            No results of create, define and check, no remarks of\n"
-        "                         reload\n"
+        "  -q, --quiet            No results of create, define, topology and check, no\n"
+        "                         remarks of reload\n"
         "  -H, --host=[USER@]HOST Ask the daemon of another machine, over ssh\n"
         "      --address=ADDRESS  Ask over this D-Bus address instead of the system bus\n";
 
@@ -251,6 +265,7 @@ static Status parse_options(Ctl *ctl, int argc, char **argv, bool *help, bool *v
                 { "attr", required_argument, NULL, OPTION_ATTR },
                 { "live", no_argument, NULL, OPTION_LIVE },
                 { "config", no_argument, NULL, OPTION_CONFIG },
+                { "numa-node", required_argument, NULL, OPTION_NUMA_NODE },
                 { NULL, 0, NULL, 0 },
         };
         Status status;

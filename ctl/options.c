@@ -24,6 +24,19 @@ static Status attribute_take(Ctl *ctl, char *argument) {
         return STATUS_DONE;
 }
 
+static Status number_take(const char *argument, uint32_t *ret) {
+        char *end;
+        unsigned long value;
+
+        errno = 0;
+        value = strtoul(argument, &end, 10);
+        if (errno != 0 || *end || argument[0] < '0' || argument[0] > '9' || value > INT32_MAX)
+                return ctl_error(STATUS_USAGE, "--numa-node=%s is no number of a node.", argument);
+
+        *ret = (uint32_t)value;
+        return STATUS_DONE;
+}
+
 Status options_take(Ctl *ctl, int option, char *argument) {
         ctl->given |= (unsigned)option;
 
@@ -31,6 +44,8 @@ Status options_take(Ctl *ctl, int option, char *argument) {
         case OPTION_LABEL:
                 ctl->label = argument;
                 return STATUS_DONE;
+        case OPTION_NUMA_NODE:
+                return number_take(argument, &ctl->numa_node);
         case OPTION_TYPE:
                 ctl->type = argument;
                 return STATUS_DONE;
@@ -56,6 +71,7 @@ Status options_check(const Ctl *ctl) {
                 { OPTION_ATTR, "attr" },
                 { OPTION_LIVE, "live" },
                 { OPTION_CONFIG, "config" },
+                { OPTION_NUMA_NODE, "numa-node" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
@@ -121,6 +137,8 @@ int options_append(const Ctl *ctl, sd_bus_message *m) {
                 r = sd_bus_message_append(m, "{sv}", "label", "s", ctl->label);
         if (r >= 0 && (given & OPTION_TYPE))
                 r = sd_bus_message_append(m, "{sv}", "type", "s", ctl->type);
+        if (r >= 0 && (given & OPTION_NUMA_NODE))
+                r = sd_bus_message_append(m, "{sv}", "numa-node", "u", ctl->numa_node);
         if (r >= 0 && (given & OPTION_ATTR))
                 r = attributes_append(ctl, m);
         if (r >= 0 && (given & (OPTION_LIVE | OPTION_CONFIG)))

@@ -19,6 +19,9 @@ Status verb_undefine(Ctl *ctl, char **arguments);
 Status verb_start(Ctl *ctl, char **arguments);
 Status verb_modify(Ctl *ctl, char **arguments);
 Status verb_autostart(Ctl *ctl, char **arguments);
+Status verb_topology(Ctl *ctl, char **arguments);
+Status verb_jobs(Ctl *ctl, char **arguments);
+Status verb_cancel(Ctl *ctl, char **arguments);
 Status verb_check(Ctl *ctl, char **arguments);
 Status verb_reload(Ctl *ctl, char **arguments);
 Status verb_probe(Ctl *ctl, char **arguments);
@@ -44,6 +47,9 @@ Status vgpu_find(Ctl *ctl, const char *uuid, json_object **ret);
  * that is to come, counts as different.
  */
 bool vgpu_is_as_wanted(const Ctl *ctl, json_object *vgpu);
+
+/* Waits until the job has ended, and tells what came of it; Ctrl-C cancels it. */
+Status job_wait(Ctl *ctl, const char *path);
 
 /* Adds a row for each process that uses the vGPU. */
 Status users_add(Ctl *ctl, const char *uuid, json_object *users);

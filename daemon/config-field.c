@@ -339,3 +339,17 @@ int config_read_text(ConfigReader *reader, const ConfigField *field, const Confi
         memcpy(config_field_target(field, target), item->text, n + 1);
         return 0;
 }
+
+int config_read_version(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        const ConfigField any = { .name = field->name, .max = UINT64_MAX };
+        uint64_t version;
+        int r;
+
+        r = config_expect_number(reader, &any, item, &version);
+        if (r <= 0 || version == field->max)
+                return MIN(r, 0);
+
+        r = config_value_error(reader, field->name, item, "is not known to this mdevgpud, which reads %" PRIu64,
+                               field->max);
+        return r < 0 ? r : -EBADMSG;
+}

@@ -54,3 +54,6 @@ int config_read_size(ConfigReader *reader, const ConfigField *field, const Confi
 int config_read_percent(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target);
 int config_read_flag(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target);
 int config_read_text(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target);
+
+/* The version of the format, of which field->max is known. Nothing that follows another one can be judged. */
+int config_read_version(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target);

@@ -308,20 +308,6 @@ static int read_match(ConfigReader *reader, const ConfigField *field, const Conf
         return config_read_match(reader, field->name, item, &draft->profile->match);
 }
 
-/* Nothing that follows a version that is not known can be judged. */
-static int read_version(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        uint64_t version;
-        int r;
-
-        r = config_expect_number(reader, field, item, &version);
-        if (r <= 0 || version == PROFILE_VERSION)
-                return MIN(r, 0);
-
-        r = config_value_error(reader, field->name, item, "is not known to this mdevgpud, which reads %u",
-                               PROFILE_VERSION);
-        return r < 0 ? r : -EBADMSG;
-}
-
 static int read_strict(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
         ProfileDraft *draft = target;
 
@@ -343,7 +329,7 @@ static int read_pending_apply(ConfigReader *reader, const ConfigField *field, co
 }
 
 static const ConfigField profile_fields[] = {
-        { "version", read_version, .max = UINT64_MAX, .required = true },
+        { "version", config_read_version, .max = PROFILE_VERSION, .required = true },
         { "match", read_match },
         { "strict", read_strict, offsetof(Profile, strict) },
         { "pending-apply", read_pending_apply },
@@ -377,23 +363,6 @@ static int read_profile(ConfigReader *reader, Profile *profile, bool *ret_empty)
         return config_reader_finish(reader);
 }
 
-/* By place, as people read; a missing key is found at the end of its mapping and reported at its beginning. */
-static void sort_problems(ConfigProblem *problems, size_t n) {
-        for (size_t i = 1; i < n; i++) {
-                ConfigProblem p = problems[i];
-                size_t j = i;
-
-                for (; j > 0; j--) {
-                        const ConfigProblem *q = &problems[j - 1];
-
-                        if (q->line < p.line || (q->line == p.line && q->column <= p.column))
-                                break;
-                        problems[j] = *q;
-                }
-                problems[j] = p;
-        }
-}
-
 int config_parse_profile(const char *file, const char *text, size_t size, Profile **ret_profile, ConfigReport *report) {
         size_t n_problems = report->n_problems, n_errors = report->n_errors;
         _cleanup_(config_reader_freep) ConfigReader *reader = NULL;
@@ -409,8 +378,7 @@ int config_parse_profile(const char *file, const char *text, size_t size, Profil
         if (r >= 0)
                 r = read_profile(reader, profile, &empty);
 
-        if (report->n_problems > n_problems)
-                sort_problems(report->problems + n_problems, report->n_problems - n_problems);
+        config_report_sort(report, n_problems);
         if (r < 0)
                 return r;
         if (report->n_errors > n_errors)

@@ -22,8 +22,10 @@ static int check_budget(const ConfigFile *file, size_t total, size_t n_errors, C
         return r < 0 ? r : -EBADMSG;
 }
 
-static int load_profile(const ConfigFile *file, ProfileSet *set, ConfigReport *report, size_t *ret_size) {
-        _cleanup_(profile_freep) Profile *profile = NULL;
+/* Takes the text of one file. -EBADMSG: what is wrong with it has been reported. */
+typedef int (*ParseFile)(const char *path, const char *text, size_t size, void *userdata, ConfigReport *report);
+
+static int load_file(const ConfigFile *file, ParseFile parse, void *userdata, ConfigReport *report, size_t *ret_size) {
         _cleanup_(freep) char *text = NULL;
         int r;
 
@@ -31,13 +33,39 @@ static int load_profile(const ConfigFile *file, ProfileSet *set, ConfigReport *r
         if (r <= 0)
                 return r;
 
-        r = config_parse_profile(file->path, text, *ret_size, &profile, report);
-        if (r == -EBADMSG)
-                return 0; /* reported; what other files have to say is wanted too */
+        r = parse(file->path, text, *ret_size, userdata, report);
+        return r == -EBADMSG ? 0 : r; /* reported; what other files have to say is wanted too */
+}
+
+static int load_files(const ConfigDirs *dirs, ParseFile parse, void *userdata, ConfigReport *report) {
+        size_t n_errors = report->n_errors, total = 0;
+        int r;
+
+        for (size_t i = 0; i < dirs->n_files; i++) {
+                size_t size = 0;
+
+                r = load_file(&dirs->files[i], parse, userdata, report, &size);
+                if (r < 0)
+                        return r;
+
+                total += size;
+                r = check_budget(&dirs->files[i], total, report->n_errors - n_errors, report);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int parse_profile(const char *path, const char *text, size_t size, void *userdata, ConfigReport *report) {
+        _cleanup_(profile_freep) Profile *profile = NULL;
+        int r;
+
+        r = config_parse_profile(path, text, size, &profile, report);
         if (r < 0 || !profile)
                 return r;
 
-        r = profile_set_add(set, profile);
+        r = profile_set_add(userdata, profile);
         if (r < 0)
                 return r;
 
@@ -46,7 +74,7 @@ static int load_profile(const ConfigFile *file, ProfileSet *set, ConfigReport *r
 }
 
 int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report) {
-        size_t n_errors = report->n_errors, total = 0;
+        size_t n_errors = report->n_errors;
         _cleanup_(config_dirs_done) ConfigDirs dirs = {};
         _cleanup_(profile_set_freep) ProfileSet *set = NULL;
         int r;
@@ -56,26 +84,66 @@ int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report) {
                 return -ENOMEM;
 
         r = config_dirs_open(&dirs, root, "types.d", report);
+        if (r >= 0)
+                r = load_files(&dirs, parse_profile, set, report);
         if (r < 0)
                 return r;
-
-        for (size_t i = 0; i < dirs.n_files; i++) {
-                size_t size = 0;
-
-                r = load_profile(&dirs.files[i], set, report, &size);
-                if (r < 0)
-                        return r;
-
-                total += size;
-                r = check_budget(&dirs.files[i], total, report->n_errors - n_errors, report);
-                if (r < 0)
-                        return r;
-        }
-
         if (report->n_errors > n_errors)
                 return -EBADMSG;
 
         *ret_set = TAKE(set);
+        return 0;
+}
+
+static int parse_topologies(const char *path, const char *text, size_t size, void *userdata, ConfigReport *report) {
+        return config_parse_topologies(path, text, size, userdata, report);
+}
+
+int config_load_topologies(const char *root, TopologySet **ret_set, ConfigReport *report) {
+        size_t n_errors = report->n_errors;
+        _cleanup_(config_dirs_done) ConfigDirs dirs = {};
+        _cleanup_(topology_set_freep) TopologySet *set = NULL;
+        TopologyDraft draft;
+        int r;
+
+        set = topology_set_new();
+        if (!set)
+                return -ENOMEM;
+
+        draft = (TopologyDraft){ .set = set };
+        r = config_dirs_open(&dirs, root, "topologies.d", report);
+        if (r >= 0)
+                r = load_files(&dirs, parse_topologies, &draft, report);
+        if (r >= 0 && report->n_errors == n_errors) /* else what is not there may be in what could not be read */
+                r = config_check_topologies(&draft, report);
+        if (r < 0)
+                return r;
+        if (report->n_errors > n_errors)
+                return -EBADMSG;
+
+        *ret_set = TAKE(set);
+        return 0;
+}
+
+static bool root_was_refused(const char *root, const ConfigReport *report) {
+        return root[0] != '\0' && report->n_problems > 0 && streq(report->problems[0].file, root);
+}
+
+int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, ConfigReport *report) {
+        _cleanup_(topology_set_freep) TopologySet *topologies = NULL;
+        _cleanup_(profile_set_freep) ProfileSet *profiles = NULL;
+        int r, k;
+
+        r = config_load(root, &profiles, report);
+        if (r < 0 && (r != -EBADMSG || root_was_refused(root, report)))
+                return r;
+
+        k = config_load_topologies(root, &topologies, report);
+        if (k < 0 || r < 0)
+                return k < 0 ? k : r;
+
+        *ret_profiles = TAKE(profiles);
+        *ret_topologies = TAKE(topologies);
         return 0;
 }
 

@@ -4,11 +4,13 @@
 /*
  * Config: what the files of the vendor, the run time and the administrator say, read and checked whole.
  *
- * It is all or nothing: either every file is right and there is a new ProfileSet, or there is none and the report holds
- * every error of every file. Whoever calls keeps the set that is in force until then.
+ * It is all or nothing: either every file is right and there is a new ProfileSet or TopologySet, or there is none and the
+ * report holds every error of every file. Whoever calls keeps the set that is in force until then.
  */
 
+#include "config-text.h"
 #include "core/profile.h"
+#include "core/topology.h"
 
 /* Far above what people write and generate, far below what would make the daemon slow or large. A file of 256 types
  * with comments has about 150 kB. */
@@ -35,6 +37,27 @@ int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report);
  * that holds nothing, or nothing but comments.
  */
 int config_parse_profile(const char *file, const char *text, size_t size, Profile **ret_profile, ConfigReport *report);
+
+/* The same for topologies.d. */
+int config_load_topologies(const char *root, TopologySet **ret_set, ConfigReport *report);
+
+/* Both, all or nothing. */
+int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, ConfigReport *report);
+
+/* What has been read of topologies.d so far: what one file says may be completed by others. */
+typedef struct TopologyDraft {
+        TopologySet *set;
+        const char *file; /* that is being read */
+        const char *default_file; /* that says which is the default, and where */
+        ConfigMark default_mark;
+} TopologyDraft;
+
+/* Adds one file out of memory. -EBADMSG if it has errors: then the set is good for nothing but being completed. */
+int config_parse_topologies(const char *file, const char *text, size_t size, TopologyDraft *draft,
+                            ConfigReport *report);
+
+/* When all files are there: that what they say of each other holds. */
+int config_check_topologies(const TopologyDraft *draft, ConfigReport *report);
 
 /* A line for each problem: `file:line:column: error: message`. */
 void config_report_print(const ConfigReport *report, FILE *stream);

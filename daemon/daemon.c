@@ -7,6 +7,7 @@
 
 #include "bus/bus.h"
 #include "config.h"
+#include "core/topology-auto.h"
 #include "daemon.h"
 #include "util/log.h"
 #include "worker/supervisor.h"
@@ -48,17 +49,19 @@ static void log_problems(const ConfigReport *report) {
 /* Puts a good configuration in force; a bad one leaves the last good one there. */
 static int daemon_load_config(Daemon *d) {
         ConfigReport report = {};
-        ProfileSet *set;
+        TopologySet *topologies;
+        ProfileSet *profiles;
         int r;
 
-        r = config_load(d->config_root, &set, &report);
+        r = config_load_all(d->config_root, &profiles, &topologies, &report);
         log_problems(&report);
         config_report_done(&d->report);
         d->report = report;
         if (r < 0)
                 return r == -EBADMSG ? -ERROR_CONFIG_INVALID : r;
 
-        manager_set_profiles(d->manager, set);
+        manager_set_topologies(d->manager, topologies);
+        manager_set_profiles(d->manager, profiles);
         return 0;
 }
 
@@ -89,12 +92,13 @@ static int on_reload(Error *error, void *userdata) {
 }
 
 static int on_check_config(ConfigReport *ret_report, void *userdata) {
-        _cleanup_(profile_set_freep) ProfileSet *set = NULL;
+        _cleanup_(topology_set_freep) TopologySet *topologies = NULL;
+        _cleanup_(profile_set_freep) ProfileSet *profiles = NULL;
         ConfigReport report = {};
         Daemon *d = userdata;
         int r;
 
-        r = config_load(d->config_root, &set, &report);
+        r = config_load_all(d->config_root, &profiles, &topologies, &report);
         if (r < 0 && r != -EBADMSG) {
                 config_report_done(&report);
                 return r;
@@ -218,9 +222,12 @@ static int on_post(sd_event_source *source, void *userdata) {
         if (!d->pruned && manager_is_settled(d->manager))
                 d->pruned = manager_prune_records(d->manager);
 
-        if (!d->ready && manager_is_settled(d->manager))
-                become_ready(d);
-        else if (d->ready && (d->n_gpus != d->manager->gpus_by_address.n || d->n_vgpus != d->manager->vgpus.n))
+        if (!d->ready && manager_is_settled(d->manager)) {
+                /* Who waits for READY finds what the default topology asks for. */
+                topology_auto_begin(d->manager);
+                if (!topology_auto_is_pending(d->manager))
+                        become_ready(d);
+        } else if (d->ready && (d->n_gpus != d->manager->gpus_by_address.n || d->n_vgpus != d->manager->vgpus.n))
                 notify_status(d, "");
 
         return 0;
@@ -229,6 +236,7 @@ static int on_post(sd_event_source *source, void *userdata) {
 static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
 
+        topology_auto_begin(d->manager);
         if (!d->ready)
                 become_ready(d);
         return 0;

@@ -133,11 +133,12 @@ static int run(void) {
 }
 
 static int check_config(const char *root) {
+        _cleanup_(topology_set_freep) TopologySet *topologies = NULL;
         _cleanup_(profile_set_freep) ProfileSet *set = NULL;
         ConfigReport report = {};
         int r;
 
-        r = config_load(root, &set, &report);
+        r = config_load_all(root, &set, &topologies, &report);
         config_report_print(&report, stdout);
         config_report_done(&report);
         if (r < 0 && r != -EBADMSG)

@@ -63,6 +63,7 @@ static int call_new(BusServer *server, sd_bus_message *message, BusCall **ret_ca
                 return bus_error_set(ret_error, -ENOMEM, NULL);
 
         call->server = server;
+        call->owner = CLIENT_UID_UNKNOWN;
         call->client = client;
         call->message = sd_bus_message_ref(message);
         list_append(&server->calls, &call->link);
@@ -111,7 +112,7 @@ static int call_authorize_client(BusCall *call, sd_bus_error *ret_error) {
 
         if (client->state == CLIENT_UNKNOWN)
                 return bus_error_setf(ret_error, -EACCES, "The bus does not say which user is asking");
-        if (client->uid == 0)
+        if (client->uid == 0 || (call->owner != CLIENT_UID_UNKNOWN && client->uid == call->owner))
                 return 1;
         if (server->without_polkit)
                 return client->uid == geteuid() ? 1
@@ -160,6 +161,11 @@ static int call_start(BusCall *call, const char *action, const PolkitDetails *de
 
 int bus_call_authorize(BusServer *server, sd_bus_message *message, const char *action, const PolkitDetails *details,
                        BusCall **ret_call, sd_bus_error *ret_error) {
+        return bus_call_authorize_owner(server, message, action, details, CLIENT_UID_UNKNOWN, ret_call, ret_error);
+}
+
+int bus_call_authorize_owner(BusServer *server, sd_bus_message *message, const char *action,
+                             const PolkitDetails *details, uid_t owner, BusCall **ret_call, sd_bus_error *ret_error) {
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         int r;
 
@@ -170,6 +176,7 @@ int bus_call_authorize(BusServer *server, sd_bus_message *message, const char *a
                         return r;
         }
 
+        call->owner = owner;
         if (call->state == CALL_DENIED) {
                 (void)sd_bus_error_move(ret_error, &call->error);
                 return call->error_code;

@@ -38,6 +38,7 @@ typedef struct BusCall {
         BusCallState state;
         sd_bus_message *message;
         const char *action;
+        uid_t owner; /* who may do it anyway; CLIENT_UID_UNKNOWN: nobody */
         PolkitDetails details; /* what was asked for when polkit was asked */
         sd_bus_slot *query;
         char cancellation[32];
@@ -55,6 +56,10 @@ typedef struct BusCall {
  */
 int bus_call_authorize(BusServer *server, sd_bus_message *message, const char *action, const PolkitDetails *details,
                        BusCall **ret_call, sd_bus_error *ret_error);
+
+/* The same for what belongs to a user, who may do it without being asked for more. */
+int bus_call_authorize_owner(BusServer *server, sd_bus_message *message, const char *action,
+                             const PolkitDetails *details, uid_t owner, BusCall **ret_call, sd_bus_error *ret_error);
 
 /* A call that anybody may make and that takes time: it counts among those that its user has waiting. */
 int bus_call_begin(BusServer *server, sd_bus_message *message, BusCall **ret_call, sd_bus_error *ret_error);

@@ -2,6 +2,7 @@
 
 #include "bus/bus-interface.h"
 #include "bus/bus-path.h"
+#include "core/task.h"
 
 /* A NULL-terminated array of paths that grows. */
 typedef struct Paths {
@@ -88,6 +89,23 @@ int bus_enumerate_vgpus(sd_bus *bus, const char *prefix, void *userdata, char **
                         continue;
 
                 r = paths_add(&paths, bus_path_of_vgpu(vgpu));
+                if (r < 0)
+                        return r;
+        }
+
+        *ret_nodes = paths.paths;
+        paths = (Paths){};
+        return 0;
+}
+
+int bus_enumerate_jobs(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *ret_error) {
+        _cleanup_(paths_done) Paths paths = {};
+        BusServer *server = userdata;
+        Task *task;
+        int r;
+
+        LIST_FOREACH(task, &server->manager->tasks, link) {
+                r = paths_add(&paths, bus_path_of_task(task));
                 if (r < 0)
                         return r;
         }

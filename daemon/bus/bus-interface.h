@@ -12,6 +12,7 @@
 enum {
         MANAGER_CHANGED_CONFIG = 1U << 0,
         MANAGER_CHANGED_DEGRADED = 1U << 1,
+        MANAGER_CHANGED_TOPOLOGY = 1U << 2,
 };
 
 typedef struct BusMask {
@@ -31,10 +32,12 @@ extern const BusInterface manager_interface;
 extern const BusInterface gpu_interface;
 extern const BusInterface type_interface;
 extern const BusInterface vgpu_interface;
+extern const BusInterface job_interface;
 
 /* bus-enumerate.c: the children of a path, or every object below it (sd_bus_node_enumerator_t) */
 int bus_enumerate_gpus(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *ret_error);
 int bus_enumerate_vgpus(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *ret_error);
+int bus_enumerate_jobs(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *ret_error);
 
 /* manager-lists.c */
 int manager_method_list_gpus(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
@@ -57,6 +60,17 @@ int vgpu_method_destroy(sd_bus_message *message, void *userdata, sd_bus_error *r
 int manager_method_define_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int manager_method_undefine_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int manager_method_modify_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* topology-calls.c */
+int manager_method_list_topologies(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_plan_topology(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_apply_topology(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* job-interface.c */
+int manager_method_list_jobs(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+/* What came of it, as properties and signals say it */
+int bus_append_task_result(sd_bus_message *message, const Task *task);
+const char *bus_task_error(const Task *task);
 
 /* users-call.c */
 int manager_method_get_users(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);

@@ -117,6 +117,10 @@ static int read_value(sd_bus_message *message, const char *what, const BusOption
                 r = read_attributes(message, option->attributes, ret_error);
                 if (r < 0)
                         return r;
+        } else if (option->type == 'u') {
+                r = sd_bus_message_read_basic(message, 'u', option->number);
+                if (r < 0)
+                        return r;
         } else {
                 assert(option->type == 's');
                 r = bus_read_name(message, option->name, &s, ret_error);

@@ -14,11 +14,12 @@
  */
 typedef struct BusOption {
         const char *name;
-        char type; /* 's', 'b', or 'a' for an a(ss) of attributes, which the caller releases whatever comes of it */
+        char type; /* 's', 'b', 'u', or 'a' for an a(ss) of attributes, which the caller releases whatever comes of it */
         union {
                 void *target;
                 const char **string;
                 bool *boolean;
+                uint32_t *number;
                 Attributes *attributes;
         };
         bool *given; /* may be NULL */

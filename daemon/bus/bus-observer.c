@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "bus/bus-change.h"
+#include "bus/bus-message.h"
 #include "bus/bus-observer.h"
 #include "bus/bus-path.h"
+#include "core/task.h"
 
 static bool gpu_is_degraded(const Gpu *gpu) {
         return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY);
@@ -194,6 +196,89 @@ static void on_problems_changed(Manager *manager, void *userdata) {
         bus_update_degraded(server);
 }
 
+static void on_topology_changed(Manager *manager, void *userdata) {
+        BusServer *server = userdata;
+
+        if (server->manager)
+                bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_TOPOLOGY);
+}
+
+static void emit_job_signal(BusServer *server, const char *signal, const Task *task, const char *path) {
+        int r;
+
+        r = sd_bus_emit_signal(server->bus, BUS_PATH, manager_interface.name, signal, "uo", task->id, path);
+        if (r < 0)
+                log_full(bus_log_level(r), NULL, "Cannot send %s of %s: %s", signal, path, strerrordesc_np(-r));
+}
+
+static void on_task_added(Task *task, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_task(task);
+        BusServer *server = userdata;
+
+        if (!server->manager || !path)
+                return;
+
+        emit_added(server, path);
+        emit_job_signal(server, "JobNew", task, path);
+}
+
+static void on_task_removed(Task *task, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_task(task);
+        BusServer *server = userdata;
+
+        if (!server->manager || !path)
+                return;
+
+        emit_removed(server, path);
+        emit_job_signal(server, "JobRemoved", task, path);
+}
+
+static void on_task_changed(Task *task, unsigned mask, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_task(task);
+        BusServer *server = userdata;
+
+        if (server->manager && path)
+                bus_changed(server, path, &job_interface, mask);
+}
+
+static int emit_finished(BusServer *server, const Task *task, const char *path) {
+        _cleanup_(bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = sd_bus_message_new_signal(server->bus, &m, path, job_interface.name, "Finished");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', strempty(task_state_to_string(task->state)));
+        if (r >= 0)
+                r = bus_append_task_result(m, task);
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', bus_task_error(task));
+        if (r >= 0)
+                r = bus_append_text(m, task->error.message);
+        if (r >= 0)
+                r = sd_bus_send(server->bus, m, NULL);
+        return r;
+}
+
+/* Its properties first, so that whoever hears that it has ended finds what came of it. */
+static void on_task_finished(Task *task, void *userdata) {
+        _cleanup_(freep) char *path = bus_path_of_task(task);
+        BusServer *server = userdata;
+        int r;
+
+        if (!server->manager || !path)
+                return;
+
+        bus_changes_flush(server);
+        r = emit_finished(server, task, path);
+        if (r >= 0)
+                r = sd_bus_emit_signal(server->bus, BUS_PATH, manager_interface.name, "JobFinished", "uosss", task->id,
+                                       path, strempty(task_state_to_string(task->state)), bus_task_error(task),
+                                       task->error.message);
+        if (r < 0)
+                log_full(bus_log_level(r), NULL, "Cannot tell that job %u has ended: %s", task->id,
+                         strerrordesc_np(-r));
+}
+
 const ObserverOps bus_observer_ops = {
         .gpu_added = on_gpu_added,
         .gpu_removed = on_gpu_removed,
@@ -206,4 +291,9 @@ const ObserverOps bus_observer_ops = {
         .vgpu_changed = on_vgpu_changed,
         .device_error = on_device_error,
         .problems_changed = on_problems_changed,
+        .topology_changed = on_topology_changed,
+        .task_added = on_task_added,
+        .task_removed = on_task_removed,
+        .task_changed = on_task_changed,
+        .task_finished = on_task_finished,
 };

@@ -4,6 +4,7 @@
 
 #include "bus/bus-path.h"
 #include "core/manager.h"
+#include "core/task.h"
 
 char *bus_path_of_gpu(const Gpu *gpu) {
         char *path;
@@ -21,9 +22,19 @@ char *bus_path_of_type(const Type *type) {
 }
 
 char *bus_path_of_vgpu(const VGpu *vgpu) {
+        return bus_path_of_uuid(vgpu->uuid);
+}
+
+char *bus_path_of_task(const Task *task) {
         char *path;
 
-        if (asprintf(&path, VGPU_PREFIX "/_%s", vgpu->uuid) < 0)
+        return asprintf(&path, JOB_PREFIX "/%u", task->id) < 0 ? NULL : path;
+}
+
+char *bus_path_of_uuid(const char *uuid) {
+        char *path;
+
+        if (asprintf(&path, VGPU_PREFIX "/_%s", uuid) < 0)
                 return NULL;
 
         for (char *p = path + strlen(VGPU_PREFIX); *p; p++)
@@ -92,4 +103,22 @@ int bus_path_find_vgpu(const Manager *manager, const char *path, VGpu **ret_vgpu
 
         *ret_vgpu = vgpu;
         return 1;
+}
+
+int bus_path_find_task(const Manager *manager, const char *path, Task **ret_task) {
+        _cleanup_(freep) char *own = NULL;
+        Task *task;
+
+        LIST_FOREACH(task, &manager->tasks, link) {
+                free(own);
+                own = bus_path_of_task(task);
+                if (!own)
+                        return -ENOMEM;
+                if (streq(own, path)) {
+                        *ret_task = task;
+                        return 1;
+                }
+        }
+
+        return 0;
 }

@@ -12,12 +12,16 @@
 
 #define GPU_PREFIX "/org/mdevgpu1/gpu"
 #define VGPU_PREFIX "/org/mdevgpu1/vgpu"
+#define JOB_PREFIX "/org/mdevgpu1/job"
 
 char *bus_path_of_gpu(const Gpu *gpu);
 char *bus_path_of_type(const Type *type);
 char *bus_path_of_vgpu(const VGpu *vgpu);
+char *bus_path_of_uuid(const char *uuid); /* of a vGPU that need not be there */
+char *bus_path_of_task(const Task *task);
 
 /* The object that the path names: 1; or 0, there is none; or negative. */
 int bus_path_find_gpu(const Manager *manager, const char *path, Gpu **ret_gpu);
 int bus_path_find_type(const Manager *manager, const char *path, Type **ret_type);
 int bus_path_find_vgpu(const Manager *manager, const char *path, VGpu **ret_vgpu);
+int bus_path_find_task(const Manager *manager, const char *path, Task **ret_task);

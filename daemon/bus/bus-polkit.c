@@ -16,7 +16,8 @@
 #define TIMEOUT_INTERACTIVE_USEC (180U * 1000U * 1000U)
 
 bool polkit_details_equal(const PolkitDetails *a, const PolkitDetails *b) {
-        return streq(a->gpu, b->gpu) && streq(a->type, b->type) && streq(a->uuid, b->uuid);
+        return streq(a->gpu, b->gpu) && streq(a->type, b->type) && streq(a->uuid, b->uuid) &&
+               streq(a->topology, b->topology);
 }
 
 static int append_detail(sd_bus_message *m, const char *key, const char *value) {
@@ -56,6 +57,10 @@ static int append_details(sd_bus_message *m, const PolkitDetails *details) {
                 return r;
 
         r = append_detail(m, "uuid", details->uuid);
+        if (r < 0)
+                return r;
+
+        r = append_detail(m, "topology", details->topology);
         if (r < 0)
                 return r;
 

@@ -10,12 +10,15 @@
 #define POLKIT_MANAGE_VGPUS "org.mdevgpu1.manage-vgpus"
 #define POLKIT_DEFINE_VGPUS "org.mdevgpu1.define-vgpus" /* implies manage-vgpus */
 #define POLKIT_RELOAD "org.mdevgpu1.reload"
+#define POLKIT_APPLY_TOPOLOGY "org.mdevgpu1.apply-topology"
+#define POLKIT_CANCEL_JOB "org.mdevgpu1.cancel-job-of-others"
 
 /* What a rule may look at besides the action. An empty one is not there. */
 typedef struct PolkitDetails {
         char gpu[256]; /* sysfs name */
         char type[128]; /* id */
         char uuid[37];
+        char topology[64];
 } PolkitDetails;
 
 bool polkit_details_equal(const PolkitDetails *a, const PolkitDetails *b);

@@ -16,6 +16,7 @@ static const BusInterface *const interfaces[] = {
         &gpu_interface,
         &type_interface,
         &vgpu_interface,
+        &job_interface,
 };
 
 BusServer *bus_server_of(sd_bus *bus) {
@@ -175,7 +176,11 @@ static int add_objects(BusServer *server) {
         if (r < 0)
                 return r;
 
-        return sd_bus_add_node_enumerator(server->bus, next_slot(server), VGPU_PREFIX, bus_enumerate_vgpus, server);
+        r = sd_bus_add_node_enumerator(server->bus, next_slot(server), VGPU_PREFIX, bus_enumerate_vgpus, server);
+        if (r < 0)
+                return r;
+
+        return sd_bus_add_node_enumerator(server->bus, next_slot(server), JOB_PREFIX, bus_enumerate_jobs, server);
 }
 
 static bool may_wait(sd_bus_message *message) {

@@ -33,6 +33,13 @@ static int get_degraded(sd_bus *bus, const char *path, const char *interface, co
         return sd_bus_message_append_basic(reply, 'b', &degraded);
 }
 
+static int get_active_topology(sd_bus *bus, const char *path, const char *interface, const char *property,
+                               sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const BusServer *server = userdata;
+
+        return bus_append_text(reply, server->manager->active_topology);
+}
+
 static int reply_path(sd_bus_message *message, char *path, sd_bus_error *ret_error) {
         _cleanup_(freep) char *owned = path;
 
@@ -104,6 +111,14 @@ static const sd_bus_vtable vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetVGpu", SD_BUS_ARGS("s", uuid), SD_BUS_RESULT("o", path), method_get_vgpu,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListTopologies", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssba{sv})", topologies),
+                                manager_method_list_topologies, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PlanTopology", SD_BUS_ARGS("s", name, "a{sv}", options), SD_BUS_RESULT("aa{sv}", plan),
+                                manager_method_plan_topology, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ApplyTopology", SD_BUS_ARGS("s", name, "a{sv}", options), SD_BUS_RESULT("o", job),
+                                manager_method_apply_topology, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListJobs", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ussoa{sv})", jobs),
+                                manager_method_list_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("CheckConfig", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(suuss)", problems),
                                 manager_method_check_config, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, manager_method_reload,
@@ -111,10 +126,15 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("ConfigErrors", "a(suuss)", get_config_errors, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Degraded", "b", get_degraded, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ActiveTopology", "s", get_active_topology, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_SIGNAL_WITH_ARGS("GpuAdded", SD_BUS_ARGS("s", gpu, "o", path), 0),
         SD_BUS_SIGNAL_WITH_ARGS("GpuRemoved", SD_BUS_ARGS("s", gpu, "o", path), 0),
         SD_BUS_SIGNAL_WITH_ARGS("VGpuAdded", SD_BUS_ARGS("s", uuid, "o", path), 0),
         SD_BUS_SIGNAL_WITH_ARGS("VGpuRemoved", SD_BUS_ARGS("s", uuid, "o", path), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("JobNew", SD_BUS_ARGS("u", id, "o", path), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("JobFinished", SD_BUS_ARGS("u", id, "o", path, "s", result, "s", error, "s", message),
+                                0),
+        SD_BUS_SIGNAL_WITH_ARGS("JobRemoved", SD_BUS_ARGS("u", id, "o", path), 0),
         SD_BUS_SIGNAL_WITH_ARGS("Reloading", SD_BUS_ARGS("b", active), 0),
         SD_BUS_VTABLE_END,
 };
@@ -122,6 +142,7 @@ static const sd_bus_vtable vtable[] = {
 static const BusMask masks[] = {
         { MANAGER_CHANGED_CONFIG, "ConfigErrors" },
         { MANAGER_CHANGED_DEGRADED, "Degraded" },
+        { MANAGER_CHANGED_TOPOLOGY, "ActiveTopology" },
         {},
 };
 

@@ -19,6 +19,7 @@ static int read_create(sd_bus_message *message, CreateRequest *ret_request, char
                 { "autostart", 'b', { &ret_request->autostart }, NULL },
                 { "label", 's', { &ret_request->label }, NULL },
                 { "attrs", 'a', { &ret_request->attributes }, NULL },
+                { "numa-node", 'u', { &ret_request->numa_node }, &ret_request->has_numa_node },
         };
         int r;
 
@@ -39,10 +40,10 @@ static int read_create(sd_bus_message *message, CreateRequest *ret_request, char
         if (r < 0)
                 return r;
 
-        if (*ret_request->gpu == '\0')
+        if (ret_request->has_numa_node && *ret_request->gpu != '\0')
                 return bus_error_setf(ret_error, -EINVAL,
-                                      "No GPU is named, and this version does not choose one "
-                                      "itself: name one of those that ListGpus() shows");
+                                      "The option 'numa-node' is for choosing a GPU, and GPU %s is named",
+                                      ret_request->gpu);
         if (*ret_request->type == '\0')
                 return bus_error_setf(ret_error, -EINVAL, "No type is named: name one of those that ListTypes() shows");
 
@@ -72,16 +73,30 @@ static int create_details(BusServer *server, const CreateRequest *request, Polki
         return 0;
 }
 
-static int create(BusServer *server, sd_bus_message *message, const CreateRequest *request, sd_bus_error *ret_error) {
+static int choose_gpu(BusServer *server, CreateRequest *request, Error *error) {
+        Gpu *gpu;
+        int r;
+
+        r = manager_choose_gpu(server->manager, request, &gpu, error);
+        if (r >= 0)
+                request->gpu = gpu->identity.address;
+        return r;
+}
+
+/* What is chosen before polkit is asked is what it is asked about; if another is chosen then, it is asked again. */
+static int create(BusServer *server, sd_bus_message *message, CreateRequest *request, sd_bus_error *ret_error) {
         static const BusVerb verb = { "Created", "Cannot create", .returns_vgpu = true };
         bool defines = request->persistent || request->autostart;
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         PolkitDetails details;
         Operation *operation;
         Error error = ERROR_NULL;
-        int r;
+        int r = 0;
 
-        r = manager_check_create(server->manager, request, &error);
+        if (*request->gpu == '\0')
+                r = choose_gpu(server, request, &error);
+        if (r >= 0)
+                r = manager_check_create(server->manager, request, &error);
         if (r >= 0)
                 r = create_details(server, request, &details, &error);
         if (r < 0)

@@ -6,6 +6,7 @@
 #include "core/manager.h"
 #include "core/operation-private.h"
 #include "core/record.h"
+#include "core/topology-auto.h"
 #include "core/type.h"
 #include "core/vgpu.h"
 #include "util/file.h"
@@ -408,6 +409,7 @@ static void on_sync_done(JobResult *result, void *userdata) {
                         gpu->n_failures = 0;
                         manager_place_vgpus(gpu->manager);
                         autostart_check(gpu);
+                        topology_auto_check(gpu->manager);
                 }
         }
 

@@ -8,6 +8,9 @@
 #include "core/operation-private.h"
 #include "core/record.h"
 #include "core/scan.h"
+#include "core/task.h"
+#include "core/topology-apply.h"
+#include "core/topology-auto.h"
 #include "core/vgpu.h"
 #include "util/log.h"
 #include "util/text.h"
@@ -65,6 +68,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->all_vgpus);
         list_init(&manager->operations);
         list_init(&manager->idle_waits);
+        list_init(&manager->tasks);
 
         r = definition_files_new(manager, &manager->definition_files);
         if (r < 0) {
@@ -105,10 +109,12 @@ static void remove_gpu(Gpu *gpu) {
 
         release_gpu(gpu);
         idle_wait_check(manager);
+        topology_auto_check(manager);
 }
 
 Manager *manager_free(Manager *manager) {
         VGpu *vgpu;
+        Task *task;
         Gpu *gpu;
 
         if (!manager)
@@ -118,6 +124,10 @@ Manager *manager_free(Manager *manager) {
         manager->observer = (Observer){};
         manager->platform->lost = NULL;
         manager->platform->heard = NULL;
+        topology_auto_end(manager);
+        topology_apply_free(manager->topology_apply);
+        LIST_FOREACH(task, &manager->tasks, link)
+                task_free(task);
         definition_files_free(manager->definition_files);
         LIST_FOREACH(vgpu, &manager->all_vgpus, link) {
                 if (vgpu->operation)
@@ -133,6 +143,7 @@ Manager *manager_free(Manager *manager) {
         map_done(&manager->gpus_by_address);
         map_done(&manager->vgpus);
         profile_set_free(manager->profiles);
+        topology_set_free(manager->topologies);
         sd_event_unref(manager->event);
         free(manager);
         return NULL;
@@ -147,6 +158,12 @@ void manager_set_profiles(Manager *manager, ProfileSet *set) {
                 gpu->apply_pending = true;
                 gpu_mark_dirty(gpu, /* may_register= */ true);
         }
+}
+
+void manager_set_topologies(Manager *manager, TopologySet *set) {
+        topology_set_free(manager->topologies);
+        manager->topologies = set;
+        manager->placement = set->policy.placement;
 }
 
 Gpu *manager_find_gpu(const Manager *manager, const char *address) {

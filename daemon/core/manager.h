@@ -11,12 +11,16 @@
 #include "core/definition-files.h"
 #include "core/observer.h"
 #include "core/operation.h"
+#include "core/placement.h"
 #include "core/profile.h"
+#include "core/topology.h"
 #include "core/uevent.h"
 #include "util/list.h"
 #include "util/map.h"
 
 typedef struct Manager Manager;
+typedef struct TopologyApply TopologyApply;
+typedef struct TopologyAuto TopologyAuto;
 
 /* Fills the vendor's and the device's name for a PCI GPU from a hardware database; leaves empty what it does not know. */
 typedef void (*NameLookup)(const GpuIdentity *identity, char *vendor, size_t vendor_size, char *device,
@@ -31,6 +35,8 @@ struct Manager {
         NameLookup name_lookup;
         void *name_lookup_userdata;
         ProfileSet *profiles; /* NULL as long as none was good */
+        TopologySet *topologies; /* the same */
+        PlacementRules placement; /* of the topologies in force, whose the patterns are */
         List gpus; /* Gpu.link, in the order of their appearance */
         Map gpus_by_address;
         Map vgpus; /* VGpu.node, by UUID; visible or not */
@@ -40,6 +46,11 @@ struct Manager {
         unsigned n_autostarts; /* starts that nobody asked for and that have not ended */
         List operations;
         List idle_waits; /* IdleWait.link */
+        List tasks; /* Task.link */
+        uint32_t last_task;
+        TopologyApply *topology_apply; /* the one that runs, or NULL */
+        TopologyAuto *topology_auto; /* NULL as long as nothing is applied by itself */
+        char active_topology[TOPOLOGY_NAME_SIZE]; /* that was applied last; empty: none */
 };
 
 typedef struct ManagerParameters {
@@ -58,6 +69,9 @@ DEFINE_CLEANUP(Manager *, manager_free)
 
 /* Takes the set over; every GPU is matched and registered anew. */
 void manager_set_profiles(Manager *manager, ProfileSet *set);
+
+/* Takes the set over; nothing is applied. */
+void manager_set_topologies(Manager *manager, TopologySet *set);
 
 /* The one idempotent way in for all that is heard of devices. */
 void manager_handle_uevent(Manager *manager, const Uevent *uevent);
@@ -107,6 +121,8 @@ VGpu *manager_find_vgpu(const Manager *manager, const char *uuid); /* visible on
 int manager_create_vgpu(Manager *manager, const CreateRequest *request, OperationCallback callback, void *userdata,
                         Operation **ret_operation, Error *error);
 int manager_check_create(Manager *manager, const CreateRequest *request, Error *error);
+/* Where a vGPU goes for which no GPU is named. */
+int manager_choose_gpu(const Manager *manager, const CreateRequest *request, Gpu **ret_gpu, Error *error);
 int manager_destroy_vgpu(Manager *manager, const DestroyRequest *request, OperationCallback callback, void *userdata,
                          Operation **ret_operation, Error *error);
 int manager_check_destroy(Manager *manager, const DestroyRequest *request, Error *error);

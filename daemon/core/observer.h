@@ -15,6 +15,7 @@ typedef struct Gpu Gpu;
 typedef struct Type Type;
 typedef struct VGpu VGpu;
 typedef struct Manager Manager;
+typedef struct Task Task;
 
 enum {
         GPU_CHANGED_IDENTITY = 1U << 0, /* name, vendor, framebuffer total */
@@ -41,6 +42,14 @@ enum {
         VGPU_CHANGED_USE = 1U << 8,
 };
 
+enum {
+        TASK_CHANGED_STATE = 1U << 0,
+        TASK_CHANGED_PROGRESS = 1U << 1,
+        TASK_CHANGED_CANCELABLE = 1U << 2,
+        TASK_CHANGED_RESULT = 1U << 3,
+        TASK_CHANGED_OBJECTS = 1U << 4,
+};
+
 typedef struct ObserverOps {
         void (*gpu_added)(Gpu *gpu, void *userdata);
         void (*gpu_removed)(Gpu *gpu, void *userdata);
@@ -55,6 +64,12 @@ typedef struct ObserverOps {
         void (*device_error)(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *text, void *userdata);
         /* What is wrong with definitions is something else than before: definition_files_report(). */
         void (*problems_changed)(Manager *manager, void *userdata);
+        /* Another topology is the one that was applied last. */
+        void (*topology_changed)(Manager *manager, void *userdata);
+        void (*task_added)(Task *task, void *userdata);
+        void (*task_removed)(Task *task, void *userdata);
+        void (*task_changed)(Task *task, unsigned mask, void *userdata);
+        void (*task_finished)(Task *task, void *userdata); /* after it was told that it changed */
 } ObserverOps;
 
 typedef struct Observer {

@@ -64,7 +64,7 @@ struct Operation {
         Error undone; /* why the device is being removed again */
 };
 
-/* gpu: sysfs name of a GPU; type: id or name; uuid: empty: generated. The strings live for the call. */
+/* gpu: sysfs name of a GPU, empty: placed; type: id or name; uuid: empty: generated. The strings live for the call. */
 typedef struct CreateRequest {
         const char *gpu;
         const char *type;
@@ -73,6 +73,8 @@ typedef struct CreateRequest {
         bool autostart;
         const char *label; /* NULL: none */
         Attributes attributes;
+        uint32_t numa_node; /* preferred where the GPU is chosen */
+        bool has_numa_node;
 } CreateRequest;
 
 typedef struct DestroyRequest {

@@ -49,6 +49,25 @@ int config_report_add(ConfigReport *report, const char *file, uint32_t line, uin
         return 0;
 }
 
+/* By place, as people read; a missing key is found at the end of its mapping and reported at its beginning. */
+void config_report_sort(ConfigReport *report, size_t first) {
+        ConfigProblem *problems = report->n_problems > 0 ? report->problems + first : NULL;
+
+        for (size_t i = 1; first + i < report->n_problems; i++) {
+                ConfigProblem p = problems[i];
+                size_t j = i;
+
+                for (; j > 0; j--) {
+                        const ConfigProblem *q = &problems[j - 1];
+
+                        if (q->line < p.line || (q->line == p.line && q->column <= p.column))
+                                break;
+                        problems[j] = *q;
+                }
+                problems[j] = p;
+        }
+}
+
 void config_report_done(ConfigReport *report) {
         for (size_t i = 0; i < report->n_problems; i++) {
                 free(report->problems[i].file);
@@ -58,6 +77,18 @@ void config_report_done(ConfigReport *report) {
         *report = (ConfigReport){};
 }
 
+int profile_match_init(ProfileMatch *match) {
+        *match = (ProfileMatch){ .any_vendor = true, .address = strdup("*") };
+        return match->address ? 0 : -ENOMEM;
+}
+
+void profile_match_done(ProfileMatch *match) {
+        free(match->devices);
+        free(match->subsystems);
+        free(match->address);
+        *match = (ProfileMatch){};
+}
+
 Profile *profile_new(const char *file) {
         _cleanup_(profile_freep) Profile *profile = NULL;
 
@@ -65,10 +96,8 @@ Profile *profile_new(const char *file) {
         if (!profile)
                 return NULL;
 
-        profile->match.any_vendor = true;
         profile->file = strdup(file);
-        profile->match.address = strdup("*");
-        if (!profile->file || !profile->match.address)
+        if (profile_match_init(&profile->match) < 0 || !profile->file)
                 return NULL;
 
         return TAKE(profile);
@@ -79,9 +108,7 @@ Profile *profile_free(Profile *profile) {
                 return NULL;
 
         free(profile->file);
-        free(profile->match.devices);
-        free(profile->match.subsystems);
-        free(profile->match.address);
+        profile_match_done(&profile->match);
         free(profile->types);
         free(profile);
         return NULL;
@@ -124,8 +151,10 @@ static bool match_subsystem(const ProfileMatch *match, const GpuIdentity *gpu) {
 }
 
 bool profile_matches(const Profile *profile, const GpuIdentity *gpu) {
-        const ProfileMatch *match = &profile->match;
+        return profile_match_gpu(&profile->match, gpu);
+}
 
+bool profile_match_gpu(const ProfileMatch *match, const GpuIdentity *gpu) {
         if (!match->any_vendor && (!gpu->pci || match->vendor != gpu->vendor))
                 return false;
         if (match->n_devices > 0 && !gpu->pci)

@@ -111,6 +111,8 @@ typedef struct ConfigReport {
 
 int config_report_add(ConfigReport *report, const char *file, uint32_t line, uint32_t column, ProblemSeverity severity,
                       const char *format, ...) _printf_(6, 7);
+/* Puts the problems from the first on in the order of their places, as people read. */
+void config_report_sort(ConfigReport *report, size_t first);
 void config_report_done(ConfigReport *report);
 
 typedef struct ProfileSet {
@@ -121,6 +123,11 @@ typedef struct ProfileSet {
 Profile *profile_new(const char *file);
 Profile *profile_free(Profile *profile);
 DEFINE_CLEANUP(Profile *, profile_free)
+
+/* One that matches every GPU. */
+int profile_match_init(ProfileMatch *match);
+void profile_match_done(ProfileMatch *match);
+bool profile_match_gpu(const ProfileMatch *match, const GpuIdentity *gpu);
 
 /* Appends a copy of spec; -E2BIG past PROFILE_TYPES_MAX, -EEXIST if the id is there already. */
 int profile_add_type(Profile *profile, const TypeSpec *spec);

@@ -11,6 +11,7 @@
 #include "core/gpu.h"
 #include "core/manager.h"
 #include "core/operation-private.h"
+#include "core/placement-view.h"
 #include "core/request.h"
 #include "core/type.h"
 #include "core/vgpu.h"
@@ -93,12 +94,65 @@ int request_check_label(const char *label, Error *error) {
         return 0;
 }
 
+/* Of what no GPU has the error speaks as if it were one GPU: by what the only one says, if there is one. */
+static int explain_type(const PlacementView *view, const char *word, Error *error) {
+        Type *type;
+
+        if (view->n == 0)
+                return error_set(error, -ERROR_NO_SUCH_GPU, "There is no GPU");
+        if (view->n == 1)
+                return gpu_find_type(view->objects[0], word, &type, error);
+
+        return error_set(error, -ERROR_NO_SUCH_TYPE,
+                         "No GPU has just one type '%.64s'; ListTypes names those there are", word);
+}
+
+static int choose_gpu(const PlacementView *view, const CreateRequest *request, const PlacementRules *rules,
+                      Gpu **ret_gpu, Error *error) {
+        _cleanup_(freep) int *types = NULL;
+        PlacementItem item = { .numa_node =
+                                       request->has_numa_node ? (int)MIN(request->numa_node, INT16_MAX + 1U) : -1 };
+        bool known = false;
+        int r;
+
+        r = placement_view_find(view, request->type, &types);
+        if (r < 0)
+                return error_set_errno(error, r, "no GPU can be chosen");
+
+        item.types = types;
+        for (size_t i = 0; i < view->n; i++)
+                known = known || types[i] >= 0;
+        if (!known)
+                return explain_type(view, request->type, error);
+
+        r = placement_choose(view->gpus, view->n, &item, rules->order);
+        if (r < 0)
+                return placement_explain(view->gpus, view->n, &item, request->type, error);
+
+        *ret_gpu = view->objects[r];
+        return 0;
+}
+
+int manager_choose_gpu(const Manager *manager, const CreateRequest *request, Gpu **ret_gpu, Error *error) {
+        _cleanup_(placement_view_done) PlacementView view = {};
+        int r;
+
+        r = placement_view_new(manager, &manager->placement, &view);
+        if (r < 0)
+                return error_set_errno(error, r, "no GPU can be chosen");
+
+        return choose_gpu(&view, request, &manager->placement, ret_gpu, error);
+}
+
 /* With no UUID asked for, ret_uuid is empty. */
 static int judge_create(const Manager *manager, const CreateRequest *request, Gpu **ret_gpu, Type **ret_type,
                         char ret_uuid[static UUID_STRING_SIZE], Error *error) {
         int r;
 
-        r = find_gpu(manager, request->gpu, ret_gpu, error);
+        if (request->gpu[0] == '\0')
+                r = manager_choose_gpu(manager, request, ret_gpu, error);
+        else
+                r = find_gpu(manager, request->gpu, ret_gpu, error);
         if (r < 0)
                 return r;
         r = check_gpu_ready(*ret_gpu, error);

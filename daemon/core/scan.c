@@ -168,3 +168,12 @@ uint64_t scan_registration(const Host *host, const char *parent) {
                        ? st.stx_ino ^ ((uint64_t)st.stx_btime.tv_sec * 1000000000U + st.stx_btime.tv_nsec)
                        : st.stx_ino;
 }
+
+int scan_numa_node(const Host *host, const char *name) {
+        char path[PATH_SIZE];
+        uint64_t value;
+
+        /* The PCI core says -1 of one that it knows no node of, which is no number here. */
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/numa_node", name);
+        return attribute_read_number(host->sys_fd, path, INT16_MAX, &value) < 0 ? -1 : (int)value;
+}

@@ -21,6 +21,9 @@ int scan_resolve(const Host *host, const char *name, char ret_gpu[static SYSFS_N
  */
 uint64_t scan_registration(const Host *host, const char *parent);
 
+/* The NUMA node that a PCI device is at; -1: none, or not known. */
+int scan_numa_node(const Host *host, const char *name);
+
 /* 1 and *ret filled if it is a GPU: a display controller or an mdev parent, and no virtual function; else 0. */
 int scan_identify(const Host *host, const char *name, GpuIdentity *ret_identity);
 

@@ -107,6 +107,9 @@ static void dump_basic(sd_bus_message *message, char type, GString *text) {
         case 't':
                 g_string_append_printf(text, "%" PRIu64 " ", value.t);
                 break;
+        case 'd':
+                g_string_append_printf(text, "%g ", value.d);
+                break;
         default:
                 g_error("the daemon sends no type '%c'", type);
         }
@@ -217,6 +220,7 @@ static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *ret_
         const char *member = sd_bus_message_get_member(message), *first;
         Recorder *recorder = userdata;
         char *line;
+        uint32_t u;
         int b;
 
         if (g_str_equal(member, "PropertiesChanged"))
@@ -224,6 +228,9 @@ static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *ret_
         else if (g_str_equal(member, "Reloading")) {
                 g_assert_cmpint(sd_bus_message_read(message, "b", &b), >, 0);
                 line = g_strdup_printf("Reloading %s", b ? "true" : "false");
+        } else if (*sd_bus_message_get_signature(message, true) == 'u') {
+                g_assert_cmpint(sd_bus_message_read(message, "u", &u), >, 0);
+                line = g_strdup_printf("%s %u", member, u);
         } else {
                 g_assert_cmpint(sd_bus_message_read(message, *sd_bus_message_get_signature(message, true) == 's'
                                                             ? "s" : "o", &first), >, 0);

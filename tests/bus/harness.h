@@ -20,6 +20,7 @@
 #define GPU_INTERFACE "org.mdevgpu1.Gpu"
 #define TYPE_INTERFACE "org.mdevgpu1.Type"
 #define VGPU_INTERFACE "org.mdevgpu1.VGpu"
+#define JOB_INTERFACE "org.mdevgpu1.Job"
 #define ERROR_PREFIX "org.mdevgpu1.Error."
 #define ERROR_INVALID_ARGS "org.freedesktop.DBus.Error.InvalidArgs"
 #define ERROR_ACCESS_DENIED "org.freedesktop.DBus.Error.AccessDenied"

@@ -69,6 +69,16 @@ static char *describe(GDBusInterfaceInfo *interface) {
         return g_string_free(text, FALSE);
 }
 
+/* There is a job for a while. */
+static void apply_nothing(Harness *h) {
+        g_autofree char *dir = g_build_filename(h->dir, "host/etc/mdevgpud/topologies.d", NULL);
+
+        g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
+        harness_write(h, "host/etc/mdevgpud/topologies.d/t.yaml", "version: 1\ntopologies: {t: []}\n");
+        sd_bus_message_unref(manager_call(h->bus, "Reload", "a{sv}", 0));
+        sd_bus_message_unref(manager_call(h->bus, "ApplyTopology", "sa{sv}", "t", 0));
+}
+
 static void test_equal(void) {
         static const struct {
                 const char *interface;
@@ -78,6 +88,7 @@ static void test_equal(void) {
                 { GPU_INTERFACE, GPU_PATH },
                 { TYPE_INTERFACE, TYPE_PATH },
                 { VGPU_INTERFACE, "/org/mdevgpu1/vgpu/_6b2f6c5e_1111_4222_8333_444455556666" },
+                { JOB_INTERFACE, "/org/mdevgpu1/job/1" },
         };
         g_autoptr(Harness) h = harness_new();
         g_autofree char *xml = read_documentation();
@@ -86,6 +97,7 @@ static void test_equal(void) {
 
         harness_start_daemon(h, /* without_polkit= */ true);
         make_vgpu(h->bus, TYPE, "6b2f6c5e-1111-4222-8333-444455556666");
+        apply_nothing(h);
 
         for (size_t i = 0; i < G_N_ELEMENTS(objects); i++) {
                 g_autoptr(GDBusNodeInfo) live = introspect(h, objects[i].path);
@@ -136,10 +148,11 @@ static void test_tree(void) {
         harness_start_daemon(h, /* without_polkit= */ true);
         make_vgpu(h->bus, TYPE, "");
         make_vgpu(h->bus, TYPE, "");
+        apply_nothing(h);
 
         n_types = count_rows(h->bus, "ListTypes", NULL, NULL);
         g_assert_cmpuint(n_types, >, 2);
-        g_assert_cmpuint(check_tree(h, BUS_PATH, documented), ==, 1 + 2 + n_types + 2);
+        g_assert_cmpuint(check_tree(h, BUS_PATH, documented), ==, 1 + 2 + n_types + 2 + 1);
 }
 
 /* The comment right before what stands at position; fails if there is other text between. */

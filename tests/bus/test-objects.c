@@ -135,7 +135,7 @@ static void test_errors(void) {
         refuse_create(h, GPU, TYPE, UUID_UPPER, ERROR_PREFIX "AlreadyExists");
         refuse_create(h, GPU, TYPE, "6b2f6c5e", ERROR_INVALID_ARGS);
         refuse_create(h, GPU, TYPE, "6b2f6c5e-1111-4222-8333-44445555666/", ERROR_INVALID_ARGS);
-        refuse_create(h, "", TYPE, "", ERROR_INVALID_ARGS);
+        refuse_create(h, "", "mdevgpu_ref-999", "", ERROR_PREFIX "NoSuchType");
         refuse_create(h, GPU, "", "", ERROR_INVALID_ARGS);
         refuse_create(h, "../41", TYPE, "", ERROR_PREFIX "NoSuchGpu");
         refuse_create(h, "a\nforged line", TYPE, "", ERROR_INVALID_ARGS);

@@ -58,6 +58,10 @@ static bool append_options(sd_bus_message *m) {
         return sd_bus_message_append(m, "a{sv}", 0) >= 0;
 }
 
+static bool append_topology(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sa{sv}", "t", 0) >= 0;
+}
+
 static bool append_nothing(sd_bus_message *m) {
         return true;
 }
@@ -73,6 +77,8 @@ static const Method methods[] = {
         { MANAGER_INTERFACE, "Reload", true, append_options },
         { VGPU_INTERFACE, "Destroy", true, append_options },
         { VGPU_INTERFACE, "Start", true, append_options },
+        { MANAGER_INTERFACE, "ApplyTopology", true, append_topology },
+        { JOB_INTERFACE, "Cancel", true, append_options },
 
         { MANAGER_INTERFACE, "ListGpus", false, append_options },
         { MANAGER_INTERFACE, "ListTypes", false, append_options },
@@ -80,6 +86,9 @@ static const Method methods[] = {
         { MANAGER_INTERFACE, "GetGpu", false, append_gpu },
         { MANAGER_INTERFACE, "GetVGpu", false, append_uuid },
         { MANAGER_INTERFACE, "GetUsers", false, append_uuid_options },
+        { MANAGER_INTERFACE, "ListTopologies", false, append_nothing },
+        { MANAGER_INTERFACE, "ListJobs", false, append_nothing },
+        { MANAGER_INTERFACE, "PlanTopology", false, append_topology },
         { MANAGER_INTERFACE, "CheckConfig", false, append_nothing },
         { GPU_INTERFACE, "Refresh", false, append_options },
         { VGPU_INTERFACE, "Refresh", false, append_options },
@@ -173,17 +182,29 @@ static unsigned walk(Harness *h, sd_bus *nobody, const char *path) {
         return n;
 }
 
+/* With a topology that asks for nothing. */
+static Harness *start(const char *rules) {
+        Harness *h = harness_new();
+        g_autofree char *dir = g_build_filename(h->dir, "host/etc/mdevgpud/topologies.d", NULL);
+
+        harness_start_polkit(h, rules);
+        harness_prepare_machine(h, "host");
+        g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
+        harness_write(h, "host/etc/mdevgpud/topologies.d/t.yaml", "version: 1\ntopologies: {t: []}\n");
+        harness_start_daemon(h, /* without_polkit= */ false);
+        return h;
+}
+
 static void test_denied(void) {
-        g_autoptr(Harness) h = harness_new();
+        g_autoptr(Harness) h = start(RULE_NO);
         sd_bus *nobody;
 
-        harness_start_polkit(h, RULE_NO);
-        harness_start_daemon(h, /* without_polkit= */ false);
         make_vgpu(h->bus, TYPE, UUID);
         have_defined(h->bus);
+        sd_bus_message_unref(manager_call(h->bus, "ApplyTopology", "sa{sv}", "t", 0)); /* a job of root's */
 
         nobody = harness_connect(h, NOBODY_UID);
-        g_assert_cmpuint(walk(h, nobody, BUS_PATH), ==, 9);
+        g_assert_cmpuint(walk(h, nobody, BUS_PATH), ==, 11);
         sd_bus_flush_close_unref(nobody);
 
         g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 2);
@@ -193,17 +214,16 @@ static void test_denied(void) {
 
 /* The same calls, if polkit says yes. */
 static void test_allowed(void) {
-        g_autoptr(Harness) h = harness_new();
+        g_autoptr(Harness) h = start(RULE_YES);
         sd_bus *nobody;
 
-        harness_start_polkit(h, RULE_YES);
-        harness_start_daemon(h, /* without_polkit= */ false);
         nobody = harness_connect(h, NOBODY_UID);
 
         for (size_t i = 0; i < G_N_ELEMENTS(methods); i++) {
                 const Method *method = &methods[i];
 
-                if (!method->changes)
+                /* Jobs end before they can be cancelled here. */
+                if (!method->changes || g_str_equal(method->interface, JOB_INTERFACE))
                         continue;
                 if (g_str_has_prefix(method->member, "Destroy"))
                         make_vgpu(h->bus, TYPE, UUID);

@@ -508,7 +508,7 @@ def help_texts(rig: Rig):
     equal(rig.ctl("help").out, overall.out)
     verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
     equal(verbs, ["list", "gpus", "types", "status", "users", "create", "destroy", "define", "undefine", "start",
-                  "modify", "autostart", "check", "reload", "probe", "version", "help"])
+                  "modify", "autostart", "topology", "jobs", "cancel", "check", "reload", "probe", "version", "help"])
     for verb in verbs:
         result = rig.ctl(verb, "--help")
         equal(result.status, 0, result)
@@ -532,7 +532,7 @@ def man_page(rig: Rig):
     equal(re.findall(r"^(?:\*-\w\*, )?\*(--[\w-]+)\*", section, re.M), re.findall(r"^  .{4}(--[\w-]+)", overall, re.M))
     section = page.split("# OPTIONS OF VERBS")[1].split("# REGISTRATION")[0]
     documented = {option: set(re.findall(r"\*(\w+)\*", verbs))
-                  for option, verbs in re.findall(r"^\*(--\w+)\*.*\n\t\(([^)]*)\)", section, re.M)}
+                  for option, verbs in re.findall(r"^\*(--[\w-]+)\*.*\n\t\(([^)]*)\)", section, re.M)}
     explained = {}
     for verb in re.findall(r"^  ([a-z]+) ", overall, re.M):
         for option in re.findall(r"^      (--[\w-]+)", rig.ctl("help", verb).out, re.M):

@@ -65,7 +65,7 @@ def chain(rig: Rig):
     true(re.search(r"^ +vGPUs: 1$", rig.ctl("status").out, re.M), rig.ctl("status"))
 
     # By its id too, and with a UUID of the daemon's choice.
-    second = rig.ctl("create", GPU, half["id"])
+    second = rig.ctl("create", "", half["id"])
     equal(second.status, 0, second)
     result = rig.ctl("destroy", UUID, second.out.strip())
     equal((result.status, result.out, result.err), (0, "", ""))
@@ -81,7 +81,7 @@ def refusals(rig: Rig):
             (["create", "0000:99:00.0", "Reference half"], 3), (["create", GPU, "none such"], 3),
             (["destroy", UUID[:-1] + "9"], 3), (["status", UUID[:-1] + "9"], 3), (["types", "0000:99:00.0"], 3),
             (["create", GPU, "Reference half", "no-uuid"], 2), (["destroy", "no-uuid"], 2),
-            (["create", "", "Reference half"], 2), (["create", GPU, "Reference half", UUID], 1)):
+            (["create", "", "none such"], 3), (["create", GPU, "Reference half", UUID], 1)):
         result = rig.ctl(*command)
         equal((result.status, result.out), (status, ""), f"{command}: {result}")
         true(re.fullmatch(r"mdevgpuctl: .+\n(  .+\n)?", result.err), result)
@@ -120,6 +120,57 @@ def types_that_wait(rig: Rig):
     equal(rig.ctl("destroy", UUID).status, 0)
     result = until(rig, lambda result: "differs" not in result.out, "types")
     true("pending" not in result.out and "Reference third" in result.out, result)
+
+
+@test
+def topologies(rig: Rig):
+    """a topology is listed, planned, applied and asserted, and what is exported asserts clean"""
+    types = start(rig)
+    folder = os.path.join(os.path.dirname(types), "topologies.d")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "10-test.yaml"), "w", encoding="utf-8") as f:
+        f.write(f"""version: 1
+topologies:
+  one:
+  - match: {{address: "{GPU}"}}
+    vgpus: [{{type: Reference half, uuid: {UUID}, label: "we\\"b: 1", autostart: yes}}]
+  much:
+  - match: {{address: "{GPU}"}}
+    vgpus: [{{type: Reference half, count: 9}}]
+default: one
+""")
+    equal(rig.ctl("reload").status, 0)
+    true(re.search(r"^one +no +yes +1 ", rig.ctl("topology", "list").out, re.M), rig.ctl("topology", "list"))
+    planned = rig.ctl("topology", "plan")
+    true(planned.status == 0 and f"create {UUID}" in planned.out, planned)
+    result = rig.ctl("topology", "assert", "one")
+    true(result.status == 5 and UUID in result.out, result)
+    result = rig.ctl("-q", "topology", "diff", "one")
+    equal((result.status, result.out, result.err), (5, "", ""))
+    equal(rig.ctl("list").out, "No vGPUs.\n")
+
+    result = rig.ctl("topology", "apply")
+    equal((result.status, result.out, result.err), (0, "", ""))
+    true(UUID in rig.ctl("list").out, rig.ctl("list"))
+    equal(rig.ctl("topology", "assert").out, "Nothing differs.\n")
+    equal(json.loads(rig.ctl("--json", "topology", "apply").out)["changed"], False)
+    equal([(j["id"], j["state"]) for j in json.loads(rig.ctl("--json", "jobs").out)], [(1, "done"), (2, "done")])
+
+    result = rig.ctl("topology", "apply", "much")
+    true(result.status == 1 and "No GPU has room" in result.err, result)
+    result = rig.ctl("topology", "plan", "much")
+    true(result.status == 1 and "Cannot be: " in result.err, result)
+    for command, status in ((["topology", "apply", "none"], 3), (["topology", "fold"], 2), (["cancel", "1"], 1),
+                            (["cancel", "9"], 3), (["cancel", "x"], 2)):
+        equal(rig.ctl(*command).status, status, rig.ctl(*command))
+
+    exported = rig.ctl("topology", "export", "copy")
+    with open(os.path.join(folder, "20-copy.yaml"), "w", encoding="utf-8") as f:
+        f.write(exported.out)
+    equal(rig.ctl("reload").status, 0, exported)
+    equal((rig.ctl("topology", "assert", "copy").status, rig.ctl("topology", "diff", "one").status), (0, 0), exported)
+    equal(rig.ctl("destroy", UUID).status, 0)
+    equal(rig.ctl("topology", "assert", "copy").status, 5)
 
 
 @test

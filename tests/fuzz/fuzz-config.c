@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Any bytes as a profile: it is refused with a report, or it is one whose every value the model may rely on.
+ * Any bytes as a profile, and as topologies: they are refused with a report, or the model may rely on every value.
  */
 
 #include "config.h"
@@ -58,6 +58,43 @@ static void check_report(const ConfigReport *report, uint32_t n_lines) {
         }
 }
 
+static void check_topology(const Topology *topology, uint32_t n_lines) {
+        require(topology_count_vgpus(topology) <= TOPOLOGY_VGPUS_MAX);
+        require(topology->line >= 1 && topology->line <= n_lines);
+        require(topology->name[0] && text_is_printable(topology->name));
+
+        for (size_t i = 0; i < topology->n_entries; i++) {
+                require(text_is_name(topology->entries[i].match.address));
+                for (size_t j = 0; j < topology->entries[i].n_vgpus; j++) {
+                        const TopologyVGpu *vgpu = &topology->entries[i].vgpus[j];
+                        char uuid[37];
+
+                        require(vgpu->type[0] && text_is_printable(vgpu->type) && text_is_printable(vgpu->label));
+                        require(vgpu->count >= 1 && (vgpu->count == 1 || vgpu->uuid[0] == '\0'));
+                        require(vgpu->uuid[0] == '\0' || text_parse_uuid(vgpu->uuid, uuid) >= 0);
+                }
+        }
+}
+
+/* The same bytes as the other kind of file. */
+static void parse_topologies(const uint8_t *data, size_t size, uint32_t n_lines) {
+        TopologyDraft draft = { .set = topology_set_new() };
+        ConfigReport report = {};
+        int r;
+
+        require(draft.set);
+        r = config_parse_topologies("fuzz", (const char *)data, size, &draft, &report);
+        require(r == (report.n_errors > 0 ? -EBADMSG : 0));
+        check_report(&report, n_lines);
+        for (size_t i = 0; r >= 0 && i < draft.set->n_topologies; i++)
+                check_topology(draft.set->topologies[i], n_lines);
+        config_report_done(&report);
+
+        require(config_check_topologies(&draft, &report) >= 0);
+        topology_set_free(draft.set);
+        config_report_done(&report);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         ConfigReport report = {};
         Profile *profile = NULL;
@@ -77,5 +114,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         profile_free(profile);
         config_report_done(&report);
+        parse_topologies(data, size, n_lines);
         return 0;
 }

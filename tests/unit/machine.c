@@ -93,6 +93,28 @@ static void on_problems_changed(Manager *manager, void *userdata) {
         g_string_append(userdata, "problems\n");
 }
 
+static void on_topology_changed(Manager *manager, void *userdata) {
+        g_string_append_printf(userdata, "topology '%s'\n", manager->active_topology);
+}
+
+static void on_task_added(Task *task, void *userdata) {
+        g_assert_true(manager_find_task(task->manager, task->id) == task);
+        g_string_append_printf(userdata, "+task %u %s\n", task->id, task->operation);
+}
+
+static void on_task_removed(Task *task, void *userdata) {
+        g_string_append_printf(userdata, "-task %u\n", task->id);
+}
+
+static void on_task_changed(Task *task, unsigned mask, void *userdata) {
+        if (mask & TASK_CHANGED_STATE)
+                g_string_append_printf(userdata, "task %u %s\n", task->id, task_state_to_string(task->state));
+}
+
+static void on_task_finished(Task *task, void *userdata) {
+        g_string_append_printf(userdata, "task %u ends: %s\n", task->id, task->error.message);
+}
+
 static const ObserverOps observer_ops = {
         .gpu_added = on_gpu_added,
         .gpu_removed = on_gpu_removed,
@@ -105,6 +127,11 @@ static const ObserverOps observer_ops = {
         .vgpu_changed = on_vgpu_changed,
         .device_error = on_device_error,
         .problems_changed = on_problems_changed,
+        .topology_changed = on_topology_changed,
+        .task_added = on_task_added,
+        .task_removed = on_task_removed,
+        .task_changed = on_task_changed,
+        .task_finished = on_task_finished,
 };
 
 static const HostOps *sim_ops; /* the simulated host's own */

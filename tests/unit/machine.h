@@ -8,6 +8,7 @@
 
 #include "core/gpu.h"
 #include "core/manager.h"
+#include "core/task.h"
 #include "core/type.h"
 #include "core/vgpu.h"
 #include "fake-platform.h"

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Task: something long that was asked for and that goes on by itself: who asked has his answer when it begins, and watches
+ * it if he likes. It stays for a while after it ended, so that whoever looks late finds what came of it.
+ *
+ * (A Job is something else: what a worker is given to do.)
+ */
+
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "core/backend.h"
+#include "util/list.h"
+
+typedef struct Manager Manager;
+typedef struct Task Task;
+
+typedef enum TaskState {
+        TASK_QUEUED,
+        TASK_RUNNING,
+        TASK_DONE,
+        TASK_FAILED,
+        TASK_CANCELLED,
+        TASK_STATE_MAX,
+        TASK_STATE_INVALID = -EINVAL,
+} TaskState;
+
+const char *task_state_to_string(TaskState s);
+
+struct Task {
+        Manager *manager;
+        List link; /* in manager->tasks */
+        uint32_t id; /* 1 and up, never used again */
+        const char *operation; /* what it does, a word */
+        char object[256]; /* and with what */
+        TaskState state;
+        uid_t started_by;
+        uint64_t start_usec; /* CLOCK_REALTIME */
+        uint64_t told_usec; /* when its progress was told last */
+        char (*uuids)[UUID_STRING_SIZE]; /* of the vGPUs that it touches */
+        size_t n_uuids;
+        size_t n_steps;
+        size_t n_done;
+        bool cancelable;
+        bool changed; /* something is not as it was */
+        Error error; /* code 0 unless it failed or was cancelled */
+        void (*cancel)(Task *task, void *userdata); /* it shall stop; called at most once */
+        void *userdata;
+        bool cancelling;
+        sd_event_source *expiry;
+};
+
+/* Queued, and shown at once. The cancel and userdata are its maker's to set. */
+int task_new(Manager *manager, const char *operation, const char *object, uid_t started_by, size_t n_steps,
+             Task **ret_task);
+/* Not shown any more. */
+Task *task_free(Task *task);
+
+int task_add_uuid(Task *task, const char *uuid);
+
+void task_begin(Task *task);
+void task_set_done(Task *task, size_t n_done);
+void task_set_cancelable(Task *task, bool cancelable);
+/* error NULL: it is done. It goes by itself after a while. */
+void task_finish(Task *task, TaskState state, const Error *error);
+
+/* -ERROR_NOT_SUPPORTED: it cannot be stopped (any more). What comes of it is told when it has stopped. */
+int task_cancel(Task *task, Error *error);
+
+Task *manager_find_task(const Manager *manager, uint32_t id); /* NULL: no such */

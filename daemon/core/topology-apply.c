@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "core/gpu.h"
+#include "core/topology-apply.h"
+#include "core/topology-auto.h"
+#include "core/topology-undo.h"
+#include "core/users-query.h"
+#include "core/vgpu.h"
+#include "util/log.h"
+
+typedef enum Phase {
+        PHASE_CHECK, /* whether what has to go is in use */
+        PHASE_APPLY,
+        PHASE_UNDO,
+        PHASE_END,
+} Phase;
+
+struct TopologyApply {
+        Manager *manager;
+        Task *task;
+        TopologyPlan plan; /* the steps that change something */
+        Phase phase;
+        size_t next; /* step to check or to do; undoing: how many are left to take back */
+        unsigned n_tries; /* to take back the one that is next */
+        bool lenient; /* a step that fails is left */
+        bool cancelled;
+        UsersQuery *query;
+        bool answered; /* what was begun has ended */
+        Error answer;
+        Error why; /* it is taken back; code 0 while it is not */
+        Error undo_problem; /* the first thing that could not be taken back */
+        sd_event_source *turn;
+};
+
+/* Not from within what has just called back: an operation is gone only when its callback returns. */
+static void wake(TopologyApply *apply) {
+        (void)sd_event_source_set_enabled(apply->turn, SD_EVENT_ONESHOT);
+}
+
+static void on_answer(const Error *error, VGpu *vgpu, void *userdata) {
+        TopologyApply *apply = userdata;
+
+        apply->answered = true;
+        apply->answer = error ? *error : ERROR_NULL;
+        wake(apply);
+}
+
+static void on_users(const Error *error, const User *users, size_t n_users, void *userdata) {
+        TopologyApply *apply = userdata;
+        const char *uuid = apply->plan.steps[apply->next].uuid;
+
+        apply->query = NULL;
+        apply->answered = true;
+        apply->answer = error ? *error : ERROR_NULL;
+        if (!error && n_users > 0)
+                (void)error_set(&apply->answer, -ERROR_IN_USE, "vGPU %s would have to go and is in use by %s (PID %i)",
+                                uuid, users[0].comm[0] != '\0' ? users[0].comm : "a process", users[0].pid);
+        wake(apply);
+}
+
+static void end(TopologyApply *apply, TaskState state, const Error *error) {
+        Manager *manager = apply->manager;
+        Task *task = apply->task;
+
+        apply->phase = PHASE_END;
+        topology_journal_remove(manager->state_fd);
+        if (state == TASK_DONE)
+                topology_set_active(manager, apply->plan.topology);
+        log_full(error ? LOG_WARNING : LOG_INFO, NULL, "%s topology '%s': %s", error ? "Did not apply" : "Applied",
+                 apply->plan.topology,
+                 error                  ? error->message
+                 : apply->task->changed ? "done"
+                                        : "everything was so already");
+        topology_apply_free(apply);
+        task_finish(task, state, error);
+}
+
+/* All that was done has been taken back, as far as that was possible. */
+static void end_undone(TopologyApply *apply) {
+        Error error = ERROR_NULL;
+
+        if (apply->undo_problem.code < 0)
+                (void)error_set(&error, apply->why.code, "%.200s; it was not possible to take all of it back: %.200s",
+                                apply->why.message, apply->undo_problem.message);
+        else
+                (void)error_set(&error, apply->why.code, "%.400s; everything is as it was before", apply->why.message);
+
+        apply->task->changed = apply->undo_problem.code < 0;
+        end(apply, apply->cancelled ? TASK_CANCELLED : TASK_FAILED, &error);
+}
+
+/* n_begun: steps of which something may be there. */
+static void begin_undo(TopologyApply *apply, size_t n_begun, const Error *why) {
+        const TopologyProgress progress = { .undoing = true, .n_begun = n_begun };
+
+        apply->why = *why;
+        apply->phase = PHASE_UNDO;
+        apply->next = n_begun;
+        apply->n_tries = 0;
+        apply->answered = false;
+        task_set_cancelable(apply->task, false);
+        (void)topology_journal_note(apply->manager->state_fd, &progress);
+}
+
+static void note_problem(TopologyApply *apply, const char *uuid, const Error *error) {
+        if (apply->undo_problem.code == 0)
+                (void)error_set(&apply->undo_problem, error->code, "vGPU %s: %.400s", uuid, error->message);
+}
+
+/* True: something was begun, or all of it has ended. */
+static bool turn_undo(TopologyApply *apply) {
+        const TopologyStep *step;
+        TopologyProgress progress = { .undoing = true };
+        Error error = ERROR_NULL;
+        int r;
+
+        if (apply->answered && apply->answer.code < 0)
+                error = apply->answer;
+        apply->answered = false;
+        if (apply->next == 0) {
+                end_undone(apply);
+                return true;
+        }
+
+        step = &apply->plan.steps[apply->next - 1];
+        r = error.code;
+        if (r == 0)
+                r = topology_step_take_back(apply->manager, step, apply->n_tries++, on_answer, apply, &error);
+        if (r > 0)
+                return true;
+        if (r < 0)
+                note_problem(apply, step->uuid, &error);
+
+        progress.n_begun = --apply->next;
+        apply->n_tries = 0;
+        (void)topology_journal_note(apply->manager->state_fd, &progress);
+        return false;
+}
+
+/* What a step has been told; 0: go on. */
+static int judge_answer(TopologyApply *apply) {
+        const TopologyStep *step = &apply->plan.steps[apply->next];
+        bool unclear = apply->answer.code == -ERROR_TIMEOUT || apply->answer.code == -EPIPE;
+
+        apply->answered = false;
+        if (apply->answer.code == 0 || topology_step_is_done(apply->manager, step, apply->answer.code)) {
+                apply->task->changed = true;
+                task_set_done(apply->task, ++apply->next);
+                return 0;
+        }
+
+        log_full(LOG_NOTICE, LOG_FIELDS("VGPU_UUID", step->uuid, "GPU", step->gpu),
+                 "Cannot %s vGPU %s for topology '%s': %s", strempty(topology_action_to_string(step->action)),
+                 step->uuid, apply->plan.topology, apply->answer.message);
+        if (apply->lenient) {
+                if (apply->why.code == 0)
+                        apply->why = apply->answer;
+                apply->next++;
+                return 0;
+        }
+
+        begin_undo(apply, apply->next + (unclear ? 1 : 0), &apply->answer);
+        return apply->answer.code;
+}
+
+static bool turn_apply(TopologyApply *apply) {
+        TopologyProgress progress = {};
+        Error error = ERROR_NULL;
+        int r;
+
+        if (apply->answered && judge_answer(apply) < 0)
+                return false;
+        if (apply->cancelled) {
+                (void)error_set(&error, -ERROR_CANCELLED, "It was cancelled");
+                begin_undo(apply, apply->next, &error);
+                return false;
+        }
+        if (apply->next == apply->plan.n_steps) {
+                end(apply, apply->why.code < 0 ? TASK_FAILED : TASK_DONE, apply->why.code < 0 ? &apply->why : NULL);
+                return true;
+        }
+
+        progress.n_begun = apply->next + 1;
+        r = topology_journal_note(apply->manager->state_fd, &progress);
+        if (r < 0)
+                (void)error_set_errno(&error, r, "what is being done cannot be recorded");
+        else
+                r = topology_step_begin(apply->manager, &apply->plan.steps[apply->next], on_answer, apply, &error);
+        if (r >= 0)
+                return true;
+
+        apply->answered = true;
+        apply->answer = error;
+        return false;
+}
+
+/* Nothing has been touched: there is nothing to take back. */
+static void refuse(TopologyApply *apply, const Error *why) {
+        Error error = ERROR_NULL;
+
+        (void)error_set(&error, why->code, "%.400s; nothing was changed", why->message);
+        end(apply, apply->cancelled ? TASK_CANCELLED : TASK_FAILED, &error);
+}
+
+static bool turn_check(TopologyApply *apply) {
+        Error error = ERROR_NULL;
+        int r = 0;
+
+        if (apply->cancelled)
+                (void)error_set(&apply->answer, -ERROR_CANCELLED, "It was cancelled");
+        if ((apply->answered || apply->cancelled) && apply->answer.code < 0) {
+                refuse(apply, &apply->answer);
+                return true;
+        }
+        apply->next += apply->answered ? 1 : 0;
+        apply->answered = false;
+
+        for (; apply->next < apply->plan.n_steps; apply->next++) {
+                const TopologyStep *step = &apply->plan.steps[apply->next];
+                const VGpu *vgpu = manager_find_vgpu(apply->manager, step->uuid);
+
+                if (step->action != TOPOLOGY_DESTROY || !vgpu || !vgpu->present || !vgpu->gpu)
+                        continue;
+                r = users_query_new(apply->manager, vgpu, on_users, apply, &apply->query, &error);
+                if (r >= 0)
+                        return true;
+                break;
+        }
+
+        if (r >= 0 && apply->plan.n_steps > 0) {
+                r = topology_journal_write(apply->manager->state_fd, &apply->plan);
+                if (r < 0)
+                        (void)error_set(&error, -EIO, "What is to be done cannot be recorded: %s",
+                                        strerrordesc_np(-r) ?: "unknown error");
+        }
+        if (r < 0) {
+                refuse(apply, &error);
+                return true;
+        }
+
+        apply->phase = PHASE_APPLY;
+        apply->next = 0;
+        return false;
+}
+
+static int on_turn(sd_event_source *source, void *userdata) {
+        TopologyApply *apply = userdata;
+        bool waiting = false;
+
+        if (apply->task->state == TASK_QUEUED)
+                task_begin(apply->task);
+
+        while (!waiting)
+                switch (apply->phase) {
+                case PHASE_CHECK:
+                        waiting = turn_check(apply);
+                        break;
+                case PHASE_APPLY:
+                        waiting = turn_apply(apply);
+                        break;
+                default:
+                        waiting = turn_undo(apply);
+                        break;
+                }
+
+        return 0;
+}
+
+/* What runs comes to its end first. */
+static void on_cancel(Task *task, void *userdata) {
+        TopologyApply *apply = userdata;
+
+        apply->cancelled = true;
+        if (apply->query) {
+                apply->query = users_query_free(apply->query);
+                wake(apply);
+        }
+}
+
+/* What stays as it is needs nothing to be done. */
+static void drop_keeps(TopologyPlan *plan) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < plan->n_steps; i++)
+                if (plan->steps[i].action != TOPOLOGY_KEEP)
+                        plan->steps[n++] = plan->steps[i];
+                else
+                        topology_step_done(&plan->steps[i]);
+        plan->n_steps = n;
+}
+
+TopologyApply *topology_apply_free(TopologyApply *apply) {
+        if (!apply)
+                return NULL;
+
+        apply->manager->topology_apply = NULL;
+        users_query_free(apply->query);
+        sd_event_source_disable_unref(apply->turn);
+        topology_plan_done(&apply->plan);
+        free(apply);
+        return NULL;
+}
+
+DEFINE_CLEANUP(TopologyApply *, topology_apply_free)
+
+/* Takes the plan over in any case. */
+static int apply_new(Manager *manager, TopologyPlan *plan, const char *operation, uid_t started_by,
+                     TopologyApply **ret_apply) {
+        _cleanup_(topology_apply_freep) TopologyApply *apply = NULL;
+        int r = 0;
+
+        apply = calloc(1, sizeof(TopologyApply));
+        if (!apply) {
+                topology_plan_done(plan);
+                return -ENOMEM;
+        }
+
+        apply->manager = manager;
+        apply->plan = *plan;
+        *plan = (TopologyPlan){};
+        drop_keeps(&apply->plan);
+        manager->topology_apply = apply;
+
+        r = sd_event_add_defer(manager->event, &apply->turn, on_turn, apply);
+        if (r >= 0)
+                r = task_new(manager, operation, apply->plan.topology, started_by, apply->plan.n_steps, &apply->task);
+        for (size_t i = 0; i < apply->plan.n_steps && r >= 0; i++)
+                r = task_add_uuid(apply->task, apply->plan.steps[i].uuid);
+        if (r < 0) {
+                task_free(apply->task);
+                return r;
+        }
+
+        apply->task->cancel = on_cancel;
+        apply->task->userdata = apply;
+        *ret_apply = TAKE(apply);
+        return 0;
+}
+
+int topology_find(const Manager *manager, const char *name, const Topology **ret_topology, Error *error) {
+        if (name[0] == '\0' && manager->topologies)
+                name = manager->topologies->default_name;
+        if (name[0] == '\0')
+                return error_set(error, -ERROR_NO_SUCH_TOPOLOGY,
+                                 "There is no default topology: name one of those that "
+                                 "ListTopologies() shows");
+
+        *ret_topology = topology_set_find(manager->topologies, name);
+        if (!*ret_topology)
+                return error_set(error, -ERROR_NO_SUCH_TOPOLOGY,
+                                 "There is no topology '%.64s'; ListTopologies() shows those there are", name);
+
+        return 0;
+}
+
+static int judge(Manager *manager, const char *name, TopologyPlan *ret_plan, Error *error) {
+        _cleanup_(topology_plan_done) TopologyPlan plan = {};
+        const Topology *topology;
+        int r;
+
+        r = topology_find(manager, name, &topology, error);
+        if (r < 0)
+                return r;
+        if (manager->topology_apply)
+                return error_set(error, -ERROR_BUSY, "Topology '%s' is being applied; one is at a time",
+                                 manager->topology_apply->plan.topology);
+
+        r = topology_plan_new(manager, topology, &manager->topologies->policy, NULL, &plan);
+        if (r < 0)
+                return error_set_errno(error, r, "the topology cannot be planned");
+        if (plan.n_problems == 1)
+                return error_set(error, plan.problems[0].code, "%s", plan.problems[0].message);
+        if (plan.n_problems > 1)
+                return error_set(error, plan.problems[0].code, "%.400s; and %zu more, which PlanTopology() lists",
+                                 plan.problems[0].message, plan.n_problems - 1);
+
+        *ret_plan = plan;
+        plan = (TopologyPlan){};
+        return 0;
+}
+
+int topology_check_apply(Manager *manager, const char *name, Error *error) {
+        _cleanup_(topology_plan_done) TopologyPlan plan = {};
+
+        return judge(manager, name, &plan, error);
+}
+
+int topology_apply(Manager *manager, const char *name, uid_t started_by, Task **ret_task, Error *error) {
+        TopologyPlan plan = {};
+        TopologyApply *apply;
+        int r;
+
+        r = judge(manager, name, &plan, error);
+        if (r < 0)
+                return r;
+        r = apply_new(manager, &plan, "apply-topology", started_by, &apply);
+        if (r < 0)
+                return error_set_errno(error, r, "the topology cannot be applied");
+
+        task_set_cancelable(apply->task, true);
+        if (ret_task)
+                *ret_task = apply->task;
+        return 0;
+}
+
+int topology_apply_plan(Manager *manager, TopologyPlan *plan) {
+        TopologyApply *apply;
+        int r;
+
+        r = apply_new(manager, plan, "apply-topology", geteuid(), &apply);
+        if (r < 0)
+                return r;
+
+        apply->lenient = true;
+        return 0;
+}
+
+int topology_roll_back(Manager *manager, TopologyPlan *plan, const TopologyProgress *progress) {
+        TopologyApply *apply;
+        Error why = ERROR_NULL;
+        int r;
+
+        r = apply_new(manager, plan, "roll-back-topology", geteuid(), &apply);
+        if (r < 0)
+                return r;
+
+        (void)error_set(&why, -ERROR_CANCELLED, "The daemon ended while it was being applied");
+        begin_undo(apply, progress->n_begun, &why);
+        return 0;
+}
