@@ -3,3 +3,5 @@
 #include "backend/backends.h"
 
 const Backend *const backends[] = { &backend_shim, &backend_mdev, NULL };
+
+const Backend *const backends_beside[] = { &backend_vfio_pci, NULL };

@@ -13,7 +13,8 @@ static bool is_degraded(const BusServer *server, const Gpu *except) {
         Gpu *gpu;
 
         if (server->callbacks->config_report(server->userdata)->n_errors > 0 ||
-            definition_files_count_broken(server->manager->definition_files) > 0)
+            definition_files_count_broken(server->manager->mdev_definitions) > 0 ||
+            definition_files_count_broken(server->manager->own_definitions) > 0)
                 return true;
 
         LIST_FOREACH(gpu, &server->manager->gpus, link)

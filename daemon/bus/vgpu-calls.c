@@ -19,6 +19,7 @@ static int read_create(sd_bus_message *message, CreateRequest *ret_request, char
                 { "autostart", 'b', { &ret_request->autostart }, NULL },
                 { "label", 's', { &ret_request->label }, NULL },
                 { "attrs", 'a', { &ret_request->attributes }, NULL },
+                { "take-display", 'b', { &ret_request->take_display }, NULL },
         };
         int r;
 

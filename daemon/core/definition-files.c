@@ -11,9 +11,6 @@
 #include "util/log.h"
 #include "util/text.h"
 
-#define BASE "mdevctl.d"
-#define BASE_PATH "/etc/" BASE
-
 /* mdevctl writes into the file that is there: its first event says nothing yet, that it was closed does. A link that was
  * made of a whole file has the first one only. */
 #define FILE_EVENTS (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)
@@ -37,7 +34,9 @@ typedef struct Folder {
 
 struct DefinitionFiles {
         Manager *manager;
-        int fd; /* /etc/mdevctl.d, or -EBADF */
+        VGpuKind kind; /* VGPU_MDEV: mdevctl's; else ours */
+        const char *base; /* below /etc */
+        int fd; /* of it, or -EBADF */
         ino_t inode;
         sd_event_source *watch;
         List folders;
@@ -170,7 +169,7 @@ static int load(int folder_fd, const char *uuid, Definition *ret, Error *error) 
 static DefinitionFile *read_file(Folder *folder, const char *uuid) {
         DefinitionFile *file = find_file(folder->files, folder->parent, uuid);
         Error error = ERROR_NULL;
-        Definition definition = {};
+        Definition definition = { .kind = folder->files->kind };
         int r;
 
         (void)text_copy(definition.parent, sizeof(definition.parent), folder->parent);
@@ -373,10 +372,11 @@ static int open_base(DefinitionFiles *files) {
 
         if (files->manager->host->etc_fd < 0)
                 return -EBADF;
-        if (mkdirat(files->manager->host->etc_fd, BASE, 0755) < 0 && errno != EEXIST && errno != EROFS)
+        if (mkdirat(files->manager->host->etc_fd, files->base, 0755) < 0 && errno != EEXIST && errno != EROFS &&
+            errno != ENOENT)
                 return negative_errno();
 
-        r = fd = directory_open(files->manager->host->etc_fd, BASE);
+        r = fd = directory_open(files->manager->host->etc_fd, files->base);
         if (r < 0)
                 return r;
         if (fstat(fd, &st) < 0)
@@ -410,7 +410,7 @@ static int read_folders(DefinitionFiles *files) {
                 if (is_parent(entry->d_name)) {
                         r = read_folder(files, entry->d_name);
                         if (r < 0)
-                                log_debug(BASE_PATH "/%s cannot be read: %s", entry->d_name, strerror(-r));
+                                log_debug("/etc/%s/%s cannot be read: %s", files->base, entry->d_name, strerror(-r));
                         first = first < 0 ? first : r;
                 }
                 errno = 0;
@@ -431,7 +431,7 @@ int definition_files_read_all(DefinitionFiles *files) {
                 r = read_folders(files);
         /* Not to be had is not the same as gone. */
         if (r < 0 && r != -ENOENT) {
-                log_debug("Not all of " BASE_PATH " can be read: %s", strerror(-r));
+                log_debug("Not all of /etc/%s can be read: %s", files->base, strerror(-r));
                 return r;
         }
 
@@ -452,7 +452,7 @@ DefinitionFile *definition_files_read(DefinitionFiles *files, const char *parent
         return read_file(folder, uuid);
 }
 
-int definition_files_new(Manager *manager, DefinitionFiles **ret_files) {
+int definition_files_new(Manager *manager, VGpuKind kind, DefinitionFiles **ret_files) {
         DefinitionFiles *files;
 
         files = calloc(1, sizeof(DefinitionFiles));
@@ -460,6 +460,8 @@ int definition_files_new(Manager *manager, DefinitionFiles **ret_files) {
                 return -ENOMEM;
 
         files->manager = manager;
+        files->kind = kind;
+        files->base = definition_folder(kind);
         files->fd = -EBADF;
         list_init(&files->folders);
         *ret_files = files;
@@ -486,10 +488,10 @@ size_t definition_files_count_broken(const DefinitionFiles *files) {
         return files->n_broken;
 }
 
-static int report_file(const DefinitionFile *file, ConfigReport *report) {
-        char path[sizeof(BASE_PATH) + SYSFS_NAME_SIZE + UUID_STRING_SIZE + 1];
+static int report_file(const DefinitionFiles *files, const DefinitionFile *file, ConfigReport *report) {
+        char path[SYSFS_NAME_SIZE + UUID_STRING_SIZE + 64];
 
-        (void)snprintf(path, sizeof(path), BASE_PATH "/%s", file->key);
+        (void)snprintf(path, sizeof(path), "/etc/%s/%s", files->base, file->key);
         if (file->problem[0] != '\0')
                 return config_report_add(report, path, 0, 0, PROBLEM_ERROR, "%s", file->problem);
         if (file->vgpu->file && file->vgpu->file != file)
@@ -507,7 +509,7 @@ int definition_files_report(const DefinitionFiles *files, ConfigReport *report) 
 
         LIST_FOREACH(folder, &files->folders, link)
                 LIST_FOREACH(file, &folder->list, folder_link) {
-                        r = report_file(file, report);
+                        r = report_file(files, file, report);
                         if (r < 0)
                                 return r;
                 }

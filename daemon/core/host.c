@@ -36,7 +36,8 @@ int host_open(Host *ret_host) {
                       .dev_fd = -EBADF,
                       .proc_fd = -EBADF,
                       .etc_fd = -EBADF,
-                      .var_fd = -EBADF };
+                      .var_fd = -EBADF,
+                      .run_fd = -EBADF };
         int r;
 
         r = host.sys_fd = directory_open(AT_FDCWD, "/sys");
@@ -52,6 +53,7 @@ int host_open(Host *ret_host) {
         /* Without these vGPUs are still made: they cannot be defined, and the reason is told when somebody tries. */
         host.etc_fd = directory_open(AT_FDCWD, "/etc");
         host.var_fd = directory_open(AT_FDCWD, "/var/lib/mdevgpud");
+        host.run_fd = directory_open(AT_FDCWD, "/run/mdevgpud");
         *ret_host = host;
         return 0;
 }
@@ -62,4 +64,5 @@ void host_close(Host *host) {
         host->proc_fd = fd_close(host->proc_fd);
         host->etc_fd = fd_close(host->etc_fd);
         host->var_fd = fd_close(host->var_fd);
+        host->run_fd = fd_close(host->run_fd);
 }

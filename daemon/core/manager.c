@@ -41,8 +41,11 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->operations);
         list_init(&manager->idle_waits);
 
-        r = definition_files_new(manager, &manager->definition_files);
+        r = definition_files_new(manager, VGPU_MDEV, &manager->mdev_definitions);
+        if (r >= 0)
+                r = definition_files_new(manager, VGPU_WHOLE, &manager->own_definitions);
         if (r < 0) {
+                definition_files_free(manager->mdev_definitions);
                 sd_event_unref(manager->event);
                 free(manager);
                 return r;
@@ -92,7 +95,8 @@ Manager *manager_free(Manager *manager) {
         /* What was begun ends without us; a successor reads what came of it. */
         manager->observer = (Observer){};
         manager->platform->lost = NULL;
-        definition_files_free(manager->definition_files);
+        definition_files_free(manager->mdev_definitions);
+        definition_files_free(manager->own_definitions);
         LIST_FOREACH(vgpu, &manager->all_vgpus, link) {
                 if (vgpu->operation)
                         operation_end_shutdown(vgpu->operation);
@@ -330,8 +334,16 @@ int manager_scan(Manager *manager) {
         return 0;
 }
 
+DefinitionFiles *manager_get_definitions(const Manager *manager, VGpuKind kind) {
+        return kind == VGPU_MDEV ? manager->mdev_definitions : manager->own_definitions;
+}
+
 void manager_read_definitions(Manager *manager) {
-        if (definition_files_read_all(manager->definition_files) >= 0)
+        int r, k;
+
+        r = definition_files_read_all(manager->mdev_definitions);
+        k = definition_files_read_all(manager->own_definitions);
+        if (r >= 0 && k >= 0)
                 note_prune(manager->host->var_fd, note_is_needed, manager);
         manager->started = true;
 }

@@ -145,6 +145,7 @@ static void on_made(Operation *operation, JobResult *result) {
         }
 
         operation->begun = true;
+        operation->definition.kind = vgpu->kind;
         memcpy(operation->definition.parent, vgpu->parent, sizeof(operation->definition.parent));
         r = operation_submit_store(operation);
         if (r < 0) {
@@ -224,12 +225,13 @@ static bool read_back(Operation *operation, Error *error) {
         const Definition *wanted = &operation->definition;
         const DefinitionFile *file;
 
-        file = definition_files_read(operation->manager->definition_files, wanted->parent, operation->vgpu->uuid);
+        file = definition_files_read(manager_get_definitions(operation->manager, wanted->kind), wanted->parent,
+                                     operation->vgpu->uuid);
         if (file && file->problem[0] == '\0' && definition_equal(&file->definition, wanted))
                 return true;
 
-        (void)error_set(error, -EIO, "/etc/mdevctl.d/%s/%s is not what was written to it: %s", wanted->parent,
-                        operation->vgpu->uuid,
+        (void)error_set(error, -EIO, "/etc/%s/%s/%s is not what was written to it: %s",
+                        definition_folder(wanted->kind), wanted->parent, operation->vgpu->uuid,
                         !file                      ? "it is gone"
                         : file->problem[0] != '\0' ? file->problem
                                                    : "somebody else has changed it since");
@@ -241,15 +243,18 @@ static void on_undefined(Operation *operation, JobResult *result) {
         VGpu *vgpu = operation->vgpu;
         int r;
 
-        (void)definition_files_read(operation->manager->definition_files, operation->definition.parent, vgpu->uuid);
+        (void)definition_files_read(manager_get_definitions(operation->manager, operation->definition.kind),
+                                    operation->definition.parent, vgpu->uuid);
         if (!vgpu->file) {
                 succeed(operation);
                 return;
         }
 
-        if (streq(vgpu->file->definition.parent, operation->definition.parent))
+        if (streq(vgpu->file->definition.parent, operation->definition.parent) &&
+            (vgpu->file->definition.kind == VGPU_MDEV) == (operation->definition.kind == VGPU_MDEV))
                 r = -EEXIST;
         else {
+                operation->definition.kind = vgpu->file->definition.kind;
                 memcpy(operation->definition.parent, vgpu->file->definition.parent,
                        sizeof(operation->definition.parent));
                 r = operation_submit_store(operation);

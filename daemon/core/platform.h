@@ -35,8 +35,9 @@ struct Host {
         int sys_fd; /* /sys */
         int dev_fd; /* /dev */
         int proc_fd; /* /proc */
-        int etc_fd; /* /etc: definitions in mdevctl.d; -EBADF: there is none */
+        int etc_fd; /* /etc: definitions in mdevctl.d and mdevgpud/vgpus.d; -EBADF: there is none */
         int var_fd; /* /var/lib/mdevgpud: what must survive a reboot; -EBADF: there is none */
+        int run_fd; /* /run/mdevgpud: what must survive a restart and no reboot; -EBADF: there is none */
 };
 
 /* The host this machine is. */

@@ -13,7 +13,7 @@
 
 #define PATH_SIZE (SYSFS_NAME_SIZE + 64U)
 
-static bool class_is_display(uint32_t class) {
+bool scan_class_is_display(uint32_t class) {
         return class >> 16 == PCI_BASE_CLASS_DISPLAY || class >> 8 == PCI_CLASS_ACCELERATOR_PROCESSING;
 }
 
@@ -92,7 +92,7 @@ static int identify_pci(const Host *host, const char *name, GpuIdentity *ret_ide
         identity.class = read_pci_number(host, name, "class", 0xffffff);
         if (read_physfn(host, name, physfn, sizeof(physfn)) >= 0)
                 return 0;
-        if (!class_is_display(identity.class) && !is_mdev_parent(host, name) && !has_mdev_vf(host, name))
+        if (!scan_class_is_display(identity.class) && !is_mdev_parent(host, name) && !has_mdev_vf(host, name))
                 return 0;
 
         (void)text_copy(identity.address, sizeof(identity.address), name);
@@ -160,5 +160,10 @@ uint64_t scan_registration(const Host *host, const char *parent) {
 
         /* The number of a folder in sysfs is not used again before 2^32 others were (kernel 6.12, kernfs). */
         (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types", parent);
+        if (fstatat(host->sys_fd, path, &st, 0) >= 0)
+                return (uint64_t)st.st_ino;
+
+        /* A device that is itself what a vGPU is: one that was plugged in anew has another folder. */
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s", parent);
         return fstatat(host->sys_fd, path, &st, 0) < 0 ? 0 : (uint64_t)st.st_ino;
 }

@@ -67,7 +67,10 @@ static int sim_store(const Host *host, int dir_fd, const char *path, const char 
         if (streq(attribute, "remove"))
                 return sim_mdev_remove(sim, type, text);
 
-        return sim_mdev_configure(sim, folder, attribute, text);
+        r = sim_pci_store(sim, folder, attribute, text);
+        if (r == -ENOTTY)
+                r = sim_sriov_store(sim, folder, attribute, text);
+        return r == -ENOTTY ? sim_mdev_configure(sim, folder, attribute, text) : r;
 }
 
 static int sim_open_node(const Host *host, const char *path, int flags) {
@@ -122,6 +125,7 @@ static int make_machine(SimHost *sim) {
                 "dev/mdevgpu",
                 "etc",
                 "var",
+                "run",
         };
         int r = 0;
 
@@ -148,7 +152,8 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
                            .dev_fd = -EBADF,
                            .proc_fd = -EBADF,
                            .etc_fd = -EBADF,
-                           .var_fd = -EBADF };
+                           .var_fd = -EBADF,
+                           .run_fd = -EBADF };
         r = sim.root_fd = directory_open(AT_FDCWD, root);
         if (r >= 0)
                 r = make_machine(&sim);
@@ -162,6 +167,8 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
                 r = sim.host.etc_fd = directory_open(sim.root_fd, "etc");
         if (r >= 0)
                 r = sim.host.var_fd = directory_open(sim.root_fd, "var");
+        if (r >= 0)
+                r = sim.host.run_fd = directory_open(sim.root_fd, "run");
         if (r < 0) {
                 sim_host_close(&sim);
                 return r;
@@ -248,6 +255,8 @@ int sim_host_plug(SimHost *sim, const char *address, SimGpuKind kind, uint64_t c
         r = sim_mkdir(sim, "sys/%s", path);
         if (r >= 0 && kind == SIM_GPU_SHIM)
                 r = plug_pci(sim, &gpu, path);
+        if (r >= 0 && sim_kind_is_card(kind))
+                r = sim_pci_plug(sim, &gpu);
         if (kind == SIM_GPU_MTTY)
                 add_mtty_types(&gpu);
         if (r >= 0)
@@ -255,7 +264,7 @@ int sim_host_plug(SimHost *sim, const char *address, SimGpuKind kind, uint64_t c
         if (r < 0)
                 return r;
 
-        if (kind == SIM_GPU_SHIM) {
+        if (kind != SIM_GPU_MTTY) {
                 sim_emit(sim, UEVENT_ADD, UEVENT_PCI, path);
                 sim_emit(sim, UEVENT_BIND, UEVENT_PCI, path);
         }
@@ -278,6 +287,8 @@ int sim_host_unplug(SimHost *sim, const char *address) {
         sim_gpu_path(&gpu, path, sizeof(path));
         sim_mdev_drop(sim, &gpu);
         sim_parent_unregister(sim, &gpu);
+        if (sim_kind_is_card(gpu.kind))
+                sim_pci_unplug(sim, &gpu);
         sim_remove_tree(sim, "sys/bus/pci/devices/%s", address);
         if (gpu.kind == SIM_GPU_SHIM)
                 sim_remove_tree(sim, "dev/mdevgpu/gpu%u", gpu.index);

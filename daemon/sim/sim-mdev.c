@@ -48,7 +48,7 @@ static const struct mdevgpu_type *find_type(const SimGpu *gpu, const char *folde
         return NULL;
 }
 
-static unsigned next_group(const SimHost *sim) {
+unsigned sim_next_group(const SimHost *sim) {
         uint64_t n = 0;
         char text[32];
 
@@ -113,7 +113,7 @@ static int create_locked(SimHost *sim, const SimGpu *gpu, const struct mdevgpu_t
         }
         sim_emit(sim, UEVENT_BIND, UEVENT_MDEV, devpath);
 
-        mdev.group = next_group(sim);
+        mdev.group = sim_next_group(sim);
         (void)text_copy(mdev.uuid, sizeof(mdev.uuid), uuid);
         (void)text_copy(mdev.parent, sizeof(mdev.parent), gpu->address);
         (void)snprintf(record, sizeof(record), "%s %u %u\n", gpu->address, type->id, mdev.group);
@@ -186,7 +186,7 @@ static bool process_holds(int proc_fd, const char *pid, const char *node) {
         return false;
 }
 
-static bool is_held(const SimHost *sim, unsigned group) {
+bool sim_group_is_held(const SimHost *sim, unsigned group) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         struct dirent *entry;
         char node[320];
@@ -275,7 +275,7 @@ int sim_mdev_remove(SimHost *sim, const char *uuid, const char *text) {
         if (r < 0)
                 return r;
 
-        while (is_held(sim, mdev.group))
+        while (sim_group_is_held(sim, mdev.group))
                 (void)usleep(HELD_POLL_USEC);
 
         return end_remove(sim, &mdev, path);

@@ -82,7 +82,12 @@ void sim_gpu_path(const SimGpu *gpu, char *buffer, size_t size) {
 }
 
 const char *sim_gpu_driver(const SimGpu *gpu) {
-        return gpu->kind == SIM_GPU_MTTY ? "mtty" : "mdevgpu_ref";
+        static const char *const table[] = {
+                [SIM_GPU_SHIM] = "mdevgpu_ref", [SIM_GPU_MTTY] = "mtty",     [SIM_GPU_PLAIN] = "simdrm",
+                [SIM_GPU_SRIOV] = "simdrm",     [SIM_GPU_NVIDIA] = "nvidia", [SIM_GPU_XE] = "xe",
+        };
+
+        return table[gpu->kind];
 }
 
 int sim_write(const SimHost *sim, const char *text, unsigned mode, const char *format, ...) {

@@ -14,6 +14,7 @@ static void put_type(WireWriter *w, const TypeReport *t) {
         wire_put_u32(w, t->vendor_id);
         wire_put_u32(w, t->max_instances);
         wire_put_u32(w, t->available);
+        wire_put_u32(w, (uint32_t)t->kind);
         wire_put_u64(w, t->framebuffer);
         wire_put_u32(w, t->heads);
         wire_put_u32(w, t->max_width);
@@ -33,6 +34,7 @@ static void get_type(WireReader *r, TypeReport *t) {
         t->vendor_id = wire_get_u32(r);
         t->max_instances = wire_get_u32(r);
         t->available = wire_get_u32(r);
+        t->kind = (VGpuKind)wire_get_enum(r, VGPU_KIND_MAX);
         t->framebuffer = wire_get_u64(r);
         t->heads = wire_get_u32(r);
         t->max_width = wire_get_u32(r);

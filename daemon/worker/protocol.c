@@ -75,9 +75,11 @@ static void put_vgpu_job(WireWriter *w, const Job *job) {
         wire_put_string(w, strempty(job->type_id));
         wire_put_string(w, strempty(job->parent));
         wire_put_u8(w, job->adopt);
+        wire_put_u8(w, job->take_display);
         put_attributes(w, job->attributes);
         wire_put_u32(w, (uint32_t)job->iommu_group);
         wire_put_u32(w, (uint32_t)job->action);
+        wire_put_u32(w, (uint32_t)job->vgpu_kind);
         wire_put_u8(w, job->autostart);
         wire_put_u8(w, job->managed);
         wire_put_string(w, strempty(job->label));
@@ -153,9 +155,11 @@ static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         wire_get_string(r, d->type_id, sizeof(d->type_id));
         wire_get_string(r, d->parent, sizeof(d->parent));
         d->job.adopt = wire_get_bool(r);
+        d->job.take_display = wire_get_bool(r);
         get_attributes(r, &d->attributes);
         d->job.iommu_group = (int32_t)wire_get_u32(r);
         d->job.action = (StoreAction)wire_get_enum(r, STORE_ACTION_MAX);
+        d->job.vgpu_kind = (VGpuKind)wire_get_enum(r, VGPU_KIND_MAX);
         d->job.autostart = wire_get_bool(r);
         d->job.managed = wire_get_bool(r);
         wire_get_string(r, d->label, sizeof(d->label));

@@ -15,8 +15,6 @@
  */
 #define WORKSHOP ".mdevgpud"
 
-#define DEFINITIONS_FOLDER "mdevctl.d"
-
 /* Opens dir_fd/name, made if it is not there, in such a way that it is there after a power cut as well. */
 static int folder_open(int dir_fd, const char *name, mode_t mode) {
         int fd;
@@ -88,33 +86,46 @@ static int write_definition(int base_fd, const Job *job, const char *text) {
         return r;
 }
 
-static int open_definitions(const Host *host) {
+static int open_definitions(const Host *host, VGpuKind kind) {
+        const char *folder = definition_folder(kind), *slash = strchr(folder, '/');
+        _cleanup_(fd_closep) int above_fd = -EBADF;
+        char above[64];
+
         if (host->etc_fd < 0)
                 return host->etc_fd;
+        if (!slash)
+                return folder_open(host->etc_fd, folder, 0755);
 
-        return folder_open(host->etc_fd, DEFINITIONS_FOLDER, 0755);
+        (void)snprintf(above, sizeof(above), "%.*s", (int)(slash - folder), folder);
+        above_fd = folder_open(host->etc_fd, above, 0755);
+        return above_fd < 0 ? above_fd : folder_open(above_fd, slash + 1, 0755);
 }
 
 static int put_definition(const Host *host, const Job *job, Error *error) {
         _cleanup_(fd_closep) int base_fd = -EBADF;
         _cleanup_(freep) char *text = NULL;
-        Definition definition = { .autostart = job->autostart, .attributes = *job->attributes };
+        Definition definition = {
+                .kind = job->vgpu_kind,
+                .autostart = job->autostart,
+                .attributes = *job->attributes,
+        };
         int r;
 
         memcpy(definition.type_id, job->type_id, strlen(job->type_id) + 1);
         r = definition_format(&definition, &text);
         if (r >= 0)
-                r = base_fd = open_definitions(host);
+                r = base_fd = open_definitions(host, job->vgpu_kind);
         if (r >= 0)
                 r = write_definition(base_fd, job, text);
         if (r == -EEXIST)
-                return error_set(error, -ERROR_ALREADY_EXISTS, "/etc/mdevctl.d/%s/%s is there already", job->parent,
-                                 job->uuid);
+                return error_set(error, -ERROR_ALREADY_EXISTS, "/etc/%s/%s/%s is there already",
+                                 definition_folder(job->vgpu_kind), job->parent, job->uuid);
         if (r == -ENOENT && job->action == STORE_UPDATE)
-                return error_set(error, -ERROR_NO_SUCH_VGPU, "Somebody else has just removed /etc/mdevctl.d/%s/%s",
-                                 job->parent, job->uuid);
+                return error_set(error, -ERROR_NO_SUCH_VGPU, "Somebody else has just removed /etc/%s/%s/%s",
+                                 definition_folder(job->vgpu_kind), job->parent, job->uuid);
         if (r < 0)
-                return error_set(error, -EIO, "/etc/mdevctl.d/%s/%s cannot be written: %s", job->parent, job->uuid,
+                return error_set(error, -EIO, "/etc/%s/%s/%s cannot be written: %s",
+                                 definition_folder(job->vgpu_kind), job->parent, job->uuid,
                                  strerrordesc_np(-r) ?: "unknown error");
 
         return 0;
@@ -146,7 +157,7 @@ static int remove_definition(const Host *host, const Job *job, Error *error) {
         _cleanup_(fd_closep) int base_fd = -EBADF, parent_fd = -EBADF;
         int r;
 
-        r = base_fd = open_definitions(host);
+        r = base_fd = open_definitions(host, job->vgpu_kind);
         if (r >= 0)
                 r = parent_fd = directory_open(base_fd, job->parent);
         if (r >= 0 && unlinkat(parent_fd, job->uuid, 0) < 0)
@@ -154,7 +165,8 @@ static int remove_definition(const Host *host, const Job *job, Error *error) {
         if (r >= 0 && fsync(parent_fd) < 0)
                 r = negative_errno();
         if (r < 0 && r != -ENOENT)
-                return error_set(error, -EIO, "/etc/mdevctl.d/%s/%s cannot be removed: %s", job->parent, job->uuid,
+                return error_set(error, -EIO, "/etc/%s/%s/%s cannot be removed: %s",
+                                 definition_folder(job->vgpu_kind), job->parent, job->uuid,
                                  strerrordesc_np(-r) ?: "unknown error");
 
         return 0;

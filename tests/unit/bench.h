@@ -33,6 +33,9 @@ typedef struct Bench {
 Bench *bench_new(const Row *row);
 void bench_free(Bench *b);
 
+/* Any job, as it is. */
+int bench_job(Bench *b, const Job *job);
+
 /* Each does one job: 0 or the code of its error; the rest is in b->result. */
 int bench_sync(Bench *b, const TypeSpec *types, size_t n_types, bool may_register);
 int bench_create(Bench *b, const char *type_id, const char *uuid);
