@@ -108,19 +108,31 @@ static void judge_display(const Host *host, const char *gpu, Card *card) {
                 }
 }
 
+static void judge_module(const Host *host, Card *card) {
+        if (!pci_driver_is_loaded(host, PCI_VFIO_DRIVER))
+                object(card, -ERROR_NOT_SUPPORTED,
+                       "the kernel module vfio-pci is not loaded: load it, and name it in /etc/modules-load.d");
+}
+
+void card_judge_function(const Host *host, const char *address, Card *ret_card) {
+        Card card = { .n_functions = 1 };
+
+        (void)text_copy(card.functions[0].name, PCI_ADDRESS_SIZE, address);
+        judge_module(host, &card);
+        judge_groups(host, &card);
+        *ret_card = card;
+}
+
 void card_judge(const Host *host, const char *gpu, Card *ret_card) {
         Card card = {};
         uint32_t n_vfs;
 
         card.n_functions = pci_read_functions(host, gpu, card.functions);
         n_vfs = pci_read_number(host, gpu, "sriov_numvfs", 0);
-        if (!pci_vfio_is_there(host))
-                object(&card, -ERROR_NOT_SUPPORTED,
-                       "the kernel module vfio-pci is not loaded: load it, and name it in /etc/modules-load.d");
-        else if (n_vfs > 0)
+        judge_module(host, &card);
+        if (card.code == 0 && n_vfs > 0)
                 object(&card, -ERROR_BUSY, "it is divided into %u virtual functions", n_vfs);
-        else
-                judge_groups(host, &card);
+        judge_groups(host, &card);
         if (card.code == 0)
                 judge_display(host, gpu, &card);
 

@@ -15,7 +15,8 @@ typedef struct Card {
         bool display; /* and that is only that it shows something */
 } Card;
 
-/* Reads attributes only. */
+/* Read attributes only. A virtual function goes alone. */
+void card_judge_function(const Host *host, const char *address, Card *ret_card);
 void card_judge(const Host *host, const char *gpu, Card *ret_card);
 
 /* "IOMMU group 12; reset: flr, bus; with 0000:41:00.1" */

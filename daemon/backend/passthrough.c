@@ -53,8 +53,8 @@ static void undo(const Host *host, const Claim *claim, size_t n) {
         claim_remove(host, claim->functions[0].address);
 }
 
-int passthrough_take(const Host *host, const PciAddress *functions, size_t n_functions, const char *type_id,
-                     const char *uuid, Error *error) {
+int passthrough_take(const Host *host, const PciAddress *functions, size_t n_functions, const char *vfio_driver,
+                     const char *type_id, const char *uuid, Error *error) {
         Claim claim = { .n_functions = n_functions }, before = {};
         int r;
 
@@ -72,7 +72,7 @@ int passthrough_take(const Host *host, const PciAddress *functions, size_t n_fun
                                  functions[0].name, strerrordesc_np(-r) ?: "unknown error");
 
         for (size_t i = 0; i < n_functions; i++) {
-                r = pci_hand_to_vfio(host, functions[i].name, error);
+                r = pci_hand_to_vfio(host, functions[i].name, vfio_driver, error);
                 if (r < 0) {
                         undo(host, &claim, i + 1);
                         return r;

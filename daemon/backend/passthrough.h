@@ -11,9 +11,9 @@
 /* 1: the device is a vGPU, described in *ret_vgpu; 0: it is none. */
 int passthrough_read(const Host *host, const char *address, const char *type_id, VGpuKind kind, VGpuReport *ret_vgpu);
 
-/* Hands the functions, the first of which is the vGPU, to vfio-pci: all, or they are given back. */
-int passthrough_take(const Host *host, const PciAddress *functions, size_t n_functions, const char *type_id,
-                     const char *uuid, Error *error);
+/* Hands the functions, the first of which is the vGPU, to a vfio driver: all, or they are given back. */
+int passthrough_take(const Host *host, const PciAddress *functions, size_t n_functions, const char *vfio_driver,
+                     const char *type_id, const char *uuid, Error *error);
 
 /* Gives it back, with what was taken with it. Waits for whoever holds it. */
 int passthrough_give_back(const Host *host, const char *address, Error *error);

@@ -7,7 +7,6 @@
 #include "util/text.h"
 
 #define PATH_SIZE (PCI_ADDRESS_SIZE + 128U)
-#define VFIO_DRIVER "vfio-pci"
 
 static void format_path(char buffer[static PATH_SIZE], const char *address, const char *attribute) {
         (void)snprintf(buffer, PATH_SIZE, "bus/pci/devices/%.63s/%.100s", address, attribute);
@@ -70,8 +69,11 @@ bool pci_driver_is_vfio(const char *driver) {
         return vfio && (streq(vfio, "vfio-pci") || streq(vfio, "vfio_pci"));
 }
 
-bool pci_vfio_is_there(const Host *host) {
-        return path_exists(host->sys_fd, "bus/pci/drivers/" VFIO_DRIVER);
+bool pci_driver_is_loaded(const Host *host, const char *driver) {
+        char path[PATH_SIZE];
+
+        (void)snprintf(path, sizeof(path), "bus/pci/drivers/%.63s", driver);
+        return path_exists(host->sys_fd, path);
 }
 
 size_t pci_read_functions(const Host *host, const char *address, PciAddress ret[static PCI_FUNCTIONS_MAX]) {
@@ -120,7 +122,7 @@ static int explain(int code, const char *address, const char *what, Error *error
                          strerrordesc_np(-code) ?: "unknown error", strerrorname_np(-code) ?: "?");
 }
 
-int pci_hand_to_vfio(const Host *host, const char *address, Error *error) {
+int pci_hand_to_vfio(const Host *host, const char *address, const char *vfio_driver, Error *error) {
         char driver[PCI_DRIVER_SIZE];
         int r;
 
@@ -128,20 +130,21 @@ int pci_hand_to_vfio(const Host *host, const char *address, Error *error) {
         if (pci_driver_is_vfio(driver))
                 return 0;
 
-        r = store(host, address, "driver_override", VFIO_DRIVER);
+        r = store(host, address, "driver_override", vfio_driver);
         if (r < 0)
-                return explain(r, address, "reserved for vfio-pci", error);
+                return explain(r, address, "reserved for a vfio driver", error);
         r = driver[0] != '\0' ? store(host, address, "driver/unbind", address) : 0;
         if (r < 0)
                 return explain(r, address, "taken from its driver", error);
         r = host->ops->store(host, host->sys_fd, "bus/pci/drivers_probe", address);
         if (r < 0)
-                return explain(r, address, "handed to vfio-pci", error);
+                return explain(r, address, "handed to a vfio driver", error);
 
         pci_read_driver(host, address, driver);
         if (!pci_driver_is_vfio(driver))
                 return error_set(error, -ERROR_DRIVER_REJECTED,
-                                 "vfio-pci did not take PCI device %s; the kernel's log may say why", address);
+                                 "The driver %s did not take PCI device %s; the kernel's log may say why", vfio_driver,
+                                 address);
 
         return 0;
 }
@@ -159,8 +162,11 @@ int pci_give_back(const Host *host, const char *address, const char *driver, Err
                 r = store(host, address, "driver/unbind", address);
                 if (r < 0)
                         return explain(r, address, "taken from its vfio driver", error);
-                now[0] = '\0';
+                pci_read_driver(host, address, now);
         }
+        if (pci_driver_is_vfio(now))
+                return error_set(error, -ERROR_DRIVER_REJECTED,
+                                 "PCI device %s was to be taken from its vfio driver, but still has it", address);
         if (now[0] != '\0' || (driver && *driver == '\0'))
                 return 0;
 

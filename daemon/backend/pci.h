@@ -31,16 +31,16 @@ uint64_t pci_read_incarnation(const Host *host, const char *address);
 
 /* A driver that hands its device to user space: vfio-pci, and its variants for some vendors (xe-vfio-pci). */
 bool pci_driver_is_vfio(const char *driver);
-/* vfio-pci is loaded. */
-bool pci_vfio_is_there(const Host *host);
+#define PCI_VFIO_DRIVER "vfio-pci"
+bool pci_driver_is_loaded(const Host *host, const char *driver);
 
 /* The device itself, then the other functions in its slot; virtual functions are not among them. */
 size_t pci_read_functions(const Host *host, const char *address, PciAddress ret[static PCI_FUNCTIONS_MAX]);
 /* Its virtual functions, in the order of their numbers. */
 size_t pci_read_vfs(const Host *host, const char *address, PciAddress ret[static PCI_VFS_MAX]);
 
-/* Takes the device from its driver, if it has one, and hands it to vfio-pci, and proves it. */
-int pci_hand_to_vfio(const Host *host, const char *address, Error *error);
+/* Takes the device from its driver, if it has one, and hands it to this one, vfio-pci or a variant, and proves it. */
+int pci_hand_to_vfio(const Host *host, const char *address, const char *vfio_driver, Error *error);
 /*
  * Takes it from a vfio driver, which waits for whoever holds it, and gives it to that driver; "": to none; NULL: to the one
  * that the kernel chooses.

@@ -108,7 +108,7 @@ static int vfio_pci_create(BackendContext *c, const char *parent, const char *ty
         for (size_t i = 0; r >= 0 && i < card.n_functions; i++)
                 r = card_check_users(c->host, card.functions[i].name, error);
         if (r >= 0)
-                r = passthrough_take(c->host, card.functions, card.n_functions, type_id, uuid, error);
+                r = passthrough_take(c->host, card.functions, card.n_functions, PCI_VFIO_DRIVER, type_id, uuid, error);
         if (r < 0)
                 return r;
 

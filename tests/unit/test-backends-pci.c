@@ -16,6 +16,42 @@
 #define AUDIO_A "0000:41:00.1"
 #define VF_A(n) "0000:41:01." #n
 
+/* Backends whose vGPUs are virtual functions. */
+typedef struct VfRow {
+        Row row;
+        const char *n_vfs; /* that are enabled */
+        const char *type;
+        uint32_t instances;
+        const char *attribute, *good, *bad; /* of a vGPU; NULL: it has none */
+        const char *attribute_path; /* below the PCI devices, of the second function */
+        const char *free_driver; /* that a function without a vGPU has */
+} VfRow;
+
+static const VfRow vf_rows[] = {
+        { .row = { .backend = "sriov", .gpu = GPU_A, .kind = SIM_GPU_SRIOV, .capacity = 4 },
+          .n_vfs = "3",
+          .type = "vfio-pci-vf",
+          .instances = 3,
+          .free_driver = "" },
+        { .row = { .backend = "nvidia-vfio", .gpu = GPU_A, .kind = SIM_GPU_NVIDIA, .capacity = 4 },
+          .n_vfs = "8",
+          .type = "nvidia-1145",
+          .instances = 4,
+          .attribute = "vgpu_params",
+          .good = "frame_rate_limiter=0,enable_uvm=1",
+          .attribute_path = VF_A(1) "/nvidia/vgpu_params",
+          .free_driver = "nvidia" },
+        { .row = { .backend = "xe", .gpu = GPU_A, .kind = SIM_GPU_XE, .capacity = 4 },
+          .n_vfs = "4",
+          .type = "vfio-pci-vf",
+          .instances = 4,
+          .attribute = "exec_quantum_ms",
+          .good = "20",
+          .bad = "soon",
+          .attribute_path = GPU_A "/sriov_admin/vf2/profile/exec_quantum_ms",
+          .free_driver = "" },
+};
+
 static const Row plain = { .backend = "vfio-pci", .gpu = GPU_A, .other = GPU_B, .kind = SIM_GPU_PLAIN };
 
 static char *driver_of(Bench *b, const char *address) {
@@ -320,8 +356,268 @@ static void test_whole_hostile_claim(void) {
         bench_free(b);
 }
 
+static int set_vfs(Bench *b, const char *n) {
+        return store(b, "bus/pci/devices/" GPU_A "/sriov_numvfs", n);
+}
+
+static Bench *vf_bench(const VfRow *row) {
+        Bench *b = bench_new(&row->row);
+
+        g_assert_cmpint(set_vfs(b, row->n_vfs), ==, 0);
+        g_assert_cmpint(sync_bench(b), ==, 0);
+        g_assert_cmpint(b->result.report.state, ==, GPU_READY);
+        g_assert_cmpstr(b->result.report.backend, ==, row->row.backend);
+        return b;
+}
+
+static int create_on(Bench *b, const VfRow *row, const char *parent, const char *uuid) {
+        return bench_job(b, &(Job){ .kind = JOB_CREATE, .type_id = row->type, .parent = parent, .uuid = uuid });
+}
+
+static void test_vf_read(gconstpointer data) {
+        const VfRow *row = data;
+        Bench *b = vf_bench(row);
+        const TypeReport *type = bench_find_type(b, row->type);
+
+        g_assert_cmpint(type->kind, ==, VGPU_VF);
+        g_assert_cmpstr(type->device_api, ==, "vfio-pci");
+        g_assert_cmpstr(type->reason, ==, "");
+        g_assert_cmpuint(type->available, >, 0);
+        g_assert_cmpuint(b->result.report.n_vgpus, ==, 0);
+        /* The whole card is there as a type, and not to be had. */
+        g_assert_cmpuint(bench_find_type(b, "vfio-pci")->available, ==, 0);
+        g_assert_nonnull(strstr(bench_find_type(b, "vfio-pci")->reason, "virtual functions"));
+        g_assert_cmpint(bench_create(b, "vfio-pci", UUID_1), ==, -ERROR_BUSY);
+
+        g_assert_cmpint(set_vfs(b, "0"), ==, 0);
+        g_assert_cmpint(sync_bench(b), ==, 0);
+        g_assert_cmpuint(bench_find_type(b, "vfio-pci")->available, ==, 1);
+        bench_free(b);
+}
+
+static void test_vf_life(gconstpointer data) {
+        const VfRow *row = data;
+        Bench *b = vf_bench(row);
+        const VGpuReport *v;
+
+        g_assert_cmpint(bench_create(b, row->type, UUID_1), ==, 0);
+        v = &b->result.vgpu;
+        g_assert_cmpstr(v->uuid, ==, UUID_1);
+        g_assert_cmpstr(v->type_id, ==, row->type);
+        g_assert_cmpstr(v->parent, ==, VF_A(0));
+        g_assert_cmpstr(v->sysfs_path, ==, "/sys/bus/pci/devices/" VF_A(0));
+        g_assert_cmpint(v->kind, ==, VGPU_VF);
+        g_assert_cmpint(v->iommu_group, >, 0);
+        g_assert_cmpint(bench_create(b, row->type, UUID_1), ==, -ERROR_ALREADY_EXISTS);
+
+        g_assert_cmpint(create_on(b, row, VF_A(1), UUID_2), ==, 0);
+        g_assert_cmpstr(b->result.vgpu.parent, ==, VF_A(1));
+        g_assert_cmpint(create_on(b, row, VF_A(1), UUID_3), ==, -ERROR_NO_INSTANCES);
+        g_assert_cmpint(create_on(b, row, "0000:99:00.0", UUID_3), ==, -ERROR_NO_SUCH_GPU);
+        g_assert_cmpint(sync_bench(b), ==, 0);
+        g_assert_cmpuint(b->result.report.n_vgpus, ==, 2);
+        g_assert_cmpstr(b->result.report.vgpus[1].uuid, ==, UUID_2);
+
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
+        assert_driver(b, VF_A(0), row->free_driver);
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, -ERROR_NO_SUCH_VGPU);
+        g_assert_cmpint(sync_bench(b), ==, 0);
+        g_assert_cmpuint(b->result.report.n_vgpus, ==, 1);
+        g_assert_cmpint(bench_create(b, row->type, UUID_3), ==, 0);
+        g_assert_cmpstr(b->result.vgpu.parent, ==, VF_A(0));
+        bench_free(b);
+}
+
+static void test_vf_exhausted(gconstpointer data) {
+        const VfRow *row = data;
+        Bench *b = vf_bench(row);
+
+        for (unsigned i = 0; i < row->instances; i++) {
+                g_autofree char *uuid = g_strdup_printf("%08x-2fa1-4d2e-883f-0016d3cca427", i);
+
+                g_assert_cmpint(bench_create(b, row->type, uuid), ==, 0);
+        }
+        g_assert_cmpuint(bench_find_count(b, row->type), ==, 0);
+        g_assert_cmpint(bench_create(b, row->type, UUID_1), ==, -ERROR_NO_INSTANCES);
+        g_assert_nonnull(strstr(b->result.error.message, GPU_A));
+        /* A type of which nothing is left is still known by its name. */
+        g_assert_cmpint(sync_bench(b), ==, 0);
+        g_assert_cmpuint(bench_find_type(b, row->type)->available, ==, 0);
+        g_assert_cmpstr(bench_find_type(b, row->type)->name, !=, row->type);
+        g_assert_cmpint(bench_remove(b, "00000001-2fa1-4d2e-883f-0016d3cca427"), ==, 0);
+        g_assert_cmpint(bench_create(b, row->type, UUID_1), ==, 0);
+        bench_free(b);
+}
+
+static void test_vf_in_use(gconstpointer data) {
+        const VfRow *row = data;
+        Bench *b = vf_bench(row);
+        g_autofree char *node = NULL;
+        pid_t pid;
+
+        g_assert_cmpint(bench_create(b, row->type, UUID_1), ==, 0);
+        node = g_strdup_printf("vfio/%i", (int)b->result.vgpu.iommu_group);
+        g_assert_cmpint(bench_create(b, row->type, UUID_2), ==, 0);
+        pid = hold(b->machine, node);
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, -ERROR_IN_USE);
+        g_assert_cmpuint(b->result.n_users, ==, 1);
+        g_assert_cmpint(b->result.users[0].pid, ==, pid);
+        g_assert_cmpint(bench_remove(b, UUID_2), ==, 0);
+        let_go(pid);
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
+        bench_free(b);
+}
+
+/* The functions went and came: the addresses are the same, and nobody's. */
+static void test_vf_reused(gconstpointer data) {
+        const VfRow *row = data;
+        Bench *b = vf_bench(row);
+
+        g_assert_cmpint(bench_create(b, row->type, UUID_1), ==, 0);
+        g_assert_cmpint(set_vfs(b, "0"), ==, 0);
+        g_assert_cmpint(sim_mkdir(&b->machine->sim, "sys/spacer"), ==, 0);
+        g_assert_cmpint(set_vfs(b, row->n_vfs), ==, 0);
+        g_assert_cmpint(sync_bench(b), ==, 0);
+        g_assert_cmpuint(b->result.report.n_vgpus, ==, 0);
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, -ERROR_NO_SUCH_VGPU);
+        g_assert_cmpint(bench_create(b, row->type, UUID_2), ==, 0);
+        bench_free(b);
+}
+
+static void test_vf_configure(gconstpointer data) {
+        const VfRow *row = data;
+        Bench *b = vf_bench(row);
+        Attributes attributes = {};
+        Job job = { .kind = JOB_CONFIGURE, .uuid = UUID_1, .attributes = &attributes };
+        g_autofree char *text = NULL, *path = NULL;
+
+        g_assert_cmpint(create_on(b, row, VF_A(1), UUID_1), ==, 0);
+        g_assert_cmpint(attributes_add(&attributes, "../driver_override", "x", NULL) < 0 ||
+                                bench_job(b, &job) == -ERROR_NOT_SUPPORTED,
+                        ==, 1);
+        attributes_done(&attributes);
+        g_assert_cmpint(attributes_add(&attributes, "power", "x", NULL), ==, 0);
+        g_assert_cmpint(bench_job(b, &job), ==, -ERROR_NOT_SUPPORTED);
+        attributes_done(&attributes);
+
+        if (row->attribute) {
+                path = g_strdup_printf("%s/sys/bus/pci/devices/%s", b->machine->root, row->attribute_path);
+                g_assert_cmpint(attributes_add(&attributes, row->attribute, row->good, NULL), ==, 0);
+                g_assert_cmpint(bench_job(b, &job), ==, 0);
+                attributes_done(&attributes);
+                g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+                g_assert_cmpstr(text, ==, row->good);
+        }
+        if (row->bad) {
+                g_assert_cmpint(attributes_add(&attributes, row->attribute, row->bad, NULL), ==, 0);
+                g_assert_cmpint(bench_job(b, &job), ==, -ERROR_DRIVER_REJECTED);
+                attributes_done(&attributes);
+        }
+        bench_free(b);
+}
+
+static int lie(const Host *host, int dir_fd, const char *path, const char *text) {
+        return 0;
+}
+
+static void test_vf_lies(gconstpointer data) {
+        const VfRow *row = data;
+        Bench *b = vf_bench(row);
+        HostOps ops = b->machine->host_ops;
+
+        g_assert_cmpint(bench_create(b, row->type, UUID_1), ==, 0);
+        ops.store = lie;
+        b->machine->sim.host.ops = &ops;
+        g_assert_cmpint(bench_create(b, row->type, UUID_2), ==, -ERROR_DRIVER_REJECTED);
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, -ERROR_DRIVER_REJECTED);
+        b->machine->sim.host.ops = &b->machine->host_ops;
+        g_assert_cmpint(sync_bench(b), ==, 0);
+        g_assert_cmpuint(b->result.report.n_vgpus, ==, 1);
+        bench_free(b);
+}
+
+/* A type is written by somebody else to a function that had one of ours: the claim says nothing of it. */
+static void test_nvidia_foreign(void) {
+        Bench *b = vf_bench(&vf_rows[1]);
+
+        g_assert_cmpint(bench_create(b, "nvidia-1145", UUID_1), ==, 0);
+        g_assert_cmpint(store(b, "bus/pci/devices/" VF_A(0) "/nvidia/current_vgpu_type", "0"), ==, 0);
+        g_assert_cmpint(store(b, "bus/pci/devices/" VF_A(0) "/nvidia/current_vgpu_type", "1146"), ==, 0);
+        g_assert_cmpint(sync_bench(b), ==, 0);
+        g_assert_cmpuint(b->result.report.n_vgpus, ==, 1);
+        g_assert_cmpstr(b->result.report.vgpus[0].uuid, !=, UUID_1);
+        g_assert_cmpstr(b->result.report.vgpus[0].type_id, ==, "nvidia-1146");
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, -ERROR_NO_SUCH_VGPU);
+        bench_free(b);
+}
+
+/* The list is read before each creation: one that was there at the last reading may be gone. */
+static void test_nvidia_shrinks(void) {
+        Bench *b = vf_bench(&vf_rows[1]);
+
+        g_assert_cmpuint(bench_find_type(b, "nvidia-1146")->framebuffer, ==, 2 * GIB);
+        g_assert_cmpuint(bench_find_type(b, "nvidia-1146")->available, ==, UNKNOWN_U32);
+        g_assert_cmpint(store(b, "bus/pci/devices/" VF_A(4) "/nvidia/current_vgpu_type", "1146"), ==, 0);
+        g_assert_cmpint(store(b, "bus/pci/devices/" VF_A(5) "/nvidia/current_vgpu_type", "1145"), ==, 0);
+        g_assert_cmpint(bench_create(b, "nvidia-1146", UUID_1), ==, -ERROR_NO_INSTANCES);
+        g_assert_cmpint(bench_create(b, "nvidia-1145", UUID_1), ==, 0);
+        bench_free(b);
+}
+
+static void test_nvidia_hostile_lists(void) {
+        static const char *const texts[] = {
+                "", "\n\n\n", "ID : vGPU Name\n", "x : y\n", "99999999999999999999 : big\n", "0 : zero\n", "7\n", "7 :\n",
+                "7 : \xff\x1b[2J\n", "-1 : minus\n", "12:34:56\n",
+        };
+        Bench *b = vf_bench(&vf_rows[1]);
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                put(b, VF_A(0) "/nvidia/creatable_vgpu_types", texts[i]);
+                g_assert_cmpint(sync_bench(b), ==, 0);
+                put(b, VF_A(0) "/nvidia/current_vgpu_type", texts[i]);
+                g_assert_cmpint(sync_bench(b), ==, 0);
+                g_assert_cmpuint(b->result.report.n_vgpus, ==, streq(texts[i], "7\n") ? 1 : 0);
+        }
+        bench_free(b);
+}
+
+static void test_xe_forgets(void) {
+        Bench *b = vf_bench(&vf_rows[2]);
+        g_autofree char *text = NULL, *path = g_strdup_printf("%s/sys/bus/pci/devices/%s", b->machine->root,
+                                                              GPU_A "/sriov_admin/vf1/profile/exec_quantum_ms");
+
+        g_assert_cmpint(bench_create(b, "vfio-pci-vf", UUID_1), ==, 0);
+        g_assert_cmpint(store(b, "bus/pci/devices/" GPU_A "/sriov_admin/vf1/profile/exec_quantum_ms", "7"), ==, 0);
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        g_assert_cmpstr(text, ==, "0");
+        bench_free(b);
+}
+
+/* Every backend of the second sort has its tests here, as test-backends has for the first. */
 int main(int argc, char **argv) {
+        static const struct {
+                const char *name;
+                GTestDataFunc test;
+        } common[] = {
+                { "read", test_vf_read },           { "life", test_vf_life },     { "exhausted", test_vf_exhausted },
+                { "in-use", test_vf_in_use },       { "reused", test_vf_reused }, { "configure", test_vf_configure },
+                { "lies", test_vf_lies },
+        };
+
         g_test_init(&argc, &argv, NULL);
+
+        for (size_t i = 0; i < ELEMENTSOF(vf_rows); i++)
+                for (size_t k = 0; k < ELEMENTSOF(common); k++) {
+                        g_autofree char *name =
+                                g_strdup_printf("/backends/%s/%s", vf_rows[i].row.backend, common[k].name);
+
+                        g_test_add_data_func(name, &vf_rows[i], common[k].test);
+                }
+        g_test_add_func("/backends/nvidia-vfio/foreign", test_nvidia_foreign);
+        g_test_add_func("/backends/nvidia-vfio/shrinks", test_nvidia_shrinks);
+        g_test_add_func("/backends/nvidia-vfio/hostile-lists", test_nvidia_hostile_lists);
+        g_test_add_func("/backends/xe/forgets", test_xe_forgets);
 
         g_test_add_func("/backends/vfio-pci/read", test_whole_read);
         g_test_add_func("/backends/vfio-pci/life", test_whole_life);
