@@ -41,6 +41,10 @@ typedef enum Option {
         OPTION_ATTR = 1 << 23,
         OPTION_LIVE = 1 << 24,
         OPTION_CONFIG = 1 << 25,
+        OPTION_TAKE_DISPLAY = 1 << 26,
+        OPTION_FORMAT = 1 << 27,
+        OPTION_DISPLAY = 1 << 28,
+        OPTION_RAMFB = 1 << 29,
 } Option;
 
 #define OPTIONS_OF_AUTOSTART ((unsigned)(OPTION_AUTOSTART | OPTION_MANUAL | OPTION_OFF))
@@ -54,7 +58,7 @@ typedef struct Ctl {
         const char *verb;
         unsigned takes; /* the verb, of enum Option */
         unsigned given; /* on the command line, of enum Option */
-        const char *label, *type;
+        const char *label, *type, *format;
         char **attributes; /* NAME=VALUE each, as typed and in that order */
         size_t n_attributes;
 

@@ -43,7 +43,14 @@ static const Verb verbs[] = {
         { "status", 0, SIZE_MAX, 0, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
           HELP_GPU, NULL },
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
-        { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR, verb_create,
+        { "attachment", 1, SIZE_MAX, OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB, verb_attachment, "UUID…",
+          "Print how VMs or containers get vGPUs",
+          "For one virtual machine name all of its vGPUs.\n",
+          "      --format=FORMAT    libvirt-xml (the default), qemu or cdi\n"
+          "      --display          The vGPU shows the guest's picture\n"
+          "      --ramfb            It does so from the firmware's start on\n" },
+        { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR | OPTION_TAKE_DISPLAY,
+          verb_create,
           "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
           HELP_GPU
           "TYPE is the id of a type, or its name if only one type has it; a name with\n"
@@ -52,6 +59,7 @@ static const Verb verbs[] = {
           "It is gone with the next boot unless it is defined too.\n",
           "      --persistent       Define it too, so that it can be started again\n"
           "      --autostart        Define it too, and start it at each boot\n" HELP_LABEL HELP_ATTR
+          "      --take-display     Also of a card that shows the console or a picture\n"
           "  -q, --quiet            Do not print the UUID\n" },
         { "destroy", 1, SIZE_MAX, OPTION_UNMANAGED, verb_destroy, "[--unmanaged] UUID…", "Remove vGPUs",
           "A vGPU that is in use is never removed. One that was not created by mdevgpud is\n"
@@ -247,6 +255,10 @@ static Status parse_options(Ctl *ctl, int argc, char **argv, bool *help, bool *v
                 { "attr", required_argument, NULL, OPTION_ATTR },
                 { "live", no_argument, NULL, OPTION_LIVE },
                 { "config", no_argument, NULL, OPTION_CONFIG },
+                { "take-display", no_argument, NULL, OPTION_TAKE_DISPLAY },
+                { "format", required_argument, NULL, OPTION_FORMAT },
+                { "display", no_argument, NULL, OPTION_DISPLAY },
+                { "ramfb", no_argument, NULL, OPTION_RAMFB },
                 { NULL, 0, NULL, 0 },
         };
         Status status;

@@ -61,5 +61,8 @@ int manager_method_modify_vgpu(sd_bus_message *message, void *userdata, sd_bus_e
 /* users-call.c */
 int manager_method_get_users(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
+/* attachment-call.c */
+int vgpu_method_get_attachment(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
 /* gpu-interface.c: a GPU is to be read again, because a caller asks for it; not too often. */
 int bus_refresh_gpu(Gpu *gpu, sd_bus_message *message, sd_bus_error *ret_error);

@@ -199,6 +199,11 @@ static void handle_device(Manager *manager, const char *name) {
         if (r < 0)
                 (void)text_copy(address, sizeof(address), name);
 
+        /* It was announced before it said whose virtual function it is (kernel 6.12, drivers/pci/iov.c): no GPU after all. */
+        gpu = streq(address, name) ? NULL : manager_find_gpu(manager, name);
+        if (gpu)
+                remove_gpu(gpu);
+
         if (scan_identify(manager->host, address, &identity) > 0) {
                 r = add_gpu(manager, &identity);
                 if (r < 0)

@@ -40,7 +40,8 @@ unsigned sim_count_available(const SimHost *sim, const SimGpu *gpu, const struct
 /* sim-pci.c: cards behind an IOMMU, whose drivers can be changed. All with the lock taken, but for the stores. */
 int sim_pci_plug(const SimHost *sim, const SimGpu *gpu);
 void sim_pci_unplug(const SimHost *sim, const SimGpu *gpu);
-int sim_pci_add_function(const SimHost *sim, const char *address, const char *class, const char *driver, unsigned group);
+int sim_pci_add_function(const SimHost *sim, const char *address, const char *physfn, const char *class,
+                         const char *driver, unsigned group);
 void sim_pci_remove_function(const SimHost *sim, const char *address);
 /* A store below sys/bus/pci or to driver_override; -ENOTTY: it is none of these. */
 int sim_pci_store(SimHost *sim, const char *folder, const char *attribute, const char *text);

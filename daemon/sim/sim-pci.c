@@ -81,8 +81,9 @@ static int bind_driver(const SimHost *sim, const char *address, const char *driv
         return 0;
 }
 
-int sim_pci_add_function(const SimHost *sim, const char *address, const char *class, const char *driver,
-                         unsigned group) {
+/* physfn: the card whose virtual function it is; NULL: it is none. Announced before it says so, as the kernel does. */
+int sim_pci_add_function(const SimHost *sim, const char *address, const char *physfn, const char *class,
+                         const char *driver, unsigned group) {
         const struct {
                 const char *name, *value;
                 unsigned mode;
@@ -111,6 +112,12 @@ int sim_pci_add_function(const SimHost *sim, const char *address, const char *cl
         (void)snprintf(target, sizeof(target), "sys/%s", path);
         if (r >= 0)
                 r = sim_symlink(sim, target, "sys/bus/pci/devices/%s", address);
+        sim_emit(sim, UEVENT_ADD, UEVENT_PCI, path);
+        if (r >= 0 && physfn) {
+                (void)snprintf(target, sizeof(target), "sys/bus/pci/devices/%s", physfn);
+                r = sim_symlink(sim, target, "sys/%s/physfn", path);
+                sim_emit(sim, UEVENT_CHANGE, UEVENT_PCI, path);
+        }
         return r >= 0 && *driver != '\0' ? bind_driver(sim, address, driver) : r;
 }
 
@@ -139,12 +146,12 @@ int sim_pci_plug(const SimHost *sim, const SimGpu *gpu) {
         if (r >= 0)
                 r = sim_write(sim, "", 0200, "sys/bus/pci/drivers_probe");
         if (r >= 0)
-                r = sim_pci_add_function(sim, gpu->address, "0x030000\n", sim_gpu_driver(gpu), group);
+                r = sim_pci_add_function(sim, gpu->address, NULL, "0x030000\n", sim_gpu_driver(gpu), group);
         if (r < 0 || gpu->kind != SIM_GPU_PLAIN)
                 return r < 0 ? r : sim_sriov_plug(sim, gpu);
 
         audio_address(gpu, audio, sizeof(audio));
-        return sim_pci_add_function(sim, audio, "0x040300\n", "simaudio", group);
+        return sim_pci_add_function(sim, audio, NULL, "0x040300\n", "simaudio", group);
 }
 
 void sim_pci_unplug(const SimHost *sim, const SimGpu *gpu) {

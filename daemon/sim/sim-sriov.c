@@ -178,10 +178,7 @@ static int add_vf(const SimHost *sim, const SimGpu *gpu, unsigned i) {
         int r;
 
         vf_address(gpu, i, vf, sizeof(vf));
-        r = sim_pci_add_function(sim, vf, "0x030000\n", driver, sim_next_group(sim));
-        (void)snprintf(target, sizeof(target), "sys/bus/pci/devices/%s", gpu->address);
-        if (r >= 0)
-                r = sim_symlink(sim, target, "sys/devices/pci%.4s:00/%s/physfn", vf, vf);
+        r = sim_pci_add_function(sim, vf, gpu->address, "0x030000\n", driver, sim_next_group(sim));
         (void)snprintf(target, sizeof(target), "sys/bus/pci/devices/%s", vf);
         if (r >= 0)
                 r = sim_symlink(sim, target, "sys/devices/pci%.4s:00/%s/virtfn%u", gpu->address, gpu->address, i);
@@ -206,7 +203,7 @@ void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu) {
 
 static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
         unsigned now = read_number(sim, gpu->address, "sriov_numvfs"), n;
-        char value[32];
+        char value[32], path[256];
         int r = 0;
 
         if (sscanf(text, "%u", &n) != 1)
@@ -231,6 +228,8 @@ static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
         r = sim_write(sim, value, 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
         if (gpu->kind == SIM_GPU_NVIDIA)
                 nvidia_recount(sim, gpu);
+        (void)snprintf(path, sizeof(path), "devices/pci%.4s:00/%s", gpu->address, gpu->address);
+        sim_emit(sim, UEVENT_CHANGE, UEVENT_PCI, path);
         return r;
 }
 

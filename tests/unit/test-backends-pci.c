@@ -222,11 +222,11 @@ static void test_whole_group(void) {
         Bench *b = bench_new(&plain);
         const SimHost *sim = &b->machine->sim;
 
-        g_assert_cmpint(sim_pci_add_function(sim, "0000:40:00.0", "0x060400\n", "pcieport", 0), ==, 0);
+        g_assert_cmpint(sim_pci_add_function(sim, "0000:40:00.0", NULL, "0x060400\n", "pcieport", 0), ==, 0);
         g_assert_cmpint(sync_bench(b), ==, 0);
         g_assert_cmpuint(bench_find_type(b, "vfio-pci")->available, ==, 1);
 
-        g_assert_cmpint(sim_pci_add_function(sim, "0000:43:00.0", "0x020000\n", "simnet", 0), ==, 0);
+        g_assert_cmpint(sim_pci_add_function(sim, "0000:43:00.0", NULL, "0x020000\n", "simnet", 0), ==, 0);
         expect_refused(b, -ERROR_NOT_SUPPORTED, "0000:43:00.0");
         g_assert_nonnull(strstr(bench_find_type(b, "vfio-pci")->reason, "simnet"));
         g_assert_cmpint(store(b, "bus/pci/drivers/simnet/unbind", "0000:43:00.0"), ==, 0);

@@ -179,9 +179,9 @@ nested_qemu() {
         local devices=()
 
         while [ $# -gt 0 ] && [ "$1" != -- ]; do
-                # A vGPU by its UUID, or a PCI device by its address.
+                # A vGPU by its UUID, or a PCI device by its address: without its ROM, which firmware would execute.
                 case $1 in
-                *:*) devices+=(-device "vfio-pci,host=$1") ;;
+                *:*) devices+=(-device "vfio-pci,host=$1,rombar=0") ;;
                 *) devices+=(-device "vfio-pci,sysfsdev=$(mdev_path "$1")") ;;
                 esac
                 shift
