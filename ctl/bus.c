@@ -110,8 +110,7 @@ Status bus_error_status(const sd_bus_error *error) {
                 return STATUS_NOT_AUTHORIZED;
 
         /* Activation that fails is told by the bus, or by systemd in its own words. */
-        if (error_is_one_of(error, unreachable) ||
-            error_has_prefix(error, "org.freedesktop.DBus.Error.Spawn.") ||
+        if (error_is_one_of(error, unreachable) || error_has_prefix(error, "org.freedesktop.DBus.Error.Spawn.") ||
             error_has_prefix(error, "org.freedesktop.systemd1."))
                 return STATUS_UNREACHABLE;
 

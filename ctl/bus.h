@@ -37,8 +37,8 @@ Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error
 /* A method of the Manager that answers with a list of structs. */
 typedef struct BusList {
         const char *member;
-        bool filtered;           /* takes a filter */
-        const char *expect;      /* the reply's signature */
+        bool filtered; /* takes a filter */
+        const char *expect; /* the reply's signature */
         const char *const *keys; /* names for the members of the struct, ended by NULL; see rows_name() */
 } BusList;
 

@@ -63,7 +63,7 @@ typedef struct Ctl {
         size_t n_attributes;
 
         const char *address; /* a private bus instead of the system's */
-        const char *host;    /* the system bus of another machine, over ssh */
+        const char *host; /* the system bus of another machine, over ssh */
 
         bool color;
         unsigned columns; /* the terminal's width, taken before a pager stands between; 0: no terminal */

@@ -20,7 +20,7 @@
 typedef struct Verb {
         const char *name;
         size_t min, max; /* how many arguments */
-        unsigned takes;  /* of enum Option */
+        unsigned takes; /* of enum Option */
         Status (*run)(Ctl *ctl, char **arguments);
         const char *synopsis, *summary, *text, *options;
 } Verb;
@@ -44,19 +44,16 @@ static const Verb verbs[] = {
           HELP_GPU, NULL },
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
         { "attachment", 1, SIZE_MAX, OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB, verb_attachment, "UUID…",
-          "Print how VMs or containers get vGPUs",
-          "For one virtual machine name all of its vGPUs.\n",
+          "Print how VMs or containers get vGPUs", "For one virtual machine name all of its vGPUs.\n",
           "      --format=FORMAT    libvirt-xml (the default), qemu or cdi\n"
           "      --display          The vGPU shows the guest's picture\n"
           "      --ramfb            It does so from the firmware's start on\n" },
         { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR | OPTION_TAKE_DISPLAY,
-          verb_create,
-          "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
-          HELP_GPU
-          "TYPE is the id of a type, or its name if only one type has it; a name with\n"
-          "blanks must be quoted. Without UUID one is generated.\n"
-          "\n"
-          "It is gone with the next boot unless it is defined too.\n",
+          verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
+          HELP_GPU "TYPE is the id of a type, or its name if only one type has it; a name with\n"
+                   "blanks must be quoted. Without UUID one is generated.\n"
+                   "\n"
+                   "It is gone with the next boot unless it is defined too.\n",
           "      --persistent       Define it too, so that it can be started again\n"
           "      --autostart        Define it too, and start it at each boot\n" HELP_LABEL HELP_ATTR
           "      --take-display     Also of a card that shows the console or a picture\n"
@@ -67,10 +64,9 @@ static const Verb verbs[] = {
           "      --unmanaged        Also remove one that was not created by mdevgpud\n" },
         { "define", 1, 3, OPTION_AUTOSTART | OPTION_MANUAL | OPTION_LABEL | OPTION_ATTR, verb_define,
           "GPU TYPE [UUID]|UUID", "Define a vGPU, to be started later",
-          HELP_GPU
-          "It need not be there; then TYPE must be the id of a type. Without UUID one is\n"
-          "generated. With UUID alone the vGPU that is active is defined as it is.\n"
-          "The UUID is printed. Nothing is created.\n",
+          HELP_GPU "It need not be there; then TYPE must be the id of a type. Without UUID one is\n"
+                   "generated. With UUID alone the vGPU that is active is defined as it is.\n"
+                   "The UUID is printed. Nothing is created.\n",
           HELP_AUTOSTART HELP_MANUAL HELP_LABEL HELP_ATTR "  -q, --quiet            Do not print the UUID\n" },
         { "undefine", 1, SIZE_MAX, OPTION_UNMANAGED, verb_undefine, "[--unmanaged] UUID…",
           "Delete definitions of vGPUs",
@@ -84,7 +80,8 @@ static const Verb verbs[] = {
           verb_modify, "UUID", "Change a vGPU or its definition",
           "With neither --live nor --config the definition is changed, if there is one,\n"
           "else the active vGPU.\n",
-          HELP_AUTOSTART HELP_MANUAL HELP_LABEL "      --type=TYPE        Make it one of another type\n" HELP_ATTR
+          HELP_AUTOSTART HELP_MANUAL HELP_LABEL
+          "      --type=TYPE        Make it one of another type\n" HELP_ATTR
           "      --live             Change the active vGPU; with --config both\n"
           "      --config           Change the definition\n"
           "      --unmanaged        Also change what was not made by mdevgpud\n" },
@@ -103,17 +100,16 @@ static const Verb verbs[] = {
         { "help", 0, 1, 0, verb_help, "[VERB]", "Explain the command, or one verb", NULL, NULL },
 };
 
-static const char options_text[] =
-        "Options:\n"
-        "  -h, --help             Explain the command, or the verb it stands with\n"
-        "      --version          Print the version of mdevgpuctl\n"
-        "      --json[=FORM]      Print JSON; FORM is pretty (the default) or short\n"
-        "      --no-legend        Print tables without headings\n"
-        "      --no-pager         Do not show long output in a pager\n"
-        "  -q, --quiet            No results of create, define and check, no remarks of\n"
-        "                         reload\n"
-        "  -H, --host=[USER@]HOST Ask the daemon of another machine, over ssh\n"
-        "      --address=ADDRESS  Ask over this D-Bus address instead of the system bus\n";
+static const char options_text[] = "Options:\n"
+                                   "  -h, --help             Explain the command, or the verb it stands with\n"
+                                   "      --version          Print the version of mdevgpuctl\n"
+                                   "      --json[=FORM]      Print JSON; FORM is pretty (the default) or short\n"
+                                   "      --no-legend        Print tables without headings\n"
+                                   "      --no-pager         Do not show long output in a pager\n"
+                                   "  -q, --quiet            No results of create, define and check, no remarks of\n"
+                                   "                         reload\n"
+                                   "  -H, --host=[USER@]HOST Ask the daemon of another machine, over ssh\n"
+                                   "      --address=ADDRESS  Ask over this D-Bus address instead of the system bus\n";
 
 Status ctl_error(Status status, const char *format, ...) {
         _cleanup_(freep) char *message = NULL, *safe = NULL;

@@ -62,7 +62,8 @@ Status verb_attachment(Ctl *ctl, char **arguments) {
         if (arguments[1] && ctl->format && streq(ctl->format, "cdi"))
                 return ctl_error(STATUS_USAGE, "A CDI document is about one vGPU: ask for each of them.");
         if (arguments[1] && (ctl->given & OPTION_DISPLAY))
-                return ctl_error(STATUS_USAGE, "--display is for one vGPU of a machine: ask for the others without it.");
+                return ctl_error(STATUS_USAGE,
+                                 "--display is for one vGPU of a machine: ask for the others without it.");
 
         all = json_object_new_array();
         if (!all)

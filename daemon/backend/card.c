@@ -146,8 +146,8 @@ void card_describe(const Host *host, const Card *card, char *buffer, size_t size
         /* Kernel 5.15 and later; what is not there cannot be reset between two guests. */
         (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/reset_method", card->functions[0].name);
         attribute_read_text(host->sys_fd, path, methods, sizeof(methods));
-        n = (size_t)snprintf(buffer, size, "IOMMU group %i; reset: %s", (int)pci_read_group(host, card->functions[0].name),
-                             methods[0] != '\0' ? methods : "none");
+        n = (size_t)snprintf(buffer, size, "IOMMU group %i; reset: %s",
+                             (int)pci_read_group(host, card->functions[0].name), methods[0] != '\0' ? methods : "none");
         for (size_t i = 1; i < card->n_functions && n < size; i++)
                 n += (size_t)snprintf(buffer + n, size - n, "%s %s", i > 1 ? "," : "; with", card->functions[i].name);
 }

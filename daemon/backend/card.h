@@ -9,7 +9,8 @@
 
 typedef struct Card {
         size_t n_functions;
-        PciAddress functions[PCI_FUNCTIONS_MAX]; /* the GPU first; those of the same card go with it, as its audio does */
+        PciAddress
+                functions[PCI_FUNCTIONS_MAX]; /* the GPU first; those of the same card go with it, as its audio does */
         int code; /* of util/error.h, negative; 0: nothing speaks against it */
         char reason[REASON_SIZE]; /* what does; empty: nothing */
         bool display; /* and that is only that it shows something */

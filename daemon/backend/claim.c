@@ -108,7 +108,8 @@ void claim_remove(const Host *host, const char *address) {
                 (void)unlinkat(host->run_fd, path, 0);
 }
 
-void claim_identify(const Host *host, const char *address, const char *type_id, char ret_uuid[static UUID_STRING_SIZE]) {
+void claim_identify(const Host *host, const char *address, const char *type_id,
+                    char ret_uuid[static UUID_STRING_SIZE]) {
         char name[PCI_ADDRESS_SIZE + 32];
         Claim claim;
 

@@ -162,8 +162,9 @@ static int write_claim(const Host *host, const char *vf, const char *type_id, co
         (void)text_copy(claim.functions[0].driver, PCI_DRIVER_SIZE, NVIDIA_DRIVER);
         r = claim_write(host, vf, &claim);
         if (r < 0)
-                return error_set(error, -EIO, "That PCI device %s is ours cannot be written to /run/mdevgpud/claims: %s",
-                                 vf, strerrordesc_np(-r) ?: "unknown error");
+                return error_set(error, -EIO,
+                                 "That PCI device %s is ours cannot be written to /run/mdevgpud/claims: %s", vf,
+                                 strerrordesc_np(-r) ?: "unknown error");
 
         return 0;
 }

@@ -68,7 +68,8 @@ int passthrough_take(const Host *host, const PciAddress *functions, size_t n_fun
 
         r = claim_write(host, functions[0].name, &claim);
         if (r < 0)
-                return error_set(error, -EIO, "That PCI device %s is ours cannot be written to /run/mdevgpud/claims: %s",
+                return error_set(error, -EIO,
+                                 "That PCI device %s is ours cannot be written to /run/mdevgpud/claims: %s",
                                  functions[0].name, strerrordesc_np(-r) ?: "unknown error");
 
         for (size_t i = 0; i < n_functions; i++) {

@@ -96,10 +96,11 @@ static int choose(const Host *host, const char *gpu, const char *parent, PciAddr
         }
 
         if (!pci_exists(host, gpu) || (!any && !found))
-                return error_set(error, -ERROR_NO_SUCH_GPU, "%s is no virtual function of GPU %s any more", parent, gpu);
+                return error_set(error, -ERROR_NO_SUCH_GPU, "%s is no virtual function of GPU %s any more", parent,
+                                 gpu);
         if (reason[0] != '\0')
-                return error_set(error, -ERROR_NOT_SUPPORTED, "No virtual function of GPU %s can be handed over: %s", gpu,
-                                 reason);
+                return error_set(error, -ERROR_NOT_SUPPORTED, "No virtual function of GPU %s can be handed over: %s",
+                                 gpu, reason);
 
         return error_set(error, -ERROR_NO_INSTANCES, "GPU %s has no virtual function left: %zu are enabled%s%s", gpu,
                          n_vfs, any ? "" : ", and a vGPU has ", any ? "" : parent);

@@ -150,8 +150,8 @@ static int vfio_pci_read_counts(BackendContext *c, TypeCount **ret_counts, size_
 
         card_judge(c->host, c->gpu, &card);
         (void)text_copy(count->id, sizeof(count->id), TYPE_ID_WHOLE);
-        count->available = count_available(
-                &card, passthrough_read(c->host, c->gpu, TYPE_ID_WHOLE, VGPU_WHOLE, &vgpu) > 0);
+        count->available =
+                count_available(&card, passthrough_read(c->host, c->gpu, TYPE_ID_WHOLE, VGPU_WHOLE, &vgpu) > 0);
         *ret_counts = count;
         *ret_n_counts = 1;
         return 0;

@@ -27,8 +27,8 @@ static int xe_read(BackendContext *c, GpuReport *report, Error *error) {
         return vf_read(c->host, c->gpu, report, error);
 }
 
-static int xe_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,
-                     VGpuReport *ret_vgpu, Error *error) {
+static int xe_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid, VGpuReport *ret_vgpu,
+                     Error *error) {
         const char *driver = pci_driver_is_loaded(c->host, XE_VFIO_DRIVER) ? XE_VFIO_DRIVER : PCI_VFIO_DRIVER;
 
         if (!streq(type_id, TYPE_ID_VF))
@@ -42,9 +42,9 @@ static int xe_find(BackendContext *c, const char *uuid, VGpuReport *ret_vgpu, Er
 }
 
 static int explain_configure(int code, const char *uuid, const Attribute *a, Error *error) {
-        return error_set(error, -ERROR_DRIVER_REJECTED, "The driver refused '%.128s' for attribute '%s' of vGPU %s: %s (%s)",
-                         a->value, a->name, uuid, strerrordesc_np(-code) ?: "unknown error",
-                         strerrorname_np(-code) ?: "?");
+        return error_set(error, -ERROR_DRIVER_REJECTED,
+                         "The driver refused '%.128s' for attribute '%s' of vGPU %s: %s (%s)", a->value, a->name, uuid,
+                         strerrordesc_np(-code) ?: "unknown error", strerrorname_np(-code) ?: "?");
 }
 
 static int xe_configure(BackendContext *c, const char *uuid, const Attribute *attribute, Error *error) {

@@ -35,8 +35,8 @@ int definition_copy(const Definition *definition, Definition *ret) {
 }
 
 bool definition_equal(const Definition *a, const Definition *b) {
-        return streq(a->parent, b->parent) && streq(a->type_id, b->type_id) && a->kind == b->kind && a->autostart == b->autostart &&
-               attributes_equal(&a->attributes, &b->attributes);
+        return streq(a->parent, b->parent) && streq(a->type_id, b->type_id) && a->kind == b->kind &&
+               a->autostart == b->autostart && attributes_equal(&a->attributes, &b->attributes);
 }
 
 void definition_done(Definition *definition) {
@@ -213,8 +213,8 @@ int definition_format(const Definition *definition, char **ret_text) {
         if (definition->kind == VGPU_MDEV)
                 (void)fputs("{\n  \"mdev_type\": ", f);
         else
-                (void)fprintf(f, "{\n  \"kind\": \"%s\",\n  \"type\": ",
-                              definition->kind == VGPU_WHOLE ? "whole" : "vf");
+                (void)fprintf(f,
+                              "{\n  \"kind\": \"%s\",\n  \"type\": ", definition->kind == VGPU_WHOLE ? "whole" : "vf");
         put_string(f, definition->type_id);
         (void)fprintf(f, ",\n  \"start\": \"%s\",\n", definition->autostart ? "auto" : "manual");
         put_attributes(f, &definition->attributes);

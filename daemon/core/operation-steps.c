@@ -230,8 +230,8 @@ static bool read_back(Operation *operation, Error *error) {
         if (file && file->problem[0] == '\0' && definition_equal(&file->definition, wanted))
                 return true;
 
-        (void)error_set(error, -EIO, "/etc/%s/%s/%s is not what was written to it: %s",
-                        definition_folder(wanted->kind), wanted->parent, operation->vgpu->uuid,
+        (void)error_set(error, -EIO, "/etc/%s/%s/%s is not what was written to it: %s", definition_folder(wanted->kind),
+                        wanted->parent, operation->vgpu->uuid,
                         !file                      ? "it is gone"
                         : file->problem[0] != '\0' ? file->problem
                                                    : "somebody else has changed it since");

@@ -56,9 +56,10 @@ VGpuKind type_guess_kind(const char *type_id) {
 /* Field by field: the padding and the bytes behind a string's end mean nothing. */
 static bool limits_equal(const TypeReport *a, const TypeReport *b) {
         return streq(a->name, b->name) && streq(a->description, b->description) &&
-               streq(a->device_api, b->device_api) && streq(a->class, b->class) && a->vendor_id == b->vendor_id && a->kind == b->kind &&
-               a->max_instances == b->max_instances && a->framebuffer == b->framebuffer && a->heads == b->heads &&
-               a->max_width == b->max_width && a->max_height == b->max_height && a->frame_limit == b->frame_limit;
+               streq(a->device_api, b->device_api) && streq(a->class, b->class) && a->vendor_id == b->vendor_id &&
+               a->kind == b->kind && a->max_instances == b->max_instances && a->framebuffer == b->framebuffer &&
+               a->heads == b->heads && a->max_width == b->max_width && a->max_height == b->max_height &&
+               a->frame_limit == b->frame_limit;
 }
 
 void type_update(Type *type, const TypeReport *report) {

@@ -267,7 +267,13 @@ typedef struct Options {
 
 /* 0: go on with what is left; else the exit status to leave with, plus one. */
 static int parse_options(int argc, char **argv, Options *o) {
-        enum { OPTION_ROOT = 0x100, OPTION_ADDRESS, OPTION_POLKIT, OPTION_DEBUG, OPTION_VERSION };
+        enum {
+                OPTION_ROOT = 0x100,
+                OPTION_ADDRESS,
+                OPTION_POLKIT,
+                OPTION_DEBUG,
+                OPTION_VERSION
+        };
         static const struct option options[] = {
                 { "root", required_argument, NULL, OPTION_ROOT },
                 { "address", required_argument, NULL, OPTION_ADDRESS },

@@ -265,8 +265,9 @@ int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, con
         if (streq(attribute, "current_vgpu_type"))
                 return nvidia_set_type(sim, &gpu, device, text);
         if (streq(attribute, "vgpu_params") || streq(attribute, "placement_id"))
-                return sim_exists(sim, "sys/%s/%s", folder, attribute) ? sim_write(sim, text, 0644, "sys/%s/%s", folder, attribute)
-                                                                       : -ENOENT;
+                return sim_exists(sim, "sys/%s/%s", folder, attribute)
+                               ? sim_write(sim, text, 0644, "sys/%s/%s", folder, attribute)
+                               : -ENOENT;
         if (strstr(folder, "/sriov_admin/"))
                 return xe_set(sim, folder, attribute, text);
 

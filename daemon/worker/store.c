@@ -124,9 +124,8 @@ static int put_definition(const Host *host, const Job *job, Error *error) {
                 return error_set(error, -ERROR_NO_SUCH_VGPU, "Somebody else has just removed /etc/%s/%s/%s",
                                  definition_folder(job->vgpu_kind), job->parent, job->uuid);
         if (r < 0)
-                return error_set(error, -EIO, "/etc/%s/%s/%s cannot be written: %s",
-                                 definition_folder(job->vgpu_kind), job->parent, job->uuid,
-                                 strerrordesc_np(-r) ?: "unknown error");
+                return error_set(error, -EIO, "/etc/%s/%s/%s cannot be written: %s", definition_folder(job->vgpu_kind),
+                                 job->parent, job->uuid, strerrordesc_np(-r) ?: "unknown error");
 
         return 0;
 }
@@ -165,9 +164,8 @@ static int remove_definition(const Host *host, const Job *job, Error *error) {
         if (r >= 0 && fsync(parent_fd) < 0)
                 r = negative_errno();
         if (r < 0 && r != -ENOENT)
-                return error_set(error, -EIO, "/etc/%s/%s/%s cannot be removed: %s",
-                                 definition_folder(job->vgpu_kind), job->parent, job->uuid,
-                                 strerrordesc_np(-r) ?: "unknown error");
+                return error_set(error, -EIO, "/etc/%s/%s/%s cannot be removed: %s", definition_folder(job->vgpu_kind),
+                                 job->parent, job->uuid, strerrordesc_np(-r) ?: "unknown error");
 
         return 0;
 }

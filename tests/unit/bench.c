@@ -55,7 +55,8 @@ int bench_job(Bench *b, const Job *job) {
 }
 
 int bench_sync(Bench *b, const TypeSpec *types, size_t n_types, bool may_register) {
-        return bench_job(b, &(Job){ .kind = JOB_SYNC, .types = types, .n_types = n_types, .may_register = may_register });
+        return bench_job(b,
+                         &(Job){ .kind = JOB_SYNC, .types = types, .n_types = n_types, .may_register = may_register });
 }
 
 int bench_create(Bench *b, const char *type_id, const char *uuid) {

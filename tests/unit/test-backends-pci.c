@@ -340,7 +340,10 @@ static void test_whole_interrupted(void) {
 
 static void test_whole_hostile_claim(void) {
         static const char *const texts[] = {
-                "", "uuid=x\n", "\xff\xfe", "uuid=" UUID_1 "\ntype=../x\nincarnation=1\nfunction=../../x simdrm\n",
+                "",
+                "uuid=x\n",
+                "\xff\xfe",
+                "uuid=" UUID_1 "\ntype=../x\nincarnation=1\nfunction=../../x simdrm\n",
                 "uuid=" UUID_1 "\ntype=vfio-pci\nincarnation=18446744073709551616\nfunction=" GPU_A " simdrm\n",
         };
         Bench *b = bench_new(&plain);
@@ -566,8 +569,17 @@ static void test_nvidia_shrinks(void) {
 
 static void test_nvidia_hostile_lists(void) {
         static const char *const texts[] = {
-                "", "\n\n\n", "ID : vGPU Name\n", "x : y\n", "99999999999999999999 : big\n", "0 : zero\n", "7\n", "7 :\n",
-                "7 : \xff\x1b[2J\n", "-1 : minus\n", "12:34:56\n",
+                "",
+                "\n\n\n",
+                "ID : vGPU Name\n",
+                "x : y\n",
+                "99999999999999999999 : big\n",
+                "0 : zero\n",
+                "7\n",
+                "7 :\n",
+                "7 : \xff\x1b[2J\n",
+                "-1 : minus\n",
+                "12:34:56\n",
         };
         Bench *b = vf_bench(&vf_rows[1]);
 
@@ -600,8 +612,8 @@ int main(int argc, char **argv) {
                 const char *name;
                 GTestDataFunc test;
         } common[] = {
-                { "read", test_vf_read },           { "life", test_vf_life },     { "exhausted", test_vf_exhausted },
-                { "in-use", test_vf_in_use },       { "reused", test_vf_reused }, { "configure", test_vf_configure },
+                { "read", test_vf_read },     { "life", test_vf_life },     { "exhausted", test_vf_exhausted },
+                { "in-use", test_vf_in_use }, { "reused", test_vf_reused }, { "configure", test_vf_configure },
                 { "lies", test_vf_lies },
         };
 

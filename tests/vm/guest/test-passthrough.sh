@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# rig: --intel-iommu --timeout 400
+# rig: --intel-iommu --timeout 600
 # rig: --device pcie-root-port,id=rp1,slot=2,chassis=2 --device bochs-display,bus=rp1
 #
 # A real PCI display controller, behind a real IOMMU, handed over whole: to a guest within the guest, and back to its
@@ -65,6 +65,13 @@ check_equal "its folder is known" "$PCI" "$(vgpu_property "$vgpu" SysfsPath)"
 check_equal "its group" "$(basename "$(readlink "$PCI/iommu_group")")" "$(vgpu_property "$vgpu" IommuGroup)"
 check_equal "there is no second one" 0 "$(has_type)"
 check_fails "and none can be made" 'NoInstances' create_whole
+
+heading "Attached"
+check_equal "for QEMU" "-device vfio-pci,sysfsdev=$PCI" "$(mdevgpuctl attachment "$vgpu" --format qemu)"
+check_output "for libvirt" "<hostdev mode='subsystem' type='pci' managed='no'>" mdevgpuctl attachment "$vgpu"
+mdevgpuctl attachment "$vgpu" --format cdi >"$EVIDENCE/cdi"
+check_equal "for a container: the node of its group" "/dev/vfio/$(vgpu_property "$vgpu" IommuGroup)" \
+        "$(jq -r '.devices[0].containerEdits.deviceNodes[].path' "$EVIDENCE/cdi")"
 
 heading "A guest that sees it"
 nested_start "$GPU" --
