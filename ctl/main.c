@@ -96,6 +96,10 @@ static const Verb verbs[] = {
         { "reload", 0, 0, 0, verb_reload, "", "Read the configuration files again and apply them",
           "With an error in them nothing changes: the last good configuration stays.\n",
           "  -q, --quiet            Do not say that drivers have not taken all types\n" },
+        { "probe", 0, 0, 0, verb_probe, "", "Say what NVIDIA's driver answers on this machine",
+          "Reports, for each GPU of NVIDIA's, its driver, whether vGPU types can be\n"
+          "registered with it, and what it answers to each call that only reads.\n"
+          "It needs no daemon, and most of it root.", NULL },
         { "version", 0, 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL, NULL },
         { "help", 0, 1, 0, verb_help, "[VERB]", "Explain the command, or one verb", NULL, NULL },
 };

@@ -22,6 +22,7 @@ Status verb_modify(Ctl *ctl, char **arguments);
 Status verb_autostart(Ctl *ctl, char **arguments);
 Status verb_check(Ctl *ctl, char **arguments);
 Status verb_reload(Ctl *ctl, char **arguments);
+Status verb_probe(Ctl *ctl, char **arguments);
 Status verb_version(Ctl *ctl, char **arguments);
 
 /*

@@ -153,6 +153,22 @@ static int read_resolution(ConfigReader *reader, const ConfigField *field, const
         return 0;
 }
 
+/* NVIDIA's files have it as hexadecimal digits, too. */
+static int read_signature(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+
+        if (strlen(item->text) != field->max - 1 || item->text[strspn(item->text, "0123456789abcdefABCDEF")] != '\0')
+                return config_error(reader, item->mark, "%s: is not %" PRIu64 " hexadecimal digits", field->name,
+                                    field->max - 1);
+
+        memcpy(config_field_target(field, target), item->text, field->max);
+        return 0;
+}
+
 #define SPEC(member) offsetof(TypeDraft, spec.member)
 
 static const ConfigField displays_fields[] = {
@@ -160,6 +176,13 @@ static const ConfigField displays_fields[] = {
         { "max", read_resolution },
         { "frame-limit", config_read_u32, SPEC(frame_limit), .min = 1, .max = FRAMES_MAX },
         { "limiter", config_read_flag, SPEC(limiter) },
+        {},
+};
+
+static const ConfigField nvidia_fields[] = {
+        { "license", config_read_text, SPEC(nvidia_license), .max = NVIDIA_LICENSE_SIZE },
+        { "signature", read_signature, SPEC(nvidia_signature), .max = NVIDIA_SIGNATURE_TEXT_SIZE },
+        { "newer-drivers", config_read_flag, SPEC(nvidia_newer) },
         {},
 };
 
@@ -179,6 +202,7 @@ static const ConfigField type_fields[] = {
         { "pdev-id", config_read_id64, SPEC(pdev_id), .min = 1, .max = UINT32_MAX },
         { "multi-vgpu", config_read_flag, SPEC(multi_vgpu) },
         { "displays", config_read_mapping, .fields = displays_fields },
+        { "nvidia", config_read_mapping, .fields = nvidia_fields },
         {},
 };
 
@@ -304,10 +328,25 @@ static int read_strict(ConfigReader *reader, const ConfigField *field, const Con
         return config_read_flag(reader, field, item, draft->profile);
 }
 
+static int read_pending_apply(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        ProfileDraft *draft = target;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+
+        draft->profile->pending_manual = streq(item->text, "manual");
+        if (!draft->profile->pending_manual && !streq(item->text, "auto"))
+                return config_value_error(reader, field->name, item, "is not auto or manual");
+        return 0;
+}
+
 static const ConfigField profile_fields[] = {
         { "version", read_version, .max = UINT64_MAX, .required = true },
         { "match", read_match },
         { "strict", read_strict, offsetof(Profile, strict) },
+        { "pending-apply", read_pending_apply },
         { "types", read_types, .required = true },
         {},
 };

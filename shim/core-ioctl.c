@@ -20,8 +20,8 @@
  * Every argument begins with its size. Returns the part of it that both sides
  * know, which is what to write back.
  */
-static int mdevgpu_get_args(void *args, size_t known, size_t first,
-			    void __user *uargs)
+int mdevgpu_get_args(void *args, size_t known, size_t first,
+		     void __user *uargs)
 {
 	u32 size;
 	int r;
@@ -42,19 +42,22 @@ static int mdevgpu_get_args(void *args, size_t known, size_t first,
 	return min_t(size_t, size, known);
 }
 
-static int mdevgpu_put_args(void __user *uargs, const void *args, size_t size)
+int mdevgpu_put_args(void __user *uargs, const void *args, size_t size)
 {
 	return copy_to_user(uargs, args, size) ? -EFAULT : 0;
 }
 
-/* Bounds of an array of types in the caller's memory */
-static int mdevgpu_check_array(u64 array, u32 type_size, u32 n_types)
+/*
+ * Bounds of an array in the caller's memory: the @stride of its records, the
+ * size that they had @first, how many there are
+ */
+int mdevgpu_check_array(u64 array, u32 stride, u32 first, u32 n)
 {
-	if (type_size < MDEVGPU_TYPE_SIZE_VER0 || type_size % sizeof(u64))
+	if (stride < first || stride % sizeof(u64))
 		return -EINVAL;
-	if (type_size > MDEVGPU_MAX_STRUCT)
+	if (stride > MDEVGPU_MAX_STRUCT)
 		return -E2BIG;
-	if (n_types && !array)
+	if (n && !array)
 		return -EINVAL;
 	if ((unsigned long)array != array)
 		return -EFAULT;
@@ -83,7 +86,8 @@ static long mdevgpu_ioctl_identify(struct mdevgpu_file *f, void __user *uargs)
 	args.generation = gpu->generation;
 	args.epoch = gpu->epoch;
 	args.n_types = gpu->n_types;
-	args.n_live = gpu->ops->get_usage(gpu, NULL, 0);
+	args.n_retired = mdevgpu_types_retired(gpu, NULL, 0);
+	args.n_live = gpu->ops->count_types(gpu, NULL, 0);
 	if (gpu->owner)
 		args.flags |= MDEVGPU_IDENTIFY_OWNED;
 	if (gpu->owner == f)
@@ -93,36 +97,49 @@ static long mdevgpu_ioctl_identify(struct mdevgpu_file *f, void __user *uargs)
 	return mdevgpu_put_args(uargs, &args, known);
 }
 
-/* The current set with its usage; NULL if it is empty or larger than @room. */
+/*
+ * The current set, or what is retired, with its counts; NULL if there is none
+ * or more than @room. *@n_types is how many there are.
+ */
 static struct mdevgpu_type *mdevgpu_types_snapshot(struct mdevgpu_device *gpu,
-						   u32 room)
+						   bool retired, u32 room,
+						   u32 *n_types)
 {
 	struct mdevgpu_type *types;
 
 	lockdep_assert_held(&gpu->lock);
 
-	if (!gpu->n_types || gpu->n_types > room)
+	*n_types = retired ? mdevgpu_types_retired(gpu, NULL, 0) : gpu->n_types;
+	if (!*n_types || *n_types > room)
 		return NULL;
 
-	types = mdevgpu_types_dup(gpu->types, gpu->n_types);
+	if (!retired) {
+		types = mdevgpu_types_dup(gpu->types, gpu->n_types);
+		if (!types)
+			return ERR_PTR(-ENOMEM);
+		gpu->ops->count_types(gpu, types, gpu->n_types);
+		return types;
+	}
+
+	types = kvcalloc(*n_types, sizeof(*types), GFP_KERNEL_ACCOUNT);
 	if (!types)
 		return ERR_PTR(-ENOMEM);
-
-	gpu->ops->get_usage(gpu, types, gpu->n_types);
+	mdevgpu_types_retired(gpu, types, *n_types);
 	return types;
 }
 
-static int mdevgpu_put_types(u64 array, u32 type_size,
-			     const struct mdevgpu_type *types, u32 n_types)
+/* Records as long as the caller knows them, zeros where only the caller does */
+int mdevgpu_put_array(u64 array, u32 stride, const void *records, size_t known,
+		      u32 n)
 {
-	size_t known = min_t(size_t, type_size, sizeof(*types));
+	size_t size = min_t(size_t, stride, known);
 	char __user *p = u64_to_user_ptr(array);
 	u32 i;
 
-	for (i = 0; i < n_types; i++, p += type_size) {
-		if (copy_to_user(p, &types[i], known))
+	for (i = 0; i < n; i++, p += stride, records += known) {
+		if (copy_to_user(p, records, size))
 			return -EFAULT;
-		if (clear_user(p + known, type_size - known))
+		if (clear_user(p + size, stride - size))
 			return -EFAULT;
 	}
 
@@ -141,9 +158,10 @@ static long mdevgpu_ioctl_get_types(struct mdevgpu_file *f, void __user *uargs)
 				 MDEVGPU_GET_TYPES_SIZE_VER0, uargs);
 	if (known < 0)
 		return known;
-	if (args.flags)
+	if (args.flags & ~MDEVGPU_GET_RETIRED)
 		return -EINVAL;
-	r = mdevgpu_check_array(args.types, args.type_size, args.n_types);
+	r = mdevgpu_check_array(args.types, args.type_size,
+				MDEVGPU_TYPE_SIZE_VER0, args.n_types);
 	if (r)
 		return r;
 
@@ -151,17 +169,17 @@ static long mdevgpu_ioctl_get_types(struct mdevgpu_file *f, void __user *uargs)
 	if (r)
 		return r;
 	room = args.n_types;
-	args.n_types = gpu->n_types;
 	args.generation = gpu->generation;
-	types = mdevgpu_types_snapshot(gpu, room);
+	types = mdevgpu_types_snapshot(gpu, args.flags & MDEVGPU_GET_RETIRED,
+				       room, &args.n_types);
 	mutex_unlock(&gpu->lock);
 
 	if (IS_ERR(types))
 		return PTR_ERR(types);
 
 	if (types)
-		r = mdevgpu_put_types(args.types, args.type_size, types,
-				      args.n_types);
+		r = mdevgpu_put_array(args.types, args.type_size, types,
+				      sizeof(*types), args.n_types);
 	kvfree(types);
 	if (r)
 		return r;
@@ -214,7 +232,7 @@ static int mdevgpu_put_verdicts(const struct mdevgpu_set_types *args,
 	return 0;
 }
 
-static int mdevgpu_check_owner(const struct mdevgpu_file *f)
+int mdevgpu_check_owner(const struct mdevgpu_file *f)
 {
 	if (f->gpu->owner == f)
 		return 0;
@@ -234,7 +252,7 @@ static int mdevgpu_set_types_locked(struct mdevgpu_file *f,
 		r = mdevgpu_types_replace(gpu, types, args->n_types, args);
 
 	args->generation = gpu->generation;
-	args->n_live = gpu->ops->get_usage(gpu, NULL, 0);
+	args->n_live = gpu->ops->count_types(gpu, NULL, 0);
 	return r;
 }
 
@@ -247,7 +265,8 @@ static int mdevgpu_check_set_args(const struct mdevgpu_set_types *args)
 	if (args->n_types > MDEVGPU_MAX_TYPES)
 		return -E2BIG;
 
-	return mdevgpu_check_array(args->types, args->type_size, args->n_types);
+	return mdevgpu_check_array(args->types, args->type_size,
+				   MDEVGPU_TYPE_SIZE_VER0, args->n_types);
 }
 
 static long mdevgpu_ioctl_set_types(struct mdevgpu_file *f, void __user *uargs)
@@ -346,6 +365,12 @@ long mdevgpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mdevgpu_ioctl_set_types(f, uargs);
 	case MDEVGPU_TAKEOVER:
 		return mdevgpu_ioctl_takeover(f, uargs);
+	case MDEVGPU_GET_USAGE:
+		return mdevgpu_ioctl_get_usage(f, uargs);
+	case MDEVGPU_SET_SHARE:
+		return mdevgpu_ioctl_set_share(f, uargs);
+	case MDEVGPU_SUBSCRIBE:
+		return mdevgpu_ioctl_subscribe(f, uargs);
 	default:
 		return -ENOTTY;
 	}

@@ -10,7 +10,6 @@
 #include <linux/idr.h>
 #include <linux/kdev_t.h>
 #include <linux/module.h>
-#include <linux/poll.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -60,6 +59,31 @@ static int mdevgpu_own(struct mdevgpu_device *gpu, struct mdevgpu_file *f)
 	return r;
 }
 
+static struct mdevgpu_file *mdevgpu_file_new(struct mdevgpu_device *gpu)
+{
+	struct mdevgpu_file *f;
+
+	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+	if (!f)
+		return NULL;
+
+	INIT_LIST_HEAD(&f->subscriber);
+	mutex_init(&f->read_lock);
+	get_device(&gpu->dev);
+	f->gpu = gpu;
+	return f;
+}
+
+static void mdevgpu_file_free(struct mdevgpu_file *f)
+{
+	struct mdevgpu_device *gpu = f->gpu;
+
+	mdevgpu_unsubscribe(f);
+	mutex_destroy(&f->read_lock);
+	kfree(f);
+	put_device(&gpu->dev);
+}
+
 static int mdevgpu_open(struct inode *inode, struct file *file)
 {
 	struct mdevgpu_device *gpu =
@@ -73,20 +97,18 @@ static int mdevgpu_open(struct inode *inode, struct file *file)
 	if ((file->f_mode & FMODE_WRITE) && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
 
-	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+	f = mdevgpu_file_new(gpu);
 	if (!f)
 		return -ENOMEM;
 
 	if (file->f_mode & FMODE_WRITE) {
 		r = mdevgpu_own(gpu, f);
 		if (r) {
-			kfree(f);
+			mdevgpu_file_free(f);
 			return r;
 		}
 	}
 
-	get_device(&gpu->dev);
-	f->gpu = gpu;
 	file->private_data = f;
 	return nonseekable_open(inode, file);
 }
@@ -101,23 +123,15 @@ static int mdevgpu_release(struct inode *inode, struct file *file)
 		gpu->owner = NULL;
 	mutex_unlock(&gpu->lock);
 
-	kfree(f);
-	put_device(&gpu->dev);
+	mdevgpu_file_free(f);
 	return 0;
-}
-
-static __poll_t mdevgpu_poll(struct file *file, struct poll_table_struct *table)
-{
-	struct mdevgpu_file *f = file->private_data;
-
-	poll_wait(file, &f->gpu->wait, table);
-	return READ_ONCE(f->gpu->ops) ? 0 : EPOLLHUP;
 }
 
 static const struct file_operations mdevgpu_fops = {
 	.owner = THIS_MODULE,
 	.open = mdevgpu_open,
 	.release = mdevgpu_release,
+	.read = mdevgpu_read,
 	.poll = mdevgpu_poll,
 	.unlocked_ioctl = mdevgpu_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
@@ -149,11 +163,16 @@ static struct class mdevgpu_class = {
 };
 
 static void mdevgpu_set_identity(struct mdevgpu_identify *id,
-				 const struct mdevgpu_info *info)
+				 const struct mdevgpu_info *info,
+				 const struct mdevgpu_ops *ops)
 {
 	id->abi_version = MDEVGPU_ABI_VERSION;
 	id->capabilities = info->capabilities | MDEVGPU_CAP_SET_TYPES |
-			   MDEVGPU_CAP_TAKEOVER;
+			   MDEVGPU_CAP_TAKEOVER | MDEVGPU_CAP_EVENTS;
+	if (ops->get_usage)
+		id->capabilities |= MDEVGPU_CAP_USAGE;
+	if (ops->set_share)
+		id->capabilities |= MDEVGPU_CAP_SHARE;
 	get_random_bytes(id->instance_id, sizeof(id->instance_id));
 	id->framebuffer_total = info->framebuffer_total;
 	id->max_types = MDEVGPU_MAX_TYPES;
@@ -182,6 +201,8 @@ static struct mdevgpu_device *mdevgpu_alloc(struct device *parent)
 	}
 
 	mutex_init(&gpu->lock);
+	spin_lock_init(&gpu->event_lock);
+	INIT_LIST_HEAD(&gpu->subscribers);
 	init_waitqueue_head(&gpu->wait);
 	device_initialize(&gpu->dev);
 	gpu->dev.class = &mdevgpu_class;
@@ -200,7 +221,8 @@ static struct mdevgpu_device *mdevgpu_alloc(struct device *parent)
  * @ops: the vendor's calls; may come before this returns
  * @priv: for mdevgpu_priv()
  *
- * Return: what mdevgpu_unregister() takes, or an ERR_PTR().
+ * Return: what mdevgpu_unregister() takes, and mdevgpu_put() after that; or an
+ * ERR_PTR().
  */
 struct mdevgpu_device *mdevgpu_register(struct device *parent,
 					const struct mdevgpu_info *info,
@@ -214,7 +236,7 @@ struct mdevgpu_device *mdevgpu_register(struct device *parent,
 	if (IS_ERR(gpu))
 		return gpu;
 
-	mdevgpu_set_identity(&gpu->identity, info);
+	mdevgpu_set_identity(&gpu->identity, info, ops);
 	gpu->ops = ops;
 	gpu->priv = priv;
 
@@ -236,12 +258,13 @@ EXPORT_SYMBOL_GPL(mdevgpu_register);
 
 /**
  * mdevgpu_unregister - take the node and the vendor's calls away
- * @gpu: may be freed when this returns
+ * @gpu: stays in memory until mdevgpu_put()
  *
  * Waits for a call in progress. Files still open answer ENODEV and POLLHUP.
  */
 void mdevgpu_unregister(struct mdevgpu_device *gpu)
 {
+	mdevgpu_event_going(gpu);
 	cdev_device_del(&gpu->cdev, &gpu->dev);
 
 	mutex_lock(&gpu->lock);
@@ -250,9 +273,21 @@ void mdevgpu_unregister(struct mdevgpu_device *gpu)
 	mutex_unlock(&gpu->lock);
 
 	wake_up_all(&gpu->wait);
-	put_device(&gpu->dev);
 }
 EXPORT_SYMBOL_GPL(mdevgpu_unregister);
+
+/**
+ * mdevgpu_put - give back what mdevgpu_register() returned
+ * @gpu: unregistered, and nothing more to be told of it; may be freed
+ *
+ * A vGPU may be closed long after its GPU has gone; who would tell of that
+ * keeps @gpu until then.
+ */
+void mdevgpu_put(struct mdevgpu_device *gpu)
+{
+	put_device(&gpu->dev);
+}
+EXPORT_SYMBOL_GPL(mdevgpu_put);
 
 void *mdevgpu_priv(struct mdevgpu_device *gpu)
 {

@@ -188,13 +188,34 @@ void mdevgpu_mark_live(struct mdevgpu_device *gpu, struct mdevgpu_type *types,
 }
 EXPORT_SYMBOL_GPL(mdevgpu_mark_live);
 
+/*
+ * To udev, and so to whoever lists types: a change in place is none that the
+ * mdev core tells of.
+ */
+static void mdevgpu_types_announce(struct mdevgpu_device *gpu)
+{
+	char generation[sizeof("MDEVGPU_GENERATION=") + 20];
+	char *envp[] = { generation, NULL };
+
+	snprintf(generation, sizeof(generation), "MDEVGPU_GENERATION=%llu",
+		 gpu->generation);
+	kobject_uevent_env(&gpu->dev.parent->kobj, KOBJ_CHANGE, envp);
+}
+
 static void mdevgpu_types_put_in_force(struct mdevgpu_device *gpu,
 				       struct mdevgpu_type *types, u32 n_types)
 {
+	unsigned long flags;
+
 	kvfree(gpu->types);
 	gpu->types = types;
 	gpu->n_types = n_types;
+	spin_lock_irqsave(&gpu->event_lock, flags);
 	gpu->generation++;
+	spin_unlock_irqrestore(&gpu->event_lock, flags);
+
+	mdevgpu_event_types(gpu);
+	mdevgpu_types_announce(gpu);
 }
 
 /**
@@ -209,6 +230,15 @@ void mdevgpu_types_lost(struct mdevgpu_device *gpu)
 }
 EXPORT_SYMBOL_GPL(mdevgpu_types_lost);
 
+u32 mdevgpu_types_retired(struct mdevgpu_device *gpu,
+			  struct mdevgpu_type *types, u32 room)
+{
+	lockdep_assert_held(&gpu->lock);
+
+	return gpu->ops->get_retired ?
+	       gpu->ops->get_retired(gpu, types, room) : 0;
+}
+
 /* Called with the lock held and judged types, which stay the caller's. */
 int mdevgpu_types_replace(struct mdevgpu_device *gpu,
 			  struct mdevgpu_type *types, u32 n_types,
@@ -222,7 +252,9 @@ int mdevgpu_types_replace(struct mdevgpu_device *gpu,
 	    args->expected_generation != gpu->generation)
 		return -EAGAIN;
 
-	if (mdevgpu_types_equal(gpu, types, n_types))
+	/* The same set again is the occasion for what is retired to go. */
+	if (mdevgpu_types_equal(gpu, types, n_types) &&
+	    !mdevgpu_types_retired(gpu, NULL, 0))
 		return 0;
 
 	/* Nothing may fail between the vendor's success and ours. */
@@ -235,7 +267,7 @@ int mdevgpu_types_replace(struct mdevgpu_device *gpu,
 	r = gpu->ops->set_types(gpu, types, n_types, dry_run);
 	if (r || dry_run) {
 		kvfree(copy);
-		return r;
+		return r == MDEVGPU_UNCHANGED ? 0 : r;
 	}
 
 	mdevgpu_types_put_in_force(gpu, copy, n_types);

@@ -47,6 +47,15 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
+/* 6.11: a platform driver's remove returns nothing */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+#define MDEVGPU_PLATFORM_REMOVE		void
+#define MDEVGPU_PLATFORM_REMOVED
+#else
+#define MDEVGPU_PLATFORM_REMOVE		int
+#define MDEVGPU_PLATFORM_REMOVED	0
+#endif
+
 /* 6.8: eventfd_signal() lost its counter */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
 #define mdevgpu_eventfd_signal(ctx)	eventfd_signal(ctx)

@@ -18,7 +18,8 @@
  *  - A string is printable ASCII, NUL-terminated, padded with NULs.
  *  - Memory is in bytes.
  *  - Once the vendor module has gone, every call is ENODEV and poll() says
- *    POLLHUP. The node's next incarnation has another instance id.
+ *    POLLHUP; read() gives what was queued, and then ENODEV. The node's next
+ *    incarnation has another instance id.
  *
  * docs/shim-abi.md explains each call.
  */
@@ -38,6 +39,7 @@
 #define MDEVGPU_PREFIX_SIZE     32
 #define MDEVGPU_VERSION_SIZE    32
 #define MDEVGPU_INSTANCE_SIZE   16
+#define MDEVGPU_EVENT_TEXT_SIZE 56
 
 /*
  * struct mdevgpu_type - what one kind of vGPU is
@@ -106,7 +108,7 @@ enum {
 	MDEVGPU_VERDICT_BAD_FIELD       = 5,    /* out of the range that this header allows */
 	MDEVGPU_VERDICT_TOO_LARGE       = 6,    /* one instance does not fit the GPU */
 	MDEVGPU_VERDICT_NOT_SUPPORTED   = 7,    /* the vendor's driver cannot do it on this GPU */
-	MDEVGPU_VERDICT_LIVE            = 8,    /* new or changed, which live vGPUs forbid */
+	MDEVGPU_VERDICT_LIVE            = 8,    /* cannot be had while vGPUs exist */
 };
 
 /*
@@ -125,7 +127,8 @@ enum {
  * @n_live: vGPUs that exist
  * @type_size: sizeof(struct mdevgpu_type) in the kernel
  * @flags: MDEVGPU_IDENTIFY_*
- * @reserved: 0
+ * @n_retired: types that are no part of the set any more and still in sysfs,
+ *             where none is available of them
  * @type_prefix: what a type's sysfs folder begins with
  * @driver: the vendor's module
  * @driver_version: of it
@@ -147,7 +150,7 @@ struct mdevgpu_identify {
 	__u32 n_live;
 	__u32 type_size;
 	__u32 flags;
-	__u32 reserved;
+	__u32 n_retired;
 	char type_prefix[MDEVGPU_PREFIX_SIZE];
 	char driver[MDEVGPU_PREFIX_SIZE];
 	char driver_version[MDEVGPU_VERSION_SIZE];
@@ -160,6 +163,11 @@ struct mdevgpu_identify {
 #define MDEVGPU_CAP_SET_TYPES           (1ULL << 0)     /* the set can be replaced */
 #define MDEVGPU_CAP_TAKEOVER            (1ULL << 1)     /* MDEVGPU_TAKEOVER works */
 #define MDEVGPU_CAP_CAPACITY            (1ULL << 2)     /* the driver holds all types together to the framebuffer */
+#define MDEVGPU_CAP_EDIT_LIVE           (1ULL << 3)     /* types can change and retire while vGPUs exist */
+#define MDEVGPU_CAP_ADD_LIVE            (1ULL << 4)     /* types can come while vGPUs exist */
+#define MDEVGPU_CAP_USAGE               (1ULL << 5)     /* MDEVGPU_GET_USAGE works */
+#define MDEVGPU_CAP_SHARE               (1ULL << 6)     /* MDEVGPU_SET_SHARE works */
+#define MDEVGPU_CAP_EVENTS              (1ULL << 7)     /* MDEVGPU_SUBSCRIBE and read() work */
 
 #define MDEVGPU_IDENTIFY_OWNED          (1U << 0)       /* some open file owns the GPU */
 #define MDEVGPU_IDENTIFY_OWNER          (1U << 1)       /* this one does */
@@ -170,7 +178,7 @@ struct mdevgpu_identify {
  * @type_size: the caller's sizeof(struct mdevgpu_type), the array's stride
  * @types: pointer to the array; may be 0 with @n_types 0
  * @n_types: in: the array's capacity; out: how many the set has
- * @flags: 0
+ * @flags: MDEVGPU_GET_*
  * @generation: out: of the set
  *
  * For every opener. If the set is larger than the capacity nothing is written
@@ -187,6 +195,8 @@ struct mdevgpu_get_types {
 
 #define MDEVGPU_GET_TYPES_SIZE_VER0     32
 
+#define MDEVGPU_GET_RETIRED             (1U << 0)       /* instead of the set, the types that are retired */
+
 /*
  * struct mdevgpu_set_types - MDEVGPU_SET_TYPES: replace the set
  * @size: of this structure
@@ -202,16 +212,19 @@ struct mdevgpu_get_types {
  *
  * For the owner, with CAP_SYS_ADMIN in the initial user namespace. All or
  * nothing; a set equal to the current one (in any order) changes nothing and
- * succeeds. @generation, @n_live and the verdicts are also written if the call
+ * succeeds, but for types that are retired: they go if they can. A vGPU that
+ * exists stays what it was made as. @generation, @n_live and the verdicts are also written if the call
  * fails with EINVAL on account of a verdict, EBUSY or EAGAIN.
  *
  * EPERM: not privileged. EBADF: the file does not own the GPU. ESTALE: it did,
  * until another took over. E2BIG: more types than max_types. EAGAIN: the set is
  * not of @expected_generation. EINVAL: a type's verdict is neither OK nor LIVE
- * (or flags, sizes: then no verdict is written). EBUSY: vGPUs exist and the set
- * cannot change under them; new or changed types have the verdict LIVE (none
- * has if the set only loses types). Anything else is the vendor driver's, and
- * the previous set stays in force unless IDENTIFY says otherwise.
+ * (or flags, sizes: then no verdict is written). EBUSY: vGPUs exist, and the
+ * types with the verdict LIVE cannot be had under them: new ones, unless
+ * MDEVGPU_CAP_ADD_LIVE; changed ones, too, unless MDEVGPU_CAP_EDIT_LIVE, and
+ * without that no type can be left out either, about which no verdict tells.
+ * Anything else is the vendor driver's, and the previous set stays in force
+ * unless IDENTIFY says otherwise.
  */
 struct mdevgpu_set_types {
 	__u32 size;
@@ -238,7 +251,8 @@ struct mdevgpu_set_types {
  * For every opener with CAP_SYS_ADMIN in the initial user namespace. The
  * previous owner's changing calls are ESTALE from then on. If the caller owns
  * the GPU already nothing happens. EPERM: not privileged. EAGAIN: another
- * epoch began in between; the current one is written to @epoch.
+ * epoch began in between; the current one is written to @epoch. EOPNOTSUPP: no
+ * MDEVGPU_CAP_TAKEOVER.
  */
 struct mdevgpu_takeover {
 	__u32 size;
@@ -248,10 +262,171 @@ struct mdevgpu_takeover {
 
 #define MDEVGPU_TAKEOVER_SIZE_VER0      16
 
+/*
+ * struct mdevgpu_vgpu - what a vGPU uses
+ * @uuid: of the mdev, in the order of its text form
+ * @type_id: of the type that it was made of
+ * @flags: MDEVGPU_VGPU_*
+ * @opener: process that has it open, as the initial pid namespace knows it; 0:
+ *          none
+ * @share: MDEVGPU_SHARE_*, its weight when the GPU is wanted by several
+ * @framebuffer: bytes of the GPU's that it takes, with what is reserved
+ * @framebuffer_backed: bytes of host memory behind them now
+ * @busy: nanoseconds that the GPU has worked for it since it was opened
+ */
+struct mdevgpu_vgpu {
+	__u8 uuid[16];
+	__u32 type_id;
+	__u32 flags;
+	__u32 opener;
+	__u32 share;
+	__aligned_u64 framebuffer;
+	__aligned_u64 framebuffer_backed;
+	__aligned_u64 busy;
+};
+
+#define MDEVGPU_VGPU_SIZE_VER0          56
+
+#define MDEVGPU_VGPU_OPEN               (1U << 0)
+#define MDEVGPU_VGPU_EDITED             (1U << 1)       /* its type has been changed or retired since it was made */
+
+/*
+ * struct mdevgpu_get_usage - MDEVGPU_GET_USAGE: who uses the GPU
+ * @size: of this structure
+ * @vgpu_size: the caller's sizeof(struct mdevgpu_vgpu), the array's stride
+ * @vgpus: pointer to the array; may be 0 with @n_vgpus 0
+ * @n_vgpus: in: the array's capacity; out: how many exist
+ * @flags: 0
+ * @framebuffer_total: out: of the GPU
+ * @framebuffer_used: out: taken by all vGPUs together
+ *
+ * For every opener. If more vGPUs exist than the capacity nothing is written to
+ * the array, the other members are, and the call is ENOSPC. EOPNOTSUPP: no
+ * MDEVGPU_CAP_USAGE.
+ */
+struct mdevgpu_get_usage {
+	__u32 size;
+	__u32 vgpu_size;
+	__aligned_u64 vgpus;
+	__u32 n_vgpus;
+	__u32 flags;
+	__aligned_u64 framebuffer_total;
+	__aligned_u64 framebuffer_used;
+};
+
+#define MDEVGPU_GET_USAGE_SIZE_VER0     40
+
+/*
+ * struct mdevgpu_set_share - MDEVGPU_SET_SHARE: the weight of a vGPU
+ * @size: of this structure
+ * @flags: 0
+ * @uuid: which
+ * @share: MDEVGPU_SHARE_MIN to MDEVGPU_SHARE_MAX
+ * @previous: out: what it was
+ *
+ * For the owner, with CAP_SYS_ADMIN in the initial user namespace. What two
+ * vGPUs get of a GPU that both want is as their shares; a vGPU begins with
+ * MDEVGPU_SHARE_DEFAULT. EPERM, EBADF, ESTALE: as SET_TYPES. EINVAL: out of
+ * range. ENOENT: the GPU has no such vGPU. EOPNOTSUPP: no MDEVGPU_CAP_SHARE.
+ */
+struct mdevgpu_set_share {
+	__u32 size;
+	__u32 flags;
+	__u8 uuid[16];
+	__u32 share;
+	__u32 previous;
+};
+
+#define MDEVGPU_SET_SHARE_SIZE_VER0     32
+
+#define MDEVGPU_SHARE_MIN               1
+#define MDEVGPU_SHARE_DEFAULT           100
+#define MDEVGPU_SHARE_MAX               1000
+
+/*
+ * struct mdevgpu_event - what read() gives, one or more of them
+ * @type: MDEVGPU_EVENT_*; a caller must expect values that it does not know
+ * @code: ERROR: the vendor's number; FRAMEBUFFER: 1 above, 0 below again
+ * @sequence: of the GPU's events, whoever is told of them; 0 in a LOST record
+ * @time: CLOCK_BOOTTIME, nanoseconds
+ * @generation: of the type set at that time
+ * @uuid: the vGPU that it is about; zeros: the GPU
+ * @type_id: of that vGPU's type, or 0
+ * @pid: VGPU_OPENED, VGPU_CLOSED: who has or had it open, as the initial pid
+ *       namespace knows it
+ * @value: FRAMEBUFFER: bytes used; LOST: how many events this reader has lost
+ * @limit: FRAMEBUFFER: the threshold that was crossed
+ * @text: ERROR: the vendor's words; may be empty
+ */
+struct mdevgpu_event {
+	__u32 type;
+	__u32 code;
+	__aligned_u64 sequence;
+	__aligned_u64 time;
+	__aligned_u64 generation;
+	__u8 uuid[16];
+	__u32 type_id;
+	__u32 pid;
+	__aligned_u64 value;
+	__aligned_u64 limit;
+	char text[MDEVGPU_EVENT_TEXT_SIZE];
+};
+
+#define MDEVGPU_EVENT_SIZE_VER0         128
+
+enum {
+	MDEVGPU_EVENT_LOST              = 0,    /* the queue was full where this stands; always told */
+	MDEVGPU_EVENT_TYPES             = 1,    /* another type set is in force */
+	MDEVGPU_EVENT_VGPU_OPENED       = 2,
+	MDEVGPU_EVENT_VGPU_CLOSED       = 3,
+	MDEVGPU_EVENT_GOING             = 4,    /* the GPU or its driver goes; the last one */
+	MDEVGPU_EVENT_FRAMEBUFFER       = 5,    /* use has crossed one of the subscriber's thresholds */
+	MDEVGPU_EVENT_ERROR             = 6,    /* of the device, as the vendor numbers them */
+};
+
+#define MDEVGPU_EVENT_MASK(type)        (1ULL << (type))
+
+/*
+ * struct mdevgpu_subscribe - MDEVGPU_SUBSCRIBE: which events this file is told
+ * @size: of this structure
+ * @event_size: the caller's sizeof(struct mdevgpu_event), the stride of read()
+ * @mask: MDEVGPU_EVENT_MASK() of each type wanted; bits that the kernel does
+ *        not know are EINVAL; 0: none, and what is queued is dropped
+ * @framebuffer_high: FRAMEBUFFER tells when use has come to this many bytes
+ * @framebuffer_low: and, after that, when it has come down to this many; less
+ *                   than @framebuffer_high
+ * @sequence: out: of the last event before those that will be told
+ * @capacity: out: how many events the file's queue holds before it loses some
+ * @flags: 0
+ *
+ * For every opener; concerns nothing but this open file, which has a queue of
+ * its own. If the use is at @framebuffer_high already, that is told at once.
+ *
+ * read() then gives whole records: EINVAL if there is no room for one, EAGAIN
+ * with O_NONBLOCK if there is none, else it waits; ENODEV after GOING was read
+ * or if the GPU has gone. EPERM without a subscription. poll() says POLLIN.
+ * EOPNOTSUPP: no MDEVGPU_CAP_EVENTS.
+ */
+struct mdevgpu_subscribe {
+	__u32 size;
+	__u32 event_size;
+	__aligned_u64 mask;
+	__aligned_u64 framebuffer_high;
+	__aligned_u64 framebuffer_low;
+	__aligned_u64 sequence;
+	__u32 capacity;
+	__u32 flags;
+};
+
+#define MDEVGPU_SUBSCRIBE_SIZE_VER0     48
+
 #define MDEVGPU_IDENTIFY        _IO(MDEVGPU_IOCTL_MAGIC, 0x00)
 #define MDEVGPU_GET_TYPES       _IO(MDEVGPU_IOCTL_MAGIC, 0x01)
 #define MDEVGPU_SET_TYPES       _IO(MDEVGPU_IOCTL_MAGIC, 0x02)
 #define MDEVGPU_TAKEOVER        _IO(MDEVGPU_IOCTL_MAGIC, 0x03)
+#define MDEVGPU_GET_USAGE       _IO(MDEVGPU_IOCTL_MAGIC, 0x04)
+#define MDEVGPU_SET_SHARE       _IO(MDEVGPU_IOCTL_MAGIC, 0x05)
+#define MDEVGPU_SUBSCRIBE       _IO(MDEVGPU_IOCTL_MAGIC, 0x06)
 
 #ifndef __cplusplus
 _Static_assert(sizeof(struct mdevgpu_type) == MDEVGPU_TYPE_SIZE_VER0, "layout");
@@ -259,6 +434,11 @@ _Static_assert(sizeof(struct mdevgpu_identify) == MDEVGPU_IDENTIFY_SIZE_VER0, "l
 _Static_assert(sizeof(struct mdevgpu_get_types) == MDEVGPU_GET_TYPES_SIZE_VER0, "layout");
 _Static_assert(sizeof(struct mdevgpu_set_types) == MDEVGPU_SET_TYPES_SIZE_VER0, "layout");
 _Static_assert(sizeof(struct mdevgpu_takeover) == MDEVGPU_TAKEOVER_SIZE_VER0, "layout");
+_Static_assert(sizeof(struct mdevgpu_vgpu) == MDEVGPU_VGPU_SIZE_VER0, "layout");
+_Static_assert(sizeof(struct mdevgpu_get_usage) == MDEVGPU_GET_USAGE_SIZE_VER0, "layout");
+_Static_assert(sizeof(struct mdevgpu_set_share) == MDEVGPU_SET_SHARE_SIZE_VER0, "layout");
+_Static_assert(sizeof(struct mdevgpu_event) == MDEVGPU_EVENT_SIZE_VER0, "layout");
+_Static_assert(sizeof(struct mdevgpu_subscribe) == MDEVGPU_SUBSCRIBE_SIZE_VER0, "layout");
 #endif
 
 #endif

@@ -2,8 +2,10 @@
 /*
  * The PCI driver of the synthetic GPUs.
  *
- * It binds nothing else: its id table is filled in when the module is loaded
- * and leaves no alias behind, and probe looks whose bus it is.
+ * It binds nothing else by itself: its id table is filled in when the module is
+ * loaded and leaves no alias behind, and probe looks whose bus it is. A real
+ * device has to be given to it by its driver_override, and only lends its place:
+ * its registers are never touched.
  */
 #include <linux/kstrtox.h>
 #include <linux/module.h>
@@ -15,7 +17,11 @@ static u64 ref_gpu_framebuffer;
 
 static void ref_gpu_free(struct kref *ref)
 {
-	kfree(container_of(ref, struct ref_gpu, ref));
+	struct ref_gpu *gpu = container_of(ref, struct ref_gpu, ref);
+
+	if (gpu->node)
+		mdevgpu_put(gpu->node);
+	kfree(gpu);
 }
 
 struct ref_gpu *ref_gpu_get(struct ref_gpu *gpu)
@@ -38,7 +44,8 @@ static int ref_gpu_register_node(struct ref_gpu *gpu)
 		.vendor = "mdevgpud",
 		.model = "Synthetic GPU",
 		.framebuffer_total = gpu->framebuffer,
-		.capabilities = MDEVGPU_CAP_CAPACITY,
+		.capabilities = MDEVGPU_CAP_CAPACITY | MDEVGPU_CAP_EDIT_LIVE |
+				(ref_types_add_live ? MDEVGPU_CAP_ADD_LIVE : 0),
 	};
 	struct mdevgpu_device *node;
 
@@ -46,8 +53,23 @@ static int ref_gpu_register_node(struct ref_gpu *gpu)
 	if (IS_ERR(node))
 		return PTR_ERR(node);
 
+	/* Types may have been set already, and vGPUs made. */
+	spin_lock(&gpu->lock);
 	gpu->node = node;
+	mdevgpu_tell_framebuffer(node, gpu->used);
+	spin_unlock(&gpu->lock);
 	return 0;
+}
+
+/*
+ * With a driver_override that no id of the table agrees with, PCI hands out an
+ * id of its own that matches everything. Where the override is kept has changed
+ * within the life of one stable kernel.
+ */
+static bool ref_gpu_is_for_us(const struct pci_dev *pdev,
+			      const struct pci_device_id *id)
+{
+	return ref_pci_is_ours(pdev) || id->vendor == (u32)PCI_ANY_ID;
 }
 
 static int ref_gpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -55,7 +77,7 @@ static int ref_gpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	struct ref_gpu *gpu;
 	int r;
 
-	if (!ref_pci_is_ours(pdev))
+	if (!ref_gpu_is_for_us(pdev, id))
 		return -ENODEV;
 
 	gpu = kzalloc(sizeof(*gpu), GFP_KERNEL);
@@ -64,6 +86,9 @@ static int ref_gpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 	kref_init(&gpu->ref);
 	spin_lock_init(&gpu->lock);
+	INIT_LIST_HEAD(&gpu->vgpus);
+	INIT_LIST_HEAD(&gpu->jobs);
+	init_waitqueue_head(&gpu->turn);
 	gpu->pdev = pdev;
 	gpu->framebuffer = ref_gpu_framebuffer;
 	gpu->vendor_id = pdev->vendor;

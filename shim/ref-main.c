@@ -27,6 +27,9 @@ static uint framebuffer_mib = 40960;
 module_param(framebuffer_mib, uint, 0444);
 MODULE_PARM_DESC(framebuffer_mib, "framebuffer of each GPU in MiB (default 40960)");
 
+module_param_named(add_live, ref_types_add_live, bool, 0444);
+MODULE_PARM_DESC(add_live, "let new types come while vGPUs exist, by means that the mdev core does not offer (default no)");
+
 /* A slot may have been filled already: the driver's plug works by now. */
 static int __init ref_plug_first(void)
 {
@@ -50,9 +53,13 @@ static int __init ref_init(void)
 	if (!vendor_id || vendor_id == U16_MAX || !framebuffer_mib)
 		return -EINVAL;
 
-	r = mdev_register_driver(&ref_vgpu_driver);
+	r = ref_engine_init();
 	if (r)
 		return r;
+
+	r = mdev_register_driver(&ref_vgpu_driver);
+	if (r)
+		goto fail_engine;
 
 	r = ref_pci_create(domain, vendor_id, device_id);
 	if (r)
@@ -75,6 +82,8 @@ fail_pci:
 	ref_pci_destroy();
 fail_mdev:
 	mdev_unregister_driver(&ref_vgpu_driver);
+fail_engine:
+	ref_engine_exit();
 	return r;
 }
 
@@ -83,6 +92,7 @@ static void __exit ref_exit(void)
 	ref_gpu_driver_unregister();
 	ref_pci_destroy();
 	mdev_unregister_driver(&ref_vgpu_driver);
+	ref_engine_exit();
 }
 
 module_init(ref_init);

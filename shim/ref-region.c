@@ -3,17 +3,10 @@
  * The regions of a vGPU as VFIO numbers them: configuration space, BAR0 with
  * registers, BAR1 with memory. Offsets and sizes are whatever a hostile user
  * says.
- *
- * The memory is a file in the kernel's own tmpfs: its pages come when they are
- * touched, are charged to who touches them, and are gone when the last user
- * is. Each opening of the vGPU gets a file of its own, so nobody ever sees what
- * another left behind, not even through a mapping kept beyond close.
  */
-#include <linux/fs.h>
 #include <linux/highmem.h>
-#include <linux/pagemap.h>
+#include <linux/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/uaccess.h>
 
@@ -24,37 +17,18 @@
 #define REF_REGION_SHIFT	40
 #define REF_REGION_MASK		((1ULL << REF_REGION_SHIFT) - 1)
 
-int ref_memory_new(struct ref_vgpu *vgpu)
-{
-	u64 size = max(vgpu->definition.framebuffer, vgpu->bar1_size);
-	struct file *memory;
-
-	memory = shmem_file_setup(REF_NAME, size, VM_NORESERVE);
-	if (IS_ERR(memory))
-		return PTR_ERR(memory);
-
-	vgpu->memory = memory;
-	return 0;
-}
-
-void ref_memory_free(struct ref_vgpu *vgpu)
-{
-	fput(vgpu->memory);
-	vgpu->memory = NULL;
-}
-
-/* Takes the pages out of mappings too: they read zero again when touched. */
-static void ref_memory_scrub(struct ref_vgpu *vgpu)
-{
-	shmem_truncate_range(file_inode(vgpu->memory), 0, -1);
-}
-
 void ref_vgpu_reset(struct ref_vgpu *vgpu)
 {
+	ref_engine_stop(vgpu);
+
 	mutex_lock(&vgpu->lock);
 	ref_config_reset(vgpu);
 	vgpu->scratch = 0;
 	vgpu->irq_count = 0;
+	vgpu->dma = 0;
+	vgpu->offset = 0;
+	vgpu->length = 0;
+	vgpu->pattern = 0;
 	mutex_unlock(&vgpu->lock);
 
 	ref_memory_scrub(vgpu);
@@ -98,6 +72,60 @@ int ref_region_info(struct ref_vgpu *vgpu, struct vfio_region_info *info)
 	return 0;
 }
 
+static u32 ref_engine_reg_read(struct ref_vgpu *vgpu, u64 reg)
+{
+	switch (reg) {
+	case REF_REG_DMA_LOW:
+		return lower_32_bits(vgpu->dma);
+	case REF_REG_DMA_HIGH:
+		return upper_32_bits(vgpu->dma);
+	case REF_REG_OFFSET_LOW:
+		return lower_32_bits(vgpu->offset);
+	case REF_REG_OFFSET_HIGH:
+		return upper_32_bits(vgpu->offset);
+	case REF_REG_LENGTH:
+		return vgpu->length;
+	case REF_REG_PATTERN:
+		return vgpu->pattern;
+	case REF_REG_STATUS:
+		return vgpu->job.status;
+	case REF_REG_DONE:
+		return vgpu->job.done;
+	default:
+		return 0;
+	}
+}
+
+static void ref_engine_reg_write(struct ref_vgpu *vgpu, u64 reg, u32 value)
+{
+	switch (reg) {
+	case REF_REG_DMA_LOW:
+		vgpu->dma = (vgpu->dma & ~(u64)U32_MAX) | value;
+		break;
+	case REF_REG_DMA_HIGH:
+		vgpu->dma = lower_32_bits(vgpu->dma) | (u64)value << 32;
+		break;
+	case REF_REG_OFFSET_LOW:
+		vgpu->offset = (vgpu->offset & ~(u64)U32_MAX) | value;
+		break;
+	case REF_REG_OFFSET_HIGH:
+		vgpu->offset = lower_32_bits(vgpu->offset) | (u64)value << 32;
+		break;
+	case REF_REG_LENGTH:
+		vgpu->length = value;
+		break;
+	case REF_REG_PATTERN:
+		vgpu->pattern = value;
+		break;
+	case REF_REG_COMMAND:
+		if (value == REF_COMMAND_STOP)
+			ref_engine_ask_stop(vgpu);
+		else
+			ref_engine_start(vgpu, value);
+		break;
+	}
+}
+
 static u32 ref_reg_read(struct ref_vgpu *vgpu, u64 reg)
 {
 	const struct mdevgpu_type *t = &vgpu->definition;
@@ -119,8 +147,10 @@ static u32 ref_reg_read(struct ref_vgpu *vgpu, u64 reg)
 		return vgpu->scratch;
 	case REF_REG_IRQ:
 		return vgpu->irq_count;
+	case REF_REG_WINDOW:
+		return vgpu->window / SZ_4K;
 	default:
-		return 0;
+		return ref_engine_reg_read(vgpu, reg);
 	}
 }
 
@@ -134,6 +164,11 @@ static void ref_reg_write(struct ref_vgpu *vgpu, u64 reg, u32 value)
 		vgpu->irq_count++;
 		ref_irq_raise(vgpu);
 		break;
+	case REF_REG_WINDOW:
+		ref_memory_set_window(vgpu, value);
+		break;
+	default:
+		ref_engine_reg_write(vgpu, reg, value);
 	}
 }
 
@@ -224,8 +259,7 @@ static ssize_t ref_memory_rw(struct ref_vgpu *vgpu, u64 at, char __user *buf,
 	void *p;
 
 	count = min_t(size_t, count, PAGE_SIZE - offset);
-	page = shmem_read_mapping_page(vgpu->memory->f_mapping,
-				       at >> PAGE_SHIFT);
+	page = ref_memory_get_page(vgpu, at, /* aperture= */ true);
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 
@@ -286,10 +320,6 @@ ssize_t ref_region_write(struct vfio_device *vdev, const char __user *buf,
 			     true);
 }
 
-/*
- * The mapping becomes one of the memory's file, and lives as long as it likes:
- * it keeps the pages, not the vGPU.
- */
 int ref_region_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 {
 	struct ref_vgpu *vgpu = to_ref_vgpu(vdev);
@@ -304,7 +334,5 @@ int ref_region_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 		return -EINVAL;
 
 	vma->vm_pgoff = first;
-	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
-	vma_set_file(vma, vgpu->memory);
-	return call_mmap(vma->vm_file, vma);
+	return ref_memory_mmap(vgpu, vma);
 }

@@ -1,146 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A GPU's type set: what SET_TYPES gave, as an mdev parent with its types.
+ * From one set of types to another.
  *
- * The mdev core takes a fixed array of types when a parent registers, keeps
- * their names without a copy, and destroys every vGPU when it unregisters. So
- * a set is one allocation, registered once and never changed; another set
- * means that vGPUs are kept from being made, none exists, and the parent
- * unregisters and registers anew. No lock that a vGPU's probe takes is held
- * meanwhile: unregistering waits for it.
+ * Types that stay are edited in place, those that go while vGPUs exist are
+ * retired in place, and vGPUs do not notice. Another choice of ids needs the
+ * parent registered anew, which takes all vGPUs down; so it waits until there is
+ * none, and none is made meanwhile. No lock that a vGPU's probe takes is held
+ * then: unregistering waits for it.
  */
-#include <linux/delay.h>
-#include <linux/log2.h>
-#include <linux/rcupdate.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "ref.h"
 
-#define REF_BAR1_DEFAULT	((u64)SZ_256M)
+/* With add_live: what is retired has to have a place, too. */
+#define REF_TYPES_ROOM		512
 
-static void ref_set_free(struct kref *ref)
-{
-	struct ref_type_set *set = container_of(ref, struct ref_type_set, ref);
-
-	ref_gpu_put(set->gpu);
-	kfree(set->mdev_types);
-	kvfree(set);
-}
-
-struct ref_type_set *ref_set_get(struct ref_type_set *set)
-{
-	kref_get(&set->ref);
-	return set;
-}
-
-void ref_set_put(struct ref_type_set *set)
-{
-	if (set)
-		kref_put(&set->ref, ref_set_free);
-}
-
-static struct ref_type_set *ref_set_new(struct ref_gpu *gpu,
-					const struct mdevgpu_type *types,
-					u32 n_types)
-{
-	struct ref_type_set *set;
-	u32 i;
-
-	set = kvzalloc(struct_size(set, types, n_types), GFP_KERNEL);
-	if (!set)
-		return NULL;
-
-	set->mdev_types = kcalloc(max(n_types, 1U), sizeof(*set->mdev_types),
-				  GFP_KERNEL);
-	if (!set->mdev_types) {
-		kvfree(set);
-		return NULL;
-	}
-
-	kref_init(&set->ref);
-	set->gpu = ref_gpu_get(gpu);
-	set->n_types = n_types;
-	for (i = 0; i < n_types; i++) {
-		struct ref_type *type = &set->types[i];
-
-		type->definition = types[i];
-		type->set = set;
-		snprintf(type->sysfs_name, sizeof(type->sysfs_name), "%u",
-			 types[i].id);
-		type->mdev.sysfs_name = type->sysfs_name;
-		type->mdev.pretty_name = type->definition.name;
-		set->mdev_types[i] = &type->mdev;
-	}
-
-	return set;
-}
-
-/* A GPU without types is no mdev parent. */
-static int ref_set_register(struct ref_type_set *set)
-{
-	u32 i;
-	int r;
-
-	if (!set->n_types)
-		return 0;
-
-	/* The set may have been registered before. */
-	for (i = 0; i < set->n_types; i++)
-		memset(&set->types[i].mdev.kobj, 0, sizeof(struct kobject));
-
-	r = mdev_register_parent(&set->parent, &set->gpu->pdev->dev,
-				 &ref_vgpu_driver, set->mdev_types,
-				 set->n_types);
-	if (r)
-		return r;
-
-	/* See ref_set_unregister(). */
-	for (i = 0; i < set->n_types; i++)
-		kobject_get(&set->types[i].mdev.kobj);
-
-	return 0;
-}
-
-/*
- * An mdev holds a reference to its type's kobject until it is freed, and looks
- * at the type and the parent then. The reference of our own tells when the
- * last of them is through. The grace period is for whoever still is in
- * up_read() on the parent's semaphore.
- */
-void ref_set_unregister(struct ref_type_set *set)
-{
-	u32 i;
-
-	if (!set->n_types)
-		return;
-
-	mdev_unregister_parent(&set->parent);
-
-	for (i = 0; i < set->n_types; i++) {
-		struct kobject *kobj = &set->types[i].mdev.kobj;
-
-		while (kref_read(&kobj->kref) > 1)
-			msleep(1);
-		kobject_put(kobj);
-	}
-
-	synchronize_rcu();
-}
-
-static u64 ref_bar1_limit(const struct mdevgpu_type *t)
-{
-	return roundup_pow_of_two(t->framebuffer);
-}
-
-/* The aperture of a type: a window onto the start of its framebuffer */
-u64 ref_type_bar1_size(const struct mdevgpu_type *t)
-{
-	if (t->bar1_size)
-		return t->bar1_size;
-
-	return min(REF_BAR1_DEFAULT, ref_bar1_limit(t));
-}
+bool ref_types_add_live;
 
 static int ref_types_judge(struct mdevgpu_type *types, u32 n_types)
 {
@@ -148,7 +23,7 @@ static int ref_types_judge(struct mdevgpu_type *types, u32 n_types)
 	u32 i;
 
 	for (i = 0; i < n_types; i++) {
-		if (types[i].bar1_size <= ref_bar1_limit(&types[i]))
+		if (types[i].bar1_size <= ref_type_bar1_limit(&types[i]))
 			continue;
 
 		types[i].verdict = MDEVGPU_VERDICT_TOO_LARGE;
@@ -187,57 +62,111 @@ static int ref_types_switch(struct mdevgpu_device *node, struct ref_gpu *gpu,
 	return r;
 }
 
+/* -EBUSY: there are vGPUs. */
+static int ref_types_set_idle(struct mdevgpu_device *node, struct ref_gpu *gpu,
+			      const struct mdevgpu_type *types, u32 n_types,
+			      bool dry_run)
+{
+	struct ref_type_set *set;
+	int r;
+
+	if (ref_usage_live(gpu))
+		return -EBUSY;
+	if (dry_run)
+		return 0;
+
+	set = ref_set_new(gpu, types, n_types,
+			  ref_types_add_live ? REF_TYPES_ROOM : n_types);
+	if (!set)
+		return -ENOMEM;
+
+	r = ref_usage_freeze(gpu, /* even_if_live= */ false);
+	if (!r) {
+		r = ref_types_switch(node, gpu, set);
+		ref_usage_thaw(gpu);
+	}
+	if (r)
+		ref_set_put(set);
+	return r;
+}
+
+/* Marks those that the registered set does not have; how many that are. */
+static u32 ref_types_mark_new(struct ref_gpu *gpu, struct mdevgpu_type *types,
+			      u32 n_types)
+{
+	u32 n = 0, i;
+
+	for (i = 0; i < n_types; i++)
+		if (!ref_set_find(gpu->set, types[i].id)) {
+			types[i].verdict = MDEVGPU_VERDICT_LIVE;
+			n++;
+		}
+
+	return n;
+}
+
+/* There are vGPUs. */
+static int ref_types_set_live(struct ref_gpu *gpu, struct mdevgpu_type *types,
+			      u32 n_types, bool dry_run)
+{
+	u32 i, n;
+	int r;
+
+	n = ref_types_mark_new(gpu, types, n_types);
+	if (n && (!ref_types_add_live || !gpu->set ||
+		  n > gpu->set->room - gpu->set->n_types))
+		return -EBUSY;
+
+	for (i = 0; i < n_types; i++)
+		types[i].verdict = MDEVGPU_VERDICT_OK;
+	if (dry_run || !gpu->set)
+		return 0;
+
+	if (n) {
+		r = ref_set_grow(gpu->set, types, n_types);
+		if (r)
+			return r;
+	}
+
+	return ref_set_edit(gpu->set, types, n_types);
+}
+
+/* The registered set has just these ids. */
+static bool ref_types_same_ids(struct ref_gpu *gpu,
+			       const struct mdevgpu_type *types, u32 n_types)
+{
+	u32 i;
+
+	if (!gpu->set || gpu->set->n_types != n_types)
+		return false;
+	for (i = 0; i < n_types; i++)
+		if (!ref_set_find(gpu->set, types[i].id))
+			return false;
+
+	return true;
+}
+
 static int ref_types_set(struct mdevgpu_device *node,
 			 struct mdevgpu_type *types, u32 n_types, bool dry_run)
 {
 	struct ref_gpu *gpu = mdevgpu_priv(node);
-	struct ref_type_set *set;
 	int r;
 
 	r = ref_types_judge(types, n_types);
 	if (r)
 		return r;
 
-	if (ref_usage_live(gpu)) {
-		mdevgpu_mark_live(node, types, n_types);
-		return -EBUSY;
-	}
+	if (ref_types_same_ids(gpu, types, n_types))
+		return dry_run ? 0 : ref_set_edit(gpu->set, types, n_types);
 
-	if (dry_run)
-		return 0;
-
-	set = ref_set_new(gpu, types, n_types);
-	if (!set)
-		return -ENOMEM;
-
-	/* Fails only if a vGPU was made just now. */
-	r = ref_usage_freeze(gpu, /* even_if_live= */ false);
-	if (r) {
-		mdevgpu_mark_live(node, types, n_types);
-		ref_set_put(set);
-		return r;
-	}
-
-	r = ref_types_switch(node, gpu, set);
-	ref_usage_thaw(gpu);
-	if (r)
-		ref_set_put(set);
+	r = ref_types_set_idle(node, gpu, types, n_types, dry_run);
+	if (r == -EBUSY)
+		r = ref_types_set_live(gpu, types, n_types, dry_run);
 	return r;
 }
 
-static struct ref_type *ref_set_find(struct ref_type_set *set, u32 id)
-{
-	u32 i;
-
-	for (i = 0; set && i < set->n_types; i++)
-		if (set->types[i].definition.id == id)
-			return &set->types[i];
-
-	return NULL;
-}
-
-static u32 ref_types_get_usage(struct mdevgpu_device *node,
-			       struct mdevgpu_type *types, u32 n_types)
+static u32 ref_types_count(struct mdevgpu_device *node,
+			   struct mdevgpu_type *types, u32 n_types)
 {
 	struct ref_gpu *gpu = mdevgpu_priv(node);
 	u32 i;
@@ -254,7 +183,34 @@ static u32 ref_types_get_usage(struct mdevgpu_device *node,
 	return ref_usage_live(gpu);
 }
 
+static u32 ref_types_get_retired(struct mdevgpu_device *node,
+				 struct mdevgpu_type *types, u32 room)
+{
+	struct ref_gpu *gpu = mdevgpu_priv(node);
+	struct ref_type_set *set = gpu->set;
+	u32 n = 0, i;
+
+	for (i = 0; set && i < set->n_types; i++) {
+		struct ref_type *type = &set->types[i];
+
+		/* Written under the node's lock alone, which is held */
+		if (!type->retired)
+			continue;
+		if (n < room) {
+			types[n] = type->definition;
+			types[n].verdict = MDEVGPU_VERDICT_NONE;
+			types[n].live = READ_ONCE(type->live);
+		}
+		n++;
+	}
+
+	return n;
+}
+
 const struct mdevgpu_ops ref_types_ops = {
 	.set_types = ref_types_set,
-	.get_usage = ref_types_get_usage,
+	.count_types = ref_types_count,
+	.get_retired = ref_types_get_retired,
+	.get_usage = ref_usage_get,
+	.set_share = ref_usage_set_share,
 };

@@ -20,26 +20,31 @@ static int ref_vgpu_init(struct vfio_device *vdev)
 	struct ref_type *type = container_of(mdev->type, struct ref_type, mdev);
 	int r;
 
-	r = ref_usage_take(type);
+	/* The text form, which is also the mdev's name, has the bytes in order. */
+	r = uuid_parse(dev_name(&mdev->dev), &vgpu->uuid);
+	if (r)
+		return r;
+
+	r = ref_usage_take(type, vgpu);
 	if (r)
 		return r;
 
 	ref_set_get(type->set);
-	vgpu->type = type;
-	vgpu->definition = type->definition;
-	vgpu->bar1_size = ref_type_bar1_size(&type->definition);
+	vgpu->bar1_size = ref_type_bar1_size(&vgpu->definition);
 	mutex_init(&vgpu->lock);
+	init_rwsem(&vgpu->memory_lock);
+	ref_engine_prepare(vgpu);
 	return 0;
 }
 
 static void ref_vgpu_release(struct vfio_device *vdev)
 {
 	struct ref_vgpu *vgpu = to_ref_vgpu(vdev);
-	struct ref_type *type = vgpu->type;
+	struct ref_type_set *set = vgpu->type->set;
 
 	mutex_destroy(&vgpu->lock);
-	ref_usage_give_back(type);
-	ref_set_put(type->set);
+	ref_usage_give_back(vgpu);
+	ref_set_put(set);
 	mdevgpu_vfio_free_device(vdev);
 }
 
@@ -53,7 +58,7 @@ static int ref_vgpu_open(struct vfio_device *vdev)
 		return r;
 
 	ref_vgpu_reset(vgpu);
-	ref_usage_open(vgpu->type->set->gpu);
+	ref_usage_open(vgpu);
 	return 0;
 }
 
@@ -61,7 +66,8 @@ static void ref_vgpu_close(struct vfio_device *vdev)
 {
 	struct ref_vgpu *vgpu = to_ref_vgpu(vdev);
 
-	ref_usage_close(vgpu->type->set->gpu);
+	ref_engine_stop(vgpu);
+	ref_usage_close(vgpu);
 	ref_irq_release(vgpu);
 	ref_memory_free(vgpu);
 }
@@ -187,12 +193,16 @@ static unsigned int ref_vgpu_get_available(struct mdev_type *mtype)
 /* The form that tools for NVIDIA's types parse */
 static ssize_t ref_vgpu_show_description(struct mdev_type *mtype, char *buf)
 {
-	const struct mdevgpu_type *t =
-		&container_of(mtype, struct ref_type, mdev)->definition;
+	struct ref_type *type = container_of(mtype, struct ref_type, mdev);
+	struct mdevgpu_type t;
+
+	spin_lock(&type->set->gpu->lock);
+	t = type->definition;
+	spin_unlock(&type->set->gpu->lock);
 
 	return sysfs_emit(buf, "num_heads=%u, frl_config=%u, framebuffer=%lluM, max_resolution=%ux%u, max_instance=%u\n",
-			  t->heads, t->frame_limit, t->framebuffer / SZ_1M,
-			  t->max_width, t->max_height, t->max_instances);
+			  t.heads, t.frame_limit, t.framebuffer / SZ_1M,
+			  t.max_width, t.max_height, t.max_instances);
 }
 
 struct mdev_driver ref_vgpu_driver = {

@@ -4,7 +4,9 @@
 #define _MDEVGPU_REF_VGPU_H
 
 #include <linux/mutex.h>
+#include <linux/rwsem.h>
 #include <linux/vfio.h>
+#include <linux/workqueue.h>
 
 #include "ref.h"
 
@@ -23,24 +25,92 @@
 #define REF_REG_FLAGS		0x14	/* MDEVGPU_TYPE_* */
 #define REF_REG_SCRATCH		0x18	/* keeps what is written, until reset */
 #define REF_REG_IRQ		0x1c	/* a write raises the interrupt; reads how often */
+#define REF_REG_WINDOW		0x20	/* page of the framebuffer that BAR1 begins at */
+
+/* The copy engine */
+#define REF_REG_DMA_LOW		0x40	/* address in the guest's memory */
+#define REF_REG_DMA_HIGH	0x44
+#define REF_REG_OFFSET_LOW	0x48	/* in the framebuffer */
+#define REF_REG_OFFSET_HIGH	0x4c
+#define REF_REG_LENGTH		0x50	/* bytes */
+#define REF_REG_PATTERN		0x54	/* for REF_COMMAND_FILL */
+#define REF_REG_COMMAND		0x58	/* a write starts it */
+#define REF_REG_STATUS		0x5c
+#define REF_REG_DONE		0x60	/* bytes of the command, so far */
+
+#define REF_COMMAND_STOP	0
+#define REF_COMMAND_READ	1	/* guest memory to framebuffer */
+#define REF_COMMAND_WRITE	2	/* framebuffer to guest memory */
+#define REF_COMMAND_FILL	3	/* the framebuffer, with the pattern */
+
+#define REF_STATUS_IDLE		0
+#define REF_STATUS_BUSY		1
+#define REF_STATUS_DONE		2
+#define REF_STATUS_FAULT	3	/* an address that is not mapped, or no memory */
+#define REF_STATUS_INVALID	4	/* command, offset or length */
 
 #define REF_MAGIC		0x5550474d
-#define REF_REGS_VERSION	1
+#define REF_REGS_VERSION	2
+
+/* Error codes of the device, as MDEVGPU_EVENT_ERROR tells them */
+#define REF_ERROR_DMA_FAULT	31	/* what NVIDIA's Xid calls a memory page fault */
+
+/* A command of the copy engine. It is the worker's alone while it is on. */
+struct ref_job {
+	struct work_struct work;
+	u64 dma;
+	u64 offset;
+	u64 length;
+	u32 command;
+	u32 pattern;
+
+	/* By the vGPU's lock */
+	u64 done;
+	u32 status;
+
+	/* By the GPU's lock */
+	struct list_head entry;		/* among the GPU's jobs */
+	u64 vtime;			/* work done, divided by the share */
+	unsigned long begun;		/* jiffies at the start of the slice */
+
+	bool stop;			/* by none */
+};
 
 struct ref_vgpu {
 	struct vfio_device vdev;
 	struct ref_type *type;		/* holds a reference to its set */
-	struct mdevgpu_type definition;
+	struct mdevgpu_type definition;	/* as it was when this was made */
 	u64 bar1_size;
+	uuid_t uuid;
 
-	/* From open to close; pages come as they are touched */
-	struct file *memory;
+	/* By the GPU's lock */
+	struct list_head entry;		/* among the GPU's vGPUs */
+	u64 cost;			/* of the GPU's framebuffer */
+	u32 share;
+	u32 opener;			/* pid; 0: not open */
+	u64 busy;
+	struct file *memory;		/* from open to close */
+
+	/*
+	 * Shared: pages are looked up and mapped; exclusive: they are taken
+	 * away, or another place of the memory shows.
+	 */
+	struct rw_semaphore memory_lock;
+	struct file *aperture;		/* where BAR1's mappings are linked */
+	struct mem_cgroup *memcg;	/* of who opened it */
+	u64 window;			/* bytes; by both locks */
+
+	struct ref_job job;
 
 	struct mutex lock;		/* protects all below */
 	u8 config[REF_CONFIG_SIZE];
 	u8 writable[REF_CONFIG_SIZE];
 	u32 scratch;
 	u32 irq_count;
+	u64 dma;			/* registers of the copy engine */
+	u64 offset;
+	u32 length;
+	u32 pattern;
 	struct eventfd_ctx *msi;
 	struct eventfd_ctx *request;
 };
@@ -50,9 +120,22 @@ static inline struct ref_vgpu *to_ref_vgpu(struct vfio_device *vdev)
 	return container_of(vdev, struct ref_vgpu, vdev);
 }
 
-/* ref-region.c */
+/* ref-memory.c */
 int ref_memory_new(struct ref_vgpu *vgpu);
 void ref_memory_free(struct ref_vgpu *vgpu);
+void ref_memory_scrub(struct ref_vgpu *vgpu);
+u64 ref_memory_size(const struct ref_vgpu *vgpu);
+void ref_memory_set_window(struct ref_vgpu *vgpu, u32 page);
+struct page *ref_memory_get_page(struct ref_vgpu *vgpu, u64 at, bool aperture);
+int ref_memory_mmap(struct ref_vgpu *vgpu, struct vm_area_struct *vma);
+
+/* ref-engine.c */
+void ref_engine_prepare(struct ref_vgpu *vgpu);
+void ref_engine_start(struct ref_vgpu *vgpu, u32 command);
+void ref_engine_ask_stop(struct ref_vgpu *vgpu);
+void ref_engine_stop(struct ref_vgpu *vgpu);
+
+/* ref-region.c */
 void ref_vgpu_reset(struct ref_vgpu *vgpu);
 int ref_region_info(struct ref_vgpu *vgpu, struct vfio_region_info *info);
 ssize_t ref_region_read(struct vfio_device *vdev, char __user *buf,

@@ -1,145 +1,548 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <inttypes.h>
-#include <sys/stat.h>
+#include <stdarg.h>
+#include <time.h>
 
 #include "backend/nvidia-types.h"
-#include "util/file.h"
 #include "util/text.h"
 
-#define FOLDER "types"
-#define LIST_SIZE 16384U
+/* How long nvidia-vgpud, which registers NVIDIA's own types when the driver is loaded, is waited for. */
+#define IN_PROGRESS_TRIES 20U
+#define IN_PROGRESS_NSEC 100000000L
 
-NvidiaType *nvidia_types_find(NvidiaTypes *types, uint32_t id) {
-        for (size_t i = 0; i < types->n; i++)
-                if (types->items[i].id == id)
-                        return &types->items[i];
+/* How many of the driver's own types are tried when its set has to be brought into its final state again. */
+#define RESTORE_TRIES 3U
+
+void nvidia_types_done(NvidiaTypes *t) {
+        free(t->outcomes);
+        t->outcomes = NULL;
+        t->n_outcomes = 0;
+}
+
+static int lost(int r, const char *what, Error *error) {
+        char sentence[NVIDIA_STATUS_SIZE];
+
+        nvidia_rm_describe(r, sentence);
+        return error_set(error, r < 0 ? r : -ERROR_DRIVER_REJECTED, "%s: %s", what, sentence);
+}
+
+int nvidia_types_read(NvidiaTypes *t, NvidiaRm *rm, Error *error) {
+        NvidiaTypeList before = t->held;
+        int r;
+
+        r = nvidia_query_types(rm, NVIDIA_CONTROL_SUPPORTED_TYPES, &t->held);
+        if (r != 0)
+                return lost(r, "the driver does not tell its types", error);
+
+        for (size_t i = 0; i < t->held.n; i++) {
+                r = nvidia_query_type(rm, t->held.ids[i], &t->types[i]);
+                if (r < 0 && r != -EBADMSG)
+                        return lost(r, "the driver does not describe its types", error);
+                if (r != 0)
+                        t->types[i] = (NvidiaType){};
+        }
+
+        /* Somebody discarded the set, or the driver was loaded anew: what it refused before may be taken now. */
+        if (t->held.n_held < before.n_held)
+                nvidia_types_done(t);
+        return 0;
+}
+
+static const NvidiaType *find_held(const NvidiaTypes *t, uint32_t id) {
+        for (size_t i = 0; i < t->held.n; i++)
+                if (t->held.ids[i] == id)
+                        return &t->types[i];
 
         return NULL;
 }
 
-NvidiaType *nvidia_types_add(NvidiaTypes *types, uint32_t id) {
-        NvidiaType *type = nvidia_types_find(types, id);
+static const NvidiaOutcome *find_outcome(const NvidiaTypes *t, uint32_t id) {
+        for (size_t i = 0; i < t->n_outcomes; i++)
+                if (t->outcomes[i].spec.id == id)
+                        return &t->outcomes[i];
 
-        if (type)
-                return type;
-        if (types->n >= NVIDIA_TYPES_MAX)
-                return NULL;
-
-        type = &types->items[types->n++];
-        *type = (NvidiaType){ .id = id };
-        return type;
+        return NULL;
 }
 
-/* "1145  : NVIDIA L40S-1B" (580, reported): id, colon, name. Anything else, as the head of the table, is passed over. */
-static bool parse_line(char *line, uint32_t *ret_id, const char **ret_name) {
-        unsigned long id;
-        char *end, *name;
+static void decide(NvidiaOutcome *o, Registration registration, const char *format, ...) _printf_(3, 4);
 
-        line += strspn(line, " \t");
-        if (*line < '0' || *line > '9')
-                return false;
-        errno = 0;
-        id = strtoul(line, &end, 10);
-        end += strspn(end, " \t");
-        if (errno != 0 || id == 0 || id >= UNKNOWN_U32 || *end != ':')
-                return false;
+static void decide(NvidiaOutcome *o, Registration registration, const char *format, ...) {
+        va_list ap;
 
-        name = end + 1 + strspn(end + 1, " \t");
-        end = name + strlen(name);
-        while (end > name && strchr(" \t\r", end[-1]))
-                *--end = '\0';
-        text_sanitize(name);
-        *ret_id = (uint32_t)id;
-        *ret_name = name;
-        return true;
+        o->registration = registration;
+        va_start(ap, format);
+        (void)vsnprintf(o->reason, sizeof(o->reason), format, ap);
+        va_end(ap);
 }
 
-static void take_list(char *text, bool listed, NvidiaTypes *types) {
-        const char *name;
-        char *line;
-        uint32_t id;
-
-        while ((line = strsep(&text, "\n"))) {
-                NvidiaType *type = parse_line(line, &id, &name) ? nvidia_types_add(types, id) : NULL;
-
-                if (!type)
-                        continue;
-                (void)text_copy(type->name, sizeof(type->name), name);
-                type->n_functions += listed;
-        }
+static void judge_held(const NvidiaTypes *t, const NvidiaType *type, NvidiaOutcome *o) {
+        o->registration = REGISTRATION_REGISTERED;
+        o->reason[0] = '\0';
+        if (type->id == 0)
+                decide(o, REGISTRATION_DIFFERS, "the driver holds a type under this id, but does not say what it is");
+        else if (!nvidia_info_matches(type, &o->spec, &t->card, o->reason))
+                o->registration = REGISTRATION_DIFFERS;
 }
 
-static bool read_list(const Host *host, const char *vf, char text[static LIST_SIZE]) {
-        char path[PCI_ADDRESS_SIZE + 64];
+/* FNV-1a: tells what was sent from what would be sent. */
+static uint64_t print_of(const uint8_t *parameters, size_t size) {
+        uint64_t print = UINT64_C(0xcbf29ce484222325);
 
-        (void)snprintf(path, sizeof(path), "bus/pci/devices/%.63s/nvidia/creatable_vgpu_types", vf);
-        return attribute_read(host->sys_fd, path, text, LIST_SIZE) > 0;
+        for (size_t i = 0; i < size; i++)
+                print = (print ^ parameters[i]) * UINT64_C(0x100000001b3);
+        return print;
 }
 
-bool nvidia_type_is_creatable(const Host *host, const char *vf, uint32_t id) {
-        NvidiaTypes types = {};
-        char text[LIST_SIZE];
-
-        if (read_list(host, vf, text))
-                take_list(text, /* listed= */ true, &types);
-        return nvidia_types_find(&types, id);
+/* A layout that is only believed to be the driver's is written to on request. */
+static bool may_write(const NvidiaVerdict *verdict, const NvidiaOutcome *o) {
+        return verdict->known || o->spec.nvidia_newer;
 }
 
-static int compare(const void *a, const void *b) {
-        const NvidiaType *x = a, *y = b;
-
-        return x->id < y->id ? -1 : x->id > y->id;
-}
-
-static size_t read_kept(const Host *host, const char *gpu, NvidiaTypes *types) {
-        char path[PCI_ADDRESS_SIZE + sizeof(FOLDER)], text[LIST_SIZE];
-
-        (void)snprintf(path, sizeof(path), FOLDER "/%.63s", gpu);
-        if (host->run_fd >= 0 && attribute_read(host->run_fd, path, text, sizeof(text)) > 0)
-                take_list(text, /* listed= */ false, types);
-        return types->n;
-}
-
-static void keep(const Host *host, const char *gpu, const NvidiaTypes *types) {
-        _cleanup_(fd_closep) int folder_fd = -EBADF;
-        char text[LIST_SIZE];
+/* Everything is checked before anything is sent. How many are to be sent. */
+static size_t plan(NvidiaTypes *t, const NvidiaRm *rm, const NvidiaVerdict *verdict, const NvidiaOutcome *before,
+                   size_t n_before, uint8_t *parameters) {
         size_t n = 0;
 
-        if (host->run_fd < 0 || (mkdirat(host->run_fd, FOLDER, 0700) < 0 && errno != EEXIST))
-                return;
-        folder_fd = directory_open(host->run_fd, FOLDER);
-        for (size_t i = 0; i < types->n && n < sizeof(text); i++)
-                if (types->items[i].name[0] != '\0')
-                        n += (size_t)snprintf(text + n, sizeof(text) - n, "%" PRIu32 " : %s\n", types->items[i].id,
-                                              types->items[i].name);
-        if (folder_fd >= 0 && n < sizeof(text))
-                (void)file_replace(folder_fd, gpu, text);
+        for (size_t i = 0; i < t->n_outcomes; i++) {
+                NvidiaOutcome *o = &t->outcomes[i];
+                const NvidiaType *held = find_held(t, o->spec.id);
+
+                if (held) {
+                        judge_held(t, held, o);
+                        continue;
+                }
+
+                memset(parameters, 0, NVIDIA_PARAMETERS_MAX);
+                if (!nvidia_info_encode(rm->dialect, &o->spec, &t->card, 0, parameters, o->reason)) {
+                        o->registration = REGISTRATION_REFUSED;
+                        continue;
+                }
+
+                if (!may_write(verdict, o)) {
+                        decide(o, REGISTRATION_REFUSED,
+                               "this driver is newer than the last one whose layout is known: it is read, but not "
+                               "written "
+                               "to; the profile can ask for it (nvidia: newer-drivers)");
+                        continue;
+                }
+
+                o->print = print_of(parameters, rm->dialect->controls[NVIDIA_CONTROL_SET_INFO].size);
+                for (size_t k = 0; k < n_before; k++)
+                        if (before[k].sent && before[k].print == o->print) {
+                                decide(o, before[k].registration, "%s", before[k].reason);
+                                o->sent = true;
+                        }
+                if (!o->sent) {
+                        decide(o, REGISTRATION_PENDING, "not yet registered");
+                        n++;
+                }
+        }
+
+        return n;
 }
 
-void nvidia_types_read(const Host *host, const char *gpu, const PciAddress *vfs, size_t n_vfs, NvidiaTypes *ret_types) {
-        char text[LIST_SIZE];
-        size_t n_kept;
-
-        *ret_types = (NvidiaTypes){};
-        n_kept = read_kept(host, gpu, ret_types);
-        for (size_t i = 0; i < n_vfs; i++)
-                if (read_list(host, vfs[i].name, text))
-                        take_list(text, /* listed= */ true, ret_types);
-        if (ret_types->n > n_kept)
-                keep(host, gpu, ret_types);
-        if (ret_types->n > 1)
-                qsort(ret_types->items, ret_types->n, sizeof(NvidiaType), compare);
+static bool is_planned(const NvidiaOutcome *o) {
+        return o->registration == REGISTRATION_PENDING;
 }
 
-uint64_t nvidia_name_parse_framebuffer(const char *name) {
-        const char *dash = strrchr(name, '-');
-        unsigned long gib;
-        char *end;
+static void postpone(NvidiaTypes *t, Registration registration, const char *why) {
+        for (size_t i = 0; i < t->n_outcomes; i++)
+                if (is_planned(&t->outcomes[i]))
+                        decide(&t->outcomes[i], registration, "%s", why);
+}
 
-        if (!dash || dash[1] < '0' || dash[1] > '9')
-                return UNKNOWN_U64;
+/* Waits as long as another program is at it. 1: the set can be changed now; 0: not yet. */
+static int await_quiet(NvidiaTypes *t, NvidiaRm *rm, Error *error) {
+        const struct timespec ts = { .tv_nsec = IN_PROGRESS_NSEC };
 
-        gib = strtoul(dash + 1, &end, 10);
-        return gib > 0 && gib <= 4096 && *end != '\0' && strchr("ABCQ", *end) ? (uint64_t)gib << 30 : UNKNOWN_U64;
+        for (unsigned i = 0; t->held.state == NVIDIA_CONFIG_IN_PROGRESS; i++) {
+                int r;
+
+                if (i == IN_PROGRESS_TRIES)
+                        return 0;
+
+                (void)nanosleep(&ts, NULL);
+                r = nvidia_types_read(t, rm, error);
+                if (r < 0)
+                        return r;
+        }
+
+        return 1;
+}
+
+/* Several vGPUs in one VM that are parts of a card: the driver strikes that off a type unless the card is set so before. */
+static int allow_multi_vgpu(const NvidiaTypes *t, NvidiaRm *rm) {
+        uint8_t support[12] = {}, parameters[4] = {};
+        bool wanted = false;
+        int r;
+
+        for (size_t i = 0; i < t->n_outcomes; i++)
+                wanted = wanted || (is_planned(&t->outcomes[i]) && t->outcomes[i].spec.multi_vgpu &&
+                                    t->outcomes[i].spec.max_instances != 1);
+        if (!wanted)
+                return 0;
+
+        r = nvidia_rm_control(rm, NVIDIA_CONTROL_MULTI_VGPU, support);
+        if (r != 0 || nvidia_u32(support) != 0)
+                return r < 0 ? r : 0;
+
+        /* Where the driver refuses it, the types come back without: that is said of each. */
+        nvidia_set_u32(parameters, 1);
+        r = nvidia_rm_control(rm, NVIDIA_CONTROL_SET_PGPU_INFO, parameters);
+        return r < 0 ? r : 0;
+}
+
+static int send_one(NvidiaTypes *t, NvidiaRm *rm, NvidiaOutcome *o, uint8_t *parameters) {
+        char sentence[NVIDIA_STATUS_SIZE];
+        int r;
+
+        memset(parameters, 0, NVIDIA_PARAMETERS_MAX);
+        if (!nvidia_info_encode(rm->dialect, &o->spec, &t->card, NVIDIA_CONFIG_READY, parameters, o->reason)) {
+                o->registration = REGISTRATION_REFUSED;
+                return 0;
+        }
+
+        r = nvidia_rm_control(rm, NVIDIA_CONTROL_SET_INFO, parameters);
+        if (r < 0)
+                return r;
+        if (r == 0) {
+                o->registration = REGISTRATION_REGISTERED;
+                return 1;
+        }
+
+        nvidia_rm_describe(r, sentence);
+        decide(o, REGISTRATION_REFUSED, "the driver refused it: %s", sentence);
+        o->sent = true;
+        return 0;
+}
+
+/*
+ * How many the driver took. The set is said to be ready with each: what is in it can be used meanwhile, and should this
+ * process end in the midst of it, nothing looks as if somebody were still at it.
+ */
+static int send_planned(NvidiaTypes *t, NvidiaRm *rm, uint8_t *parameters, bool *is_new) {
+        size_t n_taken = 0;
+
+        for (size_t i = 0; i < t->n_outcomes; i++) {
+                NvidiaOutcome *o = &t->outcomes[i];
+                int r;
+
+                if (!is_planned(o))
+                        continue;
+
+                r = send_one(t, rm, o, parameters);
+                if (r < 0)
+                        return r;
+                is_new[i] = r > 0;
+                n_taken += (size_t)r;
+        }
+
+        return (int)n_taken;
+}
+
+/* Sends one again that the driver has: the only way to tell it a state. 1: the set is ready, by the driver's own word. */
+static int restore_by(NvidiaTypes *t, NvidiaRm *rm, uint32_t id, uint8_t *parameters) {
+        const NvidiaDialect *d = rm->dialect;
+        const NvidiaOutcome *o = find_outcome(t, id);
+        NvidiaTypeList list;
+        char reason[REASON_SIZE];
+        int r;
+
+        memset(parameters, 0, NVIDIA_PARAMETERS_MAX);
+        if (!o || !nvidia_types_hold(&t->ours, id) ||
+            !nvidia_info_encode(d, &o->spec, &t->card, NVIDIA_CONFIG_READY, parameters, reason)) {
+                /* Not ours: as the driver describes it. Both structs begin with eight bytes, then the type. */
+                memset(parameters, 0, NVIDIA_PARAMETERS_MAX);
+                nvidia_set_u32(parameters, id);
+                r = nvidia_rm_control(rm, NVIDIA_CONTROL_TYPE_INFO, parameters);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+                memset(parameters, 0, d->set_info_at);
+                (void)nvidia_put(d, parameters, 0, NVIDIA_AT_SET_INFO_STATE, NVIDIA_CONFIG_READY);
+        }
+
+        r = nvidia_rm_control(rm, NVIDIA_CONTROL_SET_INFO, parameters);
+        if (r == 0)
+                r = nvidia_query_types(rm, NVIDIA_CONTROL_SUPPORTED_TYPES, &list);
+        if (r != 0)
+                return r < 0 ? r : 0;
+
+        return list.state == NVIDIA_CONFIG_READY;
+}
+
+/* A refusal makes the driver forget that its set is ready (observed in the source of 550 to 595). */
+static int restore_state(NvidiaTypes *t, NvidiaRm *rm, uint8_t *parameters) {
+        NvidiaTypeList list;
+        unsigned tries = 0;
+        int r;
+
+        r = nvidia_query_types(rm, NVIDIA_CONTROL_SUPPORTED_TYPES, &list);
+        if (r < 0)
+                return r;
+        if (r == 0 && (list.state == NVIDIA_CONFIG_READY || list.n == 0))
+                return 0;
+
+        /* The latest first: those are ours, if any. */
+        for (size_t i = r == 0 ? list.n : 0;
+             i > 0 && tries < RESTORE_TRIES && list.n_held + tries < rm->dialect->types_max; i--, tries++) {
+                r = restore_by(t, rm, list.ids[i - 1], parameters);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+        }
+
+        (void)text_copy(t->degraded, sizeof(t->degraded),
+                        "degraded: since the driver refused a type it does not hold its set of types for ready, "
+                        "and vGPUs may not be made; reload the driver");
+        return 0;
+}
+
+/* The driver's yes is not believed. */
+static int prove(NvidiaTypes *t, NvidiaRm *rm, const bool *is_new, Error *error) {
+        int r;
+
+        r = nvidia_types_read(t, rm, error);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < t->n_outcomes; i++) {
+                NvidiaOutcome *o = &t->outcomes[i];
+                /* Also one that was refused: what timed out may have been done all the same. */
+                const NvidiaType *held = is_new[i] || o->sent ? find_held(t, o->spec.id) : NULL;
+
+                if (held) {
+                        judge_held(t, held, o);
+                        o->sent = false;
+                        if (!nvidia_types_hold(&t->ours, o->spec.id) && t->ours.n < NVIDIA_TYPES_MAX)
+                                t->ours.ids[t->ours.n++] = o->spec.id;
+                } else if (is_new[i]) {
+                        decide(o, REGISTRATION_REFUSED, "the driver said that it took it, but does not hold it");
+                        o->sent = true;
+                }
+        }
+
+        return 0;
+}
+
+/* Brings the set into force: the kernel's side shows it from then on. */
+static int finish(NvidiaTypes *t, NvidiaRm *rm) {
+        char sentence[NVIDIA_STATUS_SIZE];
+        int r;
+
+        r = nvidia_rm_control(rm, NVIDIA_CONTROL_UPDATE_PGPU, NULL);
+        if (r > 0) {
+                nvidia_rm_describe(r, sentence);
+                (void)snprintf(t->degraded, sizeof(t->degraded),
+                               "degraded: the driver took types, but did not bring the change to its end: %s",
+                               sentence);
+        }
+
+        return r;
+}
+
+static int change(NvidiaTypes *t, NvidiaRm *rm, uint8_t *parameters, Error *error) {
+        bool is_new[PROFILE_TYPES_MAX] = {};
+        int n_taken, r;
+
+        rm->may_write = true;
+        r = allow_multi_vgpu(t, rm);
+        n_taken = r = r < 0 ? r : send_planned(t, rm, parameters, is_new);
+        if (r >= 0) {
+                t->degraded[0] = '\0';
+                r = restore_state(t, rm, parameters);
+        }
+        if (r >= 0 && n_taken > 0)
+                r = finish(t, rm);
+        rm->may_write = false;
+        if (r < 0)
+                return lost(r, "the control channel was lost", error);
+
+        return prove(t, rm, is_new, error);
+}
+
+static int begin(NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted) {
+        t->waiting = false;
+        t->n_outcomes = 0;
+        t->outcomes = calloc(MAX(n_wanted, 1U), sizeof(NvidiaOutcome));
+        if (!t->outcomes)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n_wanted; i++)
+                t->outcomes[i].spec = wanted[i];
+        t->n_outcomes = n_wanted;
+        return 0;
+}
+
+/*
+ * The driver holds all that is wanted and can be: but its set may not be ready, as one who registered was interrupted, or
+ * the kernel's side may show nothing, as the GPU was unbound and bound again.
+ */
+static int repair(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, NvidiaUse use, uint8_t *parameters,
+                  Error *error) {
+        bool ready = t->held.state == NVIDIA_CONFIG_READY, may = false;
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_outcomes; i++)
+                may = may || may_write(verdict, &t->outcomes[i]);
+        if (!may || t->held.n == 0 || t->held.state == NVIDIA_CONFIG_IN_PROGRESS || use.in_use ||
+            (ready && use.offered))
+                return 0;
+
+        t->degraded[0] = '\0';
+        rm->may_write = true;
+        if (!ready)
+                r = restore_state(t, rm, parameters);
+        if (r >= 0)
+                r = finish(t, rm);
+        rm->may_write = false;
+        return r < 0 ? lost(r, "the control channel was lost", error) : 0;
+}
+
+int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, const TypeSpec *wanted,
+                          size_t n_wanted, NvidiaUse use, Error *error) {
+        _cleanup_(freep) uint8_t *parameters = NULL;
+        _cleanup_(freep) NvidiaOutcome *before = NULL;
+        size_t n, n_before;
+        int r;
+
+        r = nvidia_types_read(t, rm, error);
+        if (r < 0)
+                return r;
+        r = await_quiet(t, rm, error);
+        if (r < 0)
+                return r;
+
+        before = TAKE(t->outcomes);
+        n_before = t->n_outcomes;
+        n_wanted = MIN(n_wanted, PROFILE_TYPES_MAX);
+        parameters = calloc(1, NVIDIA_PARAMETERS_MAX);
+        if (!parameters || begin(t, wanted, n_wanted) < 0) {
+                t->n_outcomes = 0;
+                return error_set_errno(error, -ENOMEM, "the types cannot be registered");
+        }
+
+        n = plan(t, rm, verdict, before, n_before, parameters);
+        if (n == 0)
+                return repair(t, rm, verdict, use, parameters, error);
+
+        if (t->held.n_held + n >= rm->dialect->types_max)
+                postpone(t, REGISTRATION_REFUSED, "the driver holds as many types for this GPU as it can");
+        else if (r == 0) {
+                t->waiting = true;
+                postpone(t, REGISTRATION_PENDING, "another program (nvidia-vgpud) is registering types");
+        } else if (use.in_use) {
+                t->waiting = true;
+                postpone(t, REGISTRATION_PENDING, "types are registered only while the GPU has no vGPU");
+        } else
+                return change(t, rm, parameters, error);
+
+        return 0;
+}
+
+static TypeReport *find_row(GpuReport *report, uint32_t id) {
+        char name[TYPE_ID_SIZE];
+
+        (void)snprintf(name, sizeof(name), "nvidia-%u", id);
+        for (size_t i = 0; i < report->n_types; i++)
+                if (streq(report->types[i].id, name))
+                        return &report->types[i];
+
+        return NULL;
+}
+
+static void fill_held(const NvidiaType *type, TypeReport *row) {
+        if (row->name[0] == '\0')
+                (void)text_copy(row->name, sizeof(row->name), type->name);
+        (void)text_copy(row->class, sizeof(row->class), type->class);
+        row->vendor_id = type->id;
+        row->max_instances = type->max_instances;
+        row->framebuffer = type->framebuffer;
+        row->heads = type->heads;
+        row->max_width = type->max_width;
+        row->max_height = type->max_height;
+        row->frame_limit = type->frame_limit;
+}
+
+static void fill_wanted(const TypeSpec *spec, TypeReport *row) {
+        (void)text_copy(row->name, sizeof(row->name), spec->name);
+        (void)text_copy(row->class, sizeof(row->class), spec->class);
+        row->vendor_id = spec->id;
+        row->max_instances = spec->max_instances;
+        row->framebuffer = spec->framebuffer;
+        row->heads = spec->heads;
+        row->max_width = spec->max_width;
+        row->max_height = spec->max_height;
+        row->frame_limit = spec->frame_limit;
+}
+
+static int report_wanted(const NvidiaTypes *t, const TypeSpec *spec, GpuReport *report) {
+        const NvidiaType *held = find_held(t, spec->id);
+        const NvidiaOutcome *o = find_outcome(t, spec->id);
+        TypeReport *row = find_row(report, spec->id);
+        NvidiaOutcome now = { .spec = *spec };
+        bool shown = row;
+
+        if (!row) {
+                row = gpu_report_add_type(report);
+                if (!row)
+                        return -ENOMEM;
+                (void)snprintf(row->id, sizeof(row->id), "nvidia-%u", spec->id);
+                (void)text_copy(row->device_api, sizeof(row->device_api), "vfio-pci");
+                row->available = 0;
+        }
+
+        /* As it is now: it may have changed since it was registered. */
+        if (held)
+                judge_held(t, held, &now);
+        else if (o && o->registration != REGISTRATION_REGISTERED)
+                now = *o;
+        else
+                decide(&now, REGISTRATION_PENDING, "not yet registered");
+
+        if (held && held->id != 0)
+                fill_held(held, row);
+        else
+                fill_wanted(spec, row);
+        row->source = TYPE_SOURCE_PROFILE;
+        row->registration = now.registration;
+        (void)text_copy(row->reason, sizeof(row->reason), now.reason);
+        if (held && !shown && row->reason[0] == '\0')
+                (void)text_copy(
+                        row->reason, sizeof(row->reason),
+                        "the driver holds it, but the kernel offers no such type (yet): a vGPU of it cannot be made");
+        return 0;
+}
+
+static bool is_wanted(const TypeSpec *wanted, size_t n_wanted, uint32_t id) {
+        for (size_t i = 0; i < n_wanted; i++)
+                if (wanted[i].id == id)
+                        return true;
+
+        return false;
+}
+
+int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report,
+                        Error *error) {
+        for (size_t i = 0; i < t->held.n; i++) {
+                TypeReport *row = find_row(report, t->held.ids[i]);
+
+                if (!row || t->types[i].id == 0 || is_wanted(wanted, n_wanted, t->held.ids[i]))
+                        continue;
+
+                fill_held(&t->types[i], row);
+                if (nvidia_types_hold(&t->ours, t->held.ids[i])) {
+                        row->source = TYPE_SOURCE_PROFILE;
+                        row->registration = REGISTRATION_RETIRED;
+                        (void)text_copy(row->reason, sizeof(row->reason),
+                                        "no profile states it any more; the driver keeps it until it is loaded anew");
+                }
+        }
+
+        for (size_t i = 0; i < n_wanted; i++)
+                if (report_wanted(t, &wanted[i], report) < 0)
+                        return error_set_errno(error, -ENOMEM, "the types cannot be reported");
+
+        report->pending_types = t->waiting;
+        if (t->degraded[0] != '\0')
+                (void)text_copy(report->reason, sizeof(report->reason), t->degraded);
+        return 0;
 }

@@ -2,37 +2,54 @@
 #pragma once
 
 /*
- * NVIDIA's types on vendor-specific VFIO: what the functions of one card list as creatable, at this moment. A list names
- * only what can be made right now, so that a name once read is kept, in /run/mdevgpud/types/ADDRESS, for when nothing of it
- * is left.
+ * NVIDIA types: the set of types that the driver holds for one GPU, and what profiles want of it.
+ *
+ * The driver's set only grows: a type that it once took it keeps as it is until it is loaded anew, and there is no way to
+ * take one back (observed in the source of 550 to 595). So only what is missing is sent, and nothing is ever discarded.
  */
 
-#include "backend/pci.h"
+#include "backend/nvidia-info.h"
+#include "backend/nvidia-probe.h"
 
-/* Far over what any card lists. */
-#define NVIDIA_TYPES_MAX 128U
-
-typedef struct NvidiaType {
-        uint32_t id;
-        char name[96];
-        uint32_t n_functions; /* that list it */
-} NvidiaType;
+/* What came of a type that a profile wants. */
+typedef struct NvidiaOutcome {
+        TypeSpec spec;
+        Registration registration;
+        bool sent; /* the driver itself refused it: asked again only when something has changed */
+        uint64_t print; /* of what was sent */
+        char reason[REASON_SIZE];
+} NvidiaOutcome;
 
 typedef struct NvidiaTypes {
-        size_t n;
-        NvidiaType items[NVIDIA_TYPES_MAX];
+        NvidiaCard card;
+
+        NvidiaTypeList held; /* as last read */
+        NvidiaType types[NVIDIA_TYPES_MAX]; /* of each id in it; id 0: the driver does not describe it */
+
+        NvidiaOutcome *outcomes; /* of the last registration */
+        size_t n_outcomes;
+        NvidiaTypeList ours; /* registered by this process */
+        bool waiting; /* something has to wait until no vGPU lives, or the driver is ready */
+        char degraded[REASON_SIZE]; /* the set could not be brought into its final state: why; else empty */
 } NvidiaTypes;
 
-/* Of all these functions; and keeps what is new. Sorted by id. */
-void nvidia_types_read(const Host *host, const char *gpu, const PciAddress *vfs, size_t n_vfs, NvidiaTypes *ret_types);
+void nvidia_types_done(NvidiaTypes *t);
 
-/* Whether one function lists it, read at this moment. */
-bool nvidia_type_is_creatable(const Host *host, const char *vf, uint32_t id);
+/* Reads what the driver holds. A channel in NVIDIA_HOST_READY, here and below. */
+int nvidia_types_read(NvidiaTypes *t, NvidiaRm *rm, Error *error);
 
-/* NULL: no such. */
-NvidiaType *nvidia_types_find(NvidiaTypes *types, uint32_t id);
-/* Adds one without a name, if it is not there. NULL: there is no room. */
-NvidiaType *nvidia_types_add(NvidiaTypes *types, uint32_t id);
+/* What the kernel's side of a card says about whether its types may be registered. */
+typedef struct NvidiaUse {
+        bool in_use; /* a vGPU lives on the card: nothing may be changed */
+        bool offered; /* it shows types, in one way or another */
+} NvidiaUse;
 
-/* Bytes, by the name's grammar "<GPU>-<GB><A|B|C|Q>" or, with MIG, "<GPU>-<slices>-<GB><…>"; UNKNOWN_U64: it is another. */
-uint64_t nvidia_name_parse_framebuffer(const char *name);
+/*
+ * Registers what is wanted and missing. Only a channel that is lost is an error; what comes of each type is in the
+ * outcomes.
+ */
+int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, const TypeSpec *wanted,
+                          size_t n_wanted, NvidiaUse use, Error *error);
+
+/* Completes the rows that the kernel's view of types has filled, and adds those of wanted types that it has not. */
+int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error);

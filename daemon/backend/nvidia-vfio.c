@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Backend nvidia-vfio: NVIDIA's vendor-specific VFIO (vGPU 17 and later on kernels from 6.8 on, where it has no mdev):
+ * Backend nvidia-vfio, beside that of the card's driver: NVIDIA's vendor-specific VFIO (vGPU 17 and later on kernels from 6.8 on, where it has no mdev):
  * a virtual function stays with the driver, and is a vGPU when a type was written to it.
  *
  * Below /sys/bus/pci/devices/FUNCTION/nvidia (vendor-documented, 580; seen in reports, not run here): creatable_vgpu_types,
@@ -10,7 +10,7 @@
 
 #include "backend/backends.h"
 #include "backend/claim.h"
-#include "backend/nvidia-types.h"
+#include "backend/nvidia-list.h"
 #include "backend/passthrough.h"
 #include "util/file.h"
 #include "util/text.h"
@@ -50,6 +50,12 @@ static bool parse_id(const char *type_id, uint32_t *ret_id) {
         return errno == 0 && *end == '\0' && v < UNKNOWN_U32;
 }
 
+static bool nvidia_owns_type(const char *type_id) {
+        uint32_t id;
+
+        return parse_id(type_id, &id);
+}
+
 static int nvidia_probe(BackendContext *c, Error *error) {
         PciAddress vfs[PCI_VFS_MAX];
         char path[PATH_SIZE];
@@ -70,17 +76,36 @@ static void describe(const Host *host, const char *vf, uint32_t id, VGpuReport *
 
 /* Every function takes one vGPU. How many of a type are left the driver does not say: none if no function lists it, one if
  * one does; several may share what is left for one. */
-static uint32_t count_left(const NvidiaType *type) {
+static uint32_t count_left(const NvidiaListed *type) {
         return type->n_functions <= 1 ? type->n_functions : UNKNOWN_U32;
 }
 
-static int add_type(GpuReport *report, const NvidiaType *t) {
-        TypeReport *type = gpu_report_add_type(report);
+/* The channel of NVIDIA's own, where there is one, knows more of a type; but not where it can be had. */
+static TypeReport *find_type(GpuReport *report, const char *id) {
+        for (size_t i = 0; i < report->n_types; i++)
+                if (streq(report->types[i].id, id))
+                        return &report->types[i];
 
+        return NULL;
+}
+
+static int add_type(GpuReport *report, const NvidiaListed *t) {
+        char id[TYPE_ID_SIZE];
+        TypeReport *type;
+
+        format_id(t->id, id);
+        type = find_type(report, id);
+        if (type) {
+                type->kind = VGPU_VF;
+                type->available = count_left(t);
+                return 0;
+        }
+
+        type = gpu_report_add_type(report);
         if (!type)
                 return -ENOMEM;
 
-        format_id(t->id, type->id);
+        (void)text_copy(type->id, sizeof(type->id), id);
         (void)text_copy(type->name, sizeof(type->name), t->name[0] != '\0' ? t->name : type->id);
         (void)text_copy(type->device_api, sizeof(type->device_api), "vfio-pci");
         type->vendor_id = t->id;
@@ -93,20 +118,20 @@ static int add_type(GpuReport *report, const NvidiaType *t) {
 }
 
 static int nvidia_read(BackendContext *c, GpuReport *report, Error *error) {
-        _cleanup_(freep) NvidiaTypes *types = malloc(sizeof(NvidiaTypes));
+        _cleanup_(freep) NvidiaList *types = malloc(sizeof(NvidiaList));
         PciAddress vfs[PCI_VFS_MAX];
         size_t n_vfs = pci_read_vfs(c->host, c->gpu, vfs);
         int r = types ? 0 : -ENOMEM;
 
         if (types)
-                nvidia_types_read(c->host, c->gpu, vfs, n_vfs, types);
+                nvidia_list_read(c->host, c->gpu, vfs, n_vfs, types);
         for (size_t i = 0; r >= 0 && i < n_vfs; i++) {
                 uint32_t id = read_current(c->host, vfs[i].name);
                 VGpuReport *vgpu;
 
                 if (id == 0 || id == UNKNOWN_U32)
                         continue;
-                (void)nvidia_types_add(types, id);
+                (void)nvidia_list_add(types, id);
                 vgpu = gpu_report_add_vgpu(report);
                 if (vgpu)
                         describe(c->host, vfs[i].name, id, vgpu);
@@ -129,7 +154,7 @@ static int choose(const BackendContext *c, const char *parent, uint32_t id, PciA
                 if (!any && !streq(vfs[i].name, parent))
                         continue;
                 found = true;
-                if (read_current(c->host, vfs[i].name) == 0 && nvidia_type_is_creatable(c->host, vfs[i].name, id)) {
+                if (read_current(c->host, vfs[i].name) == 0 && nvidia_list_has(c->host, vfs[i].name, id)) {
                         *ret_vf = vfs[i];
                         return 0;
                 }
@@ -274,12 +299,12 @@ static int nvidia_remove(BackendContext *c, const char *uuid, Error *error) {
 }
 
 static int nvidia_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
-        _cleanup_(freep) NvidiaTypes *types = malloc(sizeof(NvidiaTypes));
+        _cleanup_(freep) NvidiaList *types = malloc(sizeof(NvidiaList));
         _cleanup_(freep) TypeCount *counts = NULL;
         PciAddress vfs[PCI_VFS_MAX];
 
         if (types)
-                nvidia_types_read(c->host, c->gpu, vfs, pci_read_vfs(c->host, c->gpu, vfs), types);
+                nvidia_list_read(c->host, c->gpu, vfs, pci_read_vfs(c->host, c->gpu, vfs), types);
         counts = types ? calloc(MAX(types->n, 1U), sizeof(TypeCount)) : NULL;
         if (!types || !counts)
                 return error_set_errno(error, -ENOMEM, "the types' counts cannot be read");
@@ -295,6 +320,7 @@ static int nvidia_read_counts(BackendContext *c, TypeCount **ret_counts, size_t 
 
 const Backend backend_nvidia_vfio = {
         .name = "nvidia-vfio",
+        .owns_type = nvidia_owns_type,
         .probe = nvidia_probe,
         .read = nvidia_read,
         .create = nvidia_create,

@@ -101,7 +101,7 @@ int shim_take_over(const Host *host, const char *node, int *ret_fd, Error *error
         _cleanup_(fd_closep) int fd = -EBADF;
         int r;
 
-        fd = host->ops->open_node(host, node, O_RDONLY);
+        fd = host->ops->open_node(host, node, O_RDONLY | O_NONBLOCK);
         if (fd < 0)
                 return error_set(error, fd, "/dev/%s cannot be opened: %s", node, strerrordesc_np(-fd));
 

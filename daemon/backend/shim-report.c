@@ -60,8 +60,8 @@ static const char *field_to_key(uint32_t offset) {
 static void explain_missing(const ShimTypes *t, const TypeSpec *spec, TypeReport *row) {
         const struct mdevgpu_type *judged = shim_type_find(t->sent, t->n_sent, spec->id);
         const char *sentence = judged ? verdict_to_sentence(judged->verdict) : NULL;
-        const char *key = sentence && judged->verdict != MDEVGPU_VERDICT_TOO_LARGE ? field_to_key(judged->verdict_field)
-                                                                                    : NULL;
+        const char *key =
+                sentence && judged->verdict != MDEVGPU_VERDICT_TOO_LARGE ? field_to_key(judged->verdict_field) : NULL;
 
         row->registration = REGISTRATION_REFUSED;
         if (sentence) {
@@ -131,8 +131,9 @@ static void report_held(const ShimTypes *t, const struct mdevgpu_type *type, con
                                 t->refusal.code < 0 ? t->refusal.message
                                                     : "the driver holds it otherwise than the profile states it");
         } else if (shim_type_exceeds(t, spec))
-                (void)text_copy(row->reason, sizeof(row->reason),
-                                "its instances together need more than the GPU's framebuffer: fewer can exist at one time");
+                (void)text_copy(
+                        row->reason, sizeof(row->reason),
+                        "its instances together need more than the GPU's framebuffer: fewer can exist at one time");
 }
 
 static int report_missing(const ShimTypes *t, const TypeSpec *spec, GpuReport *report) {
@@ -158,16 +159,40 @@ static int report_missing(const ShimTypes *t, const TypeSpec *spec, GpuReport *r
         return 0;
 }
 
+/* Types that the driver has in sysfs and no longer in its set. */
+static void report_retired(const ShimTypes *t, GpuReport *report) {
+        for (size_t i = 0; i < report->n_types; i++) {
+                TypeReport *row = &report->types[i];
+                bool held = false;
+
+                for (size_t k = 0; !held && k < t->n_current; k++) {
+                        char id[TYPE_ID_SIZE];
+
+                        type_folder(t, t->current[k].id, id, sizeof(id));
+                        held = streq(row->id, id);
+                }
+                if (held)
+                        continue;
+
+                row->source = TYPE_SOURCE_PROFILE;
+                row->registration = REGISTRATION_RETIRED;
+                row->available = 0;
+                (void)text_copy(row->reason, sizeof(row->reason),
+                                "no profile states it any more; it goes when the last vGPU of the GPU does");
+        }
+}
+
 int shim_types_report(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error) {
         int r;
 
         report->framebuffer_total = t->identity.framebuffer_total;
-        report->pending_types = t->waiting;
+        report->pending_types = t->waiting || t->identity.n_retired > 0;
         (void)text_copy(report->model, sizeof(report->model), t->identity.model);
         (void)text_copy(report->driver_version, sizeof(report->driver_version), t->identity.driver_version);
 
         for (size_t i = 0; i < t->n_current; i++)
                 report_held(t, &t->current[i], find_spec(wanted, n_wanted, t->current[i].id), report);
+        report_retired(t, report);
 
         for (size_t i = 0; i < n_wanted; i++) {
                 r = report_missing(t, &wanted[i], report);

@@ -103,10 +103,9 @@ bool shim_type_is(const struct mdevgpu_type *held, const TypeSpec *spec) {
         shim_type_from_spec(spec, &want);
         return held->id == want.id && held->max_instances == want.max_instances && streq(held->name, want.name) &&
                streq(held->type_class, want.type_class) && held->framebuffer == want.framebuffer &&
-               held->framebuffer_reserved == want.framebuffer_reserved &&
-               held->mappable_video == want.mappable_video && held->bar1_size == want.bar1_size &&
-               held->vdev_id == want.vdev_id && held->pdev_id == want.pdev_id && held->heads == want.heads &&
-               held->max_width == want.max_width && held->max_height == want.max_height &&
+               held->framebuffer_reserved == want.framebuffer_reserved && held->mappable_video == want.mappable_video &&
+               held->bar1_size == want.bar1_size && held->vdev_id == want.vdev_id && held->pdev_id == want.pdev_id &&
+               held->heads == want.heads && held->max_width == want.max_width && held->max_height == want.max_height &&
                held->frame_limit == want.frame_limit && held->encoder_percent == want.encoder_percent &&
                held->flags == want.flags;
 }
@@ -138,8 +137,9 @@ static void keep_refusal(ShimTypes *t, int code) {
         t->waiting = code == -EBUSY;
         switch (-code) {
         case EBUSY:
-                (void)error_set(&t->refusal, -ERROR_BUSY,
-                                "the driver changes its set of types only while no vGPU exists; done when the last one goes");
+                (void)error_set(
+                        &t->refusal, -ERROR_BUSY,
+                        "the driver changes its set of types only while no vGPU exists; done when the last one goes");
                 break;
         case E2BIG:
                 (void)error_set(&t->refusal, -ERROR_DRIVER_REJECTED, "the driver holds %u types at most",
@@ -261,19 +261,38 @@ static int prepare(ShimTypes *t, const TypeSpec *wanted, size_t n_wanted) {
         return 0;
 }
 
-int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, Error *error) {
+/* Types that were retired under vGPUs go when the set is sent again after the last one. */
+static bool can_tidy(const ShimTypes *t) {
+        return t->identity.n_retired > 0 && t->identity.n_live == 0;
+}
+
+static bool waits_to_be_told(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted) {
+        if (!t->waiting)
+                return false;
+
+        for (size_t i = 0; i < n_wanted; i++)
+                if (wanted[i].pending_manual)
+                        return true;
+
+        return false;
+}
+
+int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, bool apply_pending,
+                   Error *error) {
         int r;
 
         r = shim_types_read(t, host, fd, error);
         if (r < 0)
                 return r;
-        if (was_sent(t, wanted, n_wanted))
+        if (was_sent(t, wanted, n_wanted) && !can_tidy(t))
+                return 0;
+        if (!apply_pending && waits_to_be_told(t, wanted, n_wanted))
                 return 0;
 
         r = prepare(t, wanted, n_wanted);
         if (r < 0)
                 return error_set_errno(error, r, "the types cannot be registered");
-        if (!some_are(t, SHIM_VERDICT_STRICT) && set_is(t, wanted, n_wanted))
+        if (!some_are(t, SHIM_VERDICT_STRICT) && set_is(t, wanted, n_wanted) && !can_tidy(t))
                 return 0;
 
         /* The call is all or nothing; one type that the driver refuses must not keep the others away. */

@@ -37,11 +37,22 @@ const struct mdevgpu_type *shim_type_find(const struct mdevgpu_type *types, size
 /* The card cannot hold all its instances together. */
 bool shim_type_exceeds(const ShimTypes *t, const TypeSpec *spec);
 
-/* Makes the set what is wanted, unless it is already. A refusal or a wait is kept for the report, and no error. */
-int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, Error *error);
+/*
+ * Makes the set what is wanted, unless it is already; t->identity must be fresh. A refusal or a wait is kept for the report,
+ * and no error. A set that waits is not sent again before apply_pending says so, if the profile of a type wants that.
+ */
+int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted,
+                   bool apply_pending, Error *error);
 
 /* Completes the rows that sysfs gave, and adds those of types that are wanted and not there. */
 int shim_types_report(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error);
+
+/* Has events told from here on: a descriptor to poll, or -EBADF where the driver tells none. */
+int shim_subscribe(const ShimTypes *t, const Host *host, int fd);
+/* 1 and *ret_event, 0: of no concern; -EAGAIN: there is none; else negative: there will be no more. */
+int shim_read_event(const Host *host, int watch_fd, WorkerEvent *ret_event);
+/* Who is open at present. */
+int shim_read_use(const Host *host, int fd, GpuReport *report, Error *error);
 
 /* The process that holds the node open for writing: 1 and *ret_owner, 0 if none is seen. */
 int shim_find_owner(const Host *host, const char *node, User *ret_owner);

@@ -16,6 +16,7 @@
 typedef struct ShimState {
         char node[64]; /* mdevgpu/gpu0, below /dev */
         int fd; /* the open file is the ownership */
+        int watch_fd; /* of its events; -EBADF: it has none */
         ShimTypes types;
 } ShimState;
 
@@ -47,6 +48,7 @@ static void shim_close(BackendContext *c) {
                 return;
 
         fd_close(state->fd);
+        fd_close(state->watch_fd);
         shim_types_done(&state->types);
         free(state);
         c->state = NULL;
@@ -75,7 +77,7 @@ static int open_node(BackendContext *c, ShimState *state, Error *error) {
         User owner = {};
         int r;
 
-        r = host->ops->open_node(host, state->node, O_RDWR);
+        r = host->ops->open_node(host, state->node, O_RDWR | O_NONBLOCK);
         if (r >= 0) {
                 state->fd = r;
                 return 0;
@@ -112,7 +114,7 @@ static int shim_open(BackendContext *c, ShimState **ret_state, Error *error) {
         state = calloc(1, sizeof(ShimState));
         if (!state)
                 return error_set_errno(error, -ENOMEM, "the control channel cannot be opened");
-        state->fd = -EBADF;
+        state->fd = state->watch_fd = -EBADF;
         (void)text_copy(state->node, sizeof(state->node), node);
         c->state = state;
 
@@ -127,6 +129,7 @@ static int shim_open(BackendContext *c, ShimState **ret_state, Error *error) {
                 return r;
         }
 
+        state->watch_fd = shim_subscribe(&state->types, c->host, state->fd);
         *ret_state = state;
         return 0;
 }
@@ -142,6 +145,8 @@ static int shim_read(BackendContext *c, GpuReport *report, Error *error) {
         if (r < 0)
                 return r;
         r = shim_types_read(&state->types, c->host, state->fd, error);
+        if (r >= 0 && state->watch_fd >= 0)
+                r = shim_read_use(c->host, state->fd, report, error);
         if (r < 0)
                 return r;
 
@@ -156,12 +161,20 @@ static int shim_register_types(BackendContext *c, Error *error) {
         if (r < 0)
                 return r;
 
-        return shim_types_set(&state->types, c->host, state->fd, c->wanted, c->n_wanted, error);
+        return shim_types_set(&state->types, c->host, state->fd, c->wanted, c->n_wanted, c->apply_pending,
+                              error);
 }
 
 static int shim_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,
                        VGpuReport *ret_vgpu, Error *error) {
-        return mdev_sysfs_create(c->host, c->gpu, parent, type_id, uuid, ret_vgpu, error);
+        const ShimState *state = c->state;
+        int r;
+
+        r = mdev_sysfs_create(c->host, c->gpu, parent, type_id, uuid, ret_vgpu, error);
+        /* Whoever opens it after this is told of when this job is done. */
+        if (r >= 0 && state && state->watch_fd >= 0)
+                ret_vgpu->use = VGPU_USE_NO;
+        return r;
 }
 
 static int shim_find(BackendContext *c, const char *uuid, VGpuReport *ret_vgpu, Error *error) {
@@ -180,6 +193,29 @@ static int shim_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *r
         return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
 }
 
+static int shim_watch(BackendContext *c) {
+        const ShimState *state = c->state;
+
+        return state ? state->watch_fd : -1;
+}
+
+static int shim_hear(BackendContext *c, WorkerEvent *ret_event) {
+        ShimState *state = c->state;
+        int r;
+
+        r = shim_read_event(c->host, state->watch_fd, ret_event);
+        if (r == -EAGAIN)
+                return 0;
+        if (r < 0) {
+                /* The driver has gone, say: nothing more comes of it, and the next reading tells why. */
+                state->watch_fd = fd_close(state->watch_fd);
+                *ret_event = (WorkerEvent){ .kind = WORKER_EVENT_CHANGED };
+                return 1;
+        }
+
+        return r;
+}
+
 const Backend backend_shim = {
         .name = "shim",
         .probe = shim_probe,
@@ -190,5 +226,7 @@ const Backend backend_shim = {
         .configure = shim_configure,
         .remove = shim_remove,
         .read_counts = shim_read_counts,
+        .watch = shim_watch,
+        .hear = shim_hear,
         .close = shim_close,
 };

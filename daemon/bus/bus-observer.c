@@ -178,6 +178,13 @@ static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
                 bus_changed(server, path, &vgpu_interface, mask);
 }
 
+/* For an administrator: there is nothing in the model that it changes. */
+static void on_device_error(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *text, void *userdata) {
+        log_full(LOG_WARNING, LOG_FIELDS("GPU", gpu->identity.address, "VGPU_UUID", vgpu ? vgpu->uuid : ""),
+                 "GPU %s reports error %u%s%s%s%s", gpu->identity.address, code, vgpu ? " of vGPU " : "",
+                 vgpu ? vgpu->uuid : "", *text ? ": " : "", text);
+}
+
 static void on_problems_changed(Manager *manager, void *userdata) {
         BusServer *server = userdata;
 
@@ -198,5 +205,6 @@ const ObserverOps bus_observer_ops = {
         .vgpu_added = on_vgpu_added,
         .vgpu_removed = on_vgpu_removed,
         .vgpu_changed = on_vgpu_changed,
+        .device_error = on_device_error,
         .problems_changed = on_problems_changed,
 };

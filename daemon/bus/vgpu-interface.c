@@ -31,6 +31,13 @@ static int get_state(sd_bus *bus, const char *path, const char *interface, const
         return sd_bus_message_append_basic(reply, 's', strempty(vgpu_state_to_string(vgpu->state)));
 }
 
+static int get_use(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                   void *userdata, sd_bus_error *ret_error) {
+        const VGpu *vgpu = userdata;
+
+        return sd_bus_message_append_basic(reply, 's', strempty(vgpu_use_to_string(vgpu->use)));
+}
+
 static int get_gpu(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                    void *userdata, sd_bus_error *ret_error) {
         _cleanup_(freep) char *gpu = NULL;
@@ -81,6 +88,7 @@ static const sd_bus_vtable vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Autostart", "b", bus_get_bool, offsetof(VGpu, autostart), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Managed", "b", bus_get_bool, offsetof(VGpu, managed), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("InUse", "s", get_use, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("IommuGroup", "i", NULL, offsetof(VGpu, iommu_group), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LastError", "s", bus_get_text, offsetof(VGpu, last_error),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -109,6 +117,7 @@ static const BusMask masks[] = {
         { VGPU_CHANGED_DEFINITION, "Persistent" },
         { VGPU_CHANGED_DEFINITION, "Autostart" },
         { VGPU_CHANGED_LABEL, "Label" },
+        { VGPU_CHANGED_USE, "InUse" },
         {},
 };
 

@@ -91,6 +91,15 @@ typedef struct TypeCount {
         uint32_t available;
 } TypeCount;
 
+/* Whether somebody holds a vGPU open, as its driver tells; where it does not, nobody knows before looking. */
+typedef enum VGpuUse {
+        VGPU_USE_UNKNOWN,
+        VGPU_USE_NO,
+        VGPU_USE_YES,
+        VGPU_USE_MAX,
+        VGPU_USE_INVALID = -EINVAL,
+} VGpuUse;
+
 /* A vGPU that exists, as found. */
 typedef struct VGpuReport {
         char uuid[UUID_STRING_SIZE]; /* lower case */
@@ -99,6 +108,7 @@ typedef struct VGpuReport {
         char sysfs_path[512]; /* /sys/bus/mdev/devices/UUID, /sys/bus/pci/devices/ADDRESS */
         int32_t iommu_group; /* -1: none or unknown */
         VGpuKind kind;
+        VGpuUse use;
 } VGpuReport;
 
 /* Who holds a vGPU open, as far as /proc tells. */
@@ -142,6 +152,24 @@ typedef enum JobKind {
         JOB_KIND_INVALID = -EINVAL,
 } JobKind;
 
+/* What a worker hears of its driver between two jobs. */
+typedef enum WorkerEventKind {
+        WORKER_EVENT_CHANGED, /* the GPU has to be read again */
+        WORKER_EVENT_USE, /* a vGPU was opened or closed */
+        WORKER_EVENT_ERROR, /* the device reports an error, as NVIDIA's Xid are */
+        WORKER_EVENT_KIND_MAX,
+        WORKER_EVENT_KIND_INVALID = -EINVAL,
+} WorkerEventKind;
+
+struct WorkerEvent {
+        WorkerEventKind kind;
+        char uuid[UUID_STRING_SIZE]; /* use; error, if it concerns one vGPU, else empty */
+        VGpuUse use;
+        int32_t pid; /* use: who opened or closed it; 0: not known */
+        uint32_t code; /* error: the vendor's number */
+        char text[REASON_SIZE]; /* error: the vendor's words */
+};
+
 typedef enum StoreAction {
         STORE_DEFINE, /* a definition that must not be there yet, and its note */
         STORE_UPDATE, /* one that must be there */
@@ -155,6 +183,7 @@ typedef enum StoreAction {
 typedef struct Job {
         JobKind kind;
         bool may_register; /* sync */
+        bool apply_pending; /* sync: somebody asks for it: types that wait are registered, whatever their profile says */
         const TypeSpec *types; /* sync: what profiles want here; the caller's, copied by whoever keeps it */
         size_t n_types;
         const char *uuid; /* all but sync; lower case */
@@ -198,6 +227,7 @@ typedef struct BackendContext {
         const TypeSpec *wanted; /* sync: the types that profiles want here; lives as long as the job */
         size_t n_wanted;
         bool take_display; /* create: also what shows the console, or a picture */
+        bool apply_pending; /* as of the job */
 } BackendContext;
 
 /*
@@ -236,6 +266,13 @@ struct Backend {
         int (*remove)(BackendContext *c, const char *uuid, Error *error);
 
         int (*read_counts)(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error);
+
+        /*
+         * The descriptor that polls readable when the driver has something to tell, or -1 for now; and what that is: 1, or 0
+         * if it is of no concern. Both NULL: this driver tells nothing.
+         */
+        int (*watch)(BackendContext *c);
+        int (*hear)(BackendContext *c, WorkerEvent *ret_event);
 
         /* Releases c->state; NULL if it has none. */
         void (*close)(BackendContext *c);

@@ -435,6 +435,7 @@ static void gpu_start_sync(Gpu *gpu) {
                         .kind = JOB_SYNC,
                         /* Without a good configuration nobody knows what should be registered: leave it alone. */
                         .may_register = gpu->dirty_register && manager->profiles,
+                        .apply_pending = gpu->apply_pending,
                         .types = types,
                         .n_types = n_types,
                 };
@@ -450,7 +451,7 @@ static void gpu_start_sync(Gpu *gpu) {
                 return;
         }
 
-        gpu->dirty = gpu->dirty_register = false;
+        gpu->dirty = gpu->dirty_register = gpu->apply_pending = false;
 }
 
 void gpu_mark_dirty(Gpu *gpu, bool may_register) {

@@ -41,6 +41,7 @@ struct Gpu {
         PlatformJob *sync;
         bool dirty; /* read again when the running sync ends */
         bool dirty_register; /* and then register types */
+        bool apply_pending; /* and those that wait, too: somebody asked for it */
         bool stale; /* a removal ended while the running sync read: its report may show what is gone */
         bool sync_stuck; /* the running sync is what stuck_pid is stuck in, no operation */
         pid_t stuck_pid;

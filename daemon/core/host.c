@@ -24,10 +24,25 @@ static int real_ioctl(const Host *host, int fd, unsigned long request, void *arg
         return r < 0 ? negative_errno() : r;
 }
 
+static int real_watch_node(const Host *host, int fd) {
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+        return copy < 0 ? negative_errno() : copy;
+}
+
+static ssize_t real_read_node(const Host *host, int watch_fd, void *buffer, size_t size) {
+        ssize_t n;
+
+        n = read(watch_fd, buffer, size);
+        return n < 0 ? negative_errno() : n;
+}
+
 static const HostOps real_ops = {
         .store = real_store,
         .open_node = real_open_node,
         .ioctl = real_ioctl,
+        .watch_node = real_watch_node,
+        .read_node = real_read_node,
 };
 
 int host_open(Host *ret_host) {

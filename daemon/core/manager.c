@@ -19,6 +19,30 @@ static void on_worker_lost(const char *gpu, void *userdata) {
                 gpu_mark_dirty(found, /* may_register= */ true);
 }
 
+static void on_worker_heard(const char *gpu, const WorkerEvent *event, void *userdata) {
+        Manager *manager = userdata;
+        Gpu *found = manager_find_gpu(manager, gpu);
+        VGpu *vgpu = MAP_FIND(&manager->vgpus, event->uuid, VGpu, node);
+
+        if (!found)
+                return;
+        if (vgpu && vgpu->gpu != found) /* not its to speak of */
+                vgpu = NULL;
+
+        switch (event->kind) {
+        case WORKER_EVENT_USE:
+                if (vgpu && vgpu->present)
+                        vgpu_set_use(vgpu, event->use);
+                break;
+        case WORKER_EVENT_ERROR:
+                OBSERVE(manager, device_error, found, vgpu && vgpu->linked ? vgpu : NULL, event->code, event->text);
+                break;
+        default:
+                gpu_mark_dirty(found, /* may_register= */ true);
+                break;
+        }
+}
+
 int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         Manager *manager;
         int r;
@@ -30,6 +54,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         manager->event = sd_event_ref(parameters->event);
         manager->platform = parameters->platform;
         manager->platform->lost = on_worker_lost;
+        manager->platform->heard = on_worker_heard;
         manager->platform->userdata = manager;
         manager->host = parameters->host;
         manager->state_fd = parameters->state_fd;
@@ -95,6 +120,7 @@ Manager *manager_free(Manager *manager) {
         /* What was begun ends without us; a successor reads what came of it. */
         manager->observer = (Observer){};
         manager->platform->lost = NULL;
+        manager->platform->heard = NULL;
         definition_files_free(manager->mdev_definitions);
         definition_files_free(manager->own_definitions);
         LIST_FOREACH(vgpu, &manager->all_vgpus, link) {
@@ -121,8 +147,10 @@ void manager_set_profiles(Manager *manager, ProfileSet *set) {
 
         profile_set_free(manager->profiles);
         manager->profiles = set;
-        LIST_FOREACH(gpu, &manager->gpus, link)
+        LIST_FOREACH(gpu, &manager->gpus, link) {
+                gpu->apply_pending = true;
                 gpu_mark_dirty(gpu, /* may_register= */ true);
+        }
 }
 
 Gpu *manager_find_gpu(const Manager *manager, const char *address) {

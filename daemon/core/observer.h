@@ -38,6 +38,7 @@ enum {
         VGPU_CHANGED_GPU = 1U << 5,
         VGPU_CHANGED_DEFINITION = 1U << 6, /* persistent, autostart */
         VGPU_CHANGED_LABEL = 1U << 7,
+        VGPU_CHANGED_USE = 1U << 8,
 };
 
 typedef struct ObserverOps {
@@ -50,6 +51,8 @@ typedef struct ObserverOps {
         void (*vgpu_added)(VGpu *vgpu, void *userdata);
         void (*vgpu_removed)(VGpu *vgpu, void *userdata);
         void (*vgpu_changed)(VGpu *vgpu, unsigned mask, void *userdata);
+        /* Its device reports an error; vgpu is the one that it concerns, or NULL. */
+        void (*device_error)(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *text, void *userdata);
         /* What is wrong with definitions is something else than before: definition_files_report(). */
         void (*problems_changed)(Manager *manager, void *userdata);
 } ObserverOps;

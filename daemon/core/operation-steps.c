@@ -55,7 +55,12 @@ static void made(Operation *operation) {
         vgpu_set_made(vgpu, true);
         autostart_succeeded(vgpu);
         write_record(vgpu, RECORD_MADE);
-        if (operation->expired) {
+        if (operation->expired && operation->stores) {
+                /* It is defined by now: to take all of that back would take the disk as long again. */
+                (void)vgpu_rest(operation_release(operation),
+                                "created although its caller was told that it took too long");
+                operation_free(operation);
+        } else if (operation->expired) {
                 operation_take_back(operation_release(operation));
                 operation_free(operation);
         } else

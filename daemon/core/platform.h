@@ -27,6 +27,13 @@ typedef struct HostOps {
 
         /* ioctl(2) on a device node that was opened below dev_fd: its return value or negative errno. */
         int (*ioctl)(const Host *host, int fd, unsigned long request, void *argument);
+
+        /*
+         * A descriptor of the caller's that polls readable when such a node has something to read, and reading that, never
+         * waiting: read(2)'s return value or negative errno, -EAGAIN if there is nothing.
+         */
+        int (*watch_node)(const Host *host, int fd);
+        ssize_t (*read_node)(const Host *host, int watch_fd, void *buffer, size_t size);
 } HostOps;
 
 struct Host {
@@ -59,6 +66,7 @@ typedef struct JobListener {
         void *userdata;
 } JobListener;
 
+typedef struct WorkerEvent WorkerEvent;
 typedef struct PlatformJob PlatformJob;
 typedef struct Platform Platform;
 
@@ -85,5 +93,7 @@ struct Platform {
         const PlatformOps *ops;
         /* A GPU's worker has ended while it had nothing to do, and with it whatever it held open. NULL: nobody listens. */
         void (*lost)(const char *gpu, void *userdata);
-        void *userdata; /* of lost */
+        /* A GPU's worker has heard something of its driver. NULL: nobody listens. */
+        void (*heard)(const char *gpu, const WorkerEvent *event, void *userdata);
+        void *userdata; /* of both */
 };

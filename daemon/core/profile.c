@@ -162,14 +162,15 @@ int profile_set_add(ProfileSet *set, Profile *profile) {
         return 0;
 }
 
-static void select_type(TypeSpec *types, size_t *n_types, const TypeSpec *spec, bool strict) {
+static void select_type(TypeSpec *types, size_t *n_types, const TypeSpec *spec, const Profile *profile) {
         size_t i = 0;
 
         while (i < *n_types && types[i].id != spec->id)
                 i++;
 
         types[i] = *spec;
-        types[i].strict = strict;
+        types[i].strict = profile->strict;
+        types[i].pending_manual = profile->pending_manual;
         *n_types = MAX(*n_types, i + 1);
 }
 
@@ -190,7 +191,7 @@ int profile_set_select(const ProfileSet *set, const GpuIdentity *gpu, TypeSpec *
         for (size_t i = 0; i < set->n_profiles; i++)
                 if (profile_matches(set->profiles[i], gpu))
                         for (size_t j = 0; j < set->profiles[i]->n_types; j++)
-                                select_type(types, &n_types, &set->profiles[i]->types[j], set->profiles[i]->strict);
+                                select_type(types, &n_types, &set->profiles[i]->types[j], set->profiles[i]);
 
         *ret_types = TAKE(types);
         *ret_n_types = n_types;

@@ -15,6 +15,12 @@
 #define TYPE_NAME_SIZE 64U
 #define TYPE_CLASS_SIZE 32U
 
+/* What NVIDIA's drivers take with a type besides its values (observed in the headers of 525 to 595): text with its NUL, and
+ * bytes, here as hexadecimal digits with a NUL. */
+#define NVIDIA_LICENSE_SIZE 128U
+#define NVIDIA_SIGNATURE_SIZE 128U
+#define NVIDIA_SIGNATURE_TEXT_SIZE (2 * NVIDIA_SIGNATURE_SIZE + 1)
+
 /* More types than any known driver takes for one GPU (128, NVIDIA 580 and later), so that a mistake is refused early. */
 #define PROFILE_TYPES_MAX 256U
 
@@ -53,6 +59,10 @@ typedef struct TypeSpec {
         bool ecc;
         bool multi_vgpu;
         bool strict; /* of its profile: refused if the card cannot hold max_instances of it together */
+        bool pending_manual; /* of its profile: once it has to wait, registered only when somebody asks for it */
+        char nvidia_license[NVIDIA_LICENSE_SIZE]; /* empty: none */
+        char nvidia_signature[NVIDIA_SIGNATURE_TEXT_SIZE]; /* empty: none; else all of its digits */
+        bool nvidia_newer; /* registered with drivers, too, that are newer than any whose layout is known to be theirs */
         uint32_t line; /* where the profile states it, for messages */
 } TypeSpec;
 
@@ -70,6 +80,7 @@ typedef struct Profile {
         char *file; /* path, for messages */
         ProfileMatch match;
         bool strict; /* a type that does not fit the card is an error */
+        bool pending_manual; /* types that have to wait are registered only when somebody asks for it */
         TypeSpec *types;
         size_t n_types;
 } Profile;

@@ -27,6 +27,14 @@ static const char *const vgpu_kind_table[VGPU_KIND_MAX] = {
 
 DEFINE_STRING_TABLE(vgpu_kind, VGpuKind)
 
+static const char *const vgpu_use_table[VGPU_USE_MAX] = {
+        [VGPU_USE_UNKNOWN] = "unknown",
+        [VGPU_USE_NO] = "no",
+        [VGPU_USE_YES] = "yes",
+};
+
+DEFINE_STRING_TABLE(vgpu_use, VGpuUse)
+
 int vgpu_new(Manager *manager, const char *uuid, VGpu **ret_vgpu) {
         VGpu *vgpu;
         int r;
@@ -124,12 +132,15 @@ static unsigned replace_device(VGpu *vgpu, const VGpuReport *report) {
         if (!streq(vgpu->parent, report->parent) || !streq(vgpu->sysfs_path, report->sysfs_path) ||
             vgpu->iommu_group != report->iommu_group || vgpu->kind != report->kind)
                 mask |= VGPU_CHANGED_DEVICE;
+        if (vgpu->use != report->use)
+                mask |= VGPU_CHANGED_USE;
 
         (void)text_copy(vgpu->type_id, sizeof(vgpu->type_id), report->type_id);
         (void)text_copy(vgpu->parent, sizeof(vgpu->parent), report->parent);
         (void)text_copy(vgpu->sysfs_path, sizeof(vgpu->sysfs_path), report->sysfs_path);
         vgpu->iommu_group = report->iommu_group;
         vgpu->kind = report->kind;
+        vgpu->use = report->use;
         return mask;
 }
 
@@ -163,6 +174,14 @@ void vgpu_set_state(VGpu *vgpu, VGpuState state, const char *last_error) {
 void vgpu_set_made(VGpu *vgpu, bool made) {
         vgpu->made = made;
         vgpu_changed(vgpu, update_managed(vgpu));
+}
+
+void vgpu_set_use(VGpu *vgpu, VGpuUse use) {
+        if (vgpu->use == use)
+                return;
+
+        vgpu->use = use;
+        vgpu_changed(vgpu, VGPU_CHANGED_USE);
 }
 
 void vgpu_set_label(VGpu *vgpu, const char *label) {
@@ -305,7 +324,7 @@ void vgpu_files_changed(VGpu *vgpu) {
 /* As its definition says it would be. */
 static void show_definition(VGpu *vgpu, const char *last_error) {
         const Definition *d = &vgpu->file->definition;
-        VGpuReport report = { .iommu_group = -1, .kind = d->kind };
+        VGpuReport report = { .iommu_group = -1, .kind = d->kind, .use = VGPU_USE_NO };
         bool good = vgpu->file->problem[0] == '\0';
         unsigned mask;
 

@@ -49,6 +49,7 @@ struct VGpu {
         char sysfs_path[512];
         int32_t iommu_group; /* -1: none */
         VGpuKind kind;
+        VGpuUse use;
         bool doubtful; /* its create ended with its worker: the next reading tells whether it exists */
         bool made; /* the device was made by us: our record says so */
         bool owned; /* the definition was made by us: its note says so */
@@ -73,6 +74,7 @@ struct VGpu {
 
 const char *vgpu_state_to_string(VGpuState s);
 const char *vgpu_kind_to_string(VGpuKind k);
+const char *vgpu_use_to_string(VGpuUse u);
 
 /* Takes the UUID; -EEXIST if it is taken. */
 int vgpu_new(Manager *manager, const char *uuid, VGpu **ret_vgpu);
@@ -89,6 +91,7 @@ void vgpu_set_gpu(VGpu *vgpu, Gpu *gpu);
 void vgpu_update(VGpu *vgpu, const VGpuReport *report);
 void vgpu_set_state(VGpu *vgpu, VGpuState state, const char *last_error);
 void vgpu_set_made(VGpu *vgpu, bool made);
+void vgpu_set_use(VGpu *vgpu, VGpuUse use);
 void vgpu_set_label(VGpu *vgpu, const char *label);
 
 /* The type object that it is an instance of, or would be; NULL if its GPU shows no such type (any more). */

@@ -167,7 +167,7 @@ static int plug_sriov(SimHost *host, char **arguments) {
 }
 
 static int plug_nvidia(SimHost *host, char **arguments) {
-        return sim_host_plug(host, arguments[0], SIM_GPU_NVIDIA, NVIDIA_PLACES);
+        return sim_host_plug(host, arguments[0], SIM_GPU_NVIDIA_VFIO, NVIDIA_PLACES);
 }
 
 static int plug_xe(SimHost *host, char **arguments) {

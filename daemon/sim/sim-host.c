@@ -110,6 +110,8 @@ static const HostOps sim_ops = {
         .store = sim_store,
         .open_node = sim_open_node,
         .ioctl = sim_ioctl,
+        .watch_node = sim_watch_node,
+        .read_node = sim_read_node,
 };
 
 static int make_machine(SimHost *sim) {
@@ -208,25 +210,39 @@ static void add_mtty_types(SimGpu *gpu) {
         }
 }
 
+static int plug_control(const SimHost *sim, SimGpu *gpu, const char *path) {
+        int r;
+
+        if (gpu->kind == SIM_GPU_NVIDIA)
+                return sim_write(sim, "", 0600, "dev/nvidiactl");
+
+        gpu->index = free_index(sim);
+        r = sim_mkdir(sim, "sys/%s/mdevgpu/gpu%u", path, gpu->index);
+        return r < 0 ? r : sim_write(sim, "", 0600, "dev/mdevgpu/gpu%u", gpu->index);
+}
+
 static int plug_pci(const SimHost *sim, SimGpu *gpu, const char *path) {
         static const struct {
-                const char *name, *value;
+                const char *name, *shim, *nvidia;
         } attributes[] = {
-                { "class", "0x030200\n" },          { "vendor", "0x6d67\n" },           { "device", "0x0001\n" },
-                { "subsystem_vendor", "0x6d67\n" }, { "subsystem_device", "0x0001\n" },
+                { "class", "0x030200\n", "0x030200\n" },        { "vendor", "0x6d67\n", "0x10de\n" },
+                { "device", "0x0001\n", "0x20b0\n" },           { "subsystem_vendor", "0x6d67\n", "0x10de\n" },
+                { "subsystem_device", "0x0001\n", "0x145f\n" },
         };
+        bool nvidia = gpu->kind == SIM_GPU_NVIDIA;
         char target[300];
         int r = 0;
 
-        gpu->index = free_index(sim);
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(attributes); i++)
-                r = sim_write(sim, attributes[i].value, 0444, "sys/%s/%s", path, attributes[i].name);
+                r = sim_write(sim, nvidia ? attributes[i].nvidia : attributes[i].shim, 0444, "sys/%s/%s", path,
+                              attributes[i].name);
         if (r >= 0)
-                r = sim_mkdir(sim, "sys/%s/mdevgpu/gpu%u", path, gpu->index);
+                r = plug_control(sim, gpu, path);
         if (r >= 0)
-                r = sim_write(sim, "", 0600, "dev/mdevgpu/gpu%u", gpu->index);
+                r = sim_mkdir(sim, "sys/bus/pci/drivers/%s", sim_gpu_driver(gpu));
+        (void)snprintf(target, sizeof(target), "sys/bus/pci/drivers/%s", sim_gpu_driver(gpu));
         if (r >= 0)
-                r = sim_symlink(sim, "sys/bus/pci/drivers/mdevgpu_ref", "sys/%s/driver", path);
+                r = sim_symlink(sim, target, "sys/%s/driver", path);
         if (r >= 0)
                 r = sim_symlink(sim, "sys/bus/pci", "sys/%s/subsystem", path);
         if (r < 0)
@@ -253,7 +269,7 @@ int sim_host_plug(SimHost *sim, const char *address, SimGpuKind kind, uint64_t c
         (void)getrandom(gpu.instance_id, sizeof(gpu.instance_id), 0);
         sim_gpu_path(&gpu, path, sizeof(path));
         r = sim_mkdir(sim, "sys/%s", path);
-        if (r >= 0 && kind == SIM_GPU_SHIM)
+        if (r >= 0 && kind != SIM_GPU_MTTY && !sim_kind_is_card(kind))
                 r = plug_pci(sim, &gpu, path);
         if (r >= 0 && sim_kind_is_card(kind))
                 r = sim_pci_plug(sim, &gpu);

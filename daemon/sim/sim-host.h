@@ -22,8 +22,9 @@ typedef enum SimGpuKind {
         SIM_GPU_MTTY, /* a parent on no PCI bus with types of its own, as the kernel's sample driver mtty */
         SIM_GPU_PLAIN, /* a PCI card with an audio function behind an IOMMU, whose driver knows no vGPUs */
         SIM_GPU_SRIOV, /* the same, with virtual functions; capacity: how many there can be */
-        SIM_GPU_NVIDIA, /* its virtual functions are divided by NVIDIA's vendor-specific VFIO */
+        SIM_GPU_NVIDIA_VFIO, /* its virtual functions are divided by NVIDIA's vendor-specific VFIO */
         SIM_GPU_XE, /* its virtual functions are provisioned by Intel xe's sriov_admin */
+        SIM_GPU_NVIDIA, /* a card of NVIDIA's; who opens the machine answers its control nodes and registers its types */
 } SimGpuKind;
 
 /* What the driver of a GPU knows; a file. */
@@ -35,8 +36,9 @@ typedef struct SimGpu {
         uint64_t generation;
         uint64_t epoch;
         uint8_t instance_id[MDEVGPU_INSTANCE_SIZE];
-        uint32_t n_types;
+        uint32_t n_types; /* registered, the retired ones included */
         struct mdevgpu_type types[SIM_TYPES_MAX];
+        bool retired[SIM_TYPES_MAX];
 } SimGpu;
 
 typedef struct SimHost {

@@ -15,7 +15,7 @@ int sim_gpu_store(const SimHost *sim, const SimGpu *gpu);
 
 /* "devices/pci0000:40/0000:41:00.0", below /sys. */
 void sim_gpu_path(const SimGpu *gpu, char *buffer, size_t size);
-/* "mdevgpu_ref" or "mtty": what its type folders begin with. */
+/* "mdevgpu_ref", "mtty" or "nvidia": what its type folders begin with. */
 const char *sim_gpu_driver(const SimGpu *gpu);
 
 /* Paths are below ROOT, made with printf's format. */
@@ -30,12 +30,17 @@ void sim_emit(const SimHost *sim, UeventAction action, UeventSubsystem subsystem
 /* The parent's folder of types as its driver has them now; no types, no mdev parent. */
 int sim_parent_register(const SimHost *sim, const SimGpu *gpu);
 void sim_parent_unregister(const SimHost *sim, const SimGpu *gpu);
+/* Its types have changed in place. */
+int sim_parent_edit(const SimHost *sim, const SimGpu *gpu);
 /* Writes every available_instances anew. */
 void sim_parent_recount(const SimHost *sim, const SimGpu *gpu);
 /* Instances of a type that exist, those still being released included. */
 unsigned sim_count_live(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type);
 /* type must be one of gpu's. */
 unsigned sim_count_available(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type);
+/* Framebuffer that one vGPU takes, or all of them. */
+uint64_t sim_type_cost(const struct mdevgpu_type *type);
+uint64_t sim_count_used(const SimHost *sim, const SimGpu *gpu);
 
 /* sim-pci.c: cards behind an IOMMU, whose drivers can be changed. All with the lock taken, but for the stores. */
 int sim_pci_plug(const SimHost *sim, const SimGpu *gpu);
@@ -62,6 +67,19 @@ int sim_mdev_remove(SimHost *sim, const char *uuid, const char *text);
 int sim_mdev_configure(SimHost *sim, const char *folder, const char *attribute, const char *text);
 /* Without looking for users: the card is gone. */
 void sim_mdev_drop(SimHost *sim, const SimGpu *gpu);
+
+/* Which IOMMU groups somebody holds open; those above what there is room for count as not held. */
+typedef struct SimHeld {
+        uint64_t groups[1024];
+} SimHeld;
+
+void sim_held_read(const SimHost *sim, SimHeld *ret_held);
+bool sim_held_has(const SimHeld *held, unsigned group);
+bool sim_mdev_is_held(const SimHost *sim, const char *uuid, const SimHeld *held);
+
+/* Events of a control node: who opens and closes vGPUs. */
+int sim_watch_node(const Host *host, int fd);
+ssize_t sim_read_node(const Host *host, int watch_fd, void *buffer, size_t size);
 
 /* An ioctl on gpuN's node. */
 int sim_control(SimHost *sim, unsigned index, bool owner, unsigned long request, void *argument);

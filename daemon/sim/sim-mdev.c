@@ -5,6 +5,7 @@
  */
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <uuid.h>
 
 #include "sim/sim-internal.h"
@@ -98,7 +99,7 @@ static int link_device(const SimHost *sim, const SimGpu *gpu, const SimMdev *mde
 static int create_locked(SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type, const char *uuid,
                          const char *path) {
         SimMdev mdev = { .type = type->id };
-        char record[128], devpath[512];
+        char record[128], devpath[512], cost[32];
         int r;
 
         if (sim_exists(sim, "kernel/mdevs/%s", uuid))
@@ -120,8 +121,10 @@ static int create_locked(SimHost *sim, const SimGpu *gpu, const struct mdevgpu_t
         r = sim_mkdir(sim, "kernel/vgpus/%s/%u", gpu->address, type->id);
         if (r >= 0)
                 r = sim_write(sim, record, 0600, "kernel/mdevs/%s", uuid);
+        /* The type may change later, and the vGPU stays what it was made as. */
+        (void)snprintf(cost, sizeof(cost), "%" PRIu64 "\n", sim_type_cost(type));
         if (r >= 0)
-                r = sim_write(sim, "", 0600, "kernel/vgpus/%s/%u/%s", gpu->address, type->id, uuid);
+                r = sim_write(sim, cost, 0600, "kernel/vgpus/%s/%u/%s", gpu->address, type->id, uuid);
         if (r >= 0)
                 r = link_device(sim, gpu, &mdev, path);
         sim_parent_recount(sim, gpu);
@@ -164,43 +167,17 @@ static int load_mdev(const SimHost *sim, const char *uuid, SimMdev *ret_mdev) {
         return sscanf(record, "%63s %u %u", ret_mdev->parent, &ret_mdev->type, &ret_mdev->group) == 3 ? 0 : -EIO;
 }
 
-static bool process_holds(int proc_fd, const char *pid, const char *node) {
-        _cleanup_(dir_closep) DIR *dir = NULL;
-        char path[64], target[512];
-        struct dirent *entry;
+bool sim_group_is_held(const SimHost *sim, unsigned group) {
+        SimHeld held;
 
-        (void)snprintf(path, sizeof(path), "%.20s/fd", pid);
-        if (directory_list(proc_fd, path, &dir) < 0)
-                return false;
-
-        while ((entry = directory_next(dir))) {
-                ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
-
-                if (n < 0)
-                        continue;
-                target[n] = '\0';
-                if (streq(target, node))
-                        return true;
-        }
-
-        return false;
+        sim_held_read(sim, &held);
+        return sim_held_has(&held, group);
 }
 
-bool sim_group_is_held(const SimHost *sim, unsigned group) {
-        _cleanup_(dir_closep) DIR *dir = NULL;
-        struct dirent *entry;
-        char node[320];
+bool sim_mdev_is_held(const SimHost *sim, const char *uuid, const SimHeld *held) {
+        SimMdev mdev;
 
-        (void)snprintf(node, sizeof(node), "%s/dev/vfio/%u", sim->root, group);
-        if (directory_list(sim->host.proc_fd, ".", &dir) < 0)
-                return false;
-
-        while ((entry = directory_next(dir)))
-                if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-                    process_holds(sim->host.proc_fd, entry->d_name, node))
-                        return true;
-
-        return false;
+        return load_mdev(sim, uuid, &mdev) >= 0 && sim_held_has(held, mdev.group);
 }
 
 /* The device leaves the bus at once; its UUID and its place are free when the driver has released it. */

@@ -26,45 +26,62 @@ unsigned sim_count_live(const SimHost *sim, const SimGpu *gpu, const struct mdev
         return n;
 }
 
-static uint64_t type_cost(const struct mdevgpu_type *type) {
+uint64_t sim_type_cost(const struct mdevgpu_type *type) {
         return type->framebuffer + type->framebuffer_reserved;
 }
 
-/* What all types together have taken; and how many of each there are. */
-static uint64_t count_used(const SimHost *sim, const SimGpu *gpu, unsigned live[static SIM_TYPES_MAX]) {
+static uint64_t count_used_by_type(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        struct dirent *entry;
         uint64_t used = 0;
+        char path[256];
 
-        for (uint32_t i = 0; i < gpu->n_types; i++) {
-                live[i] = sim_count_live(sim, gpu, &gpu->types[i]);
-                used += type_cost(&gpu->types[i]) * live[i];
+        (void)snprintf(path, sizeof(path), "kernel/vgpus/%s/%u", gpu->address, type->id);
+        if (directory_list(sim->root_fd, path, &dir) < 0)
+                return 0;
+
+        while ((entry = directory_next(dir))) {
+                uint64_t cost = 0;
+
+                (void)attribute_read_number(dirfd(dir), entry->d_name, UINT64_MAX, &cost);
+                used += cost;
         }
 
         return used;
 }
 
-static unsigned count_left(const SimGpu *gpu, const struct mdevgpu_type *type, uint64_t used, unsigned live) {
-        uint64_t left = used < gpu->capacity ? (gpu->capacity - used) / MAX(type_cost(type), 1U) : 0;
+uint64_t sim_count_used(const SimHost *sim, const SimGpu *gpu) {
+        uint64_t used = 0;
 
-        return live < type->max_instances ? (unsigned)MIN(left, (uint64_t)(type->max_instances - live)) : 0;
+        for (uint32_t i = 0; i < gpu->n_types; i++)
+                used += count_used_by_type(sim, gpu, &gpu->types[i]);
+
+        return used;
+}
+
+static unsigned count_left(const SimHost *sim, const SimGpu *gpu, uint32_t i, uint64_t used) {
+        const struct mdevgpu_type *type = &gpu->types[i];
+        uint64_t left = used < gpu->capacity ? (gpu->capacity - used) / MAX(sim_type_cost(type), 1U) : 0;
+        unsigned live = sim_count_live(sim, gpu, type);
+
+        if (gpu->retired[i] || live >= type->max_instances)
+                return 0;
+        return (unsigned)MIN(left, (uint64_t)(type->max_instances - live));
 }
 
 unsigned sim_count_available(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type) {
-        unsigned live[SIM_TYPES_MAX];
-        uint64_t used = count_used(sim, gpu, live);
-
-        return count_left(gpu, type, used, live[type - gpu->types]);
+        return count_left(sim, gpu, (uint32_t)(type - gpu->types), sim_count_used(sim, gpu));
 }
 
 void sim_parent_recount(const SimHost *sim, const SimGpu *gpu) {
-        unsigned live[SIM_TYPES_MAX];
-        uint64_t used = count_used(sim, gpu, live);
+        uint64_t used = sim_count_used(sim, gpu);
         char path[256];
 
         sim_gpu_path(gpu, path, sizeof(path));
         for (uint32_t i = 0; i < gpu->n_types; i++) {
                 char text[32];
 
-                (void)snprintf(text, sizeof(text), "%u\n", count_left(gpu, &gpu->types[i], used, live[i]));
+                (void)snprintf(text, sizeof(text), "%u\n", count_left(sim, gpu, i, used));
                 (void)sim_write(sim, text, 0444, "sys/%s/mdev_supported_types/%s-%u/available_instances", path,
                                 sim_gpu_driver(gpu), gpu->types[i].id);
         }
@@ -124,4 +141,19 @@ void sim_parent_unregister(const SimHost *sim, const SimGpu *gpu) {
         sim_remove_tree(sim, "sys/class/mdev_bus/%s", gpu->address);
         sim_remove_tree(sim, "sys/%s/mdev_supported_types", path);
         sim_emit(sim, UEVENT_CHANGE, gpu->kind == SIM_GPU_MTTY ? UEVENT_PARENT : UEVENT_PCI, path);
+}
+
+int sim_parent_edit(const SimHost *sim, const SimGpu *gpu) {
+        char path[256];
+        int r = 0;
+
+        sim_gpu_path(gpu, path, sizeof(path));
+        for (uint32_t i = 0; r >= 0 && i < gpu->n_types; i++)
+                r = register_type(sim, gpu, path, &gpu->types[i]);
+        if (r < 0)
+                return r;
+
+        sim_parent_recount(sim, gpu);
+        sim_emit(sim, UEVENT_CHANGE, UEVENT_PCI, path);
+        return 0;
 }

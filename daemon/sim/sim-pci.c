@@ -14,7 +14,7 @@
 #define HELD_POLL_USEC 20000
 
 bool sim_kind_is_card(SimGpuKind kind) {
-        return kind != SIM_GPU_SHIM && kind != SIM_GPU_MTTY;
+        return kind != SIM_GPU_SHIM && kind != SIM_GPU_MTTY && kind != SIM_GPU_NVIDIA;
 }
 
 static void device_path(const char *address, char *buffer, size_t size) {

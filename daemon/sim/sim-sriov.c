@@ -24,7 +24,7 @@ static void vf_address(const SimGpu *gpu, unsigned i, char *buffer, size_t size)
 }
 
 static unsigned count_possible(const SimGpu *gpu) {
-        return gpu->kind == SIM_GPU_NVIDIA ? VFS_MAX : (unsigned)MIN(gpu->capacity, (uint64_t)VFS_MAX);
+        return gpu->kind == SIM_GPU_NVIDIA_VFIO ? VFS_MAX : (unsigned)MIN(gpu->capacity, (uint64_t)VFS_MAX);
 }
 
 static unsigned read_number(const SimHost *sim, const char *address, const char *attribute) {
@@ -173,7 +173,7 @@ int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
 }
 
 static int add_vf(const SimHost *sim, const SimGpu *gpu, unsigned i) {
-        const char *driver = gpu->kind == SIM_GPU_NVIDIA ? "nvidia" : "";
+        const char *driver = gpu->kind == SIM_GPU_NVIDIA_VFIO ? "nvidia" : "";
         char vf[64], target[128];
         int r;
 
@@ -182,7 +182,7 @@ static int add_vf(const SimHost *sim, const SimGpu *gpu, unsigned i) {
         (void)snprintf(target, sizeof(target), "sys/bus/pci/devices/%s", vf);
         if (r >= 0)
                 r = sim_symlink(sim, target, "sys/devices/pci%.4s:00/%s/virtfn%u", gpu->address, gpu->address, i);
-        return r >= 0 && gpu->kind == SIM_GPU_NVIDIA ? nvidia_add(sim, vf) : r;
+        return r >= 0 && gpu->kind == SIM_GPU_NVIDIA_VFIO ? nvidia_add(sim, vf) : r;
 }
 
 static void remove_vfs(const SimHost *sim, const SimGpu *gpu) {
@@ -226,7 +226,7 @@ static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
 
         (void)snprintf(value, sizeof(value), "%u\n", n);
         r = sim_write(sim, value, 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
-        if (gpu->kind == SIM_GPU_NVIDIA)
+        if (gpu->kind == SIM_GPU_NVIDIA_VFIO)
                 nvidia_recount(sim, gpu);
         (void)snprintf(path, sizeof(path), "devices/pci%.4s:00/%s", gpu->address, gpu->address);
         sim_emit(sim, UEVENT_CHANGE, UEVENT_PCI, path);

@@ -115,3 +115,8 @@ void text_derive_uuid(const char *name, char ret_uuid[static 37]) {
         uuid_generate_sha1(uuid, space, name, strlen(name));
         uuid_unparse_lower(uuid, ret_uuid);
 }
+
+bool text_format_uuid(const uint8_t uuid[static 16], char ret_uuid[static 37]) {
+        uuid_unparse_lower(uuid, ret_uuid);
+        return !uuid_is_null(uuid);
+}

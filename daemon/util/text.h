@@ -29,3 +29,6 @@ void text_derive_uuid(const char *name, char ret_uuid[static 37]);
 
 /* A UUID in its 36-character form; the copy is in lower case. -EINVAL. */
 int text_parse_uuid(const char *s, char ret_uuid[static 37]);
+
+/* The text of a UUID in its binary form, in lower case; false if it is the null UUID. */
+bool text_format_uuid(const uint8_t uuid[static 16], char ret_uuid[static 37]);

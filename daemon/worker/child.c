@@ -165,7 +165,8 @@ static int child_send(Child *child) {
 static int begin_job(Child *child, PlatformJob *job) {
         int r;
 
-        child->number++;
+        if (++child->number == PROTOCOL_EVENT)
+                child->number++;
         memcpy(job->frame.data + sizeof(uint32_t), &child->number, sizeof(uint32_t));
         child->sent = 0;
         job->begun = true;
@@ -284,12 +285,24 @@ static void child_break(Child *child, const char *what) {
                 child->ops->lost(child, child->userdata);
 }
 
-/* A whole frame: the running job's result, or nonsense. */
+static int handle_event(Child *child, const uint8_t *body, size_t size) {
+        WorkerEvent event;
+        int r;
+
+        r = protocol_get_event(body, size, &event);
+        if (r >= 0)
+                child->ops->heard(child, &event, child->userdata);
+        return r;
+}
+
+/* A whole frame: the running job's result, something that the worker heard, or nonsense. */
 static int handle_frame(Child *child, uint32_t number, const uint8_t *body, size_t size) {
         PlatformJob *job = child->running;
         JobResult result;
         int r;
 
+        if (number == PROTOCOL_EVENT)
+                return handle_event(child, body, size);
         if (!job || number != child->number)
                 return -EBADMSG;
 

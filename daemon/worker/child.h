@@ -43,6 +43,7 @@ typedef enum ChildRole {
 typedef struct ChildOps {
         void (*idle)(Child *child, void *userdata); /* it has done what it had */
         void (*lost)(Child *child, void *userdata); /* it ended, with nothing to do */
+        void (*heard)(Child *child, const WorkerEvent *event, void *userdata);
         void (*uncounted)(Child *child, void *userdata); /* a removal ended or is stuck; once */
 } ChildOps;
 

@@ -54,6 +54,7 @@ static void put_vgpu(WireWriter *w, const VGpuReport *v) {
         wire_put_string(w, v->sysfs_path);
         wire_put_u32(w, (uint32_t)v->iommu_group);
         wire_put_u32(w, (uint32_t)v->kind);
+        wire_put_u32(w, (uint32_t)v->use);
 }
 
 static void get_vgpu(WireReader *r, VGpuReport *v) {
@@ -65,6 +66,7 @@ static void get_vgpu(WireReader *r, VGpuReport *v) {
         wire_get_string(r, v->sysfs_path, sizeof(v->sysfs_path));
         v->iommu_group = (int32_t)wire_get_u32(r);
         v->kind = (VGpuKind)wire_get_enum(r, VGPU_KIND_MAX);
+        v->use = (VGpuUse)wire_get_enum(r, VGPU_USE_MAX);
         if (text_parse_uuid(uuid, v->uuid) < 0 || !text_is_name(v->type_id) || !text_is_name(v->parent) ||
             v->iommu_group < -1 || strncmp(v->sysfs_path, "/sys/", 5) != 0 || strstr(v->sysfs_path, "/../"))
                 r->bad = true;
@@ -232,4 +234,37 @@ int protocol_get_result(const uint8_t *data, size_t size, JobKind kind, JobResul
                 job_result_done(ret_result);
 
         return k;
+}
+
+void protocol_put_event(WireWriter *w, const WorkerEvent *event) {
+        protocol_begin_frame(w, PROTOCOL_EVENT);
+        wire_put_u32(w, (uint32_t)event->kind);
+        wire_put_string(w, event->uuid);
+        wire_put_u32(w, (uint32_t)event->use);
+        wire_put_u32(w, (uint32_t)event->pid);
+        wire_put_u32(w, event->code);
+        wire_put_string(w, event->text);
+        protocol_end_frame(w);
+}
+
+int protocol_get_event(const uint8_t *data, size_t size, WorkerEvent *ret_event) {
+        WireReader r = { .data = data, .size = size };
+        char uuid[UUID_STRING_SIZE];
+        WorkerEvent event = {};
+        int k;
+
+        event.kind = (WorkerEventKind)wire_get_enum(&r, WORKER_EVENT_KIND_MAX);
+        wire_get_string(&r, uuid, sizeof(uuid));
+        event.use = (VGpuUse)wire_get_enum(&r, VGPU_USE_MAX);
+        event.pid = (int32_t)wire_get_u32(&r);
+        event.code = wire_get_u32(&r);
+        wire_get_string(&r, event.text, sizeof(event.text));
+        k = wire_reader_finish(&r);
+        if (k < 0)
+                return k;
+        if ((uuid[0] != '\0' || event.kind == WORKER_EVENT_USE) && text_parse_uuid(uuid, event.uuid) < 0)
+                return -EBADMSG;
+
+        *ret_event = event;
+        return 0;
 }

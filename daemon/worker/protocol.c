@@ -38,6 +38,10 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_u8(w, s->ecc);
         wire_put_u8(w, s->multi_vgpu);
         wire_put_u8(w, s->strict);
+        wire_put_u8(w, s->pending_manual);
+        wire_put_string(w, s->nvidia_license);
+        wire_put_string(w, s->nvidia_signature);
+        wire_put_u8(w, s->nvidia_newer);
 }
 
 static void get_spec(WireReader *r, TypeSpec *s) {
@@ -60,6 +64,10 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         s->ecc = wire_get_bool(r);
         s->multi_vgpu = wire_get_bool(r);
         s->strict = wire_get_bool(r);
+        s->pending_manual = wire_get_bool(r);
+        wire_get_string(r, s->nvidia_license, sizeof(s->nvidia_license));
+        wire_get_string(r, s->nvidia_signature, sizeof(s->nvidia_signature));
+        s->nvidia_newer = wire_get_bool(r);
 }
 
 static void put_attributes(WireWriter *w, const Attributes *attributes) {
@@ -91,6 +99,7 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
 
         if (job->kind == JOB_SYNC) {
                 wire_put_u8(w, job->may_register);
+                wire_put_u8(w, job->apply_pending);
                 wire_put_u32(w, (uint32_t)job->n_types);
                 for (size_t i = 0; i < job->n_types; i++)
                         put_spec(w, &job->types[i]);
@@ -181,6 +190,7 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
         ret_job->job.kind = (JobKind)wire_get_enum(&r, JOB_KIND_MAX);
         if (ret_job->job.kind == JOB_SYNC) {
                 ret_job->job.may_register = wire_get_bool(&r);
+                ret_job->job.apply_pending = wire_get_bool(&r);
                 k = get_types(&r, ret_job);
                 if (k < 0) {
                         decoded_job_done(ret_job);

@@ -13,6 +13,9 @@
 
 #define PROTOCOL_HEADER_SIZE (2 * sizeof(uint32_t))
 
+/* The number of a frame that answers no job; jobs count from 1. */
+#define PROTOCOL_EVENT 0U
+
 /* A job whose strings and types belong to itself. */
 typedef struct DecodedJob {
         Job job;
@@ -30,6 +33,9 @@ void decoded_job_done(DecodedJob *d);
 void protocol_put_job(WireWriter *w, uint32_t number, const Job *job);
 void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const JobResult *result);
 
+void protocol_put_event(WireWriter *w, const WorkerEvent *event);
+
 /* The body of a frame, behind the header. -EBADMSG, -ENOMEM. */
+int protocol_get_event(const uint8_t *data, size_t size, WorkerEvent *ret_event);
 int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job);
 int protocol_get_result(const uint8_t *data, size_t size, JobKind kind, JobResult *ret_result);

@@ -78,6 +78,15 @@ static int read_beside(BackendContext *c, GpuReport *report, Error *error) {
         return 0;
 }
 
+/* NULL: none of them has anything to offer here. */
+static const Backend *first_beside(BackendContext *c) {
+        for (const Backend *const *b = backends_beside; *b; b++)
+                if ((*b)->probe(c, NULL) > 0)
+                        return *b;
+
+        return NULL;
+}
+
 /* The backend that makes vGPUs of this type: one that stands beside, or that of the card's driver. */
 static const Backend *backend_of_type(BackendContext *c, const char *type_id) {
         for (const Backend *const *b = backends_beside; *b; b++)
@@ -94,7 +103,7 @@ static const Backend *backend_of_vgpu(BackendContext *c, const char *uuid) {
                 if ((*b)->probe(c, NULL) > 0 && (*b)->find(c, uuid, &vgpu, NULL) >= 0)
                         return *b;
 
-        return c->backend;
+        return c->backend ?: first_beside(c);
 }
 
 static void explain_no_backend(GpuReport *report) {
@@ -114,17 +123,18 @@ static void explain_no_backend(GpuReport *report) {
 
 /* Of a GPU whose driver has no backend: what can be had all the same. */
 static int sync_without_backend(BackendContext *c, JobResult *result) {
+        const Backend *beside = first_beside(c);
         GpuReport *report = &result->report;
         int r;
 
         r = read_beside(c, report, &result->error);
         if (r < 0)
                 return r;
-        if (report->n_types > 0) {
+        if (beside) {
                 report->state = GPU_READY;
-                (void)text_copy(report->backend, sizeof(report->backend), backends_beside[0]->name);
+                (void)text_copy(report->backend, sizeof(report->backend), beside->name);
         }
-        if (report->n_vgpus == 0)
+        if (!beside || (beside == &backend_vfio_pci && report->n_vgpus == 0))
                 explain_no_backend(report);
         return 0;
 }
@@ -137,6 +147,7 @@ static int sync_with_backend(BackendContext *c, const Job *job, JobResult *resul
         report->state = GPU_READY;
         (void)text_copy(report->backend, sizeof(report->backend), backend->name);
 
+        c->apply_pending = job->apply_pending;
         c->wanted = job->types;
         c->n_wanted = job->n_types;
         if (backend->register_types && job->may_register)
@@ -151,6 +162,10 @@ static int sync_with_backend(BackendContext *c, const Job *job, JobResult *resul
                                "a profile states types for it, but its driver%s%s takes none: its types are its own",
                                report->driver[0] != '\0' ? " " : "", report->driver);
         return r < 0 ? r : read_beside(c, report, &result->error);
+}
+
+int runner_watch(BackendContext *c) {
+        return c->backend && c->backend->watch ? c->backend->watch(c) : -1;
 }
 
 static int run_sync(BackendContext *c, const Job *job, JobResult *result) {

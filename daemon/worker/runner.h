@@ -12,4 +12,7 @@ void runner_init(BackendContext *c, const Host *host, const char *gpu);
 void runner_done(BackendContext *c);
 
 /* *result must be initialised; it says in any case what came of the job. */
+/* What to poll while there is no job; -1: nothing. */
+int runner_watch(BackendContext *c);
+
 void runner_run(BackendContext *c, const Job *job, JobResult *result);

@@ -22,7 +22,7 @@ static int folder_open(int dir_fd, const char *name, mode_t mode) {
         if (mkdirat(dir_fd, name, mode) < 0) {
                 if (errno != EEXIST)
                         return negative_errno();
-        } else if (fsync(dir_fd) < 0)
+        } else if (fchmodat(dir_fd, name, mode, 0) < 0 || fsync(dir_fd) < 0) /* whatever our umask is */
                 return negative_errno();
 
         fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

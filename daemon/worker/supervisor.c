@@ -58,6 +58,13 @@ static void on_child_lost(Child *child, void *userdata) {
                 s->platform.lost(child->gpu, s->platform.userdata);
 }
 
+static void on_child_heard(Child *child, const WorkerEvent *event, void *userdata) {
+        Supervisor *s = userdata;
+
+        if (child->role == CHILD_GPU && s->platform.heard)
+                s->platform.heard(child->gpu, event, s->platform.userdata);
+}
+
 /* A removal's worker does not count any more: it ended, or it is stuck and others should not wait for it. */
 static void on_child_uncounted(Child *child, void *userdata) {
         Supervisor *s = userdata;
@@ -70,6 +77,7 @@ static void on_child_uncounted(Child *child, void *userdata) {
 static const ChildOps child_ops = {
         .idle = on_child_idle,
         .lost = on_child_lost,
+        .heard = on_child_heard,
         .uncounted = on_child_uncounted,
 };
 

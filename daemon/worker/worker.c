@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "worker/protocol.h"
@@ -93,13 +94,49 @@ static int serve_one(int fd, BackendContext *c) {
         return r < 0 ? r : 1;
 }
 
+static int send_event(int fd, const WorkerEvent *event) {
+        WireWriter w = {};
+        int r;
+
+        protocol_put_event(&w, event);
+        r = w.error < 0 ? w.error : write_all(fd, w.data, w.size);
+        wire_writer_done(&w);
+        return r;
+}
+
+/* Tells what the driver has to tell. Only between two jobs, so that what a job read is never told over what came later. */
+static int tell_event(int fd, BackendContext *c) {
+        WorkerEvent event = {};
+        int r;
+
+        r = c->backend->hear(c, &event);
+        return r > 0 ? send_event(fd, &event) : r;
+}
+
+/* Waits for a job, and hears the driver meanwhile. 1: something was done; 0: the daemon has ended. */
+static int serve(int fd, BackendContext *c) {
+        struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = runner_watch(c), .events = POLLIN } };
+        int r;
+
+        r = poll(fds, ELEMENTSOF(fds), -1);
+        if (r < 0)
+                return errno == EINTR ? 1 : negative_errno();
+        if (fds[1].revents != 0) {
+                r = tell_event(fd, c);
+                if (r < 0)
+                        return r;
+        }
+
+        return fds[0].revents != 0 ? serve_one(fd, c) : 1;
+}
+
 int worker_serve(int socket_fd, const Host *host, const char *gpu) {
         BackendContext c;
         int r;
 
         runner_init(&c, host, gpu);
         do
-                r = serve_one(socket_fd, &c);
+                r = serve(socket_fd, &c);
         while (r > 0);
         runner_done(&c);
 

@@ -356,18 +356,33 @@ static void test_refresh(void) {
         sd_bus_flush_close_unref(nobody);
 }
 
-/* Held open, it stays. */
+static void assert_use(Harness *h, const char *path, const char *expected) {
+        g_autofree char *use = get_property(h->bus, path, VGPU_INTERFACE, "InUse");
+
+        g_assert_cmpstr(use, ==, expected);
+}
+
+/* Held open, it stays; and the driver tells of that at once. */
 static void test_in_use(void) {
         g_autoptr(Harness) h = start();
+        g_autoptr(Recorder) recorder = recorder_new(h);
         g_autofree char *path = NULL, *group = NULL;
-        int fd;
+        int fd, at;
 
         g_free(create_vgpu(h->bus, TYPE, UUID_A, &path));
         group = get_property(h->bus, path, VGPU_INTERFACE, "IommuGroup");
+        assert_use(h, path, "'no'");
+        at = recorder_expect(recorder, 0, "VGpuAdded " UUID_A);
+
         fd = harness_hold(h, group);
+        at = recorder_expect(recorder, at, "PropertiesChanged " PATH_A " " VGPU_INTERFACE " InUse");
+        assert_use(h, path, "'yes'");
         refuse_destroy(h, UUID_A, ERROR_PREFIX "InUse");
         g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 1);
+
         (void)close(fd);
+        recorder_expect(recorder, at + 1, "PropertiesChanged " PATH_A " " VGPU_INTERFACE " InUse");
+        assert_use(h, path, "'no'");
         destroy_vgpu(h->bus, UUID_A);
 }
 

@@ -521,7 +521,7 @@ def help_texts(rig: Rig):
     equal(rig.ctl("help").out, overall.out)
     verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
     equal(verbs, ["list", "gpus", "types", "status", "users", "attachment", "create", "destroy", "define", "undefine", "start",
-                  "modify", "autostart", "check", "reload", "version", "help"])
+                  "modify", "autostart", "check", "reload", "probe", "version", "help"])
     for verb in verbs:
         result = rig.ctl(verb, "--help")
         equal(result.status, 0, result)

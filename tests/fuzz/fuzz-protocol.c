@@ -8,6 +8,19 @@
 #include "util/text.h"
 #include "worker/protocol.h"
 
+static void try_event(const uint8_t *data, size_t size) {
+        WireWriter w = {};
+        WorkerEvent event;
+
+        if (protocol_get_event(data, size, &event) < 0)
+                return;
+
+        require(text_is_printable(event.text) && (event.uuid[0] == '\0' || is_uuid(event.uuid)));
+        protocol_put_event(&w, &event);
+        check_same(&w, data, size);
+        wire_writer_done(&w);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* abort() and not assert(): a build without assertions would fuzz nothing. */
@@ -96,10 +109,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (size == 0)
                 return 0;
 
-        if (data[0] % (JOB_KIND_MAX + 1) == 0)
+        if (data[0] % (JOB_KIND_MAX + 2) == 0)
                 try_job(data + 1, size - 1);
+        else if (data[0] % (JOB_KIND_MAX + 2) == 1)
+                try_event(data + 1, size - 1);
         else
-                try_result(data + 1, size - 1, (JobKind)(data[0] % (JOB_KIND_MAX + 1) - 1));
+                try_result(data + 1, size - 1, (JobKind)(data[0] % (JOB_KIND_MAX + 2) - 2));
 
         return 0;
 }

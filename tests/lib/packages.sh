@@ -10,6 +10,9 @@ PACKAGES_UNIT="clang-tidy dbus git shellcheck systemd"
 PACKAGES_BUS="dbus-daemon systemd"
 PACKAGES_VM="qemu-system-x86 qemu-system-common mmdebstrap apt dpkg gcc-12 make cpio xz-utils zstd util-linux libc6-dev"
 
+# A kernel is built.
+PACKAGES_LONG="bc bison flex kmod libelf-dev"
+
 # packages_missing NAME…: the ones that are not installed, one on each line
 packages_missing() {
         local name

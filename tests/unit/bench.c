@@ -6,6 +6,7 @@
 const Row bench_rows[BENCH_N_ROWS] = {
         { "shim", GPU_A, GPU_B, SIM_GPU_SHIM, 8 * GIB, TYPE_1, TYPE_2, 4 },
         { "mdev", "mtty", "mtty2", SIM_GPU_MTTY, 4, "mtty-1", "mtty-2", 4 },
+        { "nvidia", GPU_A, GPU_B, SIM_GPU_NVIDIA, 8 * GIB, NVIDIA_TYPE_1, NVIDIA_TYPE_2, 4 },
 };
 
 const TypeSpec bench_specs[BENCH_N_SPECS] = {
@@ -75,21 +76,35 @@ int bench_remove(Bench *b, const char *uuid) {
         return r;
 }
 
-Bench *bench_new(const Row *row) {
+static Bench *new_unread(const Row *row, const char *nvidia) {
         Bench *b = g_new0(Bench, 1);
 
         b->machine = machine_new();
         b->row = row;
         job_result_init(&b->result);
+        if (row->kind == SIM_GPU_NVIDIA)
+                b->nvidia = nvidia_sim_begin(b->machine, nvidia);
         g_assert_cmpint(sim_host_plug(&b->machine->sim, row->gpu, row->kind, row->capacity), ==, 0);
         runner_init(&b->worker, &b->machine->sim.host, row->gpu);
+        return b;
+}
+
+Bench *bench_new(const Row *row) {
+        Bench *b = new_unread(row, "570.211.01");
+
         g_assert_cmpint(bench_sync(b, bench_specs, BENCH_N_SPECS, true), ==, 0);
         return b;
+}
+
+Bench *bench_new_nvidia(const char *version) {
+        return new_unread(&bench_rows[BENCH_N_ROWS - 1], version);
 }
 
 void bench_free(Bench *b) {
         job_result_done(&b->result);
         runner_done(&b->worker);
+        if (b->nvidia)
+                nvidia_sim_end();
         machine_free(b->machine);
         g_free(b);
 }

@@ -6,6 +6,7 @@
  */
 
 #include "machine.h"
+#include "nvidia-sim.h"
 
 typedef struct Row {
         const char *backend;
@@ -16,7 +17,7 @@ typedef struct Row {
         uint32_t instances; /* of the type, on an empty card */
 } Row;
 
-#define BENCH_N_ROWS 2U
+#define BENCH_N_ROWS 3U
 #define BENCH_N_SPECS 2U
 
 extern const Row bench_rows[BENCH_N_ROWS];
@@ -27,10 +28,13 @@ typedef struct Bench {
         const Row *row;
         BackendContext worker;
         JobResult result; /* of the last job */
+        NvidiaModel *nvidia; /* of a card of NVIDIA's */
 } Bench;
 
 /* Plugged in, read, its types registered. */
 Bench *bench_new(const Row *row);
+/* The same for a card of NVIDIA's with this driver, of which nothing was read yet. */
+Bench *bench_new_nvidia(const char *version);
 void bench_free(Bench *b);
 
 /* Any job, as it is. */

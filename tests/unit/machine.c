@@ -80,7 +80,13 @@ static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
                 g_string_append_printf(userdata, " persistent=%i autostart=%i", vgpu->persistent, vgpu->autostart);
         if (mask & VGPU_CHANGED_LABEL)
                 g_string_append_printf(userdata, " label='%s'", vgpu->label);
+        if (mask & VGPU_CHANGED_USE)
+                g_string_append_printf(userdata, " use=%s", vgpu_use_to_string(vgpu->use));
         g_string_append_c(userdata, '\n');
+}
+
+static void on_device_error(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *text, void *userdata) {
+        g_string_append_printf(userdata, "error %u of %s: %s\n", code, vgpu ? vgpu->uuid : gpu->identity.address, text);
 }
 
 static void on_problems_changed(Manager *manager, void *userdata) {
@@ -97,6 +103,7 @@ static const ObserverOps observer_ops = {
         .vgpu_added = on_vgpu_added,
         .vgpu_removed = on_vgpu_removed,
         .vgpu_changed = on_vgpu_changed,
+        .device_error = on_device_error,
         .problems_changed = on_problems_changed,
 };
 
@@ -193,6 +200,7 @@ void machine_set_types(Machine *m, unsigned n_types, unsigned gib) {
                 (void)snprintf(spec.name, sizeof(spec.name), "Type %u", i);
                 g_assert_cmpint(profile_add_type(profile, &spec), ==, 0);
         }
+        profile->pending_manual = m->pending_manual;
         g_assert_cmpint(profile_set_add(set, profile), ==, 0);
         manager_set_profiles(m->manager, set);
 }

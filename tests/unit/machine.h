@@ -30,6 +30,7 @@ typedef struct Machine {
         SimHost sim; /* first: it must not move */
         char *root;
         HostOps host_ops; /* the simulated host's, but for what a test puts in between */
+        bool pending_manual; /* of the profile that machine_set_types() makes */
         int refuse_create; /* what the driver answers to a create, instead of doing it */
         int state_fd;
         sd_event *event;

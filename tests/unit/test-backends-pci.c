@@ -33,7 +33,7 @@ static const VfRow vf_rows[] = {
           .type = "vfio-pci-vf",
           .instances = 3,
           .free_driver = "" },
-        { .row = { .backend = "nvidia-vfio", .gpu = GPU_A, .kind = SIM_GPU_NVIDIA, .capacity = 4 },
+        { .row = { .backend = "nvidia-vfio", .gpu = GPU_A, .kind = SIM_GPU_NVIDIA_VFIO, .capacity = 4 },
           .n_vfs = "8",
           .type = "nvidia-1145",
           .instances = 4,
@@ -142,7 +142,7 @@ static void test_whole_life(void) {
         g_assert_cmpint(bench_create(b, "vfio-pci", UUID_1), ==, -ERROR_ALREADY_EXISTS);
         g_assert_cmpint(bench_create(b, "vfio-pci", UUID_2), ==, -ERROR_NO_INSTANCES);
         g_assert_nonnull(strstr(b->result.error.message, UUID_1));
-        g_assert_cmpint(bench_remove(b, UUID_2), ==, -ERROR_NO_SUCH_GPU);
+        g_assert_cmpint(bench_remove(b, UUID_2), ==, -ERROR_NO_SUCH_VGPU);
 
         g_assert_cmpint(sync_bench(b), ==, 0);
         g_assert_cmpint(b->result.report.state, ==, GPU_READY);

@@ -97,6 +97,29 @@ static void test_pending(void) {
         bench_free(b);
 }
 
+/* What needs no new type is done under a vGPU, and what is left over of it goes after the last one. */
+static void test_in_place(void) {
+        Bench *b = bench_new(&bench_rows[0]);
+        TypeSpec wanted[1] = { bench_specs[0] };
+
+        g_assert_cmpint(bench_create(b, TYPE_2, UUID_1), ==, 0);
+        wanted[0].max_instances = 1;
+        g_assert_cmpint(bench_sync(b, wanted, 1, true), ==, 0);
+        g_assert_cmpint(bench_find_type(b, TYPE_1)->registration, ==, REGISTRATION_REGISTERED);
+        g_assert_cmpuint(bench_find_type(b, TYPE_1)->max_instances, ==, 1);
+        g_assert_cmpint(bench_find_type(b, TYPE_2)->registration, ==, REGISTRATION_RETIRED);
+        g_assert_cmpuint(bench_find_type(b, TYPE_2)->available, ==, 0);
+        g_assert_true(b->result.report.pending_types);
+        g_assert_cmpuint(b->result.report.n_vgpus, ==, 1);
+        g_assert_cmpint(bench_create(b, TYPE_2, UUID_2), ==, -ERROR_NO_INSTANCES);
+
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
+        g_assert_cmpint(bench_sync(b, wanted, 1, true), ==, 0);
+        g_assert_cmpuint(b->result.report.n_types, ==, 1);
+        g_assert_false(b->result.report.pending_types);
+        bench_free(b);
+}
+
 /* Somebody else has the control channel: he is named, and nothing is touched. */
 static void test_owned(void) {
         Bench *b = bench_new(&bench_rows[0]);
@@ -248,6 +271,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/backends/shim/register", test_register);
         g_test_add_func("/backends/shim/refused", test_refused);
         g_test_add_func("/backends/shim/pending", test_pending);
+        g_test_add_func("/backends/shim/in-place", test_in_place);
         g_test_add_func("/backends/shim/owned", test_owned);
 
         return g_test_run();

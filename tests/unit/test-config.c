@@ -72,6 +72,9 @@ static void check_cases(const char *before, const Case *cases, size_t n) {
         }
 }
 
+#define HEX_63 "123456789abcdef0123456789ABCDEF0123456789abcdef0123456789ABCDEF"
+#define HEX_64 "0" HEX_63
+
 #define CHECK_CASES(before, cases) check_cases((before), (cases), G_N_ELEMENTS(cases))
 
 static const char example[] = "version: 1\n"
@@ -126,6 +129,9 @@ static void test_example_type(void) {
         g_assert_cmpuint(t->max_height, ==, 1200);
         g_assert_cmpuint(t->frame_limit, ==, 120);
         g_assert_true(t->limiter);
+        g_assert_cmpstr(t->nvidia_license, ==, "");
+        g_assert_cmpstr(t->nvidia_signature, ==, "");
+        g_assert_false(t->nvidia_newer);
         g_assert_cmpuint(t->line, ==, 4);
         profile_free(p);
 }
@@ -190,6 +196,7 @@ static void test_values(void) {
                 VALUE("displays: {max: 1x32768}", max_width, 1),
                 VALUE("displays: {max: 1x32768}", max_height, 32768),
                 VALUE("displays: {frame-limit: 1000}", frame_limit, 1000),
+                VALUE("nvidia: {newer-drivers: yes}", nvidia_newer, 1),
 #undef VALUE
         };
 
@@ -257,6 +264,14 @@ static void test_wrong_values(void) {
                 { "class: aaaaaaaaaabbbbbbbbbbccccccccccd", NULL },
                 { "class: aaaaaaaaaabbbbbbbbbbccccccccccdd", "8:10: error: class: is 32 bytes long, at most 31 fit" },
                 { "class: Grün", "8:10: error: class: 'Grün' holds a character that is not printable ASCII" },
+                { "nvidia: {license: \"\"}", "8:21: error: license: is empty" },
+                { "nvidia: {signature: 0123}", "8:23: error: signature: is not 256 hexadecimal digits" },
+                { "nvidia: {signature: " HEX_64 HEX_64 HEX_64 HEX_64 "0}",
+                  "8:23: error: signature: is not 256 hexadecimal digits" },
+                { "nvidia: {signature: g" HEX_63 HEX_64 HEX_64 HEX_64 "}",
+                  "8:23: error: signature: is not 256 hexadecimal digits" },
+                { "nvidia: {signature: " HEX_64 HEX_64 HEX_64 HEX_64 "}", NULL },
+                { "nvidia: {layout: 510}", "8:12: error: unknown key 'layout'" },
                 { "displays: 4", "8:13: error: displays: must be a mapping of keys to values, not a single value" },
                 { "displays: {heads: 17}", "8:21: error: heads: '17' is not between 0 and 16" },
                 { "displays: {heads: -1}", "8:21: error: heads: '-1'" NUMBER },
@@ -365,6 +380,9 @@ static void test_profile(void) {
                 { "\xef\xbb\xbf" VALID, NULL },
                 { "---\n" VALID "...\n", NULL },
                 { VALID "strict: yes\n", NULL },
+                { VALID "pending-apply: manual\n", NULL },
+                { VALID "pending-apply: auto\n", NULL },
+                { VALID "pending-apply: later\n", "4:16: error: pending-apply: 'later' is not auto or manual" },
                 { "version: 1\r\nmatch: {}\r\ntypes: []\r\n",
                   "3:8: warning: types: is empty, this profile offers nothing" },
                 { "version: 1\ntypes: []\n", "1:1: warning: profile: without 'match' it applies to every GPU\n"

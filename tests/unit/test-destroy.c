@@ -37,7 +37,7 @@ static void test_destroy_in_use(void) {
         fd = openat(m->sim.host.dev_fd, "vfio/0", O_RDWR | O_CLOEXEC);
         (void)machine_destroy(m, UUID_1, &answer);
         machine_settle(m);
-        machine_expect_log(m, "vgpu 1111 removing\nvgpu 1111 active\nrefused\n");
+        machine_expect_log(m, "vgpu 1111 removing\nvgpu 1111 active\nrefused\nvgpu 1111 use=yes\n");
         g_assert_cmpint(answer.error.code, ==, -ERROR_IN_USE);
         g_assert_true(machine_has_record(m, UUID_1));
 

@@ -472,6 +472,32 @@ static void test_pending(void) {
         machine_free(m);
 }
 
+/* The same where its profile wants that somebody asks for it. */
+static void test_pending_manual(void) {
+        Machine *m = machine_new();
+        Answer answer = {};
+
+        m->pending_manual = true;
+        machine_set_types(m, 1, 2);
+        machine_add_gpu(m, GPU_A);
+        (void)machine_have_vgpu(m, GPU_A, UUID_1);
+        machine_set_types(m, 2, 4);
+        machine_settle(m);
+
+        (void)machine_destroy(m, UUID_1, &answer);
+        machine_settle(m);
+        machine_uevent(m, UEVENT_CHANGE, UEVENT_PCI, PATH_A);
+        machine_settle(m);
+        g_assert_true(machine_gpu(m, GPU_A)->pending_types);
+        g_assert_cmpuint(machine_available(m, GPU_A, TYPE_2), ==, 0);
+
+        machine_set_types(m, 2, 4);
+        machine_settle(m);
+        g_assert_false(machine_gpu(m, GPU_A)->pending_types);
+        g_assert_cmpuint(machine_available(m, GPU_A, TYPE_2), ==, 2);
+        machine_free(m);
+}
+
 /* The driver refused because of a vGPU that went before the refusal arrived: by us, or by somebody else. */
 static void test_pending_race(gconstpointer data) {
         bool by_us = GPOINTER_TO_INT(data);
@@ -634,6 +660,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/vgpu/moved", test_moved);
         g_test_add_func("/types/profiles", test_profiles);
         g_test_add_func("/types/pending", test_pending);
+        g_test_add_func("/types/pending-manual", test_pending_manual);
         g_test_add_data_func("/types/pending-race/by-us", GINT_TO_POINTER(true), test_pending_race);
         g_test_add_data_func("/types/pending-race/by-others", GINT_TO_POINTER(false), test_pending_race);
 

@@ -36,9 +36,13 @@ static TypeSpec largest_spec(uint32_t id) {
                 .limiter = true,
                 .multi_vgpu = true,
                 .strict = true,
+                .pending_manual = true,
+                .nvidia_newer = true,
         };
 
         fill(s.name, sizeof(s.name));
+        fill(s.nvidia_license, sizeof(s.nvidia_license));
+        fill(s.nvidia_signature, sizeof(s.nvidia_signature));
         fill(s.class, sizeof(s.class));
         return s;
 }
@@ -63,6 +67,10 @@ static void assert_spec_equal(const TypeSpec *a, const TypeSpec *b) {
         g_assert_cmpint(a->ecc, ==, b->ecc);
         g_assert_cmpint(a->multi_vgpu, ==, b->multi_vgpu);
         g_assert_cmpint(a->strict, ==, b->strict);
+        g_assert_cmpint(a->pending_manual, ==, b->pending_manual);
+        g_assert_cmpstr(a->nvidia_license, ==, b->nvidia_license);
+        g_assert_cmpstr(a->nvidia_signature, ==, b->nvidia_signature);
+        g_assert_cmpint(a->nvidia_newer, ==, b->nvidia_newer);
 }
 
 /* The body of a frame, once its header was found right. */
@@ -91,6 +99,7 @@ static void assert_job_survives(const Job *job) {
 
         g_assert_cmpint(d.job.kind, ==, job->kind);
         g_assert_cmpint(d.job.may_register, ==, job->may_register);
+        g_assert_cmpint(d.job.apply_pending, ==, job->apply_pending);
         g_assert_cmpuint(d.job.n_types, ==, job->n_types);
         for (size_t i = 0; i < job->n_types; i++)
                 assert_spec_equal(&d.job.types[i], &job->types[i]);
@@ -123,6 +132,7 @@ static void test_jobs(void) {
         fill(value, sizeof(value));
 
         assert_job_survives(&(Job){ .kind = JOB_SYNC });
+        assert_job_survives(&(Job){ .kind = JOB_SYNC, .apply_pending = true });
         assert_job_survives(&(Job){ .kind = JOB_SYNC, .may_register = true, .types = &smallest, .n_types = 1 });
         assert_job_survives(
                 &(Job){ .kind = JOB_SYNC, .may_register = true, .types = types, .n_types = REPORT_TYPES_MAX });
@@ -365,6 +375,42 @@ static void test_results(void) {
         job_result_done(&result);
 }
 
+static int send_event(const WorkerEvent *event, WorkerEvent *ret) {
+        const uint8_t *body;
+        WireWriter w = {};
+        size_t size;
+        int r;
+
+        protocol_put_event(&w, event);
+        body = frame_body(&w, PROTOCOL_EVENT, &size);
+        r = protocol_get_event(body, size, ret);
+        wire_writer_done(&w);
+        return r;
+}
+
+static void test_events(void) {
+        WorkerEvent event = { .kind = WORKER_EVENT_USE, .uuid = UUID, .use = VGPU_USE_YES, .pid = 4711 }, got;
+
+        g_assert_cmpint(send_event(&event, &got), ==, 0);
+        g_assert_cmpint(got.kind, ==, WORKER_EVENT_USE);
+        g_assert_cmpstr(got.uuid, ==, UUID);
+        g_assert_cmpint(got.use, ==, VGPU_USE_YES);
+        g_assert_cmpint(got.pid, ==, 4711);
+
+        event = (WorkerEvent){ .kind = WORKER_EVENT_ERROR, .code = UINT32_MAX };
+        fill(event.text, sizeof(event.text));
+        g_assert_cmpint(send_event(&event, &got), ==, 0);
+        g_assert_cmpuint(got.code, ==, UINT32_MAX);
+        g_assert_cmpstr(got.text, ==, event.text);
+        g_assert_cmpstr(got.uuid, ==, "");
+
+        /* One of no vGPU, or of one that is no UUID. */
+        g_assert_cmpint(send_event(&(WorkerEvent){ .kind = WORKER_EVENT_USE }, &got), ==, -EBADMSG);
+        g_assert_cmpint(send_event(&(WorkerEvent){ .kind = WORKER_EVENT_ERROR, .uuid = "../x" }, &got), ==, -EBADMSG);
+        g_assert_cmpint(send_event(&(WorkerEvent){ .kind = WORKER_EVENT_KIND_MAX }, &got), ==, -EBADMSG);
+        g_assert_cmpint(send_event(&(WorkerEvent){ .use = VGPU_USE_MAX }, &got), ==, -EBADMSG);
+}
+
 /* The largest report that may be made fits a frame. */
 static void test_largest_report(void) {
         JobResult result;
@@ -524,6 +570,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/protocol/jobs", test_jobs);
         g_test_add_func("/protocol/job-names", test_job_names);
         g_test_add_func("/protocol/results", test_results);
+        g_test_add_func("/protocol/events", test_events);
         g_test_add_func("/protocol/largest-report", test_largest_report);
         g_test_add_func("/protocol/mutated-jobs", test_mutated_jobs);
         g_test_add_func("/protocol/mutated-results", test_mutated_results);

@@ -42,7 +42,7 @@ static void test_identify(int fd) {
 
         check_errno(0, shim_identify(fd, &id), "IDENTIFY");
         check(id.abi_version == MDEVGPU_ABI_VERSION && id.type_size == sizeof(struct mdevgpu_type) &&
-                      id.size == sizeof(id) && id.reserved == 0,
+                      id.size == sizeof(id) && id.n_retired == 0,
               "version and sizes");
         check((id.capabilities & (MDEVGPU_CAP_SET_TYPES | MDEVGPU_CAP_TAKEOVER | MDEVGPU_CAP_CAPACITY)) ==
                       (MDEVGPU_CAP_SET_TYPES | MDEVGPU_CAP_TAKEOVER | MDEVGPU_CAP_CAPACITY),

@@ -4,25 +4,23 @@
  * Everything about the shim at once, at random: GPUs are plugged, unplugged, bound and unbound while types are set, vGPUs
  * made, opened, mapped and removed, and while what is not meant for the control channel is sent there. Nothing is expected
  * but that it ends and that the kernel does not complain. With a third argument, a file, the vendor module is unloaded and
- * loaded as well.
+ * loaded as well. On a kernel with fault injection every now and then one of a call's allocations fails.
  *
  *     shim-abuse SECONDS SEED [MODULE]
  */
 
-#include <linux/vfio.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/mman.h>
 #include <time.h>
 
-#include "shim-test.h"
+#include "shim-vfio.h"
 
 #define GPUS 2
 #define VGPUS 6
 
 static const char *module_path;
 static bool stop;
-static unsigned long n_done[8];
+static unsigned long n_done[10], n_opened, n_faults;
 
 typedef struct Random {
         uint64_t state;
@@ -39,6 +37,29 @@ static uint32_t random_below(Random *r, uint32_t n) {
 
 static bool stopped(void) {
         return __atomic_load_n(&stop, __ATOMIC_RELAXED);
+}
+
+/*
+ * From here on the Nth allocation of this thread in the kernel fails, where the kernel can do that; 0: none. Left on for a
+ * whole action: once it has failed nothing else does.
+ */
+static void fail_nth(uint32_t n) {
+        static _Thread_local int fd = -2;
+        char text[16];
+
+        if (fd == -2)
+                fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        if (n == 0) {
+                memset(text, 0, sizeof(text));
+                /* What is left of the number: 0 if it has come to that. */
+                if (pread(fd, text, sizeof(text) - 1, 0) > 0 && text[0] == '0')
+                        __atomic_add_fetch(&n_faults, 1, __ATOMIC_RELAXED);
+        }
+        snprintf(text, sizeof(text), "%u", n);
+        if (pwrite(fd, text, strlen(text), 0) < 0)
+                return;
 }
 
 static void uuid_make(uint32_t vgpu, char uuid[static 37]) {
@@ -88,6 +109,17 @@ static void types_random(Random *r, struct mdevgpu_type types[static 8]) {
         }
 }
 
+static void do_share(Random *r, int fd) {
+        struct mdevgpu_set_share share = { .size = sizeof(share), .share = 1 + random_below(r, 1000) };
+        struct mdevgpu_get_usage usage;
+        struct mdevgpu_vgpu rows[VGPUS];
+
+        if (shim_usage(fd, rows, random_below(r, VGPUS + 1), &usage) < 0 || usage.n_vgpus == 0)
+                return;
+        memcpy(share.uuid, rows[random_below(r, usage.n_vgpus)].uuid, sizeof(share.uuid));
+        ioctl(fd, MDEVGPU_SET_SHARE, &share);
+}
+
 static void do_set(Random *r) {
         struct mdevgpu_takeover take = { .size = sizeof(take) };
         struct mdevgpu_set_types set;
@@ -100,6 +132,8 @@ static void do_set(Random *r) {
                 ioctl(fd, MDEVGPU_TAKEOVER, &take);
         for (uint32_t i = random_below(r, 6); i > 0; i--) {
                 types_random(r, types);
+                if (random_below(r, 3) == 0)
+                        do_share(r, fd);
                 shim_set(fd, types, random_below(r, 9), random_below(r, 4) == 0, &set);
                 usleep(random_below(r, 30000));
         }
@@ -131,7 +165,7 @@ static void do_noise(Random *r) {
                         words[5] = random_below(r, 2);
                 }
                 args = random_below(r, 8) ? words : (void *)(uintptr_t)random_next(r);
-                ioctl(p.fd, _IO(MDEVGPU_IOCTL_MAGIC, random_below(r, 5)), args);
+                ioctl(p.fd, _IO(MDEVGPU_IOCTL_MAGIC, random_below(r, 8)), args);
         }
         poll(&p, 1, random_below(r, 30));
         close(p.fd);
@@ -159,6 +193,18 @@ static void do_create(Random *r) {
         } else
                 vgpu_remove(uuid);
         pthread_mutex_unlock(&locks[vgpu]);
+}
+
+/* The copy engine, at addresses that are mapped, or were, or never will be */
+static void engine_noise(Random *r, const struct vgpu *v, uint64_t iova) {
+        uint64_t registers[] = { random_below(r, 3) ? iova + random_below(r, 1 << 20) : random_next(r),
+                                 random_below(r, 4) ? random_below(r, 64 << 20) : random_next(r),
+                                 random_below(r, 4) ? random_below(r, 4 << 20) : random_next(r) };
+
+        if (pwrite(v->device, registers, sizeof(registers), bar0.offset + REG_DMA) < 0 ||
+            pwrite(v->device, &(uint32_t){ random_below(r, 5) }, 4, bar0.offset + REG_COMMAND) < 0 ||
+            pwrite(v->device, &(uint32_t){ random_next(r) >> random_below(r, 32) }, 4, bar0.offset + REG_WINDOW) < 0)
+                return;
 }
 
 static void device_noise(Random *r, int device) {
@@ -206,29 +252,48 @@ static void device_noise(Random *r, int device) {
 }
 
 static void do_open(Random *r) {
-        char uuid[37], link[128], target[256], path[64];
-        int container, group, device;
-        ssize_t n;
+        const uint64_t iova = 0x10000000;
+        struct vfio_iommu_type1_dma_unmap unmap = { .argsz = sizeof(unmap), .iova = iova, .size = MIB };
+        struct vgpu v = { -1, -1, -1 };
+        char uuid[37];
+        void *p = NULL;
 
         uuid_make(random_below(r, VGPUS), uuid);
-        snprintf(link, sizeof(link), "/sys/bus/mdev/devices/%s/iommu_group", uuid);
-        n = readlink(link, target, sizeof(target) - 1);
-        if (n < 0)
+        if (vgpu_open(uuid, &v) < 0)
                 return;
-        target[n] = '\0';
-        snprintf(path, sizeof(path), "/dev/vfio/%.40s", strrchr(target, '/') + 1);
-        container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-        group = open(path, O_RDWR | O_CLOEXEC);
-        ioctl(group, VFIO_GROUP_SET_CONTAINER, &container);
-        ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU);
-        device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, uuid);
-        if (device >= 0) {
-                device_noise(r, device);
-                n_done[7]++;
+        if (random_below(r, 2))
+                p = dma_map(&v, iova, MIB);
+        for (uint32_t i = random_below(r, 4); i > 0; i--) {
+                engine_noise(r, &v, iova);
+                device_noise(r, v.device);
         }
-        close(device);
-        close(group);
-        close(container);
+        if (p && random_below(r, 2))
+                ioctl(v.container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+        if (p)
+                munmap(p, MIB);
+        vgpu_close(&v);
+        __atomic_add_fetch(&n_opened, 1, __ATOMIC_RELAXED);
+}
+
+/* Who listens, reads at times, and goes away at others */
+static void do_listen(Random *r) {
+        struct mdevgpu_subscribe args = { .size = sizeof(args),
+                                          .event_size = sizeof(struct mdevgpu_event) + 8 * random_below(r, 3),
+                                          .framebuffer_high = (1 + random_below(r, 20)) * 1024 * MIB };
+        int fd = node_any(r, O_RDONLY | (random_below(r, 4) ? O_NONBLOCK : 0));
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        char records[2048];
+
+        if (fd < 0)
+                return;
+        for (uint32_t i = random_below(r, 10); i > 0 && !stopped(); i--) {
+                args.mask = random_below(r, 128);
+                args.framebuffer_low = args.framebuffer_high - 1 - random_below(r, 1024) * MIB;
+                ioctl(fd, MDEVGPU_SUBSCRIBE, &args);
+                if (poll(&p, 1, random_below(r, 50)) == 1 && read(fd, records, random_below(r, sizeof(records))) < 0)
+                        continue;
+        }
+        close(fd);
 }
 
 /* What anybody may read meanwhile */
@@ -254,40 +319,54 @@ typedef struct Abuse {
 } Abuse;
 
 static Abuse abuses[] = {
-        { .function = do_plug },   { .function = do_set },  { .function = do_noise }, { .function = do_create },
-        { .function = do_create }, { .function = do_open }, { .function = do_read },  { .function = do_module },
+        { .function = do_plug },   { .function = do_set },  { .function = do_noise },  { .function = do_create },
+        { .function = do_create }, { .function = do_open }, { .function = do_listen }, { .function = do_read },
+        { .function = do_open },   { .function = do_module },
 };
+
+#define ABUSES (sizeof(abuses) / sizeof(abuses[0]))
 
 static void *abuse_thread(void *p) {
         Abuse *abuse = p;
 
         while (!stopped()) {
+                bool faulty = random_below(&abuse->random, 3) == 0;
+
+                if (faulty)
+                        fail_nth(1 + random_below(&abuse->random, 60));
                 abuse->function(&abuse->random);
-                if (abuse - abuses < 7)
-                        n_done[abuse - abuses]++;
+                if (faulty)
+                        fail_nth(0);
+                n_done[abuse - abuses]++;
         }
         return NULL;
 }
 
 int main(int argc, char *argv[]) {
-        size_t n_abuses = sizeof(abuses) / sizeof(abuses[0]);
+        int faults;
 
         if (argc < 3) {
                 fprintf(stderr, "Usage: shim-abuse SECONDS SEED [MODULE]\n");
                 return 2;
         }
         module_path = argv[3];
-        for (size_t i = 0; i < n_abuses; i++) {
+        /* The regions' places are the same for every vGPU; those of a file that is closed will do. */
+        bar0.offset = (uint64_t)VFIO_PCI_BAR0_REGION_INDEX << 40;
+        for (size_t i = 0; i < ABUSES; i++) {
                 abuses[i].random.state = strtoull(argv[2], NULL, 0) * 1000 + i;
                 if (pthread_create(&abuses[i].thread, NULL, abuse_thread, &abuses[i]) != 0)
                         abort();
         }
         sleep(strtoul(argv[1], NULL, 0));
         __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-        for (size_t i = 0; i < n_abuses; i++)
+        for (size_t i = 0; i < ABUSES; i++)
                 pthread_join(abuses[i].thread, NULL);
 
-        check(n_done[7] > 0, "plug %lu, set %lu, noise %lu, create and remove %lu + %lu, open %lu of %lu, read %lu",
-              n_done[0], n_done[1], n_done[2], n_done[3], n_done[4], n_done[7], n_done[5], n_done[6]);
+        faults = access("/proc/thread-self/fail-nth", F_OK) == 0;
+        check(n_opened > 0, "plug %lu, set %lu, noise %lu, create and remove %lu, open %lu of %lu, listen %lu, read %lu",
+              n_done[0], n_done[1], n_done[2], n_done[3] + n_done[4], n_opened, n_done[5] + n_done[8], n_done[6],
+              n_done[7]);
+        if (faults)
+                check(n_faults > 0, "%lu allocations failed", n_faults);
         return tests_finish();
 }

@@ -147,6 +147,28 @@ static inline int shim_get(int fd, struct mdevgpu_type *types, uint32_t room, st
         return ioctl(fd, MDEVGPU_GET_TYPES, ret);
 }
 
+/* What GET_TYPES gives of the types that are retired */
+static inline int shim_get_retired(int fd, struct mdevgpu_type *types, uint32_t room, struct mdevgpu_get_types *ret) {
+        *ret = (struct mdevgpu_get_types){
+                .size = sizeof(*ret),
+                .type_size = sizeof(*types),
+                .types = (uintptr_t)types,
+                .n_types = room,
+                .flags = MDEVGPU_GET_RETIRED,
+        };
+        return ioctl(fd, MDEVGPU_GET_TYPES, ret);
+}
+
+static inline int shim_usage(int fd, struct mdevgpu_vgpu *vgpus, uint32_t room, struct mdevgpu_get_usage *ret) {
+        *ret = (struct mdevgpu_get_usage){
+                .size = sizeof(*ret),
+                .vgpu_size = sizeof(*vgpus),
+                .vgpus = (uintptr_t)vgpus,
+                .n_vgpus = room,
+        };
+        return ioctl(fd, MDEVGPU_GET_USAGE, ret);
+}
+
 /* The GPU's folder in sysfs; the program sets it. */
 static char *gpu_path;
 
@@ -155,6 +177,20 @@ static inline int vgpu_create(uint32_t id, const char *uuid) {
 
         snprintf(path, sizeof(path), "%s/mdev_supported_types/mdevgpu_ref-%u/create", gpu_path, id);
         return file_write(path, uuid);
+}
+
+static inline bool type_attribute(uint32_t id, const char *name, const char *expected) {
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s/mdev_supported_types/mdevgpu_ref-%u/%s", gpu_path, id, name);
+        return file_reads(path, expected);
+}
+
+static inline bool type_exists(uint32_t id) {
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s/mdev_supported_types/mdevgpu_ref-%u", gpu_path, id);
+        return access(path, F_OK) == 0;
 }
 
 static inline int vgpu_remove(const char *uuid) {

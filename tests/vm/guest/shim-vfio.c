@@ -6,76 +6,15 @@
  */
 
 #include <linux/pci_regs.h>
-#include <linux/vfio.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 
-#include "shim-test.h"
+#include "shim-vfio.h"
 
 #define VGPU UUID(9)
 #define FRAMEBUFFER (512 * MIB)
 #define APERTURE (256 * MIB)
-
-struct vgpu {
-        int container, group, device;
-};
-
-static struct vfio_region_info config, bar0, bar1;
-
-static int group_open(void) {
-        char link[128], target[256], path[64];
-        ssize_t n;
-
-        snprintf(link, sizeof(link), "/sys/bus/mdev/devices/%s/iommu_group", VGPU);
-        n = readlink(link, target, sizeof(target) - 1);
-        if (n < 0)
-                return -1;
-        target[n] = '\0';
-        snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(target, '/') + 1);
-        return open(path, O_RDWR | O_CLOEXEC);
-}
-
-/* 0 or -1 with errno */
-static int vgpu_open(struct vgpu *ret) {
-        struct vgpu v = { -1, -1, -1 };
-
-        v.container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-        v.group = group_open();
-        if (v.container < 0 || v.group < 0 || ioctl(v.group, VFIO_GROUP_SET_CONTAINER, &v.container) < 0 ||
-            ioctl(v.container, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU) < 0)
-                return -1;
-        v.device = ioctl(v.group, VFIO_GROUP_GET_DEVICE_FD, VGPU);
-        if (v.device < 0)
-                return -1;
-        *ret = v;
-        return 0;
-}
-
-static void vgpu_close(struct vgpu *v) {
-        close(v->device);
-        close(v->group);
-        close(v->container);
-}
-
-static uint64_t region_read(const struct vgpu *v, const struct vfio_region_info *region, uint64_t at, unsigned size) {
-        uint64_t value = 0;
-
-        if (pread(v->device, &value, size, region->offset + at) != (ssize_t)size)
-                check(false, "read of %u bytes at region %u + %#llx: %s", size, region->index, (long long)at,
-                      strerror(errno));
-        return value;
-}
-
-static void region_write(const struct vgpu *v, const struct vfio_region_info *region, uint64_t at, uint64_t value,
-                         unsigned size) {
-        if (pwrite(v->device, &value, size, region->offset + at) != (ssize_t)size)
-                check(false, "write of %u bytes at region %u + %#llx: %s", size, region->index, (long long)at,
-                      strerror(errno));
-}
 
 static void test_info(const struct vgpu *v) {
         struct vfio_device_info info = { .argsz = sizeof(info) };
@@ -89,16 +28,10 @@ static void test_info(const struct vgpu *v) {
         for (region.index = 0; region.index < VFIO_PCI_NUM_REGIONS; region.index++) {
                 if (ioctl(v->device, VFIO_DEVICE_GET_REGION_INFO, &region) < 0)
                         check_errno(0, -1, "GET_REGION_INFO");
-                if (region.index == VFIO_PCI_CONFIG_REGION_INDEX)
-                        config = region;
-                else if (region.index == VFIO_PCI_BAR0_REGION_INDEX)
-                        bar0 = region;
-                else if (region.index == VFIO_PCI_BAR1_REGION_INDEX)
-                        bar1 = region;
-                else if (region.size)
+                if (region.size)
                         n_others++;
         }
-        check(config.size == 256 && bar0.size == 4096 && bar1.size == APERTURE && n_others == 0, "its regions");
+        check(config.size == 256 && bar0.size == 4096 && bar1.size == APERTURE && n_others == 3, "its regions");
         check((bar1.flags & VFIO_REGION_INFO_FLAG_MMAP) && !(bar0.flags & VFIO_REGION_INFO_FLAG_MMAP),
               "memory can be mapped, registers cannot");
         check_errno(EINVAL, ioctl(v->device, VFIO_DEVICE_GET_REGION_INFO, &region), "a region too many");
@@ -126,7 +59,7 @@ static void test_config(const struct vgpu *v) {
 }
 
 static void test_registers(const struct vgpu *v) {
-        check(region_read(v, &bar0, 0x00, 4) == 0x5550474d && region_read(v, &bar0, 0x04, 4) == 1, "magic and version");
+        check(region_read(v, &bar0, 0x00, 4) == 0x5550474d && region_read(v, &bar0, 0x04, 4) == 2, "magic and version");
         check(region_read(v, &bar0, 0x08, 4) == 9, "the type's id");
         check(region_read(v, &bar0, 0x0c, 4) == FRAMEBUFFER / MIB, "its framebuffer in MiB");
         check(region_read(v, &bar0, 0x10, 4) == 4, "its heads");
@@ -137,7 +70,7 @@ static void test_registers(const struct vgpu *v) {
         check(region_read(v, &bar0, 0x1a, 1) == 0xad, "and can be read");
         region_write(v, &bar0, 0x00, 0, 4);
         check(region_read(v, &bar0, 0x00, 4) == 0x5550474d, "the magic cannot be written");
-        check(region_read(v, &bar0, 0x00, 8) == 0x15550474d, "two registers at once");
+        check(region_read(v, &bar0, 0x00, 8) == 0x25550474d, "two registers at once");
         check(region_read(v, &bar0, 0xffc, 4) == 0, "the end of the page");
 }
 
@@ -267,22 +200,55 @@ static void test_irqs(const struct vgpu *v) {
         close(event);
 }
 
+static int memory_get(const struct vgpu *v, uint64_t at) {
+        return region_read(v, &bar1, at, 4);
+}
+
+/* BAR1 shows one part of the framebuffer or another, mapped or not. */
+static void test_window(const struct vgpu *v) {
+        const uint32_t half = APERTURE / 4096 / 2;
+        uint32_t *p;
+
+        region_write(v, &bar1, 0, 1000, 4);
+        p = map(v, bar1.offset, 8192, MAP_SHARED);
+        if (!check(p != MAP_FAILED && p[0] == 1000, "a mapping shows the start of the framebuffer"))
+                return;
+        region_write(v, &bar0, REG_WINDOW, half, 4);
+        check(region_read(v, &bar0, REG_WINDOW, 4) == half, "the window moves");
+        check(memory_get(v, 0) == 0 && p[0] == 0, "both show another part");
+        p[0] = 2000;
+        p[1024] = 2001;
+        check(memory_get(v, 0) == 2000, "which is the same memory again");
+        region_write(v, &bar0, REG_WINDOW, half + 1, 4);
+        check(p[0] == 2001 && memory_get(v, 0) == 2001, "a page on");
+        region_write(v, &bar0, REG_WINDOW, 0, 4);
+        check(p[0] == 1000 && memory_get(v, 0) == 1000, "and back");
+        region_write(v, &bar0, REG_WINDOW, UINT32_MAX, 4);
+        check(region_read(v, &bar0, REG_WINDOW, 4) == (FRAMEBUFFER - APERTURE) / 4096,
+              "it stays within the framebuffer");
+        check_errno(0, ioctl(v->device, VFIO_DEVICE_RESET), "RESET");
+        check(region_read(v, &bar0, REG_WINDOW, 4) == 0 && p[0] == 0, "moves it back");
+        munmap(p, 8192);
+}
+
 /* What the next user finds */
 static void test_reopen(struct vgpu *v) {
+        struct vgpu other;
         uint64_t *p;
 
         region_write(v, &bar1, 0, 0x5ec4e7, 8);
         region_write(v, &bar0, 0x18, 0x5ec4e7, 4);
         p = map(v, bar1.offset, 4096, MAP_SHARED);
-        vgpu_close(v);
+        close(v->device);
         check(p != MAP_FAILED && p[0] == 0x5ec4e7, "a mapping outlives close");
-        if (!check_errno(0, vgpu_open(v), "the next user opens the vGPU"))
+        check(vgpu_open(VGPU, &other) < 0 && errno == EBUSY, "and holds the vGPU open");
+        munmap(p, 4096);
+        vgpu_close(v);
+        if (!check_errno(0, vgpu_open(VGPU, v), "the next user opens it"))
                 return;
         check(region_read(v, &bar1, 0, 8) == 0 && region_read(v, &bar0, 0x18, 4) == 0,
               "finds nothing of the one before");
         region_write(v, &bar1, 0, 0xab, 8);
-        check(p[0] == 0x5ec4e7, "and shows nothing to it");
-        munmap(p, 4096);
 }
 
 static void *remove_thread(void *p) {
@@ -299,7 +265,8 @@ static void test_in_use(struct vgpu *v, int owner) {
         pthread_t thread;
         char slot[8];
 
-        check_errno(EBUSY, shim_set(owner, &type, 1, 0, &set), "SET_TYPES while the vGPU is open");
+        type.id = 10;
+        check_errno(EBUSY, shim_set(owner, &type, 1, 0, &set), "a new type while the vGPU is open");
         check_errno(EWOULDBLOCK, module_delete("mdevgpu_ref"), "the vendor module stays");
         snprintf(slot, sizeof(slot), "%lu", strtoul(strrchr(gpu_path, ':') + 1, NULL, 16));
         check_errno(EBUSY, file_write(DRIVER "/unplug", slot), "unplug");
@@ -309,11 +276,11 @@ static void test_in_use(struct vgpu *v, int owner) {
                 abort();
         check(poll(&p, 1, 15000) == 1, "remove asks the user to let go");
         check(region_read(v, &bar0, 0, 4) == 0x5550474d, "the vGPU serves until then");
-        check_errno(EBUSY, shim_set(owner, &type, 1, 0, &set), "SET_TYPES while it is being removed");
+        check_errno(EBUSY, shim_set(owner, &type, 1, 0, &set), "a new type while it is being removed");
         vgpu_close(v);
         pthread_join(thread, NULL);
         check(access("/sys/bus/mdev/devices/" VGPU, F_OK) < 0, "close lets remove finish");
-        check_errno(0, shim_set(owner, &type, 1, 0, &set), "SET_TYPES after that");
+        check_errno(0, shim_set(owner, &type, 1, 0, &set), "and a new type come");
         shim_set(owner, NULL, 0, 0, &set);
         close(event);
 }
@@ -329,8 +296,9 @@ int main(int argc, char *argv[]) {
         owner = open(path, O_RDWR | O_CLOEXEC);
         check_errno(0, shim_set(owner, &type, 1, 0, &set), "a type");
         check_errno(0, vgpu_create(9, VGPU), "a vGPU");
-        if (!check_errno(0, vgpu_open(&v), "it opens"))
+        if (!check_errno(0, vgpu_open(VGPU, &v), "it opens"))
                 return tests_finish();
+        regions_find(&v);
 
         test_info(&v);
         test_config(&v);
@@ -338,6 +306,7 @@ int main(int argc, char *argv[]) {
         test_hostile(&v);
         test_irqs(&v);
         test_memory(&v);
+        test_window(&v);
         test_reopen(&v);
         test_in_use(&v, owner);
         return tests_finish();

@@ -4,29 +4,16 @@
 # The kernel-side shim by itself, without the project's daemon: its control channel, its vGPUs as VFIO, mdevctl
 # and a guest see them, its GPUs plugged and unplugged.
 
+# A real device of no use to anybody, to be given to the reference driver:
+# rig: --device pci-testdev
+
 # shellcheck source=lib.sh
 . /rig/guest/lib.sh
 
+# shellcheck source=shim.sh
+. /rig/guest/shim.sh
+
 DRIVER=/sys/bus/pci/drivers/mdevgpu_ref
-
-# program NAME ARG…: a test program that prints its own checks; its counts are added to ours.
-program() {
-        local name=$1 passed failed skipped status=0
-        shift
-
-        timeout 200 "$RIG/$name" "$@" >"$EVIDENCE/program" 2>&1 </dev/null || status=$?
-        sed '$d' "$EVIDENCE/program"
-        if read -r passed _ failed _ skipped _ < <(tail -n 1 "$EVIDENCE/program" | tr -d ,) && [[ $passed$failed$skipped =~ ^[0-9]+$ ]]; then
-                PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
-                [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || fail "$name ends with status $status"
-        else
-                fail "$name ends without a count (status $status)" "$EVIDENCE/program"
-        fi
-}
-
-kernel_complains() {
-        dmesg | grep -E 'WARNING|BUG|Oops|Call Trace|refcount_t|hung task|general protection|KASAN'
-}
 
 gpus() {
         lspci -D -n -d 6d67: | cut -d' ' -f1 | xargs
@@ -39,8 +26,18 @@ check "modprobe mdevgpu_ref" modprobe mdevgpu_ref ngpu=2
 check_soon "its nodes" test -c /dev/mdevgpu/gpu0 -a -c /dev/mdevgpu/gpu1
 program shim-types gpu0
 
+heading "Types under vGPUs"
+program shim-live gpu0
+
 heading "A vGPU as VFIO's user sees it"
 program shim-vfio gpu0
+
+heading "Its copy engine"
+program shim-engine gpu0
+
+heading "Events and usage"
+program shim-event gpu0
+check_soon "the GPU is back" test -c /dev/mdevgpu/gpu0
 
 heading "A vGPU as others see it"
 gpu=1000:00:00.0
@@ -66,9 +63,10 @@ check_output "the magic among them" "^peek 6d67:$device bar0\+0x0 0x5550474d\$" 
 check_output "writes a register" "^poke 6d67:$device bar0\+0x18 0x600dcafe\$" cat "$EVIDENCE/guest"
 check_output "writes its memory" "^poke 6d67:$device bar1\+0x3fffffc 0x5ca1ab1e\$" cat "$EVIDENCE/guest"
 check_output "which was zero" "^peek 6d67:$device bar1\+0x0 0x0+\$" cat "$EVIDENCE/guest"
-check_fails "its types cannot change" 'Device or resource busy' "$RIG/shim-set" gpu0
+check_fails "a new type cannot come" 'Device or resource busy' "$RIG/shim-set" gpu0 $((id + 1)) 0 1000
 check "mdevctl stop" mdevctl stop -u "$uuid"
-check "then they can" "$RIG/shim-set" gpu0
+check "then it can" "$RIG/shim-set" gpu0 $((id + 1)) 0 1000
+"$RIG/shim-set" gpu0
 
 heading "Plugging"
 check_equal "two GPUs at first" "1000:00:00.0 1000:00:01.0" "$(gpus)"
@@ -86,16 +84,40 @@ check "its node goes" test ! -e /dev/mdevgpu/gpu1
 check "bind it" write "$DRIVER/bind" 1000:00:01.0
 check_soon "its node comes back" test -c /dev/mdevgpu/gpu1
 
+heading "A real device"
+testdev=$(lspci -D -n -d 1b36:0005 | cut -d' ' -f1)
+check_fails "is not bound by itself" 'No such device' write "$DRIVER/bind" "$testdev"
+check "new_id does not make it so" write "$DRIVER/new_id" "1b36 0005"
+check "the driver is not there" test ! -e "/sys/bus/pci/devices/$testdev/driver"
+check "driver_override does" write "/sys/bus/pci/devices/$testdev/driver_override" mdevgpu_ref
+write "$DRIVER/remove_id" "1b36 0005"
+check "bind" write "$DRIVER/bind" "$testdev"
+check_soon "it has a node" test -d "/sys/bus/pci/devices/$testdev/mdevgpu"
+check "unbind" write "$DRIVER/unbind" "$testdev"
+
 heading "The control channel, and the modules' departure"
 program shim-abi gpu1
 check_equal "no GPU is left" "" "$(gpus)"
-check "modprobe again" modprobe mdevgpu_ref
+check "modprobe again, for types that may come under vGPUs" modprobe mdevgpu_ref add_live=1
+check_soon "its node" test -c /dev/mdevgpu/gpu0
+program shim-live gpu0
 check "rmmod" rmmod mdevgpu_ref mdevgpu
+
+heading "The skeleton of a vendor module"
+check "modprobe" modprobe mdevgpu_skeleton
+check_soon "its node" test -c /dev/mdevgpu/gpu0
+check "a type" "$RIG/shim-set" gpu0 7 0 256
+uuid=$(new_uuid)
+check "a vGPU" write /sys/bus/platform/devices/mdevgpu_skeleton/mdev_supported_types/mdevgpu_skeleton-7/create "$uuid"
+check_fails "under which no other type comes" 'Device or resource busy' "$RIG/shim-set" gpu0 8 0 256
+check "rmmod takes it along" rmmod mdevgpu_skeleton
+check "it is gone" test ! -e "$(mdev_path "$uuid")"
+check "rmmod" rmmod mdevgpu
 
 heading "Everything at once, at random"
 check "modprobe" modprobe mdevgpu_ref ngpu=2
 seed=$RANDOM
-program shim-abuse 20 "$seed" "$(modinfo -n mdevgpu_ref)"
+program shim-abuse 15 "$seed" "$(modinfo -n mdevgpu_ref)"
 modprobe mdevgpu_ref
 check "rmmod after it (seed $seed)" rmmod mdevgpu_ref mdevgpu
 

@@ -5,11 +5,12 @@
 
 boot_parse() {
         BOOT_INSTALL='' BOOT_TIMEOUT=300 BOOT_MEMORY=2048 BOOT_CPUS=2 BOOT_IOMMU='' BOOT_KEEP=''
+        BOOT_KERNEL=6.12
         BOOT_DEVICES=() BOOT_APPEND=() BOOT_FILES=() BOOT_ENABLE=()
 
         while [ $# -gt 0 ]; do
                 case $1 in
-                --install | --enable | --timeout | --memory | --cpus | --device | --append | --file)
+                --install | --enable | --timeout | --memory | --cpus | --kernel | --device | --append | --file)
                         [ $# -ge 2 ] || die_usage "$1 needs an argument"
                         ;;&
                 --install) BOOT_INSTALL=$2; shift ;;
@@ -17,6 +18,7 @@ boot_parse() {
                 --timeout) BOOT_TIMEOUT=$2; shift ;;
                 --memory) BOOT_MEMORY=$2; shift ;;
                 --cpus) BOOT_CPUS=$2; shift ;;
+                --kernel) BOOT_KERNEL=$2; shift ;;
                 --device) BOOT_DEVICES+=(-device "$2"); shift ;;
                 --append) BOOT_APPEND+=("$2"); shift ;;
                 --file) BOOT_FILES+=("$2"); shift ;;
@@ -31,6 +33,7 @@ boot_parse() {
         [ $# -ge 1 ] || die_usage "run needs a script"
         [ -f "$1" ] || die_usage "$1 is no file"
         [ -z "$BOOT_INSTALL" ] || [ -d "$BOOT_INSTALL/usr" ] || die_usage "$BOOT_INSTALL has no usr: is it a DESTDIR tree?"
+        [[ $BOOT_KERNEL =~ ^(6\.12|6\.1|own)$ ]] || die_usage "there is no kernel $BOOT_KERNEL"
         [[ $BOOT_TIMEOUT =~ ^[0-9]+$ && $BOOT_TIMEOUT -gt 30 ]] || die_usage "--timeout needs a number above 30"
         BOOT_SCRIPT=$1
         shift
@@ -91,7 +94,7 @@ boot_serve() {
 # Drivers of the emulated machine that no test wants are kept away by the guest's modprobe.d; the rest of what makes the
 # boot short is here. "mitigations=off": they cost a quarter of the time and guard nothing in an emulated machine.
 boot_qemu() {
-        local machine=q35,memory-backend=memory iommu=()
+        local machine=q35,memory-backend=memory iommu=() initrd=()
         local append="console=ttyS0 root=root rootfstype=virtiofs ro init=/usr/lib/rig/init mitigations=off tsc=reliable
                 no_timer_check random.trust_cpu=on cryptomgr.notests raid=noautodetect rcupdate.rcu_expedited=1
                 nmi_watchdog=0 audit=0 apparmor=0 panic=-1 net.ifnames=0"
@@ -102,13 +105,14 @@ boot_qemu() {
                 iommu=(-device "intel-iommu,intremap=on,caching-mode=on")
                 append+=" intel_iommu=on"
         fi
+        [ -z "$INITRD_PIECE" ] || initrd=(-initrd "$INITRD_PIECE/initrd")
         timeout -k 5 "$BOOT_TIMEOUT" qemu-system-x86_64 \
                 -accel tcg,thread=multi,tb-size=512 -cpu max -M "$machine" -smp "$BOOT_CPUS" -m "$BOOT_MEMORY" \
                 -nodefaults -no-user-config -no-reboot -display none \
                 -object "memory-backend-memfd,id=memory,size=${BOOT_MEMORY}M,share=on" \
                 -chardev stdio,id=console,signal=off -device isa-serial,chardev=console \
                 "${iommu[@]}" "${BOOT_SHARES[@]}" "${BOOT_DEVICES[@]}" \
-                -kernel "$KERNEL_PIECE/vmlinux" -append "$(xargs <<<"$append ${BOOT_APPEND[*]}")" \
+                -kernel "$KERNEL_PIECE/vmlinux" "${initrd[@]}" -append "$(xargs <<<"$append ${BOOT_APPEND[*]}")" \
                 >"$BOOT_RUN/console" 2>"$BOOT_RUN/qemu.log" </dev/null
 }
 

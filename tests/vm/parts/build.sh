@@ -3,6 +3,28 @@
 #
 # All the pieces, in order. Each one's key holds the keys of those that it is made from.
 
+# Debian's kernel, and the sample drivers for the one that all suites but a few run on
+build_debian() {
+        piece "kernel$KERNEL_SUFFIX" "$(package_versions "$KERNEL_IMAGE") $(declare -f kernel_extract)" kernel_build
+        KERNEL_PIECE=$PIECE
+        piece "headers$KERNEL_SUFFIX" "$(package_versions "${KERNEL_HEADERS[@]}")" headers_build
+        HEADERS_FOLDER=$PIECE/usr/src/linux-headers-$KERNEL_RELEASE
+        if [ "$BOOT_KERNEL" = 6.1 ]; then
+                piece "initrd$KERNEL_SUFFIX" "$KERNEL_PIECE $BASE_PIECE ${INITRD_MODULES[*]}" initrd_build
+                INITRD_PIECE=$PIECE
+        else
+                piece samples "$(package_versions "$KERNEL_SOURCE") $HEADERS_FOLDER $(declare -f modules_make)" samples_build
+                SAMPLES_PIECE=$PIECE
+        fi
+}
+
+build_own() {
+        piece own "$(package_versions "$KERNEL_SOURCE") $(digest <"$OWN_CONFIG") $(declare -f own_configure)" own_build
+        KERNEL_PIECE=$PIECE
+        HEADERS_FOLDER=$PIECE/headers
+        KERNEL_RELEASE=$(cat "$PIECE/release")
+}
+
 build_all() {
         local start=$SECONDS
 
@@ -11,23 +33,24 @@ build_all() {
         kernel_find
         packages_find "$KERNEL_IMAGE" "${KERNEL_HEADERS[@]}" "$KERNEL_SOURCE" "${BASE_PACKAGES[@]}"
 
-        piece kernel "$(package_versions "$KERNEL_IMAGE") $(declare -f kernel_extract)" kernel_build
-        KERNEL_PIECE=$PIECE
         piece base "$(package_versions "${BASE_PACKAGES[@]}")" base_build
         BASE_PIECE=$PIECE
-        piece headers "$(package_versions "${KERNEL_HEADERS[@]}")" headers_build
-        HEADERS_PIECE=$PIECE
-        piece samples "$(package_versions "$KERNEL_SOURCE") $HEADERS_PIECE $(declare -f modules_make)" samples_build
-        SAMPLES_PIECE=$PIECE
-        SHIM_PIECE=
+        INITRD_PIECE='' SAMPLES_PIECE='' SHIM_PIECE=''
+        if [ "$BOOT_KERNEL" = own ]; then
+                build_own
+        else
+                build_debian
+        fi
         if [ -e "$PROJECT_DIR/shim/Makefile" ]; then
-                piece shim "$(digest_of "$PROJECT_DIR/shim" "${SHIM_SOURCES[@]}") $HEADERS_PIECE $(declare -f modules_make)" \
+                piece "shim$KERNEL_SUFFIX" \
+                        "$(digest_of "$PROJECT_DIR/shim" "${SHIM_SOURCES[@]}") $HEADERS_FOLDER $(declare -f modules_make)" \
                         shim_build
                 SHIM_PIECE=$PIECE
         fi
         piece tools "$(tools_inputs)" tools_build
         TOOLS_PIECE=$PIECE
-        piece root "$BASE_PIECE $KERNEL_PIECE $SAMPLES_PIECE $SHIM_PIECE $ROOT_MASKS $(digest_of "$RIG_DIR/image")" root_build
+        piece "root$KERNEL_SUFFIX" \
+                "$BASE_PIECE $KERNEL_PIECE $SAMPLES_PIECE $SHIM_PIECE $ROOT_MASKS $(digest_of "$RIG_DIR/image")" root_build
         ROOT_PIECE=$PIECE
 
         # Held for as long as this process lives, so that nobody prunes what it boots from.

@@ -1,22 +1,28 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The kernel: Debian's 6.12 for Debian 12, not its cloud flavour, which lacks VFIO_MDEV. Its virtiofs and virtio_pci
-# are built in, so it boots from a shared folder without an initrd.
+# The kernel, one of three. Debian's 6.12 for Debian 12, not its cloud flavour, which lacks VFIO_MDEV; its virtiofs and
+# virtio_pci are built in, so it boots from a shared folder without an initrd. Debian 12's own 6.1, which needs one. And
+# one of our own, see own.sh.
 
-KERNEL_META=linux-image-6.12-amd64
-
-# Sets KERNEL_RELEASE (as "uname -r" says) and the names of its packages from what apt offers today.
+# Sets KERNEL_RELEASE (as "uname -r" says) and the names of its packages from what apt offers today. What is made for
+# another kernel than the usual one has KERNEL_SUFFIX in its name.
 kernel_find() {
-        KERNEL_IMAGE=$(package_depends "$KERNEL_META" | grep '^linux-image-6\.12') ||
-                die "apt does not know $KERNEL_META. $HOST_ADVICE"
+        local meta=linux-image-6.12-amd64 series=6.12 kbuild
+
+        KERNEL_SUFFIX=
+        if [ "$BOOT_KERNEL" = 6.1 ]; then
+                meta=linux-image-amd64 series=6.1
+        fi
+        [ "$BOOT_KERNEL" = 6.12 ] || KERNEL_SUFFIX=-$BOOT_KERNEL
+
+        KERNEL_IMAGE=$(package_depends "$meta" | grep "^linux-image-${series/./\\.}\\.") ||
+                die "apt does not know $meta $series. $HOST_ADVICE"
         KERNEL_RELEASE=${KERNEL_IMAGE#linux-image-}
-        KERNEL_HEADERS=(
-                "linux-headers-$KERNEL_RELEASE"
-                "linux-headers-${KERNEL_RELEASE%-amd64}-common"
-                "linux-kbuild-${KERNEL_RELEASE%-amd64}"
-        )
-        KERNEL_SOURCE=linux-source-6.12
+        kbuild=linux-kbuild-${KERNEL_RELEASE%-amd64}
+        [ "$series" = 6.12 ] || kbuild=linux-kbuild-$series
+        KERNEL_HEADERS=("linux-headers-$KERNEL_RELEASE" "linux-headers-${KERNEL_RELEASE%-amd64}-common" "$kbuild")
+        KERNEL_SOURCE=linux-source-$series
 }
 
 # The ELF image in a bzImage, found as the boot protocol says: booted as such (by PVH) the machine spends no time on
@@ -51,6 +57,33 @@ kernel_build() {
         kernel_extract "$fetched/boot/vmlinuz-$KERNEL_RELEASE" "$1/vmlinux"
         mv "$fetched/lib/modules/$KERNEL_RELEASE" "$1/modules"
         rm -rf "$fetched"
+}
+
+# What 6.1 has as modules and must have before it sees its root, in an order in which they load
+INITRD_MODULES=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci fuse virtiofs)
+
+# initrd/: initrd
+initrd_build() {
+        local module tree=$1/.tree
+
+        mkdir -p "$tree/bin" "$tree/modules" "$tree/root" "$tree/dev" "$tree/proc"
+        cp "$BASE_PIECE/bin/busybox" "$tree/bin/"
+        for module in "${INITRD_MODULES[@]}"; do
+                find "$KERNEL_PIECE/modules" -name "$module.ko" -exec cp -t "$tree/modules" {} +
+                [ -e "$tree/modules/$module.ko" ]
+        done
+        cat >"$tree/init" <<INIT
+#!/bin/busybox sh
+for module in ${INITRD_MODULES[*]}; do
+        /bin/busybox insmod /modules/\$module.ko
+done
+/bin/busybox mount -t virtiofs -o ro root /root || exit 1
+exec /bin/busybox switch_root /root /usr/lib/rig/init
+INIT
+        chmod 755 "$tree/init"
+        mknod -m 600 "$tree/dev/console" c 5 1
+        (cd "$tree" && find . | cpio --quiet -o -H newc >"$1/initrd")
+        rm -rf "$tree"
 }
 
 # headers/: usr/, as the packages have it. The build tree includes its other half by an absolute path, which is made

@@ -9,8 +9,7 @@ modules_make() {
         local folder=$1 out=$2
         shift 2
 
-        make -C "$folder" -j2 KDIR="$HEADERS_PIECE/usr/src/linux-headers-$KERNEL_RELEASE" \
-                CONFIG_DEBUG_INFO_BTF_MODULES= "$@" modules
+        make -C "$folder" -j2 KDIR="$HEADERS_FOLDER" CC=gcc-12 CONFIG_DEBUG_INFO_BTF_MODULES= "$@" modules
         find "$folder" -name '*.ko' -exec cp -t "$out" {} +
         [ -n "$(find "$out" -name '*.ko')" ]
 }

@@ -58,7 +58,7 @@ root_build() {
         mkdir -p "$modules" "$1/rig" "$1/lower"
         cp -al "$KERNEL_PIECE/modules/." "$modules/"
         mkdir "$modules/extra"
-        cp "$SAMPLES_PIECE"/*.ko "$modules/extra/"
+        [ -z "$SAMPLES_PIECE" ] || cp "$SAMPLES_PIECE"/*.ko "$modules/extra/"
         [ -z "$SHIM_PIECE" ] || cp "$SHIM_PIECE"/*.ko "$modules/extra/"
         chroot "$1" depmod "$KERNEL_RELEASE"
 

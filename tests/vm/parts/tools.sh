@@ -1,13 +1,14 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Programs for the guest, linked statically: one of each C file in guest/. pci-probe becomes the nested guest's initramfs,
-# whose only program it is; all others are in the guest's /rig.
+# Programs for the guest, linked statically: one of each C file in guest/, which may take in one of tests/unit. pci-probe
+# becomes the nested guest's initramfs, whose only program it is; all others are in the guest's /rig.
 
 TOOLS_HEADER=$PROJECT_DIR/shim/mdevgpu-shim.h
 
 tools_inputs() {
         digest_of "$RIG_DIR/guest" -name '*.[ch]'
+        digest_of "$RIG_DIR/../unit" -name 'nvidia-model.[ch]'
         [ ! -e "$TOOLS_HEADER" ] || digest <"$TOOLS_HEADER"
 }
 

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Backend nvidia: a card of NVIDIA's with NVIDIA's driver. Types go in by its resource manager; vGPUs are mdevs. Where that
+ * channel cannot be used, what the kernel offers is offered all the same: the driver's own types.
+ */
+
+#include "backend/backends.h"
+#include "backend/mdev-sysfs.h"
+#include "backend/nvidia-types.h"
+#include "util/file.h"
+#include "util/text.h"
+
+#define NVIDIA_VENDOR 0x10deU
+
+typedef struct NvidiaBackend {
+        bool open; /* the channel, from a job's registration to its end */
+        NvidiaRm rm;
+        NvidiaVerdict verdict;
+        Error failure; /* of the channel, in this job */
+        NvidiaTypes types;
+} NvidiaBackend;
+
+static uint16_t read_id(const Host *host, const char *gpu, const char *name) {
+        char path[SYSFS_NAME_SIZE + 64];
+        uint64_t v;
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/%s", gpu, name);
+        return attribute_read_number(host->sys_fd, path, UINT16_MAX, &v) < 0 ? 0 : (uint16_t)v;
+}
+
+static int nvidia_backend_probe(BackendContext *c, Error *error) {
+        char path[SYSFS_NAME_SIZE + 64], driver[SYSFS_NAME_SIZE];
+
+        if (read_id(c->host, c->gpu, "vendor") != NVIDIA_VENDOR)
+                return 0;
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/driver", c->gpu);
+        if (link_read_basename(c->host->sys_fd, path, driver, sizeof(driver)) < 0 || !streq(driver, "nvidia"))
+                return 0;
+
+        return path_exists(c->host->dev_fd, NVIDIA_CONTROL_NODE);
+}
+
+static void nvidia_backend_close(BackendContext *c) {
+        NvidiaBackend *b = c->state;
+
+        if (!b)
+                return;
+
+        if (b->open)
+                nvidia_rm_close(&b->rm);
+        nvidia_types_done(&b->types);
+        free(b);
+        c->state = NULL;
+}
+
+static NvidiaBackend *get_state(BackendContext *c) {
+        if (!c->state)
+                c->state = calloc(1, sizeof(NvidiaBackend));
+
+        return c->state;
+}
+
+static void end_channel(NvidiaBackend *b) {
+        if (b->open)
+                nvidia_rm_close(&b->rm);
+        b->open = false;
+}
+
+/* The channel, once in a job: its nodes keep others from the GPU. */
+static int need_channel(BackendContext *c, NvidiaBackend *b) {
+        int r;
+
+        if (b->open || b->failure.code < 0)
+                return b->failure.code;
+
+        b->open = true;
+        b->types.card = (NvidiaCard){
+                .device = read_id(c->host, c->gpu, "device"),
+                .subsystem_device = read_id(c->host, c->gpu, "subsystem_device"),
+        };
+        r = nvidia_probe(&b->rm, c->host, c->gpu, &b->verdict, &b->failure);
+        if (r < 0)
+                end_channel(b);
+        return r;
+}
+
+/* Where vGPUs are made through virtual functions' own attributes (vendor-specific VFIO), and whether there is one. */
+static void read_vfs(const Host *host, const char *gpu, NvidiaUse *use) {
+        for (unsigned i = 0;; i++) {
+                char path[SYSFS_NAME_SIZE + 96];
+                uint64_t type;
+
+                (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/virtfn%u", gpu, i);
+                if (!path_exists(host->sys_fd, path))
+                        return;
+                (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/virtfn%u/nvidia/current_vgpu_type", gpu, i);
+                if (!path_exists(host->sys_fd, path))
+                        continue;
+                use->offered = true;
+                use->in_use =
+                        use->in_use || attribute_read_number(host->sys_fd, path, UINT32_MAX, &type) < 0 || type != 0;
+        }
+}
+
+/* Whether a vGPU lives on the card, by anybody's word; what cannot be found out counts as yes. */
+static NvidiaUse read_use(BackendContext *c, NvidiaBackend *b) {
+        _cleanup_(freep) NvidiaGuest *guests = NULL;
+        NvidiaUse use = {};
+        GpuReport report;
+        size_t n;
+
+        gpu_report_init(&report);
+        use.in_use = mdev_sysfs_read(c->host, c->gpu, &report, NULL) < 0 || report.n_vgpus > 0;
+        use.offered = report.n_types > 0;
+        gpu_report_done(&report);
+        read_vfs(c->host, c->gpu, &use);
+
+        guests = calloc(NVIDIA_GUESTS_MAX, sizeof(NvidiaGuest));
+        use.in_use = use.in_use || !guests || nvidia_query_guests(&b->rm, guests, &n) != 0 || n > 0;
+        return use;
+}
+
+/* What the channel does not do is said in the report and keeps nothing else from working. */
+static int nvidia_backend_register_types(BackendContext *c, Error *error) {
+        NvidiaBackend *b = get_state(c);
+
+        if (!b)
+                return error_set_errno(error, -ENOMEM, "the control channel cannot be opened");
+
+        b->failure = ERROR_NULL;
+        if (c->n_wanted == 0 || need_channel(c, b) < 0 || b->verdict.state != NVIDIA_HOST_READY)
+                return 0;
+
+        if (nvidia_types_register(&b->types, &b->rm, &b->verdict, c->wanted, c->n_wanted, read_use(c, b), &b->failure) <
+            0)
+                end_channel(b);
+        return 0;
+}
+
+static int refuse_all(BackendContext *c, const char *reason, GpuReport *report) {
+        for (size_t i = 0; i < c->n_wanted; i++) {
+                const TypeSpec *spec = &c->wanted[i];
+                char id[TYPE_ID_SIZE];
+                TypeReport *row = NULL;
+
+                (void)snprintf(id, sizeof(id), "nvidia-%u", spec->id);
+                for (size_t k = 0; k < report->n_types && !row; k++)
+                        if (streq(report->types[k].id, id))
+                                row = &report->types[k];
+                if (row) /* the driver's own, under the same id: no word on whether it is the same type */
+                        continue;
+
+                row = gpu_report_add_type(report);
+                if (!row)
+                        return -ENOMEM;
+                (void)text_copy(row->id, sizeof(row->id), id);
+                (void)text_copy(row->name, sizeof(row->name), spec->name);
+                (void)text_copy(row->class, sizeof(row->class), spec->class);
+                (void)text_copy(row->device_api, sizeof(row->device_api), "vfio-pci");
+                row->vendor_id = spec->id;
+                row->max_instances = spec->max_instances;
+                row->framebuffer = spec->framebuffer;
+                row->available = 0;
+                row->source = TYPE_SOURCE_PROFILE;
+                row->registration = REGISTRATION_REFUSED;
+                (void)text_copy(row->reason, sizeof(row->reason), reason);
+        }
+
+        return 0;
+}
+
+/* Reads by the channel, after the kernel's view. Errors are in b->failure. */
+static void read_channel(BackendContext *c, NvidiaBackend *b, GpuReport *report) {
+        if (need_channel(c, b) < 0)
+                return;
+
+        if (report->driver_version[0] == '\0')
+                (void)text_copy(report->driver_version, sizeof(report->driver_version), b->rm.version_text);
+        if (b->verdict.state == NVIDIA_HOST_READY || b->verdict.state == NVIDIA_NOT_VGPU_HOST)
+                (void)nvidia_query_name(&b->rm, report->model, sizeof(report->model));
+        if (b->verdict.state != NVIDIA_HOST_READY)
+                return;
+
+        if (nvidia_types_read(&b->types, &b->rm, &b->failure) >= 0)
+                (void)nvidia_types_report(&b->types, c->wanted, c->n_wanted, report, &b->failure);
+}
+
+static int nvidia_backend_read(BackendContext *c, GpuReport *report, Error *error) {
+        NvidiaBackend *b = get_state(c);
+        bool offered, ready;
+        int r;
+
+        if (!b)
+                return error_set_errno(error, -ENOMEM, "the GPU cannot be read");
+
+        r = mdev_sysfs_read(c->host, c->gpu, report, error);
+        if (r >= 0)
+                read_channel(c, b, report);
+        end_channel(b);
+        if (r < 0)
+                return r;
+
+        offered = mdev_sysfs_present(c->host, c->gpu);
+        ready = b->failure.code == 0 && b->verdict.state == NVIDIA_HOST_READY;
+        if (!ready) {
+                const char *reason = b->failure.code < 0 ? b->failure.message : b->verdict.reason;
+
+                (void)snprintf(report->reason, sizeof(report->reason), "%s%.220s",
+                               offered ? "no types can be registered: " : "", reason);
+                if (!offered)
+                        report->state = b->failure.code < 0 ? GPU_FAILED : GPU_UNSUPPORTED;
+                r = refuse_all(c, report->reason, report);
+        } else if (!offered && report->reason[0] == '\0')
+                (void)text_copy(report->reason, sizeof(report->reason),
+                                "its driver is a vGPU host, but the kernel has no mediated devices for it (yet)");
+
+        b->failure = ERROR_NULL;
+        return r < 0 ? error_set_errno(error, r, "the types cannot be reported") : 0;
+}
+
+static int nvidia_backend_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,
+                                 VGpuReport *ret_vgpu, Error *error) {
+        return mdev_sysfs_create(c->host, c->gpu, parent, type_id, uuid, ret_vgpu, error);
+}
+
+static int nvidia_backend_find(BackendContext *c, const char *uuid, VGpuReport *ret_vgpu, Error *error) {
+        return mdev_sysfs_find(c->host, c->gpu, uuid, ret_vgpu, error);
+}
+
+static int nvidia_backend_configure(BackendContext *c, const char *uuid, const Attribute *attribute, Error *error) {
+        return mdev_sysfs_configure(c->host, c->gpu, uuid, attribute, error);
+}
+
+static int nvidia_backend_remove(BackendContext *c, const char *uuid, Error *error) {
+        return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
+}
+
+static int nvidia_backend_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
+        return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
+}
+
+const Backend backend_nvidia = {
+        .name = "nvidia",
+        .probe = nvidia_backend_probe,
+        .read = nvidia_backend_read,
+        .register_types = nvidia_backend_register_types,
+        .create = nvidia_backend_create,
+        .find = nvidia_backend_find,
+        .configure = nvidia_backend_configure,
+        .remove = nvidia_backend_remove,
+        .read_counts = nvidia_backend_read_counts,
+        .close = nvidia_backend_close,
+};

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * NVIDIA model: a stand-in for the resource manager of NVIDIA's kernel driver, as far as registering vGPU types goes. It was
+ * written from what is known of the driver and shares nothing with the code that it tests, tables included. It enforces
+ * sizes, handles, privileges and the order of things, answers with the driver's statuses, and misbehaves on request.
+ *
+ * It knows nothing of files or memory of its callers: an ioctl's struct, and the second buffer that two of them point to,
+ * are handed to it. So it stands in a test's process as well as behind a character device.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MODEL_GPUS 2U
+#define MODEL_FILES 16U
+#define MODEL_OBJECTS 64U
+#define MODEL_TYPES 256U
+#define MODEL_GUESTS 8U
+#define MODEL_INFO_SIZE 5424U
+
+typedef struct ModelGuest {
+        uint32_t type, pid, encoder;
+        uint64_t framebuffer;
+        bool licensed, prohibited;
+        char driver[32], vm[64];
+} ModelGuest;
+
+typedef struct ModelGpu {
+        bool there;
+        unsigned domain, bus, slot, minor;
+        uint32_t id;
+        uint16_t device, subsystem;
+        unsigned n_open; /* how often its node is open */
+
+        uint32_t state; /* of its type set: 0, 1, 2 */
+        uint32_t lowest; /* that it ever had since it was ready */
+        uint32_t fractional;
+        uint32_t list[128];
+        unsigned n_list;
+        ModelGuest guests[MODEL_GUESTS];
+        unsigned n_guests;
+} ModelGpu;
+
+typedef struct ModelType {
+        uint32_t id;
+        uint8_t info[MODEL_INFO_SIZE];
+} ModelType;
+
+typedef struct ModelFile {
+        bool used, control;
+        unsigned gpu;
+} ModelFile;
+
+typedef struct ModelObject {
+        uint32_t handle, client, parent, class;
+        unsigned file, gpu;
+} ModelObject;
+
+typedef struct ModelLayout ModelLayout;
+
+typedef struct NvidiaModel {
+        char version[32];
+        unsigned major, minor, patch;
+        const ModelLayout *layout;
+        ModelGpu gpus[MODEL_GPUS];
+
+        /* The driver's types, of all GPUs together: what came in first stays until it is loaded anew. */
+        ModelType types[MODEL_TYPES];
+        unsigned n_types;
+
+        ModelFile files[MODEL_FILES];
+        ModelObject objects[MODEL_OBJECTS];
+        unsigned n_objects;
+        uint32_t next_handle;
+
+        /* What it is, and how it misbehaves. */
+        bool is_host; /* a vGPU host driver */
+        bool is_stub; /* class 0xA081 is there in name only, as in the open driver before 550 */
+        bool admin; /* the caller has CAP_SYS_ADMIN */
+        bool limiter_off; /* the frame limiter is off for all types */
+        bool lenient; /* takes parameters of any size */
+        bool mute_version; /* does not tell it by ioctl */
+        unsigned n_busy; /* so many calls are answered BUSY_RETRY */
+        unsigned n_timeout; /* so many SET_INFO are done, and answered TIMEOUT_RETRY all the same */
+        uint32_t refuse_id, refuse_status; /* a type that the firmware refuses */
+        bool refuse_all; /* refuses every type from now on */
+        uint32_t lie_id; /* a type that it says it took, and did not */
+        unsigned die_after; /* so many ioctls, then none any more; 0: never */
+        unsigned vgpud_after; /* so many SET_INFO, then nvidia-vgpud begins anew; 0: never */
+        uint32_t update_status; /* the answer to the end of a registration */
+        void (*hook)(struct NvidiaModel *m, uint32_t command, uint8_t *parameters,
+                     size_t size); /* sees each good answer */
+        void (*updated)(struct NvidiaModel *m, ModelGpu *gpu); /* the set of types was brought into force */
+        void *userdata;
+
+        /* What was done to it. */
+        unsigned n_ioctls, n_set_info, n_discards, n_updates, n_set_pgpu, n_errors;
+} NvidiaModel;
+
+/* "580.95.05". A host with no types, as after loading. False if no layout is known. */
+bool nvidia_model_init(NvidiaModel *m, const char *version);
+ModelGpu *nvidia_model_plug(NvidiaModel *m, unsigned domain, unsigned bus, unsigned slot, unsigned minor);
+
+/* The driver is unloaded and loaded anew. */
+void nvidia_model_reload(NvidiaModel *m);
+/* NVIDIA's own daemon registers its two types, 100 and 101, and discards what there is on the GPU. */
+void nvidia_model_run_vgpud(NvidiaModel *m, ModelGpu *gpu);
+/* A type in plain words. */
+typedef struct ModelWords {
+        char name[64];
+        uint32_t max_instances, heads, frame_limit, width, height;
+        uint64_t framebuffer, reserved;
+} ModelWords;
+
+void nvidia_model_describe(const NvidiaModel *m, const ModelType *type, ModelWords *ret);
+bool nvidia_model_lists(const ModelGpu *gpu, uint32_t id);
+const ModelType *nvidia_model_find(const NvidiaModel *m, uint32_t id);
+
+/* node: "nvidiactl" or "nvidia0". A file's number, or a negative errno. */
+int nvidia_model_open(NvidiaModel *m, const char *node);
+void nvidia_model_close(NvidiaModel *m, unsigned file);
+
+/* Where the second buffer of an ioctl lies and how large it is; 0: there is none. */
+size_t nvidia_model_second(unsigned long request, const uint8_t *args, uint64_t *ret_pointer);
+/* 0 or a negative errno. */
+int nvidia_model_ioctl(NvidiaModel *m, unsigned file, unsigned long request, uint8_t *args, uint8_t *second);
