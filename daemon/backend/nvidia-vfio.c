@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Backend nvidia-vfio, beside that of the card's driver: NVIDIA's vendor-specific VFIO (vGPU 17 and later on kernels from 6.8 on, where it has no mdev):
- * a virtual function stays with the driver, and is a vGPU when a type was written to it.
+ * Backend nvidia-vfio, beside that of the card's driver: NVIDIA's vendor-specific VFIO (vGPU 17 and later, on kernels
+ * from 6.8 on, where it has no mdev): a virtual function stays with the driver, and is a vGPU when a type was written to it.
  *
  * Below /sys/bus/pci/devices/FUNCTION/nvidia (vendor-documented, 580; seen in reports, not run here): creatable_vgpu_types,
  * current_vgpu_type (0: none), vgpu_params, and from 570 on placement_id and gpu_instance_id.
