@@ -12,10 +12,7 @@
 #define HELD_MAX 1024U
 
 static const BusInterface *const interfaces[] = {
-        &manager_interface,
-        &gpu_interface,
-        &type_interface,
-        &vgpu_interface,
+        &manager_interface, &gpu_interface, &sriov_interface, &type_interface, &vgpu_interface,
 };
 
 BusServer *bus_server_of(sd_bus *bus) {

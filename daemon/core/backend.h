@@ -130,6 +130,8 @@ typedef struct GpuReport {
         char model[128]; /* the driver's name for the card; empty if it has none */
         uint64_t framebuffer_total;
         bool pending_types;
+        uint32_t num_vfs; /* virtual functions that are enabled */
+        uint32_t max_vfs; /* 0: it can have none */
         TypeReport *types;
         size_t n_types;
         VGpuReport *vgpus;
@@ -148,6 +150,7 @@ typedef enum JobKind {
         JOB_REMOVE, /* look for users, remove one vGPU and prove that it is gone; in a worker of its own */
         JOB_USERS, /* look for users; in a worker of its own */
         JOB_STORE, /* write or remove a definition, durably; in the worker for files */
+        JOB_ENABLE_VFS, /* another number of virtual functions; refused with vGPUs present */
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
 } JobKind;
@@ -194,6 +197,7 @@ typedef struct Job {
         const Attributes *attributes; /* create, configure, store; NULL: none */
         int32_t iommu_group; /* users: as it was last seen, for a vGPU whose removal has begun; -1: not known */
         StoreAction action; /* store */
+        uint32_t n_vfs; /* enable VFs */
         VGpuKind vgpu_kind; /* store: which says in whose folder and format */
         bool autostart;
         bool managed; /* store: as the note shall say */

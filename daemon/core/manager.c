@@ -8,6 +8,7 @@
 #include "core/operation-private.h"
 #include "core/record.h"
 #include "core/scan.h"
+#include "core/vfs-change.h"
 #include "core/vgpu.h"
 #include "util/log.h"
 #include "util/text.h"
@@ -65,6 +66,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->all_vgpus);
         list_init(&manager->operations);
         list_init(&manager->idle_waits);
+        list_init(&manager->vfs_changes);
 
         r = definition_files_new(manager, VGPU_MDEV, &manager->mdev_definitions);
         if (r >= 0)
@@ -84,6 +86,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
 static void release_gpu(Gpu *gpu) {
         Platform *platform = gpu->manager->platform;
 
+        vfs_change_gpu_gone(gpu);
         gpu_unlink(gpu);
         gpu_sync_stop(gpu);
         platform->ops->release_gpu(platform, gpu->identity.address);

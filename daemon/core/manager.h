@@ -41,6 +41,7 @@ struct Manager {
         unsigned n_autostarts; /* starts that nobody asked for and that have not ended */
         List operations;
         List idle_waits; /* IdleWait.link */
+        List vfs_changes; /* VfsChange.link */
 };
 
 typedef struct ManagerParameters {

@@ -25,6 +25,12 @@ typedef struct HostOps {
         /* Opens a device node below dev_fd; flags as for open(2), O_CLOEXEC is added. */
         int (*open_node)(const Host *host, const char *path, int flags);
 
+        /*
+         * Runs a program, with nothing on its standard input and output, and waits for it. Its exit status, 128 and more
+         * if a signal ended it, or negative errno if it cannot be started. NULL: there are no programs.
+         */
+        int (*run)(const Host *host, const char *const *command);
+
         /* ioctl(2) on a device node that was opened below dev_fd: its return value or negative errno. */
         int (*ioctl)(const Host *host, int fd, unsigned long request, void *argument);
 

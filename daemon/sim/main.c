@@ -178,8 +178,13 @@ static int plug_xe(SimHost *host, char **arguments) {
 static int set_vfs(SimHost *host, char **arguments) {
         char path[512];
 
+        const char *const command[] = { "/usr/lib/nvidia/sriov-manage", streq(arguments[1], "0") ? "-d" : "-e",
+                                        arguments[0], NULL };
+        int r;
+
         (void)snprintf(path, sizeof(path), "bus/pci/devices/%.64s/sriov_numvfs", arguments[0]);
-        return sysfs_write(host, path, arguments[1]);
+        r = sysfs_write(host, path, arguments[1]);
+        return r == -EPERM ? host->host.ops->run(&host->host, command) : r;
 }
 
 static int unplug(SimHost *host, char **arguments) {

@@ -108,6 +108,7 @@ static int sim_ioctl(const Host *host, int fd, unsigned long request, void *argu
 
 static const HostOps sim_ops = {
         .store = sim_store,
+        .run = sim_run,
         .open_node = sim_open_node,
         .ioctl = sim_ioctl,
         .watch_node = sim_watch_node,

@@ -58,6 +58,8 @@ bool sim_kind_is_card(SimGpuKind kind);
 /* sim-sriov.c: virtual functions, and what vendors' drivers show of them. -ENOTTY as above. */
 int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu);
 int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, const char *text);
+/* NVIDIA's sriov-manage. */
+int sim_run(const Host *host, const char *const *command);
 void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu);
 
 /* The stores of the mdev core. text is what was written. */

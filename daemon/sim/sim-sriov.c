@@ -260,8 +260,8 @@ int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, con
         lock = sim_lock(sim);
         if (lock < 0)
                 return lock;
-        if (streq(attribute, "sriov_numvfs"))
-                return set_numvfs(sim, &gpu, text);
+        if (streq(attribute, "sriov_numvfs")) /* NVIDIA's driver refuses it (reported) */
+                return gpu.kind == SIM_GPU_NVIDIA_VFIO ? -EPERM : set_numvfs(sim, &gpu, text);
         if (streq(attribute, "current_vgpu_type"))
                 return nvidia_set_type(sim, &gpu, device, text);
         if (streq(attribute, "vgpu_params") || streq(attribute, "placement_id"))
@@ -272,4 +272,18 @@ int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, con
                 return xe_set(sim, folder, attribute, text);
 
         return -ENOTTY;
+}
+
+/* It says that it has succeeded in any case (reported). */
+int sim_run(const Host *host, const char *const *command) {
+        SimHost *sim = host->userdata;
+        _cleanup_(fd_closep) int lock = -EBADF;
+        SimGpu gpu;
+
+        if (!streq(command[0], "/usr/lib/nvidia/sriov-manage"))
+                return -ENOENT;
+        lock = sim_lock(sim);
+        if (lock >= 0 && sim_gpu_load(sim, command[2], &gpu) >= 0 && gpu.kind == SIM_GPU_NVIDIA_VFIO)
+                (void)set_numvfs(sim, &gpu, streq(command[1], "-e") ? "8" : "0");
+        return 0;
 }

@@ -103,7 +103,9 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                 wire_put_u32(w, (uint32_t)job->n_types);
                 for (size_t i = 0; i < job->n_types; i++)
                         put_spec(w, &job->types[i]);
-        } else
+        } else if (job->kind == JOB_ENABLE_VFS)
+                wire_put_u32(w, job->n_vfs);
+        else
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -196,7 +198,9 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                         decoded_job_done(ret_job);
                         return k;
                 }
-        } else
+        } else if (ret_job->job.kind == JOB_ENABLE_VFS)
+                ret_job->job.n_vfs = wire_get_u32(&r);
+        else
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

@@ -2,6 +2,7 @@
 
 #include "backend/backends.h"
 #include "backend/users.h"
+#include "backend/vfs.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/text.h"
@@ -176,6 +177,7 @@ static int run_sync(BackendContext *c, const Job *job, JobResult *result) {
                 return r;
 
         read_driver(c, &result->report);
+        vfs_read_counts(c->host, c->gpu, &result->report.num_vfs, &result->report.max_vfs);
         return c->backend ? sync_with_backend(c, job, result) : sync_without_backend(c, result);
 }
 
@@ -332,6 +334,38 @@ static int run_remove(BackendContext *c, const Job *job, JobResult *result) {
         return r;
 }
 
+/* Every function goes with such a change, and with it whatever uses it. */
+static int check_no_vgpus(BackendContext *c, Error *error) {
+        GpuReport report;
+        size_t n;
+        int r;
+
+        gpu_report_init(&report);
+        r = c->backend ? c->backend->read(c, &report, error) : 0;
+        if (r >= 0)
+                r = read_beside(c, &report, error);
+        n = report.n_vgpus;
+        gpu_report_done(&report);
+        if (r >= 0 && n > 0)
+                return error_set(error, -ERROR_BUSY, "GPU %s has vGPUs, %zu of them; destroy these first", c->gpu, n);
+
+        return r;
+}
+
+static int run_enable_vfs(BackendContext *c, const Job *job, JobResult *result) {
+        int r;
+
+        r = look_for_backend(c, &result->error);
+        if (r >= 0)
+                r = check_no_vgpus(c, &result->error);
+        if (r < 0)
+                return r;
+
+        /* A channel that is open keeps the driver from leaving the card, as NVIDIA's has to. */
+        set_backend(c, NULL);
+        return vfs_enable(c->host, c->gpu, job->n_vfs, &result->error);
+}
+
 void runner_run(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
@@ -350,6 +384,9 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
                 break;
         case JOB_STORE:
                 r = store_run(c->host, job, &result->error);
+                break;
+        case JOB_ENABLE_VFS:
+                r = run_enable_vfs(c, job, result);
                 break;
         case JOB_REMOVE:
                 r = run_remove(c, job, result);

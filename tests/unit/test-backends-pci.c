@@ -10,6 +10,7 @@
 
 #include "backend/backends.h"
 #include "bench.h"
+#include "core/vfs-change.h"
 #include "sim/sim-internal.h"
 #include "util/file.h"
 
@@ -359,15 +360,26 @@ static void test_whole_hostile_claim(void) {
         bench_free(b);
 }
 
+static int enable_vfs(Bench *b, uint32_t n) {
+        return bench_job(b, &(Job){ .kind = JOB_ENABLE_VFS, .n_vfs = n });
+}
+
+/* By somebody else, whatever is on them. */
 static int set_vfs(Bench *b, const char *n) {
-        return store(b, "bus/pci/devices/" GPU_A "/sriov_numvfs", n);
+        const char *const command[] = { "/usr/lib/nvidia/sriov-manage", streq(n, "0") ? "-d" : "-e", GPU_A, NULL };
+        int r;
+
+        r = store(b, "bus/pci/devices/" GPU_A "/sriov_numvfs", n);
+        return r == -EPERM ? b->machine->sim.host.ops->run(&b->machine->sim.host, command) : r;
 }
 
 static Bench *vf_bench(const VfRow *row) {
         Bench *b = bench_new(&row->row);
 
-        g_assert_cmpint(set_vfs(b, row->n_vfs), ==, 0);
+        g_assert_cmpint(b->result.report.num_vfs, ==, 0);
+        g_assert_cmpint(enable_vfs(b, (uint32_t)atoi(row->n_vfs)), ==, 0);
         g_assert_cmpint(sync_bench(b), ==, 0);
+        g_assert_cmpint(b->result.report.num_vfs, ==, (uint32_t)atoi(row->n_vfs));
         g_assert_cmpint(b->result.report.state, ==, GPU_READY);
         g_assert_cmpstr(b->result.report.backend, ==, row->row.backend);
         return b;
@@ -519,6 +531,10 @@ static void test_vf_configure(gconstpointer data) {
         bench_free(b);
 }
 
+static int run_lie(const Host *host, const char *const *command) {
+        return 0;
+}
+
 static int lie(const Host *host, int dir_fd, const char *path, const char *text) {
         return 0;
 }
@@ -537,6 +553,91 @@ static void test_vf_lies(gconstpointer data) {
         g_assert_cmpint(sync_bench(b), ==, 0);
         g_assert_cmpuint(b->result.report.n_vgpus, ==, 1);
         bench_free(b);
+}
+
+static void test_vf_enable(gconstpointer data) {
+        const VfRow *row = data;
+        Bench *b = vf_bench(row);
+        uint32_t n = b->result.report.num_vfs, max = b->result.report.max_vfs;
+        HostOps ops = b->machine->host_ops;
+
+        g_assert_cmpint(bench_create(b, row->type, UUID_1), ==, 0);
+        g_assert_cmpint(enable_vfs(b, 0), ==, -ERROR_BUSY);
+        g_assert_cmpint(enable_vfs(b, n), ==, -ERROR_BUSY);
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
+        g_assert_cmpint(enable_vfs(b, max + 1), ==, -ERROR_INVALID_ARGUMENT);
+        g_assert_cmpint(enable_vfs(b, n), ==, 0);
+        g_assert_cmpint(enable_vfs(b, 1), ==, streq(row->free_driver, "nvidia") ? -ERROR_INVALID_ARGUMENT : 0);
+        g_assert_cmpint(enable_vfs(b, 0), ==, 0);
+        g_assert_cmpint(sync_bench(b), ==, 0);
+        g_assert_cmpint(b->result.report.num_vfs, ==, 0);
+        g_assert_cmpint(b->result.report.max_vfs, ==, max);
+
+        /* What is proved is the outcome, not the answer. */
+        ops.store = lie;
+        ops.run = run_lie;
+        b->machine->sim.host.ops = &ops;
+        g_assert_cmpint(enable_vfs(b, max), ==, -ERROR_DRIVER_REJECTED);
+        b->machine->sim.host.ops = &b->machine->host_ops;
+
+        g_assert_cmpint(store(b,
+                              streq(row->free_driver, "nvidia") ? "bus/pci/drivers/nvidia/unbind"
+                              : row->row.kind == SIM_GPU_XE     ? "bus/pci/drivers/xe/unbind"
+                                                                : "bus/pci/drivers/simdrm/unbind",
+                              GPU_A),
+                        ==, 0);
+        g_assert_cmpint(enable_vfs(b, max), ==, -ERROR_NOT_SUPPORTED);
+        bench_free(b);
+}
+
+static void on_vfs(const Error *error, void *userdata) {
+        Answer *answer = userdata;
+
+        answer->n++;
+        answer->error = error ? *error : ERROR_NULL;
+}
+
+/* The model: the functions are seen under their card, and a change that is under way ends with it. */
+static void test_vf_model(void) {
+        Machine *m = machine_new();
+        VfsChange *change;
+        Answer answer = {};
+        Error error = ERROR_NULL;
+
+        g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        machine_settle(m);
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->max_vfs, ==, 4);
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 5, &error), ==, -ERROR_INVALID_ARGUMENT);
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_B, 1, NULL), ==, -ERROR_NO_SUCH_GPU);
+
+        g_assert_cmpint(manager_enable_vfs(m->manager, GPU_A, 2, on_vfs, &answer, &change, NULL), ==, 0);
+        g_assert_cmpuint(answer.n, ==, 0);
+        machine_settle(m);
+        g_assert_cmpuint(answer.n, ==, 1);
+        g_assert_cmpint(answer.error.code, ==, 0);
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 2);
+        g_assert_cmpuint(machine_available(m, GPU_A, "vfio-pci-vf"), ==, 2);
+        g_assert_null(manager_find_gpu(m->manager, VF_A(0)));
+        g_assert_nonnull(manager_find_gpu_of(m->manager, VF_A(0)));
+
+        (void)machine_create(m, GPU_A, "vfio-pci-vf", UUID_1, NULL);
+        machine_settle(m);
+        g_assert_nonnull(manager_find_vgpu(m->manager, UUID_1));
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 0, NULL), ==, -ERROR_BUSY);
+        machine_restart(m);
+        g_assert_true(manager_find_vgpu(m->manager, UUID_1)->managed);
+        g_assert_cmpint(manager_find_vgpu(m->manager, UUID_1)->kind, ==, VGPU_VF);
+        (void)machine_destroy(m, UUID_1, NULL);
+        machine_settle(m);
+
+        g_assert_cmpint(manager_enable_vfs(m->manager, GPU_A, 0, on_vfs, &answer, &change, NULL), ==, 0);
+        g_assert_cmpint(sim_host_unplug(&m->sim, GPU_A), ==, 0);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        g_assert_cmpuint(answer.n, ==, 2);
+        g_assert_cmpint(answer.error.code, ==, -ERROR_NO_SUCH_GPU);
+        machine_settle(m);
+        machine_free(m);
 }
 
 /* A type is written by somebody else to a function that had one of ours: the claim says nothing of it. */
@@ -614,7 +715,7 @@ int main(int argc, char **argv) {
         } common[] = {
                 { "read", test_vf_read },     { "life", test_vf_life },     { "exhausted", test_vf_exhausted },
                 { "in-use", test_vf_in_use }, { "reused", test_vf_reused }, { "configure", test_vf_configure },
-                { "lies", test_vf_lies },
+                { "lies", test_vf_lies },     { "enable", test_vf_enable },
         };
 
         g_test_init(&argc, &argv, NULL);
@@ -626,6 +727,7 @@ int main(int argc, char **argv) {
 
                         g_test_add_data_func(name, &vf_rows[i], common[k].test);
                 }
+        g_test_add_func("/backends/sriov/model", test_vf_model);
         g_test_add_func("/backends/nvidia-vfio/foreign", test_nvidia_foreign);
         g_test_add_func("/backends/nvidia-vfio/shrinks", test_nvidia_shrinks);
         g_test_add_func("/backends/nvidia-vfio/hostile-lists", test_nvidia_hostile_lists);

@@ -87,7 +87,8 @@ check_soon "QEMU opens it" held_by_anybody
 check "while it runs DestroyVGpu is refused, and names it" held_by_guest
 check_output "GetUsers names it as well" "<uint32 $(pgrep -P "$NESTED_PID")>" call GetUsers "$vgpu" '{}'
 check "the guest comes up" nested_wait
-check_output "it sees the card" '^pci .* id=1234:1111 .*class=0380' tr -d '\r' <"$NESTED_OUTPUT"
+guest=$(tr -d '\r' <"$NESTED_OUTPUT")
+check_output "it sees the card" '^pci .* id=1234:1111 .*class=0380' echo "$guest"
 
 heading "A restart"
 check "systemctl restart" systemctl restart "$UNIT"
