@@ -77,11 +77,13 @@ static char *describe(GDBusInterfaceInfo *interface) {
 static bool has_functions(void *userdata) {
         Harness *h = userdata;
         sd_bus_message *reply;
+        bool has;
 
         reply = try_call(h->bus, SRIOV_PATH, "org.freedesktop.DBus.Properties", "Get", NULL, "ss", SRIOV_INTERFACE,
                          "MaxVfs");
+        has = reply;
         sd_bus_message_unref(reply);
-        return reply;
+        return has;
 }
 
 static void test_equal(void) {
