@@ -19,7 +19,7 @@
 
 #define REF_SLICE_PAGES		64
 #define REF_SLICE_VTIME		((u64)REF_SLICE_PAGES * MDEVGPU_SHARE_MAX)
-#define REF_STUCK		(HZ / 20)
+#define REF_STUCK		(HZ / 4)
 
 static struct workqueue_struct *ref_engine_queue;
 

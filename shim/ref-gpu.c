@@ -77,7 +77,8 @@ static int ref_gpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	struct ref_gpu *gpu;
 	int r;
 
-	if (!ref_gpu_is_for_us(pdev, id))
+	/* A virtual function is part of a GPU. */
+	if (!ref_gpu_is_for_us(pdev, id) || pdev->is_virtfn)
 		return -ENODEV;
 
 	gpu = kzalloc(sizeof(*gpu), GFP_KERNEL);
@@ -114,6 +115,8 @@ static void ref_gpu_remove(struct pci_dev *pdev)
 {
 	struct ref_gpu *gpu = pci_get_drvdata(pdev);
 
+	if (ref_pci_is_ours(pdev))
+		pci_disable_sriov(pdev);
 	mdevgpu_unregister(gpu->node);
 	ref_usage_freeze(gpu, /* even_if_live= */ true);
 
@@ -124,6 +127,32 @@ static void ref_gpu_remove(struct pci_dev *pdev)
 	}
 
 	ref_gpu_put(gpu);
+}
+
+/* A write to sriov_numvfs; the PCI core wants 0 in between. */
+static int ref_gpu_sriov_configure(struct pci_dev *pdev, int n)
+{
+	struct ref_gpu *gpu = pci_get_drvdata(pdev);
+	int r;
+
+	if (!ref_pci_is_ours(pdev))
+		return -EOPNOTSUPP;
+
+	if (!n) {
+		pci_disable_sriov(pdev);
+		return ref_usage_divide(gpu, 0);
+	}
+
+	r = ref_usage_divide(gpu, n);
+	if (r)
+		return r;
+	r = pci_enable_sriov(pdev, n);
+	if (r) {
+		ref_usage_divide(gpu, 0);
+		return r;
+	}
+
+	return n;
 }
 
 /* /sys/bus/pci/drivers/mdevgpu_ref/{plug,unplug} take a slot number. */
@@ -168,6 +197,7 @@ static struct pci_driver ref_gpu_driver = {
 	.id_table = ref_gpu_ids,
 	.probe = ref_gpu_probe,
 	.remove = ref_gpu_remove,
+	.sriov_configure = ref_gpu_sriov_configure,
 	.groups = ref_gpu_driver_groups,
 };
 

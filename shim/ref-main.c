@@ -27,6 +27,10 @@ static uint framebuffer_mib = 40960;
 module_param(framebuffer_mib, uint, 0444);
 MODULE_PARM_DESC(framebuffer_mib, "framebuffer of each GPU in MiB (default 40960)");
 
+static ushort vfs;
+module_param(vfs, ushort, 0444);
+MODULE_PARM_DESC(vfs, "virtual functions that each GPU can have (default 0, at most 7)");
+
 module_param_named(add_live, ref_types_add_live, bool, 0444);
 MODULE_PARM_DESC(add_live, "let new types come while vGPUs exist, by means that the mdev core does not offer (default no)");
 
@@ -61,7 +65,7 @@ static int __init ref_init(void)
 	if (r)
 		goto fail_engine;
 
-	r = ref_pci_create(domain, vendor_id, device_id);
+	r = ref_pci_create(domain, vendor_id, device_id, vfs);
 	if (r)
 		goto fail_mdev;
 

@@ -5,7 +5,9 @@
  * libvirt) takes them for real.
  *
  * The GPUs are bare functions without BARs and interrupts: nothing but this
- * module's own driver has a use for them.
+ * module's own driver has a use for them. With virtual functions they have a
+ * capability that the PCI core enables them by, and the functions behind theirs
+ * answer for as long as it says so.
  */
 #include <linux/bitops.h>
 #include <linux/list.h>
@@ -21,7 +23,12 @@
 #endif
 
 #define REF_PCI_SLOTS		32
-#define REF_PCI_CONFIG_SIZE	256
+#define REF_PCI_FUNCTIONS	8
+#define REF_PCI_CONFIG_SIZE	PCI_CFG_SPACE_EXP_SIZE
+
+/* Where the capabilities are, for GPUs that have them */
+#define REF_PCI_EXPRESS		0x40
+#define REF_PCI_SRIOV		PCI_CFG_SPACE_SIZE
 
 static struct pci_sysdata ref_pci_sysdata;
 static struct pci_host_bridge *ref_pci_bridge;
@@ -30,6 +37,8 @@ static DECLARE_BITMAP(ref_pci_present, REF_PCI_SLOTS);
 static u8 ref_pci_config[REF_PCI_SLOTS][REF_PCI_CONFIG_SIZE];
 static u16 ref_pci_vendor_id;
 static u16 ref_pci_device_id;
+static u16 ref_pci_vfs;			/* that a GPU may have; 0: no capability */
+static u8 ref_pci_vf_config[REF_PCI_CONFIG_SIZE];	/* of each of them */
 
 static struct resource ref_pci_bus_numbers = {
 	.name = REF_NAME,
@@ -38,43 +47,71 @@ static struct resource ref_pci_bus_numbers = {
 	.flags = IORESOURCE_BUS,
 };
 
-static bool ref_pci_answers(struct pci_bus *bus, unsigned int devfn)
+/* How many virtual functions a GPU has at the moment */
+static unsigned int ref_pci_n_vfs(unsigned int slot)
 {
-	return bus->number == 0 && PCI_FUNC(devfn) == 0 &&
-	       test_bit(PCI_SLOT(devfn), ref_pci_present);
+	const u8 *sriov = ref_pci_config[slot] + REF_PCI_SRIOV;
+
+	if (!ref_pci_vfs || !(sriov[PCI_SRIOV_CTRL] & PCI_SRIOV_CTRL_VFE))
+		return 0;
+	return min(get_unaligned_le16(sriov + PCI_SRIOV_NUM_VF), ref_pci_vfs);
+}
+
+/* The configuration space of a function that is there, else NULL */
+static u8 *ref_pci_space(struct pci_bus *bus, unsigned int devfn)
+{
+	unsigned int slot = PCI_SLOT(devfn);
+
+	if (bus->number != 0 || !test_bit(slot, ref_pci_present))
+		return NULL;
+	if (PCI_FUNC(devfn) == 0)
+		return ref_pci_config[slot];
+	return PCI_FUNC(devfn) <= ref_pci_n_vfs(slot) ? ref_pci_vf_config : NULL;
 }
 
 static int ref_pci_read(struct pci_bus *bus, unsigned int devfn, int where,
 			int size, u32 *value)
 {
+	const u8 *space = ref_pci_space(bus, devfn);
 	u8 bytes[sizeof(u32)] = {};
 
 	PCI_SET_ERROR_RESPONSE(value);
-	if (!ref_pci_answers(bus, devfn))
+	if (!space)
 		return PCIBIOS_DEVICE_NOT_FOUND;
 
-	/* Beyond is extended configuration space, which there is none of. */
+	/* Without capabilities there is no extended configuration space. */
 	if (where < 0 || size > sizeof(bytes) ||
-	    where + size > REF_PCI_CONFIG_SIZE)
+	    where + size > (ref_pci_vfs ? REF_PCI_CONFIG_SIZE :
+					  PCI_CFG_SPACE_SIZE))
 		return PCIBIOS_BAD_REGISTER_NUMBER;
 
-	memcpy(bytes, ref_pci_config[PCI_SLOT(devfn)] + where, size);
+	memcpy(bytes, space + where, size);
 	*value = get_unaligned_le32(bytes);
 	return PCIBIOS_SUCCESSFUL;
 }
 
-/* COMMAND alone can be written: the kernel reads it back. */
+/* What the PCI core writes and reads back; the rest is dropped. */
 static int ref_pci_write(struct pci_bus *bus, unsigned int devfn, int where,
 			 int size, u32 value)
 {
-	if (!ref_pci_answers(bus, devfn))
-		return PCIBIOS_DEVICE_NOT_FOUND;
+	u8 *space = ref_pci_space(bus, devfn);
 
-	if (where == PCI_COMMAND && size >= sizeof(u16)) {
-		value &= PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
-		put_unaligned_le16(value, ref_pci_config[PCI_SLOT(devfn)] +
-				   PCI_COMMAND);
-	}
+	if (!space)
+		return PCIBIOS_DEVICE_NOT_FOUND;
+	/* What can be written in a virtual function all of them would show. */
+	if (space == ref_pci_vf_config || size < sizeof(u16))
+		return PCIBIOS_SUCCESSFUL;
+
+	if (where == PCI_COMMAND)
+		put_unaligned_le16(value & (PCI_COMMAND_MEMORY |
+					    PCI_COMMAND_MASTER),
+				   space + where);
+	else if (ref_pci_vfs && where == REF_PCI_SRIOV + PCI_SRIOV_CTRL)
+		put_unaligned_le16(value & (PCI_SRIOV_CTRL_VFE |
+					    PCI_SRIOV_CTRL_MSE),
+				   space + where);
+	else if (ref_pci_vfs && where == REF_PCI_SRIOV + PCI_SRIOV_NUM_VF)
+		put_unaligned_le16(value, space + where);
 
 	return PCIBIOS_SUCCESSFUL;
 }
@@ -89,23 +126,53 @@ bool ref_pci_is_ours(const struct pci_dev *pdev)
 	return pdev->bus->ops == &ref_pci_ops;
 }
 
-static void ref_pci_fill_config(u8 *c)
+static void ref_pci_fill_header(u8 *c, u16 device)
 {
 	memset(c, 0, REF_PCI_CONFIG_SIZE);
 	put_unaligned_le16(ref_pci_vendor_id, c + PCI_VENDOR_ID);
-	put_unaligned_le16(ref_pci_device_id, c + PCI_DEVICE_ID);
+	put_unaligned_le16(device, c + PCI_DEVICE_ID);
 	c[PCI_REVISION_ID] = 1;
 	put_unaligned_le16(PCI_CLASS_DISPLAY_3D, c + PCI_CLASS_DEVICE);
 	put_unaligned_le16(ref_pci_vendor_id, c + PCI_SUBSYSTEM_VENDOR_ID);
 	put_unaligned_le16(ref_pci_device_id, c + PCI_SUBSYSTEM_ID);
+	if (!ref_pci_vfs)
+		return;
+
+	/* Version 2 of an endpoint that is integrated in the root complex */
+	c[PCI_STATUS] = PCI_STATUS_CAP_LIST;
+	c[PCI_CAPABILITY_LIST] = REF_PCI_EXPRESS;
+	c[REF_PCI_EXPRESS + PCI_CAP_LIST_ID] = PCI_CAP_ID_EXP;
+	c[REF_PCI_EXPRESS + PCI_EXP_FLAGS] = PCI_EXP_TYPE_RC_END << 4 | 2;
+}
+
+/* Virtual function N is function N of the slot: they need no bus of their own. */
+static void ref_pci_fill_config(u8 *c)
+{
+	u8 *sriov = c + REF_PCI_SRIOV;
+
+	ref_pci_fill_header(c, ref_pci_device_id);
+	if (!ref_pci_vfs)
+		return;
+
+	put_unaligned_le32(1 << 16 | PCI_EXT_CAP_ID_SRIOV, sriov);
+	put_unaligned_le16(ref_pci_vfs, sriov + PCI_SRIOV_INITIAL_VF);
+	put_unaligned_le16(ref_pci_vfs, sriov + PCI_SRIOV_TOTAL_VF);
+	put_unaligned_le16(1, sriov + PCI_SRIOV_VF_OFFSET);
+	put_unaligned_le16(1, sriov + PCI_SRIOV_VF_STRIDE);
+	put_unaligned_le16(ref_pci_device_id + 1, sriov + PCI_SRIOV_VF_DID);
+	/* Pages of 4 KiB, and no others */
+	put_unaligned_le32(1, sriov + PCI_SRIOV_SUP_PGSIZE);
+	put_unaligned_le32(1, sriov + PCI_SRIOV_SYS_PGSIZE);
 }
 
 /* Makes the domain, without any GPU. */
-int ref_pci_create(u16 domain, u16 vendor, u16 device)
+int ref_pci_create(u16 domain, u16 vendor, u16 device, u16 vfs)
 {
 	struct pci_host_bridge *bridge;
 	int r;
 
+	if (vfs >= REF_PCI_FUNCTIONS)
+		return -EINVAL;
 	if (pci_find_bus(domain, 0))
 		return -EBUSY;
 
@@ -115,6 +182,8 @@ int ref_pci_create(u16 domain, u16 vendor, u16 device)
 
 	ref_pci_vendor_id = vendor;
 	ref_pci_device_id = device;
+	ref_pci_vfs = vfs;
+	ref_pci_fill_header(ref_pci_vf_config, device + 1);
 	ref_pci_sysdata.domain = domain;
 	ref_pci_sysdata.node = NUMA_NO_NODE;
 	pci_add_resource(&bridge->windows, &ref_pci_bus_numbers);

@@ -41,7 +41,7 @@ int ref_usage_take(struct ref_type *type, struct ref_vgpu *vgpu)
 	spin_lock(&gpu->lock);
 	if (gpu->frozen) {
 		r = -ENODEV;
-	} else if (type->retired ||
+	} else if (type->retired || gpu->n_vfs ||
 		   type->live >= type->definition.max_instances ||
 		   ref_type_cost(type) > gpu->framebuffer - gpu->used) {
 		r = -ENOSPC;
@@ -137,13 +137,28 @@ void ref_usage_thaw(struct ref_gpu *gpu)
 	spin_unlock(&gpu->lock);
 }
 
+/* The GPU is given to so many virtual functions; 0: to vGPUs of types again. */
+int ref_usage_divide(struct ref_gpu *gpu, u32 n_vfs)
+{
+	int r = 0;
+
+	spin_lock(&gpu->lock);
+	if (n_vfs && gpu->n_live)
+		r = -EBUSY;
+	else
+		gpu->n_vfs = n_vfs;
+	spin_unlock(&gpu->lock);
+
+	return r;
+}
+
 u32 ref_usage_available(struct ref_type *type)
 {
 	struct ref_gpu *gpu = type->set->gpu;
 	u32 available = 0;
 
 	spin_lock(&gpu->lock);
-	if (!gpu->frozen && !type->retired &&
+	if (!gpu->frozen && !gpu->n_vfs && !type->retired &&
 	    type->live < type->definition.max_instances)
 		available = min_t(u64, type->definition.max_instances - type->live,
 				  div64_u64(gpu->framebuffer - gpu->used,

@@ -38,6 +38,7 @@ struct ref_gpu {
 	u32 n_live;
 	u32 n_open;
 	u64 used;			/* framebuffer, with what is reserved */
+	u32 n_vfs;			/* with them there are no vGPUs, and vice versa */
 	struct list_head vgpus;
 	struct list_head jobs;		/* that the copy engine has */
 	wait_queue_head_t turn;		/* whose turn it is may have changed */
@@ -83,6 +84,7 @@ void ref_usage_close(struct ref_vgpu *vgpu);
 bool ref_usage_is_open(struct ref_gpu *gpu);
 int ref_usage_freeze(struct ref_gpu *gpu, bool even_if_live);
 void ref_usage_thaw(struct ref_gpu *gpu);
+int ref_usage_divide(struct ref_gpu *gpu, u32 n_vfs);
 u32 ref_usage_available(struct ref_type *type);
 u32 ref_usage_live(struct ref_gpu *gpu);
 u32 ref_usage_get(struct mdevgpu_device *node, struct mdevgpu_vgpu *vgpus,
@@ -118,7 +120,7 @@ void ref_engine_exit(void);
 extern struct mdev_driver ref_vgpu_driver;
 
 /* ref-pci.c */
-int ref_pci_create(u16 domain, u16 vendor, u16 device);
+int ref_pci_create(u16 domain, u16 vendor, u16 device, u16 vfs);
 void ref_pci_destroy(void);
 bool ref_pci_is_ours(const struct pci_dev *pdev);
 int ref_pci_plug(unsigned int slot);

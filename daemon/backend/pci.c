@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <sys/stat.h>
-
 #include "backend/pci.h"
+#include "core/scan.h"
 #include "util/file.h"
 #include "util/text.h"
 
@@ -57,10 +56,9 @@ int32_t pci_read_group(const Host *host, const char *address) {
 
 uint64_t pci_read_incarnation(const Host *host, const char *address) {
         char path[PATH_SIZE];
-        struct stat st;
 
-        format_path(path, address, ".");
-        return fstatat(host->sys_fd, path, &st, 0) < 0 ? 0 : (uint64_t)st.st_ino;
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%.63s", address);
+        return scan_incarnation(host, path);
 }
 
 bool pci_driver_is_vfio(const char *driver) {

@@ -104,6 +104,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 
 static void try_again(VGpu *vgpu) {
         vgpu->n_starts++;
+        vgpu->tried = scan_registration(vgpu->manager->host, vgpu->parent);
         if (!autostart_gave_up(vgpu))
                 arm(vgpu, RETRY_INTERVAL_USEC << (vgpu->n_starts - 1), on_retry);
 }
@@ -135,6 +136,19 @@ static void start(VGpu *vgpu) {
                 autostart_failed(vgpu, &error);
 }
 
+/* Its driver has come anew, or its types have been registered anew: what failed before says nothing of that. */
+static void forgive(VGpu *vgpu) {
+        uint64_t registration = vgpu->n_starts > 0 ? scan_registration(vgpu->manager->host, vgpu->parent) : 0;
+
+        if (registration == 0 || registration == vgpu->tried)
+                return;
+
+        vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
+        vgpu->n_starts = 0;
+        if (vgpu->state == VGPU_FAILED && vgpu->file->problem[0] == '\0')
+                vgpu_set_state(vgpu, VGPU_DEFINED, NULL);
+}
+
 void autostart_check(Gpu *gpu) {
         VGpu *vgpu;
 
@@ -142,9 +156,14 @@ void autostart_check(Gpu *gpu) {
                 if (!vgpu->autostart || vgpu->present || vgpu->operation)
                         continue;
 
+                /* Before its record is made to say something else. */
+                if (!vgpu->judged && manager_adopt_lingering(gpu->manager, vgpu->uuid, vgpu))
+                        continue;
+
                 judge_record(vgpu);
                 if (vgpu->waits && !vgpu_get_type(vgpu)) /* it has gone: when it is back that is the occasion */
                         set_waits(vgpu, false);
+                forgive(vgpu);
                 if (is_due(vgpu))
                         start(vgpu);
         }
@@ -194,7 +213,21 @@ void autostart_device_gone(VGpu *vgpu, VGpuEnd end) {
                 try_again(vgpu);
 }
 
+/* Of one that somebody else made there is no record before it is to start by itself. */
+static void note_seen(const VGpu *vgpu) {
+        Record record;
+
+        if (record_read(vgpu->manager->state_fd, vgpu->uuid, &record) >= 0)
+                return;
+
+        record = vgpu_get_record(vgpu, RECORD_SEEN);
+        if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
+                log_debug("vGPU %s: its record cannot be written", vgpu->uuid);
+}
+
 void autostart_definition_changed(VGpu *vgpu, bool was_autostart) {
+        if (vgpu->present && !vgpu->operation && vgpu->autostart && !was_autostart)
+                note_seen(vgpu);
         if (vgpu->present || vgpu->operation || vgpu->doubtful)
                 return;
 

@@ -3,7 +3,8 @@
 
 /*
  * Autostart: starting what is defined to start by itself, when its type is there: at boot, when its GPU or its driver
- * comes, when its type is registered; a few times, if its driver refuses.
+ * comes, when its type is registered; a few times, if its driver refuses, and then again at the next such occasion, when
+ * its definition is changed or when it is started by hand.
  *
  * What a person stopped stays stopped until it is started, its GPU leaves or the host boots anew, even if its types are
  * registered anew; and a definition that is made while its type is there waits for the next such occasion, as everybody's

@@ -12,8 +12,8 @@
 #include "util/text.h"
 
 /* mdevctl writes into the file that is there: its first event says nothing yet, that it was closed does. A link that was
- * made of a whole file has the first one only. */
-#define FILE_EVENTS (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)
+ * made of a whole file has the first one only. Who may write to a file counts as well. */
+#define FILE_EVENTS (IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)
 #define FOLDER_EVENTS (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR)
 
 /* Far over what any host has. */
@@ -39,6 +39,7 @@ struct DefinitionFiles {
         int fd; /* of it, or -EBADF */
         ino_t inode;
         sd_event_source *watch;
+        sd_event_source *base_watch; /* of /etc: the folder itself comes and goes */
         List folders;
         size_t n_folders;
         Map map; /* DefinitionFile.node */
@@ -170,10 +171,12 @@ static DefinitionFile *read_file(Folder *folder, const char *uuid) {
         DefinitionFile *file = find_file(folder->files, folder->parent, uuid);
         Error error = ERROR_NULL;
         Definition definition = { .kind = folder->files->kind };
+        char problem[REASON_SIZE];
         int r;
 
         (void)text_copy(definition.parent, sizeof(definition.parent), folder->parent);
         r = load(folder->fd, uuid, &definition, &error);
+        (void)text_copy(problem, sizeof(problem), error.message);
         if (r == -ENOENT) {
                 if (file)
                         vgpu_files_changed(file_free(folder->files, file));
@@ -190,9 +193,15 @@ static DefinitionFile *read_file(Folder *folder, const char *uuid) {
         }
 
         file->seen = true;
+        /* Several events may speak of one change, and a folder is read for one file of many. */
+        if (definition_equal(&file->definition, &definition) && streq(file->problem, problem)) {
+                definition_done(&definition);
+                return file;
+        }
+
         definition_done(&file->definition);
         file->definition = definition;
-        set_problem(folder->files, file, error.message);
+        set_problem(folder->files, file, problem);
         vgpu_files_changed(file->vgpu);
         return file;
 }
@@ -217,7 +226,7 @@ static int on_file(sd_event_source *source, const struct inotify_event *event, v
                 (void)definition_files_read_all(folder->files);
         else if (event->len > 0 && is_definition(event->name) &&
                  /* Just opened to be written: there is more to come. */
-                 !((event->mask & IN_CREATE) && is_empty_file(folder->fd, event->name)))
+                 !((event->mask & (IN_CREATE | IN_ATTRIB)) && is_empty_file(folder->fd, event->name)))
                 (void)read_file(folder, event->name);
 
         return 0;
@@ -351,18 +360,64 @@ static int read_folder(DefinitionFiles *files, const char *parent) {
 }
 
 /* Scripts are mdevctl's; what begins with a dot is being made. */
-static bool is_parent(const char *name) {
-        return text_is_name(name) && name[0] != '.' && !streq(name, "scripts.d");
+bool definition_files_take(const char *parent) {
+        return text_is_name(parent) && strlen(parent) < SYSFS_NAME_SIZE && parent[0] != '.' &&
+               !streq(parent, "scripts.d");
 }
 
 static int on_folder(sd_event_source *source, const struct inotify_event *event, void *userdata) {
         DefinitionFiles *files = userdata;
 
-        if (event->len == 0) /* the folder itself went, or events were lost */
+        if (event->mask & IN_Q_OVERFLOW)
                 (void)definition_files_read_all(files);
-        else if (is_parent(event->name) && files->fd >= 0)
+        else if (event->len > 0 && definition_files_take(event->name) && files->fd >= 0)
                 (void)read_folder(files, event->name);
         return 0;
+}
+
+/* Its name in the folder that it is in. */
+static const char *base_name(const DefinitionFiles *files) {
+        const char *slash = strrchr(files->base, '/');
+
+        return slash ? slash + 1 : files->base;
+}
+
+/* The folder is held open, so that it is not told of its own end: the one that it is in is. */
+static int on_base(sd_event_source *source, const struct inotify_event *event, void *userdata) {
+        DefinitionFiles *files = userdata;
+
+        if ((event->mask & IN_Q_OVERFLOW) || (event->len > 0 && streq(event->name, base_name(files))))
+                (void)definition_files_read_all(files);
+        return 0;
+}
+
+static void close_base(DefinitionFiles *files) {
+        files->watch = sd_event_source_disable_unref(files->watch);
+        files->fd = fd_close(files->fd);
+}
+
+static int watch_base(DefinitionFiles *files) {
+        size_t n_above = (size_t)(base_name(files) - files->base);
+        int etc_fd = files->manager->host->etc_fd;
+        _cleanup_(fd_closep) int above_fd = -EBADF;
+        char above[64];
+
+        if (etc_fd < 0)
+                return -EBADF;
+        if (files->base_watch)
+                return 0;
+
+        (void)snprintf(above, sizeof(above), "%.*s", (int)n_above, files->base);
+        if (n_above > 0)
+                (void)mkdirat(etc_fd, above, 0755);
+        above_fd = directory_open(etc_fd, n_above > 0 ? above : ".");
+        if (above_fd < 0)
+                return above_fd;
+
+        /* libvirt watches the folder only if it is there when libvirt starts. */
+        (void)mkdirat(etc_fd, files->base, 0755);
+        return sd_event_add_inotify_fd(files->manager->event, &files->base_watch, above_fd, FOLDER_EVENTS, on_base,
+                                       files);
 }
 
 static int open_base(DefinitionFiles *files) {
@@ -370,13 +425,15 @@ static int open_base(DefinitionFiles *files) {
         struct stat st;
         int r;
 
-        if (files->manager->host->etc_fd < 0)
-                return -EBADF;
-        if (mkdirat(files->manager->host->etc_fd, files->base, 0755) < 0 && errno != EEXIST && errno != EROFS &&
-            errno != ENOENT)
-                return negative_errno();
+        r = watch_base(files);
+        if (r < 0)
+                return r;
 
         r = fd = directory_open(files->manager->host->etc_fd, files->base);
+        if (r == -ENOTDIR || r == -ELOOP)
+                r = -ENOENT;
+        if (r == -ENOENT)
+                close_base(files);
         if (r < 0)
                 return r;
         if (fstat(fd, &st) < 0)
@@ -385,12 +442,10 @@ static int open_base(DefinitionFiles *files) {
                 return 0;
 
         files->watch = sd_event_source_disable_unref(files->watch);
-        r = sd_event_add_inotify_fd(files->manager->event, &files->watch, fd, FOLDER_EVENTS | IN_DELETE_SELF, on_folder,
-                                    files);
+        r = sd_event_add_inotify_fd(files->manager->event, &files->watch, fd, FOLDER_EVENTS, on_folder, files);
         if (r < 0)
                 return r;
 
-        fd_close(files->fd);
         files->inode = st.st_ino;
         files->fd = TAKE_FD(fd);
         return 0;
@@ -407,7 +462,7 @@ static int read_folders(DefinitionFiles *files) {
 
         errno = 0;
         while ((entry = directory_next(dir))) {
-                if (is_parent(entry->d_name)) {
+                if (definition_files_take(entry->d_name)) {
                         r = read_folder(files, entry->d_name);
                         if (r < 0)
                                 log_debug("/etc/%s/%s cannot be read: %s", files->base, entry->d_name, strerror(-r));
@@ -475,11 +530,11 @@ DefinitionFiles *definition_files_free(DefinitionFiles *files) {
         if (!files)
                 return NULL;
 
-        sd_event_source_disable_unref(files->watch);
+        sd_event_source_disable_unref(files->base_watch);
+        close_base(files);
         LIST_FOREACH(folder, &files->folders, link)
                 folder_free(folder, /* tell= */ false);
         map_done(&files->map);
-        fd_close(files->fd);
         free(files);
         return NULL;
 }

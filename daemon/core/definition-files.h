@@ -35,13 +35,16 @@ DefinitionFiles *definition_files_free(DefinitionFiles *files);
 DEFINE_CLEANUP(DefinitionFiles *, definition_files_free)
 
 /*
- * Watches and reads everything; makes the folder if it is not there. Repeating it changes nothing. Negative: not all
- * could be read, and what was known of the rest stays.
+ * Watches and reads everything; the first time, makes the folder if it is not there. Repeating it changes nothing.
+ * Negative: not all could be read, and what was known of the rest stays.
  */
 int definition_files_read_all(DefinitionFiles *files);
 
 /* Reads one, which has just been written or removed. NULL if there is none. */
 DefinitionFile *definition_files_read(DefinitionFiles *files, const char *parent, const char *uuid);
+
+/* Whether a device of this name can have definitions: others' folders are beside the parents'. */
+bool definition_files_take(const char *parent);
 
 /* How many cannot be used. */
 size_t definition_files_count_broken(const DefinitionFiles *files);

@@ -181,6 +181,11 @@ static int apply_vgpu(Gpu *gpu, const VGpuReport *report) {
         if (!vgpu)
                 return adopt_vgpu(gpu, report);
 
+        if (!vgpu->present && vgpu->operation && operation_leaves_device(vgpu->operation)) {
+                vgpu->overlooked = true;
+                return 0;
+        }
+
         if (!vgpu->present && !vgpu->operation && !vgpu->doubtful) {
                 /* Defined, and somebody has started it. */
                 adopt_device(gpu, vgpu, report);
@@ -266,6 +271,8 @@ static int apply_vgpus(Gpu *gpu, const GpuReport *report) {
                         settle_doubtful(gpu, vgpu);
                 else if (!vgpu->seen && vgpu->present && !vgpu->operation)
                         lose_vgpu(vgpu);
+                else if (!vgpu->seen && vgpu->present && operation_leaves_device(vgpu->operation))
+                        vgpu->overlooked = true;
 
         return 0;
 }

@@ -301,16 +301,21 @@ static void handle_mdev(Manager *manager, const Uevent *uevent) {
                 return;
 
         if (uevent->action == UEVENT_REMOVE) {
+                if (vgpu && vgpu->present && vgpu->operation)
+                        vgpu->overlooked = vgpu->overlooked || operation_leaves_device(vgpu->operation);
                 /* One that we do not know may be in what is being read right now. */
-                if (vgpu && vgpu->present ? !vgpu->operation : !!gpu->sync)
+                else if ((vgpu && vgpu->present) || gpu->sync)
                         gpu_mark_dirty(gpu, /* may_register= */ gpu->pending_types);
                 return;
         }
 
         /* One that exists is one that we made or read: its link was there. */
-        if ((!vgpu || (!vgpu->present && !vgpu->operation)) &&
-            (uevent->action == UEVENT_ADD || uevent->action == UEVENT_BIND))
+        if ((vgpu && vgpu->present) || (uevent->action != UEVENT_ADD && uevent->action != UEVENT_BIND))
+                return;
+        if (!vgpu || !vgpu->operation)
                 gpu_expect(gpu, uuid);
+        else
+                vgpu->overlooked = vgpu->overlooked || operation_leaves_device(vgpu->operation);
 }
 
 void manager_handle_uevent(Manager *manager, const Uevent *uevent) {
@@ -397,8 +402,7 @@ bool manager_is_settled(const Manager *manager) {
         return true;
 }
 
-/* Its removal, by a worker of a daemon before us, or by somebody else, still waits for who holds it. */
-static bool adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
+bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
         VGpuReport report = {};
         Record record;
         Gpu *gpu;
@@ -429,7 +433,7 @@ static bool record_is_needed(const char *uuid, void *userdata) {
         if (vgpu && (vgpu->present || vgpu->operation || vgpu->doubtful))
                 return true;
 
-        return adopt_lingering(manager, uuid, vgpu) || (vgpu && vgpu->autostart);
+        return manager_adopt_lingering(manager, uuid, vgpu) || (vgpu && vgpu->autostart);
 }
 
 void manager_prune_records(Manager *manager) {

@@ -89,6 +89,12 @@ IdleWait *idle_wait_free(IdleWait *wait);
 /* Puts what is defined for a device that has come on its GPU. */
 void manager_place_vgpus(Manager *manager);
 
+/*
+ * Shows a vGPU as on its way out whose removal, by a worker of a daemon before us or by somebody else, still waits for
+ * who holds it, as its record tells; vgpu is NULL if nothing is known of it yet. False: it is not so.
+ */
+bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu);
+
 /* Drops records of vGPUs that no longer exist, once it is known what exists. */
 void manager_prune_records(Manager *manager);
 

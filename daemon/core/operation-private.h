@@ -26,6 +26,9 @@ int operation_start(VGpu *vgpu, OperationPlan *plan, const Job *job, OperationCa
 int operation_submit(Operation *operation, OperationStep step, const Job *job);
 int operation_submit_store(Operation *operation);
 
+/* Its vGPU's device is not what it is about: who else makes or removes that is somebody else. */
+bool operation_leaves_device(const Operation *operation);
+
 /* Tells whoever asked, once. error NULL: it is done, and the vGPU is shown. */
 void operation_answer(Operation *operation, const Error *error);
 

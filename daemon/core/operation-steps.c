@@ -55,12 +55,13 @@ static void made(Operation *operation) {
         vgpu_set_made(vgpu, true);
         autostart_succeeded(vgpu);
         write_record(vgpu, RECORD_MADE);
-        if (operation->expired && operation->stores) {
+        if (operation->expired && operation->step == STEP_STORE) {
                 /* It is defined by now: to take all of that back would take the disk as long again. */
                 (void)vgpu_rest(operation_release(operation),
                                 "created although its caller was told that it took too long");
                 operation_free(operation);
-        } else if (operation->expired) {
+        /* What starts by itself has nobody who was told that it failed. */
+        } else if (operation->expired && !operation->automatic) {
                 operation_take_back(operation_release(operation));
                 operation_free(operation);
         } else
@@ -144,7 +145,7 @@ static void on_made(Operation *operation, JobResult *result) {
                 return;
         }
 
-        if (!operation->stores) {
+        if (!operation->stores || operation->expired) {
                 made(operation);
                 return;
         }
@@ -226,7 +227,7 @@ static void on_configured(Operation *operation, JobResult *result) {
 }
 
 /* What is on the disk now is what counts. */
-static bool read_back(Operation *operation, Error *error) {
+static bool read_back(const Operation *operation, Error *error) {
         const Definition *wanted = &operation->definition;
         const DefinitionFile *file;
 
@@ -271,29 +272,45 @@ static void on_undefined(Operation *operation, JobResult *result) {
         }
 }
 
+/* A definition was to be written that belongs to a device which has just been made. */
+static void on_create_written(Operation *operation, JobResult *result) {
+        bool gone = !operation->vgpu->present;
+        Error error = ERROR_NULL;
+
+        /* Whether a worker that died had got so far the disk tells: the definition is not left to stand alone. */
+        if (result->error.code == -EPIPE && read_back(operation, &error))
+                result->error = ERROR_NULL;
+
+        if (gone) {
+                (void)error_set(&error, -ERROR_NO_SUCH_GPU, "%s has gone, and the vGPU with it%s",
+                                operation->definition.parent, result->error.code == 0 ? "; its definition stays" : "");
+                fail(operation, &error, /* taken= */ false);
+        } else if (result->error.code == 0)
+                made(operation);
+        else
+                undo(operation, &result->error);
+}
+
 /* A definition was to be written, and has been, or not. */
 static void on_written(Operation *operation, JobResult *result) {
-        VGpu *vgpu = operation->vgpu;
+        Error error;
 
         if (result->error.code == 0 && operation->store_action != STORE_NOTE)
                 (void)read_back(operation, &result->error);
         if (operation->store_action == STORE_NOTE)
-                vgpu_files_changed(vgpu);
+                vgpu_files_changed(operation->vgpu);
 
-        if (operation->kind == OPERATION_CREATE && !vgpu->present)
-                (void)error_set(&result->error, -ERROR_NO_SUCH_GPU,
-                                "%s has gone, and the vGPU with it; its definition stays",
-                                operation->definition.parent);
-        else if (operation->kind == OPERATION_CREATE && result->error.code == 0) {
-                made(operation);
-                return;
-        } else if (operation->kind == OPERATION_CREATE) {
-                undo(operation, &result->error);
+        if (operation->kind == OPERATION_CREATE) {
+                on_create_written(operation, result);
                 return;
         }
 
-        if (result->error.code < 0)
-                fail(operation, &result->error, /* taken= */ false);
+        error = result->error;
+        if (error.code < 0 && operation->begun)
+                (void)error_set(&error, error.code, "The vGPU was changed, but its definition was not: %.400s",
+                                result->error.message);
+        if (error.code < 0)
+                fail(operation, &error, /* taken= */ false);
         else
                 succeed(operation);
 }

@@ -47,6 +47,10 @@ void operation_answer(Operation *operation, const Error *error) {
                 callback(error, error ? NULL : operation->vgpu, operation->userdata);
 }
 
+bool operation_leaves_device(const Operation *operation) {
+        return operation->step == STEP_STORE || operation->kind == OPERATION_MODIFY;
+}
+
 static bool makes_device(const Operation *operation) {
         return operation->kind == OPERATION_CREATE || operation->kind == OPERATION_START;
 }
@@ -87,6 +91,8 @@ static bool cancel(Operation *operation) {
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         Operation *operation = userdata;
+        bool stores = operation->step == STEP_STORE;
+        const char *what = stores ? "The disk" : "GPU ", *name = stores ? "" : gpu_name(operation->vgpu);
         Error error = ERROR_NULL;
 
         operation->deadline = sd_event_source_disable_unref(operation->deadline);
@@ -94,15 +100,13 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         if (cancel(operation)) {
                 (void)error_set(
                         &error, -ERROR_TIMEOUT,
-                        "GPU %s did not get to it within %u s, other operations came first; nothing was changed",
-                        gpu_name(operation->vgpu), OPERATION_TIMEOUT_USEC / 1000000U);
+                        "%s%s did not get to it within %u s, other operations came first; nothing was changed", what,
+                        name, OPERATION_TIMEOUT_USEC / 1000000U);
                 end_unbegun(operation, &error);
                 return 0;
         }
 
-        (void)error_set(&error, -ERROR_TIMEOUT, "%s%s did not answer within %u s; the operation goes on",
-                        operation->step == STEP_STORE ? "The disk" : "GPU ",
-                        operation->step == STEP_STORE ? "" : gpu_name(operation->vgpu),
+        (void)error_set(&error, -ERROR_TIMEOUT, "%s%s did not answer within %u s; the operation goes on", what, name,
                         OPERATION_TIMEOUT_USEC / 1000000U);
         operation->expired = true;
         operation_answer(operation, &error);

@@ -138,13 +138,21 @@ static void take_note_line(const char *line, void *userdata) {
                 (void)text_copy(note->label, sizeof(note->label), v);
 }
 
-void note_read(int var_fd, const char *uuid, Note *ret_note) {
+int note_read(int var_fd, const char *uuid, Note *ret_note) {
         char path[UUID_STRING_SIZE + sizeof(NOTES_FOLDER)];
+        Note note = {};
+        int r;
 
-        *ret_note = (Note){};
+        if (var_fd < 0)
+                return -ENOENT;
+
         (void)snprintf(path, sizeof(path), NOTES_FOLDER "/%s", uuid);
-        if (var_fd >= 0)
-                (void)read_lines(var_fd, path, take_note_line, ret_note);
+        r = read_lines(var_fd, path, take_note_line, &note);
+        if (r == -EBADMSG || r == -E2BIG)
+                r = -ENOENT;
+        if (r >= 0)
+                *ret_note = note;
+        return r;
 }
 
 void note_remove(int var_fd, const char *uuid) {

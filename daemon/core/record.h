@@ -61,8 +61,8 @@ typedef struct Note {
 #define NOTE_TEXT_SIZE (LABEL_SIZE + 64U)
 
 void note_format(const Note *note, char ret_text[static NOTE_TEXT_SIZE]);
-/* Below /var/lib/mdevgpud. What cannot be read is no note: not managed, without a label. */
-void note_read(int var_fd, const char *uuid, Note *ret_note);
+/* Below /var/lib/mdevgpud. -ENOENT: there is none; another error: it cannot be told now. What makes no sense is no note. */
+int note_read(int var_fd, const char *uuid, Note *ret_note);
 void note_remove(int var_fd, const char *uuid);
 /* Removes the notes for which keep() says no. */
 void note_prune(int var_fd, bool (*keep)(const char *uuid, void *userdata), void *userdata);

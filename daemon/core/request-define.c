@@ -23,7 +23,7 @@ static int find_place(const Manager *manager, const DefineRequest *request, Plac
         Type *type;
         int r;
 
-        if (!text_is_name(request->gpu))
+        if (!definition_files_take(request->gpu))
                 return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no name of a device", request->gpu);
 
         if (place.gpu && !list_is_empty(&place.gpu->types)) {

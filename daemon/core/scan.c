@@ -154,16 +154,29 @@ int scan_gpus(const Host *host, int (*found)(const GpuIdentity *identity, void *
         return r;
 }
 
+uint64_t scan_incarnation(const Host *host, const char *path) {
+        struct statx st;
+
+        if (statx(host->sys_fd, path, 0, STATX_INO | STATX_BTIME, &st) < 0)
+                return 0;
+
+        /* The number of a folder in sysfs, which has no time of birth, is not used again before 2^32 others were (kernel
+         * 6.12, kernfs). The file systems that a simulated machine lies on use it at once, and have one. */
+        return st.stx_mask & STATX_BTIME
+                       ? st.stx_ino ^ ((uint64_t)st.stx_btime.tv_sec * 1000000000U + st.stx_btime.tv_nsec)
+                       : st.stx_ino;
+}
+
 uint64_t scan_registration(const Host *host, const char *parent) {
         char path[PATH_SIZE];
-        struct stat st;
+        uint64_t number;
 
-        /* The number of a folder in sysfs is not used again before 2^32 others were (kernel 6.12, kernfs). */
         (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types", parent);
-        if (fstatat(host->sys_fd, path, &st, 0) >= 0)
-                return (uint64_t)st.st_ino;
+        number = scan_incarnation(host, path);
+        if (number != 0)
+                return number;
 
-        /* A device that is itself what a vGPU is: one that was plugged in anew has another folder. */
+        /* A device that is itself what a vGPU is. */
         (void)snprintf(path, sizeof(path), "bus/pci/devices/%s", parent);
-        return fstatat(host->sys_fd, path, &st, 0) < 0 ? 0 : (uint64_t)st.st_ino;
+        return scan_incarnation(host, path);
 }

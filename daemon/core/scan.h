@@ -18,6 +18,9 @@ int scan_resolve(const Host *host, const char *name, char ret_gpu[static SYSFS_N
 /* What is a GPU by its PCI class: a display controller, or AMD's processing accelerators. */
 bool scan_class_is_display(uint32_t class);
 
+/* Another number for each folder of this name below /sys that there was; 0: it cannot be told. */
+uint64_t scan_incarnation(const Host *host, const char *path);
+
 /*
  * Which registration of a device as an mdev parent is in force: another number each time its driver registers it. Of one
  * that is none, but a PCI device: which device that is. 0: it cannot be told.

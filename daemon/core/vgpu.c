@@ -227,7 +227,7 @@ void vgpu_device_gone(VGpu *vgpu, VGpuEnd end) {
         Manager *manager = vgpu->manager;
         bool elsewhere = vgpu->elsewhere;
 
-        vgpu->present = vgpu->lingers = vgpu->made = vgpu->elsewhere = vgpu->doubtful = false;
+        vgpu->present = vgpu->lingers = vgpu->made = vgpu->elsewhere = vgpu->doubtful = vgpu->overlooked = false;
         autostart_device_gone(vgpu, end);
         (void)vgpu_rest(vgpu, NULL);
         if (elsewhere)
@@ -275,9 +275,12 @@ static unsigned update_note(VGpu *vgpu, bool was_defined) {
         unsigned mask = 0;
         Note note = {};
 
-        if (vgpu->file)
-                note_read(vgpu->manager->host->var_fd, vgpu->uuid, &note);
-        else if (was_defined) {
+        if (vgpu->file) {
+                int r = note_read(vgpu->manager->host->var_fd, vgpu->uuid, &note);
+
+                if (r < 0 && r != -ENOENT) /* what is known of it stays */
+                        return 0;
+        } else if (was_defined) {
                 note_remove(vgpu->manager->host->var_fd, vgpu->uuid);
                 forget_label(vgpu);
         }
@@ -314,10 +317,12 @@ static unsigned update_definition(VGpu *vgpu) {
 
 void vgpu_files_changed(VGpu *vgpu) {
         bool was_autostart = vgpu->autostart;
+        /* What was wrong with the definition before it was changed says nothing of it now. */
+        const char *last_error = vgpu->state == VGPU_FAILED ? NULL : vgpu->last_error;
 
         if (vgpu->operation) /* which comes to rest when it ends */
                 vgpu_changed(vgpu, update_definition(vgpu));
-        else if (vgpu_rest(vgpu, vgpu->last_error))
+        else if (vgpu_rest(vgpu, last_error))
                 autostart_definition_changed(vgpu, was_autostart);
 }
 
@@ -342,11 +347,26 @@ static void show_definition(VGpu *vgpu, const char *last_error) {
                 vgpu_set_state(vgpu, VGPU_DEFINED, last_error);
 }
 
+/* What somebody else did with its device while its definition was being written was not for then. */
+static void look_again(VGpu *vgpu) {
+        if (!vgpu->overlooked)
+                return;
+
+        vgpu->overlooked = false;
+        if (!vgpu->gpu)
+                gpu_mark_all_dirty(vgpu->manager);
+        else if (vgpu->present)
+                gpu_mark_dirty(vgpu->gpu, /* may_register= */ false);
+        else
+                gpu_expect(vgpu->gpu, vgpu->uuid);
+}
+
 bool vgpu_rest(VGpu *vgpu, const char *last_error) {
         assert(!vgpu->operation);
 
         if (vgpu->doubtful) /* until it has been read whether its device exists */
                 return true;
+        look_again(vgpu);
 
         if (vgpu->present) {
                 /* Which file counts depends on where the device is. */
@@ -356,6 +376,7 @@ bool vgpu_rest(VGpu *vgpu, const char *last_error) {
                 vgpu_changed(vgpu, update_definition(vgpu));
                 show_definition(vgpu, last_error);
         } else {
+                (void)update_note(vgpu, vgpu->persistent);
                 vgpu_unlink(vgpu);
                 vgpu_free(vgpu);
                 return false;

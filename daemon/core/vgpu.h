@@ -55,6 +55,7 @@ struct VGpu {
         bool owned; /* the definition was made by us: its note says so */
         bool managed; /* what is there is ours */
         bool elsewhere; /* another GPU has reported it since */
+        bool overlooked; /* its device came or went while its definition was being written: to be read again */
         List files; /* DefinitionFile.link */
         const DefinitionFile *file; /* the one that counts, or NULL */
         bool persistent; /* defined; as told to the observer */
@@ -69,6 +70,7 @@ struct VGpu {
         bool stopped; /* by a person */
         bool waits; /* for its type to come anew */
         unsigned n_starts; /* tries in a row that failed */
+        uint64_t tried; /* the registration of its parent at the last of them */
         sd_event_source *start_timer;
 };
 

@@ -54,36 +54,50 @@ static int write_durable(int dir_fd, const char *name, const char *text, mode_t 
  * somebody else made or removed meanwhile stays as he wants it.
  */
 static int move_durable(int from_fd, int to_fd, const char *name, bool exists) {
-        if (renameat2(from_fd, name, to_fd, name, exists ? RENAME_EXCHANGE : RENAME_NOREPLACE) < 0) {
+        if (renameat2(from_fd, name, to_fd, name, exists ? RENAME_EXCHANGE : RENAME_NOREPLACE) < 0)
+                return negative_errno();
+
+        if (fsync(to_fd) < 0) {
                 int r = negative_errno();
 
-                (void)unlinkat(from_fd, name, 0);
+                /* What may not survive is not left to be taken for written. */
+                if (!exists)
+                        (void)unlinkat(to_fd, name, 0);
                 return r;
         }
 
-        /* What was there before. */
-        if (exists)
-                (void)unlinkat(from_fd, name, 0);
-        return fsync(to_fd) < 0 ? negative_errno() : 0;
+        return 0;
 }
 
-static int write_definition(int base_fd, const Job *job, const char *text) {
-        _cleanup_(fd_closep) int parent_fd = -EBADF, workshop_fd = -EBADF;
-        int r;
+/* Where a definition is written, and where it goes. */
+typedef struct Bench {
+        int base_fd;
+        int workshop_fd;
+        int parent_fd;
+} Bench;
 
-        r = parent_fd = folder_open(base_fd, job->parent, 0755);
-        if (r < 0)
-                return r;
+#define BENCH_NULL ((Bench){ .base_fd = -EBADF, .workshop_fd = -EBADF, .parent_fd = -EBADF })
 
-        if (mkdirat(base_fd, WORKSHOP, 0700) < 0 && errno != EEXIST)
-                return negative_errno();
-        r = workshop_fd = directory_open(base_fd, WORKSHOP);
-        if (r >= 0)
-                r = write_durable(workshop_fd, job->uuid, text, 0644);
-        if (r >= 0)
-                r = move_durable(workshop_fd, parent_fd, job->uuid, job->action == STORE_UPDATE);
-        (void)unlinkat(base_fd, WORKSHOP, AT_REMOVEDIR);
-        return r;
+/* One writer at a time: what is in it was left by one that was killed. */
+static void workshop_clear(const Bench *bench) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        struct dirent *entry;
+
+        if (bench->workshop_fd < 0 || directory_list(bench->workshop_fd, ".", &dir) < 0)
+                return;
+
+        while ((entry = directory_next(dir)))
+                (void)unlinkat(bench->workshop_fd, entry->d_name, 0);
+}
+
+/* Nothing of what was being written is left. */
+static void bench_done(Bench *bench) {
+        workshop_clear(bench);
+        if (bench->workshop_fd >= 0)
+                (void)unlinkat(bench->base_fd, WORKSHOP, AT_REMOVEDIR);
+        fd_close(bench->parent_fd);
+        fd_close(bench->workshop_fd);
+        fd_close(bench->base_fd);
 }
 
 static int open_definitions(const Host *host, VGpuKind kind) {
@@ -101,33 +115,60 @@ static int open_definitions(const Host *host, VGpuKind kind) {
         return above_fd < 0 ? above_fd : folder_open(above_fd, slash + 1, 0755);
 }
 
-static int put_definition(const Host *host, const Job *job, Error *error) {
-        _cleanup_(fd_closep) int base_fd = -EBADF;
-        _cleanup_(freep) char *text = NULL;
+static int bench_open(Bench *bench, const Host *host, const Job *job) {
+        int r;
+
+        r = bench->base_fd = open_definitions(host, job->vgpu_kind);
+        if (r >= 0)
+                r = bench->parent_fd = folder_open(bench->base_fd, job->parent, 0755);
+        if (r < 0)
+                return r;
+
+        if (mkdirat(bench->base_fd, WORKSHOP, 0700) < 0 && errno != EEXIST)
+                return negative_errno();
+        r = bench->workshop_fd = directory_open(bench->base_fd, WORKSHOP);
+        workshop_clear(bench);
+        return r;
+}
+
+/* All but the last step of it, which does not need room. */
+static int prepare_definition(Bench *bench, const Host *host, const Job *job) {
         Definition definition = {
                 .kind = job->vgpu_kind,
                 .autostart = job->autostart,
                 .attributes = *job->attributes,
         };
+        _cleanup_(freep) char *text = NULL;
+        bool exists;
         int r;
 
         memcpy(definition.type_id, job->type_id, strlen(job->type_id) + 1);
         r = definition_format(&definition, &text);
         if (r >= 0)
-                r = base_fd = open_definitions(host, job->vgpu_kind);
-        if (r >= 0)
-                r = write_definition(base_fd, job, text);
-        if (r == -EEXIST)
-                return error_set(error, -ERROR_ALREADY_EXISTS, "/etc/%s/%s/%s is there already",
-                                 definition_folder(job->vgpu_kind), job->parent, job->uuid);
-        if (r == -ENOENT && job->action == STORE_UPDATE)
-                return error_set(error, -ERROR_NO_SUCH_VGPU, "Somebody else has just removed /etc/%s/%s/%s",
-                                 definition_folder(job->vgpu_kind), job->parent, job->uuid);
+                r = bench_open(bench, host, job);
         if (r < 0)
-                return error_set(error, -EIO, "/etc/%s/%s/%s cannot be written: %s", definition_folder(job->vgpu_kind),
-                                 job->parent, job->uuid, strerrordesc_np(-r) ?: "unknown error");
+                return r;
 
-        return 0;
+        /* Before its note is touched, which may be about what is there. */
+        exists = path_exists(bench->parent_fd, job->uuid);
+        if (exists != (job->action == STORE_UPDATE))
+                return exists ? -EEXIST : -ENOENT;
+
+        return write_durable(bench->workshop_fd, job->uuid, text, 0644);
+}
+
+static int explain_put(int code, const Job *job, Error *error) {
+        const char *folder = definition_folder(job->vgpu_kind);
+
+        if (code == -EEXIST)
+                return error_set(error, -ERROR_ALREADY_EXISTS, "/etc/%s/%s/%s is there already", folder, job->parent,
+                                 job->uuid);
+        if (code == -ENOENT && job->action == STORE_UPDATE)
+                return error_set(error, -ERROR_NO_SUCH_VGPU, "Somebody else has just removed /etc/%s/%s/%s", folder,
+                                 job->parent, job->uuid);
+
+        return error_set(error, -EIO, "/etc/%s/%s/%s cannot be written: %s", folder, job->parent, job->uuid,
+                         strerrordesc_np(-code) ?: "unknown error");
 }
 
 static int put_note(const Host *host, const Job *job, Error *error) {
@@ -170,28 +211,48 @@ static int remove_definition(const Host *host, const Job *job, Error *error) {
         return 0;
 }
 
-/* Its codes are those of the model, where ENOSPC, say, means something else: what the disk says is in the sentence. */
-int store_run(const Host *host, const Job *job, Error *error) {
+/*
+ * The note before the definition, as a definition without one is not ours, and a note that no definition follows is
+ * dropped; but after all that needs room, so that neither is another than before if there is none.
+ */
+static int put_both(const Host *host, const Job *job, Error *error) {
+        Bench bench = BENCH_NULL;
         int r;
 
+        r = prepare_definition(&bench, host, job);
+        if (r < 0) {
+                r = explain_put(r, job, error);
+                if (r == -ERROR_NO_SUCH_VGPU)
+                        note_remove(host->var_fd, job->uuid);
+                bench_done(&bench);
+                return r;
+        }
+
+        r = put_note(host, job, error);
+        if (r >= 0) {
+                r = move_durable(bench.workshop_fd, bench.parent_fd, job->uuid, job->action == STORE_UPDATE);
+                if (r < 0) {
+                        r = explain_put(r, job, error);
+                        if (job->action == STORE_DEFINE || r == -ERROR_NO_SUCH_VGPU)
+                                note_remove(host->var_fd, job->uuid);
+                }
+        }
+
+        bench_done(&bench);
+        return r;
+}
+
+/* Its codes are those of the model, where ENOSPC, say, means something else: what the disk says is in the sentence. */
+int store_run(const Host *host, const Job *job, Error *error) {
         switch (job->action) {
         case STORE_NOTE:
                 return put_note(host, job, error);
         case STORE_UNDEFINE:
-                r = remove_definition(host, job, error);
-                if (r >= 0)
-                        note_remove(host->var_fd, job->uuid);
-                return r;
+                /* The note goes with the last of several, and who knows that has it removed. */
+                return remove_definition(host, job, error);
         case STORE_DEFINE:
         case STORE_UPDATE:
-                /* The note first: a note that no definition follows is dropped, a definition without is not ours. */
-                r = put_note(host, job, error);
-                if (r < 0)
-                        return r;
-                r = put_definition(host, job, error);
-                if (r < 0 && job->action == STORE_DEFINE && r != -ERROR_ALREADY_EXISTS)
-                        note_remove(host->var_fd, job->uuid);
-                return r;
+                return put_both(host, job, error);
         default:
                 return error_set(error, -EINVAL, "That is nothing that can be done with a definition");
         }

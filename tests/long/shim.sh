@@ -36,6 +36,7 @@ program shim-types gpu0
 program shim-live gpu0
 program shim-vfio gpu0
 program shim-engine gpu0
+program shim-cdev gpu0
 program shim-event gpu0
 check_soon "the GPU is back" test -c /dev/mdevgpu/gpu0
 program shim-abi gpu0

@@ -9,6 +9,10 @@ set -u
 
 RIG=/rig
 PASSED=0 FAILED=0 SKIPPED=0
+# Which boot of the machine this is: see machine_reboot.
+BOOT=1
+# shellcheck source=/dev/null
+[ ! -e "$RIG/counts" ] || . "$RIG/counts"
 EVIDENCE=$(mktemp -d)
 
 # Everything in the machine is slow, and it may be on a host that is busy: how long to wait for what should happen soon.
@@ -205,6 +209,28 @@ nested_wait() {
         fi
         tr -d '\r' <"$NESTED_OUTPUT"
         grep -q 'pci-probe done' "$NESTED_OUTPUT"
+}
+
+# What the next boot goes on with.
+machine_prepare() {
+        printf 'PASSED=%d FAILED=%d SKIPPED=%d BOOT=%d\n' "$PASSED" "$FAILED" "$SKIPPED" $((BOOT + 1)) >"$RIG/counts"
+        journalctl -b -o short-monotonic --no-pager --no-hostname >"$RIG/journal-$BOOT" 2>&1
+        : >"$RIG/again"
+}
+
+# machine_reboot: everything ends in order, the machine boots anew, and the suite runs again from its start, with BOOT
+# counted up. The suite needs "# rig: --disk", on which the root is then.
+machine_reboot() {
+        machine_prepare
+        systemctl --no-block reboot
+        sleep infinity
+}
+
+# The same without any order: the power goes. Nothing is flushed that was not flushed before.
+machine_cut() {
+        machine_prepare
+        echo b >/proc/sysrq-trigger
+        sleep infinity
 }
 
 # Ends a suite: the count, and a status for the host.

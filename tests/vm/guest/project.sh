@@ -37,6 +37,16 @@ vgpu_property() {
         property "$(vgpu_path "$1")" VGpu "$2"
 }
 
+# in_state UUID STATE
+in_state() {
+        [ "$(busctl get-property org.mdevgpu1 "$(vgpu_path "$1")" org.mdevgpu1.VGpu State)" = "s \"$2\"" ]
+}
+
+# define GPU TYPE UUID OPTIONS
+define() {
+        call DefineVGpu "$@"
+}
+
 # has_row METHOD COLUMN VALUE: one of the rows has it, counted from 0.
 has_row() {
         rows "$1" ".[$2]" | grep -qxF -- "$3"

@@ -79,13 +79,13 @@ static void do_plug(Random *r) {
         else
                 snprintf(value, sizeof(value), "%u", slot);
         file_write(path, value);
-        usleep(random_below(r, 100000));
+        usleep(random_below(r, 400000));
 }
 
 static void do_module(Random *r) {
         int fd;
 
-        usleep(random_below(r, 2000000));
+        usleep(random_below(r, 4000000));
         if (!module_path)
                 return;
         module_delete("mdevgpu_ref");
@@ -104,7 +104,7 @@ static int node_any(Random *r, int flags) {
 
 static void types_random(Random *r, struct mdevgpu_type types[static 8]) {
         for (uint32_t i = 0; i < 8; i++) {
-                types[i] = type_make(1 + i, 1 + random_below(r, 4), (1 + random_below(r, 30)) * 1024 * MIB);
+                types[i] = type_make(1 + i, 1 + random_below(r, 4), (1 + random_below(r, 12)) * 1024 * MIB);
                 types[i].bar1_size = random_below(r, 2) ? 0 : 16 * MIB;
         }
 }
@@ -124,6 +124,7 @@ static void do_set(Random *r) {
         struct mdevgpu_takeover take = { .size = sizeof(take) };
         struct mdevgpu_set_types set;
         struct mdevgpu_type types[8];
+        uint32_t n;
         int fd = node_any(r, random_below(r, 3) ? O_RDWR : O_RDONLY);
 
         if (fd < 0)
@@ -134,7 +135,8 @@ static void do_set(Random *r) {
                 types_random(r, types);
                 if (random_below(r, 3) == 0)
                         do_share(r, fd);
-                shim_set(fd, types, random_below(r, 9), random_below(r, 4) == 0, &set);
+                n = random_below(r, 6) ? 4 + random_below(r, 5) : random_below(r, 4);
+                shim_set(fd, types, n, random_below(r, 4) == 0, &set);
                 usleep(random_below(r, 30000));
         }
         close(fd);
@@ -185,10 +187,10 @@ static void do_create(Random *r) {
 
         uuid_make(vgpu, uuid);
         pthread_mutex_lock(&locks[vgpu]);
-        if (random_below(r, 2)) {
+        if (random_below(r, 4)) {
                 snprintf(path, sizeof(path),
                          "/sys/bus/pci/devices/1000:00:%02x.0/mdev_supported_types/mdevgpu_ref-%u/create",
-                         random_below(r, GPUS), 1 + random_below(r, 8));
+                         random_below(r, GPUS), 1 + random_below(r, 5));
                 file_write(path, uuid);
         } else
                 vgpu_remove(uuid);
@@ -210,7 +212,7 @@ static void engine_noise(Random *r, const struct vgpu *v, uint64_t iova) {
 static void device_noise(Random *r, int device) {
         char bytes[256];
 
-        for (uint32_t i = random_below(r, 200); i > 0 && !stopped(); i--) {
+        for (uint32_t i = random_below(r, 100); i > 0 && !stopped(); i--) {
                 uint64_t region = random_below(r, 10), at = random_below(r, 4) ? random_below(r, 8192) : random_next(r);
                 uint64_t offset = (region << 40) + at;
                 struct vfio_irq_set set = { .argsz = sizeof(set),

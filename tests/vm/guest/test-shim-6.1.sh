@@ -14,8 +14,8 @@
 heading "Linux $(uname -r)"
 check_output "is a 6.1" '^6\.1\.' uname -r
 modprobe -a vfio_iommu_type1 mdev
-check "modprobe mdevgpu_ref" modprobe mdevgpu_ref
-check_soon "its node" test -c /dev/mdevgpu/gpu0
+check "modprobe mdevgpu_ref" modprobe mdevgpu_ref ngpu=2
+check_soon "its nodes" test -c /dev/mdevgpu/gpu0 -a -c /dev/mdevgpu/gpu1
 program shim-types gpu0
 program shim-live gpu0
 program shim-vfio gpu0
@@ -37,7 +37,7 @@ check_output "writes its memory" "^poke 6d67:$device bar1\+0x1000 0x5ca1ab1e\$" 
 check "mdevctl stop" mdevctl stop -u "$uuid"
 
 heading "At the end"
-program shim-abi gpu0
+program shim-abi gpu1
 check "has the kernel's log no complaint" not kernel_complains
 
 finish

@@ -5,7 +5,7 @@
 # and a guest see them, its GPUs plugged and unplugged.
 
 # A real device of no use to anybody, to be given to the reference driver:
-# rig: --device pci-testdev
+# rig: --device pci-testdev --timeout 500
 
 # shellcheck source=lib.sh
 . /rig/guest/lib.sh
@@ -47,25 +47,36 @@ udevadm settle
 udevadm monitor -k -p -s pci >"$EVIDENCE/monitor" 2>&1 &
 monitor=$!
 check_soon "udevadm listens" grep -q KERNEL "$EVIDENCE/monitor"
-check "a type with ids drawn just now ($device:$subsystem)" "$RIG/shim-set" gpu0 "$id" "0x$device$subsystem" 1000
+other=$(printf %04x $((0x$device ^ 1)))
+check "types with ids drawn just now ($device and $other:$subsystem)" "$RIG/shim-set" gpu0 \
+        "$id" "0x$device$subsystem" 1000 $((id + 1)) "0x$other$subsystem" 500
 check_soon "the parent's uevent" grep -q 'MDEV_STATE=registered' "$EVIDENCE/monitor"
 kill "$monitor"
 check_output "mdevctl types" "^  $type\$" mdevctl types --parent "$gpu"
 uuid=$(new_uuid)
 check "mdevctl start" mdevctl start -u "$uuid" -p "$gpu" --type "$type"
+second=$(new_uuid)
+check "and another" mdevctl start -u "$second" -p "$gpu" --type "mdevgpu_ref-$((id + 1))"
 check_output "a guest sees it on its PCI bus" \
-        "^pci .* id=6d67:$device subsystem=6d67:$subsystem class=030200 bars=0:mem:0x1000,1:mem:0x4000000" nested "$uuid" -- \
+        "^pci .* id=6d67:$device subsystem=6d67:$subsystem class=030200 bars=0:mem:0x1000,1:mem:0x4000000" \
+        nested "$uuid" "$second" -- \
+        "poke=6d67:$other:1:0x100:0x0badf00d" "peek=6d67:$device:1:0x100" "peek=6d67:$other:0:0x8" \
         "peek=6d67:$device:0:0x0" "peek=6d67:$device:0:0x8" "poke=6d67:$device:0:0x18:0x600dcafe" \
-        "poke=6d67:$device:1:0x3fffffc:0x5ca1ab1e" "peek=6d67:$device:1:0x0"
+        "poke=6d67:$device:1:0x3fffffc:0x5ca1ab1e" "peek=6d67:$device:1:0x3fffffc" "peek=6d67:$device:1:0x0"
 cp "$EVIDENCE/out" "$EVIDENCE/guest"
 check_output "reads its registers" "^peek 6d67:$device bar0\+0x8 0x0*$(printf %x "$id")\$" cat "$EVIDENCE/guest"
 check_output "the magic among them" "^peek 6d67:$device bar0\+0x0 0x5550474d\$" cat "$EVIDENCE/guest"
 check_output "writes a register" "^poke 6d67:$device bar0\+0x18 0x600dcafe\$" cat "$EVIDENCE/guest"
 check_output "writes its memory" "^poke 6d67:$device bar1\+0x3fffffc 0x5ca1ab1e\$" cat "$EVIDENCE/guest"
+check_output "and reads it" "^peek 6d67:$device bar1\+0x3fffffc 0x5ca1ab1e\$" cat "$EVIDENCE/guest"
+check_output "it sees the other one, too" "^peek 6d67:$other bar0\+0x8 0x0*$(printf %x $((id + 1)))\$" cat "$EVIDENCE/guest"
+check_output "whose memory it writes" "^poke 6d67:$other bar1\+0x100 0x0badf00d\$" cat "$EVIDENCE/guest"
+check_output "which is not the first one's" "^peek 6d67:$device bar1\+0x100 0x0+\$" cat "$EVIDENCE/guest"
 check_output "which was zero" "^peek 6d67:$device bar1\+0x0 0x0+\$" cat "$EVIDENCE/guest"
-check_fails "a new type cannot come" 'Device or resource busy' "$RIG/shim-set" gpu0 $((id + 1)) 0 1000
+check_fails "a new type cannot come" 'Device or resource busy' "$RIG/shim-set" gpu0 $((id + 2)) 0 1000
 check "mdevctl stop" mdevctl stop -u "$uuid"
-check "then it can" "$RIG/shim-set" gpu0 $((id + 1)) 0 1000
+mdevctl stop -u "$second"
+check "then it can" "$RIG/shim-set" gpu0 $((id + 2)) 0 1000
 "$RIG/shim-set" gpu0
 
 heading "Plugging"
@@ -94,6 +105,7 @@ write "$DRIVER/remove_id" "1b36 0005"
 check "bind" write "$DRIVER/bind" "$testdev"
 check_soon "it has a node" test -d "/sys/bus/pci/devices/$testdev/mdevgpu"
 check "unbind" write "$DRIVER/unbind" "$testdev"
+write "/sys/bus/pci/devices/$testdev/driver_override" ""
 
 heading "The control channel, and the modules' departure"
 program shim-abi gpu1
@@ -101,6 +113,33 @@ check_equal "no GPU is left" "" "$(gpus)"
 check "modprobe again, for types that may come under vGPUs" modprobe mdevgpu_ref add_live=1
 check_soon "its node" test -c /dev/mdevgpu/gpu0
 program shim-live gpu0
+check "rmmod" rmmod mdevgpu_ref mdevgpu
+
+heading "Virtual functions"
+vf_addresses() {
+        lspci -D -n -d 6d67:0002 | cut -d' ' -f1 | xargs
+}
+pf=/sys/bus/pci/devices/1000:00:00.0
+check "modprobe, for 4 of them" modprobe mdevgpu_ref ngpu=2 vfs=4
+check_soon "the node" test -c /dev/mdevgpu/gpu0
+check_equal "sriov_totalvfs" 4 "$(cat $pf/sriov_totalvfs)"
+check "a type" "$RIG/shim-set" gpu0 1 0 1000
+uuid=$(new_uuid)
+check "a vGPU" write $pf/mdev_supported_types/mdevgpu_ref-1/create "$uuid"
+check_fails "beside which there can be none" 'Device or resource busy' write $pf/sriov_numvfs 3
+write "$(mdev_path "$uuid")/remove" 1
+check "three" write $pf/sriov_numvfs 3
+check_equal "are real functions" "1000:00:00.1 1000:00:00.2 1000:00:00.3" "$(vf_addresses)"
+check_equal "of this GPU" 1000:00:00.0 "$(basename "$(readlink -f $pf/virtfn2/physfn)")"
+check_equal "beside which there are no vGPUs" 0 "$(cat $pf/mdev_supported_types/mdevgpu_ref-1/available_instances)"
+check_fails "five" 'out of range' write $pf/sriov_numvfs 5
+check "none" write $pf/sriov_numvfs 0
+check_equal "none is left" "" "$(vf_addresses)"
+check "a vGPU again" write $pf/mdev_supported_types/mdevgpu_ref-1/create "$uuid"
+write "$(mdev_path "$uuid")/remove" 1
+write $pf/sriov_numvfs 4
+check "unplug" write "$DRIVER/unplug" 0
+check_equal "takes them along" "" "$(vf_addresses)"
 check "rmmod" rmmod mdevgpu_ref mdevgpu
 
 heading "The skeleton of a vendor module"

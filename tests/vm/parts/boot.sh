@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # One machine: its folder under $CACHE/runs, what it shares with the guest, the processes that serve it, QEMU itself.
+# With a disk it can be booted again: see machine_reboot in guest/lib.sh.
 
 boot_parse() {
-        BOOT_INSTALL='' BOOT_TIMEOUT=300 BOOT_MEMORY=2048 BOOT_CPUS=2 BOOT_IOMMU='' BOOT_KEEP=''
+        BOOT_INSTALL='' BOOT_TIMEOUT=300 BOOT_MEMORY=2048 BOOT_CPUS=2 BOOT_IOMMU='' BOOT_KEEP='' BOOT_DISK=''
         BOOT_KERNEL=6.12
         BOOT_DEVICES=() BOOT_APPEND=() BOOT_FILES=() BOOT_ENABLE=()
 
@@ -24,6 +25,7 @@ boot_parse() {
                 --file) BOOT_FILES+=("$2"); shift ;;
                 --intel-iommu) BOOT_IOMMU=yes ;;
                 --keep) BOOT_KEEP=yes ;;
+                --disk) BOOT_DISK=yes ;;
                 -*) die_usage "run has no option $1" ;;
                 *) break ;;
                 esac
@@ -76,10 +78,12 @@ boot_share() {
         : >"$share/output"
 }
 
-# boot_serve TAG FOLDER CACHE: one virtiofsd; adds QEMU's arguments for it to BOOT_SHARES.
+# boot_serve TAG FOLDER CACHE: one virtiofsd, which ends with the QEMU that it serves; adds QEMU's arguments for it to
+# BOOT_SHARES.
 boot_serve() {
         local socket=$BOOT_RUN/$1.sock tries
 
+        rm -f "$socket"
         /usr/lib/qemu/virtiofsd --socket-path="$socket" -o "source=$2" -o sandbox=chroot -o "cache=$3" -o xattr \
                 --thread-pool-size=2 >"$BOOT_RUN/virtiofsd-$1.log" 2>&1 &
         BOOT_SERVERS+=("$!")
@@ -94,7 +98,7 @@ boot_serve() {
 # Drivers of the emulated machine that no test wants are kept away by the guest's modprobe.d; the rest of what makes the
 # boot short is here. "mitigations=off": they cost a quarter of the time and guard nothing in an emulated machine.
 boot_qemu() {
-        local machine=q35,memory-backend=memory iommu=() initrd=()
+        local machine=q35,memory-backend=memory iommu=() initrd=() disk=()
         local append="console=ttyS0 root=root rootfstype=virtiofs ro init=/usr/lib/rig/init mitigations=off tsc=reliable
                 no_timer_check random.trust_cpu=on cryptomgr.notests raid=noautodetect rcupdate.rcu_expedited=1
                 nmi_watchdog=0 audit=0 apparmor=0 panic=-1 net.ifnames=0"
@@ -106,12 +110,18 @@ boot_qemu() {
                 append+=" intel_iommu=on"
         fi
         [ -z "$INITRD_PIECE" ] || initrd=(-initrd "$INITRD_PIECE/initrd")
+        # What the guest has written outlives it, as QEMU hands it to this kernel at once; a flush to the medium would be
+        # for a power cut of the host.
+        if [ -n "$BOOT_DISK" ]; then
+                disk=(-drive "if=none,id=disk,format=raw,cache=unsafe,file=$BOOT_RUN/disk" -device "virtio-blk-pci,drive=disk")
+                append+=" rig.disk=$BOOT_DISK"
+        fi
         timeout -k 5 "$BOOT_TIMEOUT" qemu-system-x86_64 \
                 -accel tcg,thread=multi,tb-size=512 -cpu max -M "$machine" -smp "$BOOT_CPUS" -m "$BOOT_MEMORY" \
                 -nodefaults -no-user-config -no-reboot -display none \
                 -object "memory-backend-memfd,id=memory,size=${BOOT_MEMORY}M,share=on" \
                 -chardev stdio,id=console,signal=off -device isa-serial,chardev=console \
-                "${iommu[@]}" "${BOOT_SHARES[@]}" "${BOOT_DEVICES[@]}" \
+                "${iommu[@]}" "${disk[@]}" "${BOOT_SHARES[@]}" "${BOOT_DEVICES[@]}" \
                 -kernel "$KERNEL_PIECE/vmlinux" "${initrd[@]}" -append "$(xargs <<<"$append ${BOOT_APPEND[*]}")" \
                 >"$BOOT_RUN/console" 2>"$BOOT_RUN/qemu.log" </dev/null
 }
@@ -156,28 +166,48 @@ boot_prune() {
         done
 }
 
-boot_run() {
-        local start=$SECONDS qemu=0 status
+# From power-on to power-off; returns QEMU's status. What the script has printed before this boot was seen.
+boot_once() {
+        local seen qemu=0
 
-        boot_prune
-        BOOT_RUN=$(mktemp -d "$CACHE/runs/$(date +%H%M%S).XXXX")
-        echo $$ >"$BOOT_RUN/pid"
+        seen=$(wc -l <"$BOOT_RUN/share/output")
         BOOT_SERVERS=() BOOT_SHARES=()
-        trap boot_stop EXIT
-        trap 'exit 130' INT
-        trap 'exit 143' TERM HUP
-
-        boot_share "$BOOT_RUN/share"
         # The root never changes while it is served; the share does, on both sides.
         boot_serve root "$ROOT_PIECE" always
         boot_serve share "$BOOT_RUN/share" none
 
         boot_qemu &
         BOOT_MACHINE=$!
-        tail -q -n +1 -f -s 0.2 --pid="$BOOT_MACHINE" "$BOOT_RUN/share/output" &
+        tail -q -n +$((seen + 1)) -f -s 0.2 --pid="$BOOT_MACHINE" "$BOOT_RUN/share/output" &
         wait "$BOOT_MACHINE" || qemu=$?
         wait "$!" || true
         BOOT_MACHINE=
+        return "$qemu"
+}
+
+boot_run() {
+        local start=$SECONDS qemu=0 status
+
+        boot_prune
+        BOOT_RUN=$(mktemp -d "$CACHE/runs/$(date +%H%M%S).XXXX")
+        echo $$ >"$BOOT_RUN/pid"
+        BOOT_SERVERS=()
+        trap boot_stop EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM HUP
+
+        boot_share "$BOOT_RUN/share"
+        if [ -n "$BOOT_DISK" ]; then
+                BOOT_DISK=new
+                truncate -s 1G "$BOOT_RUN/disk"
+        fi
+        boot_once || qemu=$?
+        while [ -n "$BOOT_DISK" ] && [ -e "$BOOT_RUN/share/again" ]; do
+                rm "$BOOT_RUN/share/again"
+                BOOT_DISK=kept
+                qemu=0
+                boot_once || qemu=$?
+        done
 
         if [ -s "$BOOT_RUN/share/status" ]; then
                 status=$(cat "$BOOT_RUN/share/status")
