@@ -599,7 +599,7 @@ static void on_vfs(const Error *error, void *userdata) {
 static void test_vf_model(void) {
         Machine *m = machine_new();
         VfsChange *change;
-        Answer answer = {};
+        Answer answer = {}, made = {};
         Error error = ERROR_NULL;
 
         g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
@@ -619,14 +619,16 @@ static void test_vf_model(void) {
         g_assert_null(manager_find_gpu(m->manager, VF_A(0)));
         g_assert_nonnull(manager_find_gpu_of(m->manager, VF_A(0)));
 
-        (void)machine_create(m, GPU_A, "vfio-pci-vf", UUID_1, NULL);
+        (void)machine_create(m, GPU_A, "vfio-pci-vf", UUID_1, &made);
         machine_settle(m);
         g_assert_nonnull(manager_find_vgpu(m->manager, UUID_1));
         g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 0, NULL), ==, -ERROR_BUSY);
         machine_restart(m);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        machine_settle(m);
         g_assert_true(manager_find_vgpu(m->manager, UUID_1)->managed);
         g_assert_cmpint(manager_find_vgpu(m->manager, UUID_1)->kind, ==, VGPU_VF);
-        (void)machine_destroy(m, UUID_1, NULL);
+        (void)machine_destroy(m, UUID_1, &made);
         machine_settle(m);
 
         g_assert_cmpint(manager_enable_vfs(m->manager, GPU_A, 0, on_vfs, &answer, &change, NULL), ==, 0);
