@@ -16,6 +16,13 @@
 /* Twice what the largest definition comes to, every byte of it escaped. */
 #define DEFINITION_TEXT_MAX ((size_t)1024 * 1024)
 
+/*
+ * Files are written in here and renamed into their place. mdevctl takes every folder beside it for a parent device and
+ * looks in it for names that are UUIDs, of which there is none; libvirt watches the parents' folders and would read a
+ * file that is half written. It is gone again when the file has its name.
+ */
+#define DEFINITIONS_WORKSHOP ".mdevgpud"
+
 typedef struct Definition {
         char parent[SYSFS_NAME_SIZE]; /* sysfs name of the GPU, or of one of its virtual functions */
         char type_id[TYPE_ID_SIZE];

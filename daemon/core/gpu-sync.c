@@ -121,7 +121,12 @@ static bool read_record(const Gpu *gpu, const VGpuReport *report, Record *ret_re
 
 /* Made by us, and so is one whose maker was killed in the middle of it. */
 static bool phase_is_made(RecordPhase phase) {
-        return phase == RECORD_MADE || phase == RECORD_CREATING || phase == RECORD_BUILDING;
+        return phase == RECORD_MADE || phase == RECORD_CREATING || phase == RECORD_BUILDING || phase == RECORD_DEFINING;
+}
+
+/* Half of what was asked for, and nobody was told that it is there. */
+static bool is_half(const VGpu *vgpu, RecordPhase phase) {
+        return phase == RECORD_BUILDING || (phase == RECORD_DEFINING && !vgpu_is_as_defined(vgpu));
 }
 
 static void write_record(const VGpu *vgpu, RecordPhase phase) {
@@ -145,8 +150,7 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
                 vgpu_set_label(vgpu, record.label);
         (void)vgpu_rest(vgpu, NULL);
 
-        if (ours &&
-            record.phase == RECORD_BUILDING) /* half of what was asked for, and nobody was told that it is there */
+        if (ours && is_half(vgpu, record.phase))
                 operation_take_back(vgpu);
         else if (ours || vgpu->autostart)
                 write_record(vgpu, ours ? RECORD_MADE : RECORD_SEEN);

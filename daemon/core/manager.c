@@ -384,6 +384,8 @@ void manager_read_definitions(Manager *manager) {
 
         r = definition_files_read_all(manager->mdev_definitions);
         k = definition_files_read_all(manager->own_definitions);
+        definition_files_clean(manager->mdev_definitions);
+        definition_files_clean(manager->own_definitions);
         if (r >= 0 && k >= 0)
                 note_prune(manager->host->var_fd, note_is_needed, manager);
         manager->started = true;

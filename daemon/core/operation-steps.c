@@ -60,7 +60,7 @@ static void made(Operation *operation) {
                 (void)vgpu_rest(operation_release(operation),
                                 "created although its caller was told that it took too long");
                 operation_free(operation);
-        /* What starts by itself has nobody who was told that it failed. */
+                /* What starts by itself has nobody who was told that it failed. */
         } else if (operation->expired && !operation->automatic) {
                 operation_take_back(operation_release(operation));
                 operation_free(operation);
@@ -152,6 +152,7 @@ static void on_made(Operation *operation, JobResult *result) {
 
         operation->begun = true;
         operation->definition.kind = vgpu->kind;
+        write_record(vgpu, RECORD_DEFINING);
         memcpy(operation->definition.parent, vgpu->parent, sizeof(operation->definition.parent));
         r = operation_submit_store(operation);
         if (r < 0) {
@@ -244,6 +245,29 @@ static bool read_back(const Operation *operation, Error *error) {
         return false;
 }
 
+/* The worker that was at the files died: what is on the disk tells how far it came. */
+static void judge_lost(Operation *operation, JobResult *result) {
+        VGpu *vgpu = operation->vgpu;
+        Manager *manager = operation->manager;
+        DefinitionFiles *files = manager_get_definitions(manager, operation->definition.kind);
+        Error error = ERROR_NULL;
+        bool done;
+
+        definition_files_clean(files);
+        note_clean(manager->host->var_fd, vgpu->uuid);
+        if (operation->store_action == STORE_NOTE)
+                return;
+
+        if (operation->store_action == STORE_UNDEFINE)
+                done = !definition_files_read(files, operation->definition.parent, vgpu->uuid);
+        else
+                done = read_back(operation, &error);
+        if (done)
+                result->error = ERROR_NULL;
+        if (!vgpu->file)
+                note_remove(manager->host->var_fd, vgpu->uuid);
+}
+
 /* Several parents may define it: all of that goes. */
 static void on_undefined(Operation *operation, JobResult *result) {
         VGpu *vgpu = operation->vgpu;
@@ -321,6 +345,8 @@ void operation_step_done(Operation *operation, JobResult *result) {
                 on_undone(operation, result);
                 return;
         case STEP_STORE:
+                if (result->error.code == -EPIPE)
+                        judge_lost(operation, result);
                 if (operation->kind == OPERATION_UNDEFINE && result->error.code == 0)
                         on_undefined(operation, result);
                 else

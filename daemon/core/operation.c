@@ -98,10 +98,9 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         operation->deadline = sd_event_source_disable_unref(operation->deadline);
 
         if (cancel(operation)) {
-                (void)error_set(
-                        &error, -ERROR_TIMEOUT,
-                        "%s%s did not get to it within %u s, other operations came first; nothing was changed", what,
-                        name, OPERATION_TIMEOUT_USEC / 1000000U);
+                (void)error_set(&error, -ERROR_TIMEOUT,
+                                "%s%s did not get to it within %u s, other operations came first; nothing was changed",
+                                what, name, OPERATION_TIMEOUT_USEC / 1000000U);
                 end_unbegun(operation, &error);
                 return 0;
         }

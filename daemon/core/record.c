@@ -11,8 +11,9 @@
 #define RECORD_SIZE (SYSFS_NAME_SIZE + TYPE_ID_SIZE + LABEL_SIZE + 128U)
 
 static const char *const record_phase_table[RECORD_PHASE_MAX] = {
-        [RECORD_CREATING] = "creating", [RECORD_BUILDING] = "building", [RECORD_MADE] = "made",
-        [RECORD_SEEN] = "seen",         [RECORD_STOPPED] = "stopped",   [RECORD_WAITING] = "waiting",
+        [RECORD_CREATING] = "creating", [RECORD_BUILDING] = "building", [RECORD_DEFINING] = "defining",
+        [RECORD_MADE] = "made",         [RECORD_SEEN] = "seen",         [RECORD_STOPPED] = "stopped",
+        [RECORD_WAITING] = "waiting",
 };
 
 DEFINE_STRING_TABLE(record_phase, RecordPhase)
@@ -159,6 +160,14 @@ void note_remove(int var_fd, const char *uuid) {
         char path[UUID_STRING_SIZE + sizeof(NOTES_FOLDER)];
 
         (void)snprintf(path, sizeof(path), NOTES_FOLDER "/%s", uuid);
+        if (var_fd >= 0)
+                (void)unlinkat(var_fd, path, 0);
+}
+
+void note_clean(int var_fd, const char *uuid) {
+        char path[UUID_STRING_SIZE + sizeof(NOTES_FOLDER) + 1];
+
+        (void)snprintf(path, sizeof(path), NOTES_FOLDER "/.%s", uuid);
         if (var_fd >= 0)
                 (void)unlinkat(var_fd, path, 0);
 }

@@ -209,6 +209,8 @@ int manager_undefine_vgpu(Manager *manager, const UndefineRequest *request, Oper
                 return r;
 
         plan.definition.kind = vgpu->file->definition.kind;
+        /* Before, so that it does not come back if the daemon ends in the middle of this; the note has it still. */
+        vgpu_forget_label(vgpu);
         (void)text_copy(plan.definition.parent, sizeof(plan.definition.parent), vgpu->file->definition.parent);
         return begin_store(vgpu, &plan, callback, userdata, ret_operation, error);
 }

@@ -108,14 +108,16 @@ void vgpu_set_gpu(VGpu *vgpu, Gpu *gpu) {
         vgpu_changed(vgpu, VGPU_CHANGED_GPU | VGPU_CHANGED_TYPE);
 }
 
+bool vgpu_is_as_defined(const VGpu *vgpu) {
+        const Definition *d = vgpu->file ? &vgpu->file->definition : NULL;
+
+        return vgpu->owned && d && streq(d->parent, vgpu->parent) && streq(d->type_id, vgpu->type_id);
+}
+
 /* Ours is a device that we made, and one that is an instance of a definition of ours, whoever started that. */
 static unsigned update_managed(VGpu *vgpu) {
-        const Definition *d = vgpu->file ? &vgpu->file->definition : NULL;
-        bool managed = vgpu->owned;
+        bool managed = vgpu->present ? vgpu->made || vgpu_is_as_defined(vgpu) : vgpu->owned;
 
-        if (vgpu->present)
-                managed = vgpu->made ||
-                          (vgpu->owned && d && streq(d->parent, vgpu->parent) && streq(d->type_id, vgpu->type_id));
         if (managed == vgpu->managed)
                 return 0;
 
@@ -258,8 +260,7 @@ static const DefinitionFile *choose_file(const VGpu *vgpu) {
         return best;
 }
 
-/* Its record, from which a successor would take the label. */
-static void forget_label(const VGpu *vgpu) {
+void vgpu_forget_label(const VGpu *vgpu) {
         Record record;
 
         if (record_read(vgpu->manager->state_fd, vgpu->uuid, &record) < 0 || record.label[0] == '\0')
@@ -282,7 +283,7 @@ static unsigned update_note(VGpu *vgpu, bool was_defined) {
                         return 0;
         } else if (was_defined) {
                 note_remove(vgpu->manager->host->var_fd, vgpu->uuid);
-                forget_label(vgpu);
+                vgpu_forget_label(vgpu);
         }
         vgpu->owned = note.managed;
 
@@ -376,7 +377,9 @@ bool vgpu_rest(VGpu *vgpu, const char *last_error) {
                 vgpu_changed(vgpu, update_definition(vgpu));
                 show_definition(vgpu, last_error);
         } else {
-                (void)update_note(vgpu, vgpu->persistent);
+                /* Its note goes with its definition, and that it was stopped: who uses the UUID next is not us. */
+                (void)update_definition(vgpu);
+                record_remove(vgpu->manager->state_fd, vgpu->uuid);
                 vgpu_unlink(vgpu);
                 vgpu_free(vgpu);
                 return false;

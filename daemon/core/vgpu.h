@@ -94,10 +94,15 @@ void vgpu_update(VGpu *vgpu, const VGpuReport *report);
 void vgpu_set_state(VGpu *vgpu, VGpuState state, const char *last_error);
 void vgpu_set_made(VGpu *vgpu, bool made);
 void vgpu_set_use(VGpu *vgpu, VGpuUse use);
+/* In its record, from which a successor would take the label of what is not defined. */
+void vgpu_forget_label(const VGpu *vgpu);
 void vgpu_set_label(VGpu *vgpu, const char *label);
 
 /* The type object that it is an instance of, or would be; NULL if its GPU shows no such type (any more). */
 Type *vgpu_get_type(const VGpu *vgpu);
+
+/* Its device is an instance of its definition, and that is ours. */
+bool vgpu_is_as_defined(const VGpu *vgpu);
 
 /* A record of its device as it is. */
 Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase);

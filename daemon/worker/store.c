@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "core/definition.h"
 #include "core/record.h"
 #include "util/file.h"
 #include "worker/store.h"
-
-/*
- * Files are written in here and renamed into their place. mdevctl takes every folder beside it for a parent device and
- * looks in it for names that are UUIDs, of which there is none; libvirt watches the parents' folders and would read a
- * file that is half written. It is gone again when the file has its name.
- */
-#define WORKSHOP ".mdevgpud"
 
 /* Opens dir_fd/name, made if it is not there, in such a way that it is there after a power cut as well. */
 static int folder_open(int dir_fd, const char *name, mode_t mode) {
@@ -94,7 +89,7 @@ static void workshop_clear(const Bench *bench) {
 static void bench_done(Bench *bench) {
         workshop_clear(bench);
         if (bench->workshop_fd >= 0)
-                (void)unlinkat(bench->base_fd, WORKSHOP, AT_REMOVEDIR);
+                (void)unlinkat(bench->base_fd, DEFINITIONS_WORKSHOP, AT_REMOVEDIR);
         fd_close(bench->parent_fd);
         fd_close(bench->workshop_fd);
         fd_close(bench->base_fd);
@@ -124,9 +119,9 @@ static int bench_open(Bench *bench, const Host *host, const Job *job) {
         if (r < 0)
                 return r;
 
-        if (mkdirat(bench->base_fd, WORKSHOP, 0700) < 0 && errno != EEXIST)
+        if (mkdirat(bench->base_fd, DEFINITIONS_WORKSHOP, 0700) < 0 && errno != EEXIST)
                 return negative_errno();
-        r = bench->workshop_fd = directory_open(bench->base_fd, WORKSHOP);
+        r = bench->workshop_fd = directory_open(bench->base_fd, DEFINITIONS_WORKSHOP);
         workshop_clear(bench);
         return r;
 }
@@ -244,6 +239,9 @@ static int put_both(const Host *host, const Job *job, Error *error) {
 
 /* Its codes are those of the model, where ENOSPC, say, means something else: what the disk says is in the sentence. */
 int store_run(const Host *host, const Job *job, Error *error) {
+        /* Whoever comes after the daemon judges by what is on the disk, and that must not change under its hands. */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+
         switch (job->action) {
         case STORE_NOTE:
                 return put_note(host, job, error);

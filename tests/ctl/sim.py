@@ -138,4 +138,86 @@ def bad_configuration(rig: Rig):
     true("Reference half" in rig.ctl("types").out, rig.ctl("types"))
 
 
+def show(rig: Rig):
+    """What list says of the one vGPU, and the definition as it is on the disk."""
+    rows = json.loads(rig.ctl("--json", "list").out)
+    equal([row["uuid"] for row in rows], [UUID])
+    path = os.path.join(rig.dir, "host", "etc", "mdevctl.d", GPU, UUID)
+    if not os.path.exists(path):
+        return rows[0], None
+    with open(path, encoding="utf-8") as f:
+        return rows[0], json.load(f)
+
+
+def changed(rig: Rig, *command):
+    result = rig.ctl("--json", *command)
+    equal(result.status, 0, result)
+    return json.loads(result.out)["changed"]
+
+
+@test
+def life(rig: Rig):
+    """a vGPU is defined, started, changed while it lives, held, stopped and undefined"""
+    start(rig)
+    machine_dir = os.path.join(rig.dir, "host")
+    defined = rig.ctl("define", "--autostart", "--label", "web 1", "--attr", "scheduling_weight=3", GPU,
+                      "Reference half", UUID)
+    equal((defined.status, defined.out, defined.err), (0, UUID + "\n", ""))
+    row, text = show(rig)
+    equal((row["state"], row["label"], row["autostart"], row["persistent"], row["managed"]),
+          ("defined", "web 1", True, True, True))
+    equal((text["mdev_type"], text["start"], text["attrs"]), (row["type"], "auto", [{"scheduling_weight": "3"}]))
+    true(re.search(rf"^{UUID} .*defined", rig.ctl("--no-legend", "list").out), rig.ctl("list"))
+    equal(rig.ctl("define", GPU, "Reference half", UUID).status, 1)
+
+    equal(changed(rig, "start", UUID), True)
+    equal(changed(rig, "start", UUID), False)
+    attribute = os.path.join(machine_dir, "sys/bus/mdev/devices", UUID, "scheduling_weight")
+    equal(open(attribute, encoding="utf-8").read(), "3\n")
+    equal(rig.ctl("modify", "--live", "--attr", "scheduling_weight=5", UUID).status, 0)
+    equal(open(attribute, encoding="utf-8").read(), "5\n")
+    equal(show(rig)[1]["attrs"], [{"scheduling_weight": "3"}])
+    equal(rig.ctl("modify", "--config", "--manual", "--label", "web 2", UUID).status, 0)
+    row, text = show(rig)
+    equal((row["state"], row["label"], row["autostart"], text["start"]), ("active", "web 2", False, "manual"))
+
+    equal(json.loads(rig.ctl("--json", "users", UUID).out), [])
+    group = json.loads(rig.ctl("--json", "status", UUID).out)[0]["iommu_group"]
+    with open(os.path.join(machine_dir, "dev/vfio", str(group)), "r+b"):
+        users = json.loads(rig.ctl("--json", "users", UUID).out)
+        equal([(u["uuid"], u["pid"], u["uid"]) for u in users], [(UUID, os.getpid(), 0)])
+        held = rig.ctl("destroy", UUID)
+        true(held.status == 1 and str(os.getpid()) in held.err, held)
+
+    equal(changed(rig, "destroy", UUID), True)
+    row, text = show(rig)
+    equal((row["state"], row["label"]), ("defined", "web 2"))
+    equal(rig.ctl("modify", "--live", "--attr", "scheduling_weight=5", UUID).status, 3)
+    equal(changed(rig, "undefine", UUID), True)
+    equal(rig.ctl("list").out, "No vGPUs.\n")
+    equal(rig.ctl("start", UUID).status, 3)
+
+
+@test
+def others_definition(rig: Rig):
+    """a definition that somebody else wrote is shown, started, and deleted with --unmanaged only"""
+    start(rig)
+    half = [t for t in json.loads(rig.ctl("--json", "types").out) if t["name"] == "Reference half"][0]
+    folder = os.path.join(rig.dir, "host", "etc", "mdevctl.d", GPU)
+    os.makedirs(folder)
+    with open(os.path.join(folder, UUID), "w", encoding="utf-8") as f:
+        json.dump({"mdev_type": half["id"], "start": "manual", "attrs": []}, f)
+    until(rig, lambda result: UUID in result.out, "list")
+    equal(show(rig)[0]["managed"], False)
+    for command in ["undefine", UUID], ["modify", "--label", "mine", UUID], ["autostart", UUID]:
+        refused = rig.ctl(*command)
+        true(refused.status == 1 and "unmanaged" in refused.err, refused)
+    equal(rig.ctl("autostart", "--unmanaged", UUID).status, 0)
+    equal(show(rig)[1]["start"], "auto")
+    equal(rig.ctl("start", UUID).status, 0)
+    equal(rig.ctl("destroy", "--unmanaged", UUID).status, 0)
+    equal(rig.ctl("undefine", "--unmanaged", UUID).status, 0)
+    equal(rig.ctl("list").out, "No vGPUs.\n")
+
+
 run()

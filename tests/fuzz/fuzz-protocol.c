@@ -8,19 +8,6 @@
 #include "util/text.h"
 #include "worker/protocol.h"
 
-static void try_event(const uint8_t *data, size_t size) {
-        WireWriter w = {};
-        WorkerEvent event;
-
-        if (protocol_get_event(data, size, &event) < 0)
-                return;
-
-        require(text_is_printable(event.text) && (event.uuid[0] == '\0' || is_uuid(event.uuid)));
-        protocol_put_event(&w, &event);
-        check_same(&w, data, size);
-        wire_writer_done(&w);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* abort() and not assert(): a build without assertions would fuzz nothing. */
@@ -64,6 +51,19 @@ static void check_same(const WireWriter *w, const uint8_t *data, size_t size) {
 
                 require(a == b || (a >= 'A' && a <= 'F' && b == a + 'a' - 'A'));
         }
+}
+
+static void try_event(const uint8_t *data, size_t size) {
+        WireWriter w = {};
+        WorkerEvent event;
+
+        if (protocol_get_event(data, size, &event) < 0)
+                return;
+
+        require(text_is_printable(event.text) && (event.uuid[0] == '\0' || is_uuid(event.uuid)));
+        protocol_put_event(&w, &event);
+        check_same(&w, data, size);
+        wire_writer_done(&w);
 }
 
 static void try_job(const uint8_t *data, size_t size) {

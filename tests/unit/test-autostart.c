@@ -94,12 +94,14 @@ static void have_occasion(Machine *m, Occasion occasion) {
         case OCCASION_TYPES: {
                 _cleanup_(fd_closep) int fd = life_hold_registration(m, GPU_A);
 
+                g_assert_cmpint(fd, >=, 0);
                 machine_set_types(m, 2, 1);
                 break;
         }
         case OCCASION_DRIVER: {
                 _cleanup_(fd_closep) int fd = life_hold_registration(m, GPU_A);
 
+                g_assert_cmpint(fd, >=, 0);
                 life_reload_driver(m, GPU_A);
                 life_tell(m, GPU_A);
                 break;
@@ -251,7 +253,7 @@ static void test_exists_incomplete(void) {
 }
 
 static void assert_stays_stopped(Machine *m) {
-        static const Occasion occasions[] = { OCCASION_READ,  OCCASION_TYPES,   OCCASION_RESTART,
+        static const Occasion occasions[] = { OCCASION_READ,   OCCASION_TYPES,   OCCASION_RESTART,
                                               OCCASION_DRIVER, OCCASION_RESTART, OCCASION_READ };
 
         for (size_t i = 0; i < G_N_ELEMENTS(occasions); i++) {
@@ -338,6 +340,7 @@ static void test_driver(gconstpointer data) {
         if (unseen) {
                 _cleanup_(fd_closep) int fd = life_hold_registration(m, GPU_A);
 
+                g_assert_cmpint(fd, >=, 0);
                 life_reload_driver(m, GPU_A);
                 life_restart(m);
         } else {

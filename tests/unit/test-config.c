@@ -340,6 +340,20 @@ static void test_types(void) {
         CHECK_CASES("version: 1\nmatch: {}\ntypes:\n", cases);
 }
 
+/* What only NVIDIA's drivers take: it goes through as it stands. */
+static void test_nvidia(void) {
+        static const char text[] = TYPE "nvidia: {license: \"A,1.0;B-C,2.0\", newer-drivers: true,\n"
+                                        "           signature: " HEX_64 HEX_64 HEX_64 HEX_64 "}\n";
+        Profile *p;
+
+        p = parse(text, strlen(text), "");
+        g_assert_nonnull(p);
+        g_assert_cmpstr(p->types[0].nvidia_license, ==, "A,1.0;B-C,2.0");
+        g_assert_cmpstr(p->types[0].nvidia_signature, ==, HEX_64 HEX_64 HEX_64 HEX_64);
+        g_assert_true(p->types[0].nvidia_newer);
+        profile_free(p);
+}
+
 static void test_keys(void) {
         static const Case cases[] = {
                 { "bar2: 1MiB", "8:3: error: unknown key 'bar2'; did you mean 'bar1'?" },
@@ -535,6 +549,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/config/values", test_values);
         g_test_add_func("/config/wrong-values", test_wrong_values);
         g_test_add_func("/config/types", test_types);
+        g_test_add_func("/config/nvidia", test_nvidia);
         g_test_add_func("/config/keys", test_keys);
         g_test_add_func("/config/profile", test_profile);
         g_test_add_func("/config/match", test_match);

@@ -559,10 +559,8 @@ static bool is_written(Trouble trouble) {
 
 static void assert_troubled(const Answer *answer, Trouble trouble) {
         static const int codes[TROUBLE_MAX] = {
-                [TROUBLE_DISK] = -EIO,
-                [TROUBLE_DIED] = -EPIPE,
-                [TROUBLE_DIED_AFTER] = -EPIPE,
-                [TROUBLE_QUEUED] = -ERROR_TIMEOUT,
+                [TROUBLE_DISK] = -EIO,           [TROUBLE_DIED] = -EPIPE,
+                [TROUBLE_DIED_AFTER] = -EPIPE,   [TROUBLE_QUEUED] = -ERROR_TIMEOUT,
                 [TROUBLE_LATE] = -ERROR_TIMEOUT,
         };
 

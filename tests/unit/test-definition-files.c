@@ -155,7 +155,9 @@ static void test_broken(void) {
 
         life_write(m, GPU_A, UUID_1, "");
         assert_broken(m, "empty");
-        life_write(m, GPU_A, UUID_1, "\x7f" "ELF");
+        life_write(m, GPU_A, UUID_1,
+                   "\x7f"
+                   "ELF");
         assert_broken(m, "no JSON");
         life_write(m, GPU_A, UUID_1, large);
         assert_broken(m, "larger");

@@ -35,11 +35,14 @@ static const Case cases[] = {
         { RECORD_CREATING, true, { ACTIVE_OURS, ACTIVE_OURS, ACTIVE_OURS } },
         /* What starts by itself is started anew, as a whole. */
         { RECORD_BUILDING, true, { "", DEFINED, ACTIVE_OURS } },
+        /* Its definition, if there is one, is somebody else's. */
+        { RECORD_DEFINING, true, { "", DEFINED, ACTIVE_OURS } },
         { RECORD_MADE, true, { ACTIVE_OURS, ACTIVE_OURS, ACTIVE_OURS } },
         { RECORD_SEEN, true, { ACTIVE_OTHERS, ACTIVE_OTHERS, ACTIVE_OTHERS } },
         { RECORD_STOPPED, true, { ACTIVE_OTHERS, ACTIVE_OTHERS, ACTIVE_OTHERS } },
         { RECORD_CREATING, false, { "", DEFINED, ACTIVE_OURS } },
         { RECORD_BUILDING, false, { "", DEFINED, ACTIVE_OURS } },
+        { RECORD_DEFINING, false, { "", DEFINED, ACTIVE_OURS } },
         /* Removed by somebody while no daemon ran. */
         { RECORD_MADE, false, { "", DEFINED, DEFINED " recorded" } },
         { RECORD_SEEN, false, { "", DEFINED, DEFINED " recorded" } },

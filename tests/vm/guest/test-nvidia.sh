@@ -33,12 +33,20 @@ card_appear() {
 }
 
 driver_load() {
+        rm -f "$COMMANDS"
         mkfifo "$COMMANDS"
         "$RIG/nvidia-cuse" "$1" <"$COMMANDS" >"$ANSWERS" 2>&1 &
         DRIVER=$!
         exec {COMMANDS_FD}>"$COMMANDS"
         wait_for "$PATIENCE" grep -q ready "$ANSWERS" >/dev/null
         wait_for "$PATIENCE" test -c /dev/nvidia0
+}
+
+driver_unload() {
+        tell quit
+        exec {COMMANDS_FD}>&-
+        wait "$DRIVER"
+        wait_for "$PATIENCE" test ! -e /dev/nvidiactl
 }
 
 tell() {
@@ -165,11 +173,33 @@ check_soon "and then ready" equals ready property "$gpu" Gpu State
 wait "$refresher"
 
 heading "It goes"
-tell quit
-wait "$DRIVER"
-check_soon "the nodes have gone" test ! -e /dev/nvidiactl
+check "the nodes have gone" driver_unload
 check_output "the probe says so" 'no-driver: .*/dev/nvidiactl' mdevgpuctl probe
-
 systemctl stop "$UNIT"
+
+heading "Every layout"
+while read -r version layout; do
+        driver_load "$version"
+        tell vgpud
+        mdevgpuctl probe >"$EVIDENCE/probe" 2>&1
+        check_output "$version is spoken to in $layout" "^  layout: $layout\$" cat "$EVIDENCE/probe"
+        check_output "and lists its types" '2 types, the set is ready' cat "$EVIDENCE/probe"
+        check_output "with their names" '"Vendor type 101" \(Quadro\), 4 instances' cat "$EVIDENCE/probe"
+        driver_unload >/dev/null
+done <<'VERSIONS'
+530.41.03 L1
+535.183.01 L1
+550.163.01 L2
+570.211.01 L3
+575.64.05 L4
+580.82.09 L5
+595.45.04 L7
+VERSIONS
+
+# That of 525 does not tell its version over the node, and here is no module that would.
+driver_load 525.60.11
+check_output "one whose version nobody tells is left alone" 'state: layout-unknown' mdevgpuctl probe
+driver_unload >/dev/null
+
 umount /proc/driver /sys/bus/pci/devices
 finish
