@@ -110,8 +110,7 @@ Status bus_error_status(const sd_bus_error *error) {
                 return STATUS_NOT_AUTHORIZED;
 
         /* Activation that fails is told by the bus, or by systemd in its own words. */
-        if (error_is_one_of(error, unreachable) ||
-            error_has_prefix(error, "org.freedesktop.DBus.Error.Spawn.") ||
+        if (error_is_one_of(error, unreachable) || error_has_prefix(error, "org.freedesktop.DBus.Error.Spawn.") ||
             error_has_prefix(error, "org.freedesktop.systemd1."))
                 return STATUS_UNREACHABLE;
 
@@ -216,6 +215,28 @@ Status bus_call(Ctl *ctl, const char *member, const char *expect, sd_bus_message
         va_start(ap, types);
         r = isempty(types) ? 0 : sd_bus_message_appendv(m, types, ap);
         va_end(ap);
+        if (r < 0)
+                return message_incomplete(member, r);
+
+        return message_call(ctl, m, /* timeout_usec= */ 0, expect, /* ret_error= */ NULL, ret_reply);
+}
+
+Status bus_ask(Ctl *ctl, const char *path, const char *interface, const char *member, const char *expect,
+               sd_bus_message **ret_reply, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Status status;
+        va_list ap;
+        int r;
+
+        status = message_new(ctl, path, interface, member, &m);
+        if (status != STATUS_DONE)
+                return status;
+
+        va_start(ap, types);
+        r = sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
+        if (r >= 0)
+                r = options_append(ctl, m);
         if (r < 0)
                 return message_incomplete(member, r);
 

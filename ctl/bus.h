@@ -23,6 +23,10 @@
  */
 Status bus_call(Ctl *ctl, const char *member, const char *expect, sd_bus_message **ret_reply, const char *types, ...);
 
+/* The same for a method of another object; the options of the command line follow the arguments. */
+Status bus_ask(Ctl *ctl, const char *path, const char *interface, const char *member, const char *expect,
+               sd_bus_message **ret_reply, const char *types, ...);
+
 /*
  * The same for one that changes something: the options of the command line follow the arguments, and polkit may ask who
  * sits at the terminal, whose answer the call waits for. With ret_error an error that the call is answered with is left
@@ -37,8 +41,8 @@ Status bus_change_object(Ctl *ctl, const char *path, const char *interface, cons
 /* A method of the Manager that answers with a list of structs. */
 typedef struct BusList {
         const char *member;
-        bool filtered;           /* takes a filter */
-        const char *expect;      /* the reply's signature */
+        bool filtered; /* takes a filter */
+        const char *expect; /* the reply's signature */
         const char *const *keys; /* names for the members of the struct, ended by NULL; see rows_name() */
 } BusList;
 

@@ -42,6 +42,10 @@ typedef enum Option {
         OPTION_LIVE = 1 << 24,
         OPTION_CONFIG = 1 << 25,
         OPTION_NUMA_NODE = 1 << 26,
+        OPTION_TAKE_DISPLAY = 1 << 27,
+        OPTION_FORMAT = 1 << 28,
+        OPTION_DISPLAY = 1 << 29,
+        OPTION_RAMFB = 1 << 30,
 } Option;
 
 #define OPTIONS_OF_AUTOSTART ((unsigned)(OPTION_AUTOSTART | OPTION_MANUAL | OPTION_OFF))
@@ -55,7 +59,7 @@ typedef struct Ctl {
         const char *verb;
         unsigned takes; /* the verb, of enum Option */
         unsigned given; /* on the command line, of enum Option */
-        const char *label, *type;
+        const char *label, *type, *format;
         uint32_t numa_node;
         char **attributes; /* NAME=VALUE each, as typed and in that order */
         size_t n_attributes;

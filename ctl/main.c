@@ -20,7 +20,7 @@
 typedef struct Verb {
         const char *name;
         size_t min, max; /* how many arguments */
-        unsigned takes;  /* of enum Option */
+        unsigned takes; /* of enum Option */
         Status (*run)(Ctl *ctl, char **arguments);
         const char *synopsis, *summary, *text, *options;
 } Verb;
@@ -43,7 +43,13 @@ static const Verb verbs[] = {
         { "status", 0, SIZE_MAX, 0, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
           HELP_GPU, NULL },
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
-        { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR | OPTION_NUMA_NODE,
+        { "attachment", 1, SIZE_MAX, OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB, verb_attachment, "UUID…",
+          "Print how VMs or containers get vGPUs", "For one virtual machine name all of its vGPUs.\n",
+          "      --format=FORMAT    libvirt-xml (the default), qemu or cdi\n"
+          "      --display          The vGPU shows the guest's picture\n"
+          "      --ramfb            It does so from the firmware's start on\n" },
+        { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR | OPTION_NUMA_NODE |
+                  OPTION_TAKE_DISPLAY,
           verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
           HELP_GPU
           "With \"\" instead mdevgpud chooses one that has room.\n"
@@ -54,6 +60,7 @@ static const Verb verbs[] = {
           "      --persistent       Define it too, so that it can be started again\n"
           "      --autostart        Define it too, and start it at each boot\n" HELP_LABEL HELP_ATTR
           "      --numa-node=N      Rather choose a GPU on this NUMA node\n"
+          "      --take-display     Also of a card that shows the console or a picture\n"
           "  -q, --quiet            Do not print the UUID\n" },
         { "destroy", 1, SIZE_MAX, OPTION_UNMANAGED, verb_destroy, "[--unmanaged] UUID…", "Remove vGPUs",
           "A vGPU that is in use is never removed. One that was not created by mdevgpud is\n"
@@ -61,10 +68,9 @@ static const Verb verbs[] = {
           "      --unmanaged        Also remove one that was not created by mdevgpud\n" },
         { "define", 1, 3, OPTION_AUTOSTART | OPTION_MANUAL | OPTION_LABEL | OPTION_ATTR, verb_define,
           "GPU TYPE [UUID]|UUID", "Define a vGPU, to be started later",
-          HELP_GPU
-          "It need not be there; then TYPE must be the id of a type. Without UUID one is\n"
-          "generated. With UUID alone the vGPU that is active is defined as it is.\n"
-          "The UUID is printed. Nothing is created.\n",
+          HELP_GPU "It need not be there; then TYPE must be the id of a type. Without UUID one is\n"
+                   "generated. With UUID alone the vGPU that is active is defined as it is.\n"
+                   "The UUID is printed. Nothing is created.\n",
           HELP_AUTOSTART HELP_MANUAL HELP_LABEL HELP_ATTR "  -q, --quiet            Do not print the UUID\n" },
         { "undefine", 1, SIZE_MAX, OPTION_UNMANAGED, verb_undefine, "[--unmanaged] UUID…",
           "Delete definitions of vGPUs",
@@ -78,7 +84,8 @@ static const Verb verbs[] = {
           verb_modify, "UUID", "Change a vGPU or its definition",
           "With neither --live nor --config the definition is changed, if there is one,\n"
           "else the active vGPU.\n",
-          HELP_AUTOSTART HELP_MANUAL HELP_LABEL "      --type=TYPE        Make it one of another type\n" HELP_ATTR
+          HELP_AUTOSTART HELP_MANUAL HELP_LABEL
+          "      --type=TYPE        Make it one of another type\n" HELP_ATTR
           "      --live             Change the active vGPU; with --config both\n"
           "      --config           Change the definition\n"
           "      --unmanaged        Also change what was not made by mdevgpud\n" },
@@ -266,6 +273,10 @@ static Status parse_options(Ctl *ctl, int argc, char **argv, bool *help, bool *v
                 { "live", no_argument, NULL, OPTION_LIVE },
                 { "config", no_argument, NULL, OPTION_CONFIG },
                 { "numa-node", required_argument, NULL, OPTION_NUMA_NODE },
+                { "take-display", no_argument, NULL, OPTION_TAKE_DISPLAY },
+                { "format", required_argument, NULL, OPTION_FORMAT },
+                { "display", no_argument, NULL, OPTION_DISPLAY },
+                { "ramfb", no_argument, NULL, OPTION_RAMFB },
                 { NULL, 0, NULL, 0 },
         };
         Status status;

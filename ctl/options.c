@@ -49,6 +49,9 @@ Status options_take(Ctl *ctl, int option, char *argument) {
         case OPTION_TYPE:
                 ctl->type = argument;
                 return STATUS_DONE;
+        case OPTION_FORMAT:
+                ctl->format = argument;
+                return STATUS_DONE;
         case OPTION_ATTR:
                 return attribute_take(ctl, argument);
         default: /* a switch */
@@ -72,6 +75,10 @@ Status options_check(const Ctl *ctl) {
                 { OPTION_LIVE, "live" },
                 { OPTION_CONFIG, "config" },
                 { OPTION_NUMA_NODE, "numa-node" },
+                { OPTION_TAKE_DISPLAY, "take-display" },
+                { OPTION_FORMAT, "format" },
+                { OPTION_DISPLAY, "display" },
+                { OPTION_RAMFB, "ramfb" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
@@ -133,6 +140,12 @@ int options_append(const Ctl *ctl, sd_bus_message *m) {
                 r = sd_bus_message_append(m, "{sv}", "persistent", "b", true);
         if (r >= 0 && (given & OPTIONS_OF_AUTOSTART))
                 r = sd_bus_message_append(m, "{sv}", "autostart", "b", (given & OPTION_AUTOSTART) ? 1 : 0);
+        if (r >= 0 && (given & OPTION_TAKE_DISPLAY))
+                r = sd_bus_message_append(m, "{sv}", "take-display", "b", true);
+        if (r >= 0 && (given & OPTION_DISPLAY))
+                r = sd_bus_message_append(m, "{sv}", "display", "b", true);
+        if (r >= 0 && (given & OPTION_RAMFB))
+                r = sd_bus_message_append(m, "{sv}", "ramfb", "b", true);
         if (r >= 0 && (given & OPTION_LABEL))
                 r = sd_bus_message_append(m, "{sv}", "label", "s", ctl->label);
         if (r >= 0 && (given & OPTION_TYPE))

@@ -62,7 +62,12 @@ static void read_type(int types_fd, const char *id, TypeReport *type) {
         (void)snprintf(path, sizeof(path), "%s/device_api", id);
         attribute_read_text(types_fd, path, type->device_api, sizeof(type->device_api));
         (void)snprintf(path, sizeof(path), "%s/description", id);
-        attribute_read_text(types_fd, path, type->description, sizeof(type->description));
+        if (attribute_read(types_fd, path, type->description, sizeof(type->description)) < 0)
+                type->description[0] = '\0';
+        /* Some drivers write lines, others a list with commas: here it is a list. */
+        for (char *p = type->description; (p = strchr(p, '\n')); p++)
+                *p = ',';
+        text_sanitize(type->description);
         description_parse(type->description, type);
 
         type->vendor_id = parse_vendor_id(id);

@@ -10,22 +10,22 @@
 /* What a descriptor of the vGPU is, in /proc/PID/fd. A node is told by its device number, as it may lie under another
  * path in a container or be another inode there; on the simulated host by its inode. */
 typedef struct Nodes {
-        struct stat nodes[2]; /* group and character device */
+        struct stat nodes[USERS_NODES_MAX];
         size_t n_nodes;
         char syspath[600]; /* empty: unknown */
 } Nodes;
 
 static void add_node(const Host *host, const char *path, Nodes *nodes) {
-        if (fstatat(host->dev_fd, path, &nodes->nodes[nodes->n_nodes], 0) >= 0)
+        if (nodes->n_nodes < USERS_NODES_MAX && fstatat(host->dev_fd, path, &nodes->nodes[nodes->n_nodes], 0) >= 0)
                 nodes->n_nodes++;
 }
 
-static void add_cdev(const Host *host, const char *uuid, Nodes *nodes) {
+static void add_cdev(const Host *host, const char *device, Nodes *nodes) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         char path[SYSFS_NAME_SIZE + 64];
         struct dirent *entry;
 
-        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/vfio-dev", uuid);
+        (void)snprintf(path, sizeof(path), "%s/vfio-dev", device);
         if (directory_list(host->sys_fd, path, &dir) < 0)
                 return;
 
@@ -37,23 +37,22 @@ static void add_cdev(const Host *host, const char *uuid, Nodes *nodes) {
         add_node(host, path, nodes);
 }
 
-static void find_nodes(const Host *host, const char *uuid, int32_t iommu_group, Nodes *nodes) {
-        char path[128], group[SYSFS_NAME_SIZE], target[512];
+static void find_nodes(const Host *host, const char *device, int32_t iommu_group, Nodes *nodes) {
+        char path[SYSFS_NAME_SIZE + 64], group[SYSFS_NAME_SIZE], target[512];
         const char *devices;
         ssize_t n;
 
         *nodes = (Nodes){};
-        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s/iommu_group", uuid);
+        (void)snprintf(path, sizeof(path), "%s/iommu_group", device);
         if (link_read_basename(host->sys_fd, path, group, sizeof(group)) < 0)
                 (void)snprintf(group, sizeof(group), "%i", (int)iommu_group);
         if (group[0] != '-') {
                 (void)snprintf(target, sizeof(target), "vfio/%s", group);
                 add_node(host, target, nodes);
         }
-        add_cdev(host, uuid, nodes);
+        add_cdev(host, device, nodes);
 
-        (void)snprintf(path, sizeof(path), "bus/mdev/devices/%s", uuid);
-        n = readlinkat(host->sys_fd, path, target, sizeof(target) - 1);
+        n = readlinkat(host->sys_fd, device, target, sizeof(target) - 1);
         if (n > 0) {
                 target[n] = '\0';
                 devices = strstr(target, "/devices/");
@@ -104,7 +103,7 @@ static bool fd_is_ours(int proc_fd, const char *pid, int fds_fd, const char *fd,
         target[n] = '\0';
 
         /* By name first: stat() of just any descriptor may wait for a dead file server. */
-        if (strstr(target, "/vfio/"))
+        if (strstr(target, "/vfio/") || strstr(target, "/dri/") || strstr(target, "/nvidia"))
                 return fstatat(fds_fd, fd, &st, 0) >= 0 && is_node(nodes, &st);
 
         return nodes->syspath[0] != '\0' && streq(target, "anon_inode:[vfio-device]") &&
@@ -200,15 +199,13 @@ static void read_user(int proc_fd, const char *pid, User *user) {
         read_vm(proc_fd, pid, user);
 }
 
-int users_find(const Host *host, const char *uuid, int32_t iommu_group, User **ret_users, size_t *ret_n_users) {
+static int find_holders(const Host *host, const Nodes *nodes, User **ret_users, size_t *ret_n_users) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         _cleanup_(freep) User *users = NULL;
         struct dirent *entry;
         size_t n = 0;
-        Nodes nodes;
         int r;
 
-        find_nodes(host, uuid, iommu_group, &nodes);
         users = calloc(REPORT_USERS_MAX, sizeof(User));
         if (!users)
                 return -ENOMEM;
@@ -219,12 +216,27 @@ int users_find(const Host *host, const char *uuid, int32_t iommu_group, User **r
 
         while (n < REPORT_USERS_MAX && (entry = directory_next(dir)))
                 if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-                    process_holds(host->proc_fd, entry->d_name, &nodes))
+                    process_holds(host->proc_fd, entry->d_name, nodes))
                         read_user(host->proc_fd, entry->d_name, &users[n++]);
 
         *ret_users = TAKE(users);
         *ret_n_users = n;
         return 0;
+}
+
+int users_find(const Host *host, const char *device, int32_t iommu_group, User **ret_users, size_t *ret_n_users) {
+        Nodes nodes;
+
+        find_nodes(host, device, iommu_group, &nodes);
+        return find_holders(host, &nodes, ret_users, ret_n_users);
+}
+
+int users_find_nodes(const Host *host, const UsersNode *paths, size_t n_paths, User **ret_users, size_t *ret_n_users) {
+        Nodes nodes = {};
+
+        for (size_t i = 0; i < n_paths; i++)
+                add_node(host, paths[i].path, &nodes);
+        return find_holders(host, &nodes, ret_users, ret_n_users);
 }
 
 void users_describe(const User *users, size_t n_users, char *buffer, size_t size) {

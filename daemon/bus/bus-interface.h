@@ -30,6 +30,7 @@ typedef struct BusInterface {
 
 extern const BusInterface manager_interface;
 extern const BusInterface gpu_interface;
+extern const BusInterface sriov_interface; /* at GPUs that can have virtual functions */
 extern const BusInterface type_interface;
 extern const BusInterface vgpu_interface;
 extern const BusInterface job_interface;
@@ -74,6 +75,9 @@ const char *bus_task_error(const Task *task);
 
 /* users-call.c */
 int manager_method_get_users(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* attachment-call.c */
+int vgpu_method_get_attachment(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
 /* gpu-interface.c: a GPU is to be read again, because a caller asks for it; not too often. */
 int bus_refresh_gpu(Gpu *gpu, sd_bus_message *message, sd_bus_error *ret_error);

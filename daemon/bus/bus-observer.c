@@ -15,7 +15,8 @@ static bool is_degraded(const BusServer *server, const Gpu *except) {
         Gpu *gpu;
 
         if (server->callbacks->config_report(server->userdata)->n_errors > 0 ||
-            definition_files_count_broken(server->manager->definition_files) > 0)
+            definition_files_count_broken(server->manager->mdev_definitions) > 0 ||
+            definition_files_count_broken(server->manager->own_definitions) > 0)
                 return true;
 
         LIST_FOREACH(gpu, &server->manager->gpus, link)
@@ -94,6 +95,21 @@ static void on_gpu_removed(Gpu *gpu, void *userdata) {
         update_degraded(server, /* except= */ gpu);
 }
 
+/* An interface that comes and goes: what has changed of it is told at once, as nobody changes it often. */
+static void sriov_changed(BusServer *server, const Gpu *gpu, const char *path, unsigned mask) {
+        char *names[] = { (char *)sriov_interface.name, NULL };
+        int r = 0;
+
+        if (mask & GPU_CHANGED_SRIOV)
+                r = gpu->max_vfs > 0 ? sd_bus_emit_interfaces_added_strv(server->bus, path, names)
+                                     : sd_bus_emit_interfaces_removed_strv(server->bus, path, names);
+        else if (mask & GPU_CHANGED_VFS)
+                r = sd_bus_emit_properties_changed(server->bus, path, sriov_interface.name, "NumVfs", "MaxVfs", NULL);
+        if (r < 0)
+                log_full(bus_log_level(r), NULL, "Cannot tell of the virtual functions of %s: %s", path,
+                         strerrordesc_np(-r));
+}
+
 static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
         _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
         BusServer *server = userdata;
@@ -101,7 +117,9 @@ static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
         if (!server->manager || !path)
                 return;
 
-        bus_changed(server, path, &gpu_interface, mask);
+        if (mask & ~(unsigned)(GPU_CHANGED_VFS | GPU_CHANGED_SRIOV))
+                bus_changed(server, path, &gpu_interface, mask);
+        sriov_changed(server, gpu, path, mask);
         if (mask & GPU_CHANGED_STATE)
                 bus_update_degraded(server);
 }

@@ -14,6 +14,7 @@
 static const BusInterface *const interfaces[] = {
         &manager_interface,
         &gpu_interface,
+        &sriov_interface,
         &type_interface,
         &vgpu_interface,
         &job_interface,

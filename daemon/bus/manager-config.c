@@ -70,7 +70,9 @@ int manager_method_check_config(sd_bus_message *message, void *userdata, sd_bus_
         if (r < 0)
                 return bus_error_setf(ret_error, r, "The configuration cannot be read: %s", strerrordesc_np(-r));
 
-        r = definition_files_report(server->manager->definition_files, &definitions);
+        r = definition_files_report(server->manager->mdev_definitions, &definitions);
+        if (r >= 0)
+                r = definition_files_report(server->manager->own_definitions, &definitions);
         if (r < 0)
                 return bus_error_set(ret_error, r, NULL);
 

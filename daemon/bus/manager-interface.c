@@ -19,7 +19,9 @@ static int get_config_errors(sd_bus *bus, const char *path, const char *interfac
         const BusServer *server = userdata;
         int r;
 
-        r = definition_files_report(server->manager->definition_files, &definitions);
+        r = definition_files_report(server->manager->mdev_definitions, &definitions);
+        if (r >= 0)
+                r = definition_files_report(server->manager->own_definitions, &definitions);
         if (r < 0)
                 return r;
 

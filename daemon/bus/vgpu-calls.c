@@ -20,6 +20,7 @@ static int read_create(sd_bus_message *message, CreateRequest *ret_request, char
                 { "label", 's', { &ret_request->label }, NULL },
                 { "attrs", 'a', { &ret_request->attributes }, NULL },
                 { "numa-node", 'u', { &ret_request->numa_node }, &ret_request->has_numa_node },
+                { "take-display", 'b', { &ret_request->take_display }, NULL },
         };
         int r;
 

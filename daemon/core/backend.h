@@ -20,6 +20,10 @@
 #define UNKNOWN_U32 UINT32_MAX
 #define UNKNOWN_U64 UINT64_MAX
 
+/* Types that are no driver's: the whole card, or one of its virtual functions as it is, handed to vfio-pci. */
+#define TYPE_ID_WHOLE "vfio-pci"
+#define TYPE_ID_VF "vfio-pci-vf"
+
 /* Bounds of one report, far over what any known host has, so that a lying worker is refused. */
 #define REPORT_TYPES_MAX 1024U
 #define REPORT_VGPUS_MAX 4096U
@@ -71,6 +75,7 @@ typedef struct TypeReport {
         uint32_t vendor_id; /* the driver's number for it */
         uint32_t max_instances;
         uint32_t available;
+        VGpuKind kind; /* what its instances are */
         uint64_t framebuffer; /* bytes */
         uint32_t heads;
         uint32_t max_width;
@@ -100,7 +105,7 @@ typedef struct VGpuReport {
         char uuid[UUID_STRING_SIZE]; /* lower case */
         char type_id[TYPE_ID_SIZE];
         char parent[SYSFS_NAME_SIZE]; /* the GPU, or one of its virtual functions */
-        char sysfs_path[512]; /* /sys/bus/mdev/devices/UUID */
+        char sysfs_path[512]; /* /sys/bus/mdev/devices/UUID, /sys/bus/pci/devices/ADDRESS */
         int32_t iommu_group; /* -1: none or unknown */
         VGpuKind kind;
         VGpuUse use;
@@ -125,6 +130,8 @@ typedef struct GpuReport {
         char model[128]; /* the driver's name for the card; empty if it has none */
         uint64_t framebuffer_total;
         bool pending_types;
+        uint32_t num_vfs; /* virtual functions that are enabled */
+        uint32_t max_vfs; /* 0: it can have none */
         TypeReport *types;
         size_t n_types;
         VGpuReport *vgpus;
@@ -143,6 +150,7 @@ typedef enum JobKind {
         JOB_REMOVE, /* look for users, remove one vGPU and prove that it is gone; in a worker of its own */
         JOB_USERS, /* look for users; in a worker of its own */
         JOB_STORE, /* write or remove a definition, durably; in the worker for files */
+        JOB_ENABLE_VFS, /* another number of virtual functions; refused with vGPUs present */
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
 } JobKind;
@@ -185,9 +193,12 @@ typedef struct Job {
         const char *type_id; /* create, store */
         const char *parent; /* create: the GPU or virtual function to make it on, "": whichever has room; store */
         bool adopt; /* create: one that is there already, with this parent and type, will do */
+        bool take_display; /* create: also what shows the console, or a picture */
         const Attributes *attributes; /* create, configure, store; NULL: none */
         int32_t iommu_group; /* users: as it was last seen, for a vGPU whose removal has begun; -1: not known */
         StoreAction action; /* store */
+        uint32_t n_vfs; /* enable VFs */
+        VGpuKind vgpu_kind; /* store: which says in whose folder and format */
         bool autostart;
         bool managed; /* store: as the note shall say */
         const char *label; /* store */
@@ -215,10 +226,11 @@ typedef struct Backend Backend;
 typedef struct BackendContext {
         const Host *host;
         char gpu[SYSFS_NAME_SIZE];
-        const Backend *backend; /* that answered the last probe, or NULL */
-        void *state; /* the backend's own, released by its close() */
+        const Backend *backend; /* that answered the last probe, or NULL; those that stand beside it have no state */
+        void *state; /* that backend's own, released by its close() */
         const TypeSpec *wanted; /* sync: the types that profiles want here; lives as long as the job */
         size_t n_wanted;
+        bool take_display; /* create: also what shows the console, or a picture */
         bool apply_pending; /* as of the job */
 } BackendContext;
 
@@ -228,6 +240,9 @@ typedef struct BackendContext {
  */
 struct Backend {
         const char *name;
+
+        /* Of those that stand beside the one of the card's driver alone: whether a type, by its id, is theirs. */
+        bool (*owns_type)(const char *type_id);
 
         /* 1: mine, 0: not mine, negative: cannot tell (the GPU is shown as failed). Must not change anything. */
         int (*probe)(BackendContext *c, Error *error);

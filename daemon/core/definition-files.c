@@ -11,9 +11,6 @@
 #include "util/log.h"
 #include "util/text.h"
 
-#define BASE "mdevctl.d"
-#define BASE_PATH "/etc/" BASE
-
 /* mdevctl writes into the file that is there: its first event says nothing yet, that it was closed does. A link that was
  * made of a whole file has the first one only. Who may write to a file counts as well. */
 #define FILE_EVENTS (IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)
@@ -37,7 +34,9 @@ typedef struct Folder {
 
 struct DefinitionFiles {
         Manager *manager;
-        int fd; /* /etc/mdevctl.d, or -EBADF */
+        VGpuKind kind; /* VGPU_MDEV: mdevctl's; else ours */
+        const char *base; /* below /etc */
+        int fd; /* of it, or -EBADF */
         ino_t inode;
         sd_event_source *watch;
         sd_event_source *base_watch; /* of /etc: the folder itself comes and goes */
@@ -171,7 +170,7 @@ static int load(int folder_fd, const char *uuid, Definition *ret, Error *error) 
 static DefinitionFile *read_file(Folder *folder, const char *uuid) {
         DefinitionFile *file = find_file(folder->files, folder->parent, uuid);
         Error error = ERROR_NULL;
-        Definition definition = {};
+        Definition definition = { .kind = folder->files->kind };
         char problem[REASON_SIZE];
         int r;
 
@@ -376,10 +375,19 @@ static int on_folder(sd_event_source *source, const struct inotify_event *event,
         return 0;
 }
 
+/* Its name in the folder that it is in. */
+static const char *base_name(const DefinitionFiles *files) {
+        const char *slash = strrchr(files->base, '/');
+
+        return slash ? slash + 1 : files->base;
+}
+
 /* The folder is held open, so that it is not told of its own end: the one that it is in is. */
 static int on_base(sd_event_source *source, const struct inotify_event *event, void *userdata) {
-        if ((event->mask & IN_Q_OVERFLOW) || (event->len > 0 && streq(event->name, BASE)))
-                (void)definition_files_read_all(userdata);
+        DefinitionFiles *files = userdata;
+
+        if ((event->mask & IN_Q_OVERFLOW) || (event->len > 0 && streq(event->name, base_name(files))))
+                (void)definition_files_read_all(files);
         return 0;
 }
 
@@ -389,16 +397,26 @@ static void close_base(DefinitionFiles *files) {
 }
 
 static int watch_base(DefinitionFiles *files) {
+        size_t n_above = (size_t)(base_name(files) - files->base);
         int etc_fd = files->manager->host->etc_fd;
+        _cleanup_(fd_closep) int above_fd = -EBADF;
+        char above[64];
 
         if (etc_fd < 0)
                 return -EBADF;
         if (files->base_watch)
                 return 0;
 
+        (void)snprintf(above, sizeof(above), "%.*s", (int)n_above, files->base);
+        if (n_above > 0)
+                (void)mkdirat(etc_fd, above, 0755);
+        above_fd = directory_open(etc_fd, n_above > 0 ? above : ".");
+        if (above_fd < 0)
+                return above_fd;
+
         /* libvirt watches the folder only if it is there when libvirt starts. */
-        (void)mkdirat(etc_fd, BASE, 0755);
-        return sd_event_add_inotify_fd(files->manager->event, &files->base_watch, etc_fd, FOLDER_EVENTS, on_base,
+        (void)mkdirat(etc_fd, files->base, 0755);
+        return sd_event_add_inotify_fd(files->manager->event, &files->base_watch, above_fd, FOLDER_EVENTS, on_base,
                                        files);
 }
 
@@ -411,7 +429,7 @@ static int open_base(DefinitionFiles *files) {
         if (r < 0)
                 return r;
 
-        r = fd = directory_open(files->manager->host->etc_fd, BASE);
+        r = fd = directory_open(files->manager->host->etc_fd, files->base);
         if (r == -ENOTDIR || r == -ELOOP)
                 r = -ENOENT;
         if (r == -ENOENT)
@@ -447,7 +465,7 @@ static int read_folders(DefinitionFiles *files) {
                 if (definition_files_take(entry->d_name)) {
                         r = read_folder(files, entry->d_name);
                         if (r < 0)
-                                log_debug(BASE_PATH "/%s cannot be read: %s", entry->d_name, strerror(-r));
+                                log_debug("/etc/%s/%s cannot be read: %s", files->base, entry->d_name, strerror(-r));
                         first = first < 0 ? first : r;
                 }
                 errno = 0;
@@ -468,7 +486,7 @@ int definition_files_read_all(DefinitionFiles *files) {
                 r = read_folders(files);
         /* Not to be had is not the same as gone. */
         if (r < 0 && r != -ENOENT) {
-                log_debug("Not all of " BASE_PATH " can be read: %s", strerror(-r));
+                log_debug("Not all of /etc/%s can be read: %s", files->base, strerror(-r));
                 return r;
         }
 
@@ -501,7 +519,7 @@ void definition_files_clean(DefinitionFiles *files) {
         (void)unlinkat(files->fd, DEFINITIONS_WORKSHOP, AT_REMOVEDIR);
 }
 
-int definition_files_new(Manager *manager, DefinitionFiles **ret_files) {
+int definition_files_new(Manager *manager, VGpuKind kind, DefinitionFiles **ret_files) {
         DefinitionFiles *files;
 
         files = calloc(1, sizeof(DefinitionFiles));
@@ -509,6 +527,8 @@ int definition_files_new(Manager *manager, DefinitionFiles **ret_files) {
                 return -ENOMEM;
 
         files->manager = manager;
+        files->kind = kind;
+        files->base = definition_folder(kind);
         files->fd = -EBADF;
         list_init(&files->folders);
         *ret_files = files;
@@ -535,10 +555,10 @@ size_t definition_files_count_broken(const DefinitionFiles *files) {
         return files->n_broken;
 }
 
-static int report_file(const DefinitionFile *file, ConfigReport *report) {
-        char path[sizeof(BASE_PATH) + SYSFS_NAME_SIZE + UUID_STRING_SIZE + 1];
+static int report_file(const DefinitionFiles *files, const DefinitionFile *file, ConfigReport *report) {
+        char path[SYSFS_NAME_SIZE + UUID_STRING_SIZE + 64];
 
-        (void)snprintf(path, sizeof(path), BASE_PATH "/%s", file->key);
+        (void)snprintf(path, sizeof(path), "/etc/%s/%s", files->base, file->key);
         if (file->problem[0] != '\0')
                 return config_report_add(report, path, 0, 0, PROBLEM_ERROR, "%s", file->problem);
         if (file->vgpu->file && file->vgpu->file != file)
@@ -556,7 +576,7 @@ int definition_files_report(const DefinitionFiles *files, ConfigReport *report) 
 
         LIST_FOREACH(folder, &files->folders, link)
                 LIST_FOREACH(file, &folder->list, folder_link) {
-                        r = report_file(file, report);
+                        r = report_file(files, file, report);
                         if (r < 0)
                                 return r;
                 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * DefinitionFiles: what is in /etc/mdevctl.d: a folder for each parent device, a file for each definition, written by
- * us, by mdevctl, by libvirt, by hand. Whatever changes there is heard of by inotify and read again.
+ * DefinitionFiles: what is in /etc/mdevctl.d, or in /etc/mdevgpud/vgpus.d: a folder for each parent device, a file for
+ * each definition, written by us, by mdevctl, by libvirt, by hand. Whatever changes there is heard of by inotify and read again.
  *
  * Reading is bounded and never waits: whatever is no regular file is not opened. A file that cannot be understood is
  * kept as such, with its reason, and keeps no other from being read.
@@ -29,7 +29,8 @@ typedef struct DefinitionFile {
         Definition definition; /* its parent is always set */
 } DefinitionFile;
 
-int definition_files_new(Manager *manager, DefinitionFiles **ret_files);
+/* kind: VGPU_MDEV for mdevctl's folder, anything else for ours. */
+int definition_files_new(Manager *manager, VGpuKind kind, DefinitionFiles **ret_files);
 DefinitionFiles *definition_files_free(DefinitionFiles *files);
 DEFINE_CLEANUP(DefinitionFiles *, definition_files_free)
 

@@ -17,6 +17,10 @@ static void json_tokener_freep(json_tokener **t) {
                 json_tokener_free(*t);
 }
 
+const char *definition_folder(VGpuKind kind) {
+        return kind == VGPU_MDEV ? "mdevctl.d" : "mdevgpud/vgpus.d";
+}
+
 int definition_copy(const Definition *definition, Definition *ret) {
         Definition copy = *definition;
         int r;
@@ -31,8 +35,8 @@ int definition_copy(const Definition *definition, Definition *ret) {
 }
 
 bool definition_equal(const Definition *a, const Definition *b) {
-        return streq(a->parent, b->parent) && streq(a->type_id, b->type_id) && a->autostart == b->autostart &&
-               attributes_equal(&a->attributes, &b->attributes);
+        return streq(a->parent, b->parent) && streq(a->type_id, b->type_id) && a->kind == b->kind &&
+               a->autostart == b->autostart && attributes_equal(&a->attributes, &b->attributes);
 }
 
 void definition_done(Definition *definition) {
@@ -85,18 +89,37 @@ static int read_attributes(json_object *root, Attributes *attributes, Error *err
         return 0;
 }
 
-static int read_fields(json_object *root, Definition *definition, Error *error) {
+static int read_kind(json_object *root, Definition *definition, Error *error) {
         json_object *value;
         const char *s;
+
+        s = json_object_object_get_ex(root, "kind", &value) ? json_text(value) : NULL;
+        if (s && streq(s, "whole"))
+                definition->kind = VGPU_WHOLE;
+        else if (s && streq(s, "vf"))
+                definition->kind = VGPU_VF;
+        else
+                return error_set(error, -EBADMSG, "it has no \"kind\" that is \"vf\" or \"whole\"");
+
+        return 0;
+}
+
+static int read_fields(json_object *root, Definition *definition, Error *error) {
+        const char *key = definition->kind == VGPU_MDEV ? "mdev_type" : "type", *s;
+        json_object *value;
+        int r;
 
         if (!json_object_is_type(root, json_type_object))
                 return error_set(error, -EBADMSG, "it is no JSON object");
 
-        s = json_object_object_get_ex(root, "mdev_type", &value) ? json_text(value) : NULL;
+        r = definition->kind == VGPU_MDEV ? 0 : read_kind(root, definition, error);
+        if (r < 0)
+                return r;
+        s = json_object_object_get_ex(root, key, &value) ? json_text(value) : NULL;
         if (!s)
-                return error_set(error, -EBADMSG, "it has no \"mdev_type\" that is a string");
+                return error_set(error, -EBADMSG, "it has no \"%s\" that is a string", key);
         if (!text_is_name(s) || !text_copy(definition->type_id, sizeof(definition->type_id), s))
-                return error_set(error, -EBADMSG, "its \"mdev_type\" is no name of a type");
+                return error_set(error, -EBADMSG, "its \"%s\" is no name of a type", key);
 
         /* As mdevctl does: it must be there, and whatever is not "auto" means manual. */
         if (!json_object_object_get_ex(root, "start", &value) || json_object_is_type(value, json_type_null))
@@ -133,7 +156,7 @@ static int parse_json(const char *text, size_t size, json_object **ret_root, Err
 
 int definition_parse(const char *text, size_t size, Definition *ret, Error *error) {
         _cleanup_(json_object_putp) json_object *root = NULL;
-        Definition definition = {};
+        Definition definition = { .kind = ret->kind };
         int r;
 
         if (size == 0)
@@ -187,7 +210,11 @@ int definition_format(const Definition *definition, char **ret_text) {
         if (!f)
                 return -ENOMEM;
 
-        (void)fputs("{\n  \"mdev_type\": ", f);
+        if (definition->kind == VGPU_MDEV)
+                (void)fputs("{\n  \"mdev_type\": ", f);
+        else
+                (void)fprintf(f,
+                              "{\n  \"kind\": \"%s\",\n  \"type\": ", definition->kind == VGPU_WHOLE ? "whole" : "vf");
         put_string(f, definition->type_id);
         (void)fprintf(f, ",\n  \"start\": \"%s\",\n", definition->autostart ? "auto" : "manual");
         put_attributes(f, &definition->attributes);

@@ -74,6 +74,12 @@ static void apply_card(Gpu *gpu, const GpuReport *report) {
                 gpu->pending_types = report->pending_types;
                 mask |= GPU_CHANGED_PENDING;
         }
+        if ((gpu->max_vfs == 0) != (report->max_vfs == 0))
+                mask |= GPU_CHANGED_SRIOV;
+        else if (gpu->num_vfs != report->num_vfs || gpu->max_vfs != report->max_vfs)
+                mask |= GPU_CHANGED_VFS;
+        gpu->num_vfs = report->num_vfs;
+        gpu->max_vfs = report->max_vfs;
 
         if (mask != 0 && gpu->linked)
                 OBSERVE(gpu->manager, gpu_changed, gpu, mask);

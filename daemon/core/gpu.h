@@ -36,6 +36,8 @@ struct Gpu {
         char model[128];
         uint64_t framebuffer_total; /* bytes */
         bool pending_types;
+        uint32_t num_vfs; /* virtual functions that are enabled */
+        uint32_t max_vfs; /* 0: it can have none */
         List types; /* Type.link */
         List vgpus; /* VGpu.gpu_link, visible or not: on it, or defined for it */
         PlatformJob *sync;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/platform.h"
 #include "util/file.h"
@@ -37,9 +40,35 @@ static ssize_t real_read_node(const Host *host, int watch_fd, void *buffer, size
         return n < 0 ? negative_errno() : n;
 }
 
+static int real_run(const Host *host, const char *const *command) {
+        static char *const environment[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+        posix_spawn_file_actions_t actions;
+        int r, status;
+        pid_t pid;
+
+        r = posix_spawn_file_actions_init(&actions);
+        if (r != 0)
+                return -r;
+        /* The worker's own are its connection to the daemon. */
+        r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+        if (r == 0)
+                r = posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
+        if (r == 0)
+                r = posix_spawn(&pid, command[0], &actions, NULL, (char *const *)(uintptr_t)command, environment);
+        (void)posix_spawn_file_actions_destroy(&actions);
+        if (r != 0)
+                return -r;
+
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return negative_errno();
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 static const HostOps real_ops = {
         .store = real_store,
         .open_node = real_open_node,
+        .run = real_run,
         .ioctl = real_ioctl,
         .watch_node = real_watch_node,
         .read_node = real_read_node,
@@ -51,7 +80,8 @@ int host_open(Host *ret_host) {
                       .dev_fd = -EBADF,
                       .proc_fd = -EBADF,
                       .etc_fd = -EBADF,
-                      .var_fd = -EBADF };
+                      .var_fd = -EBADF,
+                      .run_fd = -EBADF };
         int r;
 
         r = host.sys_fd = directory_open(AT_FDCWD, "/sys");
@@ -67,6 +97,7 @@ int host_open(Host *ret_host) {
         /* Without these vGPUs are still made: they cannot be defined, and the reason is told when somebody tries. */
         host.etc_fd = directory_open(AT_FDCWD, "/etc");
         host.var_fd = directory_open(AT_FDCWD, "/var/lib/mdevgpud");
+        host.run_fd = directory_open(AT_FDCWD, "/run/mdevgpud");
         *ret_host = host;
         return 0;
 }
@@ -77,4 +108,5 @@ void host_close(Host *host) {
         host->proc_fd = fd_close(host->proc_fd);
         host->etc_fd = fd_close(host->etc_fd);
         host->var_fd = fd_close(host->var_fd);
+        host->run_fd = fd_close(host->run_fd);
 }

@@ -11,6 +11,7 @@
 #include "core/task.h"
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
+#include "core/vfs-change.h"
 #include "core/vgpu.h"
 #include "util/log.h"
 #include "util/text.h"
@@ -69,9 +70,13 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->operations);
         list_init(&manager->idle_waits);
         list_init(&manager->tasks);
+        list_init(&manager->vfs_changes);
 
-        r = definition_files_new(manager, &manager->definition_files);
+        r = definition_files_new(manager, VGPU_MDEV, &manager->mdev_definitions);
+        if (r >= 0)
+                r = definition_files_new(manager, VGPU_WHOLE, &manager->own_definitions);
         if (r < 0) {
+                definition_files_free(manager->mdev_definitions);
                 sd_event_unref(manager->event);
                 free(manager);
                 return r;
@@ -85,6 +90,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
 static void release_gpu(Gpu *gpu) {
         Platform *platform = gpu->manager->platform;
 
+        vfs_change_gpu_gone(gpu);
         gpu_unlink(gpu);
         gpu_sync_stop(gpu);
         platform->ops->release_gpu(platform, gpu->identity.address);
@@ -128,7 +134,8 @@ Manager *manager_free(Manager *manager) {
         topology_apply_free(manager->topology_apply);
         LIST_FOREACH(task, &manager->tasks, link)
                 task_free(task);
-        definition_files_free(manager->definition_files);
+        definition_files_free(manager->mdev_definitions);
+        definition_files_free(manager->own_definitions);
         LIST_FOREACH(vgpu, &manager->all_vgpus, link) {
                 if (vgpu->operation)
                         operation_end_shutdown(vgpu->operation);
@@ -239,6 +246,11 @@ static void handle_device(Manager *manager, const char *name) {
         r = scan_resolve(manager->host, name, address);
         if (r < 0)
                 (void)text_copy(address, sizeof(address), name);
+
+        /* It was announced before it said whose virtual function it is (kernel 6.12, drivers/pci/iov.c): no GPU after all. */
+        gpu = streq(address, name) ? NULL : manager_find_gpu(manager, name);
+        if (gpu)
+                remove_gpu(gpu);
 
         if (scan_identify(manager->host, address, &identity) > 0) {
                 r = add_gpu(manager, &identity);
@@ -380,12 +392,18 @@ int manager_scan(Manager *manager) {
         return 0;
 }
 
-void manager_read_definitions(Manager *manager) {
-        int r;
+DefinitionFiles *manager_get_definitions(const Manager *manager, VGpuKind kind) {
+        return kind == VGPU_MDEV ? manager->mdev_definitions : manager->own_definitions;
+}
 
-        r = definition_files_read_all(manager->definition_files);
-        definition_files_clean(manager->definition_files);
-        if (r >= 0)
+void manager_read_definitions(Manager *manager) {
+        int r, k;
+
+        r = definition_files_read_all(manager->mdev_definitions);
+        k = definition_files_read_all(manager->own_definitions);
+        definition_files_clean(manager->mdev_definitions);
+        definition_files_clean(manager->own_definitions);
+        if (r >= 0 && k >= 0)
                 note_prune(manager->host->var_fd, note_is_needed, manager);
         manager->started = true;
 }

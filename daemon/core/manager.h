@@ -41,7 +41,8 @@ struct Manager {
         Map gpus_by_address;
         Map vgpus; /* VGpu.node, by UUID; visible or not */
         List all_vgpus; /* VGpu.link, the same */
-        DefinitionFiles *definition_files;
+        DefinitionFiles *mdev_definitions; /* mdevctl's folder */
+        DefinitionFiles *own_definitions; /* of what is no mdev */
         bool started; /* what is defined was read for the first time */
         unsigned n_autostarts; /* starts that nobody asked for and that have not ended */
         List operations;
@@ -51,6 +52,7 @@ struct Manager {
         TopologyApply *topology_apply; /* the one that runs, or NULL */
         TopologyAuto *topology_auto; /* NULL as long as nothing is applied by itself */
         char active_topology[TOPOLOGY_NAME_SIZE]; /* that was applied last; empty: none */
+        List vfs_changes; /* VfsChange.link */
 };
 
 typedef struct ManagerParameters {
@@ -81,6 +83,9 @@ void manager_read_definitions(Manager *manager);
 
 /* Enumerates everything; what is not found any more is dropped. Also after events were lost. */
 int manager_scan(Manager *manager);
+
+/* The files among which a definition of this kind is. */
+DefinitionFiles *manager_get_definitions(const Manager *manager, VGpuKind kind);
 
 /* True when every GPU that the last scan found has reported, failed or is stuck, and what starts by itself there has. */
 bool manager_is_settled(const Manager *manager);

@@ -22,6 +22,8 @@ enum {
         GPU_CHANGED_DRIVER = 1U << 1, /* driver, its version, the backend */
         GPU_CHANGED_STATE = 1U << 2, /* state and reason */
         GPU_CHANGED_PENDING = 1U << 3, /* types that wait to be registered */
+        GPU_CHANGED_VFS = 1U << 4, /* how many virtual functions it has */
+        GPU_CHANGED_SRIOV = 1U << 5, /* whether it can have any */
 };
 
 enum {

@@ -151,6 +151,7 @@ static void on_made(Operation *operation, JobResult *result) {
         }
 
         operation->begun = true;
+        operation->definition.kind = vgpu->kind;
         write_record(vgpu, RECORD_DEFINING);
         memcpy(operation->definition.parent, vgpu->parent, sizeof(operation->definition.parent));
         r = operation_submit_store(operation);
@@ -231,12 +232,13 @@ static bool read_back(const Operation *operation, Error *error) {
         const Definition *wanted = &operation->definition;
         const DefinitionFile *file;
 
-        file = definition_files_read(operation->manager->definition_files, wanted->parent, operation->vgpu->uuid);
+        file = definition_files_read(manager_get_definitions(operation->manager, wanted->kind), wanted->parent,
+                                     operation->vgpu->uuid);
         if (file && file->problem[0] == '\0' && definition_equal(&file->definition, wanted))
                 return true;
 
-        (void)error_set(error, -EIO, "/etc/mdevctl.d/%s/%s is not what was written to it: %s", wanted->parent,
-                        operation->vgpu->uuid,
+        (void)error_set(error, -EIO, "/etc/%s/%s/%s is not what was written to it: %s", definition_folder(wanted->kind),
+                        wanted->parent, operation->vgpu->uuid,
                         !file                      ? "it is gone"
                         : file->problem[0] != '\0' ? file->problem
                                                    : "somebody else has changed it since");
@@ -254,15 +256,16 @@ static bool note_is_written(const Operation *operation) {
 static void judge_lost(Operation *operation, JobResult *result) {
         VGpu *vgpu = operation->vgpu;
         Manager *manager = operation->manager;
+        DefinitionFiles *files = manager_get_definitions(manager, operation->definition.kind);
         Error error = ERROR_NULL;
         bool done;
 
-        definition_files_clean(manager->definition_files);
+        definition_files_clean(files);
         note_clean(manager->host->var_fd, vgpu->uuid);
         if (operation->store_action == STORE_NOTE)
                 done = note_is_written(operation);
         else if (operation->store_action == STORE_UNDEFINE)
-                done = !definition_files_read(manager->definition_files, operation->definition.parent, vgpu->uuid);
+                done = !definition_files_read(files, operation->definition.parent, vgpu->uuid);
         else
                 done = read_back(operation, &error);
         if (done)
@@ -276,15 +279,18 @@ static void on_undefined(Operation *operation, JobResult *result) {
         VGpu *vgpu = operation->vgpu;
         int r;
 
-        (void)definition_files_read(operation->manager->definition_files, operation->definition.parent, vgpu->uuid);
+        (void)definition_files_read(manager_get_definitions(operation->manager, operation->definition.kind),
+                                    operation->definition.parent, vgpu->uuid);
         if (!vgpu->file) {
                 succeed(operation);
                 return;
         }
 
-        if (streq(vgpu->file->definition.parent, operation->definition.parent))
+        if (streq(vgpu->file->definition.parent, operation->definition.parent) &&
+            (vgpu->file->definition.kind == VGPU_MDEV) == (operation->definition.kind == VGPU_MDEV))
                 r = -EEXIST;
         else {
+                operation->definition.kind = vgpu->file->definition.kind;
                 memcpy(operation->definition.parent, vgpu->file->definition.parent,
                        sizeof(operation->definition.parent));
                 r = operation_submit_store(operation);

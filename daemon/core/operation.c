@@ -237,6 +237,7 @@ int operation_submit_store(Operation *operation) {
         const Job job = {
                 .kind = JOB_STORE,
                 .action = operation->store_action,
+                .vgpu_kind = operation->definition.kind,
                 .uuid = operation->vgpu->uuid,
                 .parent = operation->definition.parent,
                 .type_id = operation->definition.type_id,

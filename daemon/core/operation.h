@@ -72,6 +72,7 @@ typedef struct CreateRequest {
         bool persistent; /* defined as well; so is what is to start by itself */
         bool autostart;
         const char *label; /* NULL: none */
+        bool take_display; /* also a card that shows the console or a picture */
         Attributes attributes;
         uint32_t numa_node; /* preferred where the GPU is chosen */
         bool has_numa_node;

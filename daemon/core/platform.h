@@ -25,6 +25,12 @@ typedef struct HostOps {
         /* Opens a device node below dev_fd; flags as for open(2), O_CLOEXEC is added. */
         int (*open_node)(const Host *host, const char *path, int flags);
 
+        /*
+         * Runs a program, with nothing on its standard input and output, and waits for it. Its exit status, 128 and more
+         * if a signal ended it, or negative errno if it cannot be started. NULL: there are no programs.
+         */
+        int (*run)(const Host *host, const char *const *command);
+
         /* ioctl(2) on a device node that was opened below dev_fd: its return value or negative errno. */
         int (*ioctl)(const Host *host, int fd, unsigned long request, void *argument);
 
@@ -42,8 +48,9 @@ struct Host {
         int sys_fd; /* /sys */
         int dev_fd; /* /dev */
         int proc_fd; /* /proc */
-        int etc_fd; /* /etc: definitions in mdevctl.d; -EBADF: there is none */
+        int etc_fd; /* /etc: definitions in mdevctl.d and mdevgpud/vgpus.d; -EBADF: there is none */
         int var_fd; /* /var/lib/mdevgpud: what must survive a reboot; -EBADF: there is none */
+        int run_fd; /* /run/mdevgpud: what must survive a restart and no reboot; -EBADF: there is none */
 };
 
 /* The host this machine is. */

@@ -15,6 +15,7 @@ typedef struct Place {
         Gpu *gpu;
         const char *parent;
         const char *type_id;
+        VGpuKind kind;
 } Place;
 
 static int find_place(const Manager *manager, const DefineRequest *request, Place *ret, Error *error) {
@@ -30,9 +31,11 @@ static int find_place(const Manager *manager, const DefineRequest *request, Plac
                 if (r < 0)
                         return r;
                 place.type_id = type->report.id;
-        } else if (text_is_name(request->type) && strlen(request->type) < TYPE_ID_SIZE)
+                place.kind = type->report.kind;
+        } else if (text_is_name(request->type) && strlen(request->type) < TYPE_ID_SIZE) {
                 place.type_id = request->type;
-        else
+                place.kind = type_guess_kind(request->type);
+        } else
                 return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no id of a type", request->type);
 
         *ret = place;
@@ -53,7 +56,7 @@ static int check_existing(const Manager *manager, const DefineRequest *request, 
                 return error_set(error, -ERROR_ALREADY_EXISTS, "vGPU %s is defined already, for %s", vgpu->uuid,
                                  vgpu->file->definition.parent);
 
-        place = (Place){ .gpu = vgpu->gpu, .parent = vgpu->parent, .type_id = vgpu->type_id };
+        place = (Place){ .gpu = vgpu->gpu, .parent = vgpu->parent, .type_id = vgpu->type_id, .kind = vgpu->kind };
         if (request->gpu[0] != '\0' || request->type[0] != '\0') {
                 Place wanted;
 
@@ -152,6 +155,7 @@ int manager_define_vgpu(Manager *manager, const DefineRequest *request, Operatio
         r = attributes_copy(&request->attributes, &plan.definition.attributes);
         if (r < 0)
                 return error_set_errno(error, r, "the vGPU cannot be set up");
+        plan.definition.kind = place.kind;
         (void)text_copy(plan.definition.parent, sizeof(plan.definition.parent), place.parent);
         (void)text_copy(plan.definition.type_id, sizeof(plan.definition.type_id), place.type_id);
         r = begin_store(vgpu, &plan, callback, userdata, ret_operation, error);
@@ -204,6 +208,7 @@ int manager_undefine_vgpu(Manager *manager, const UndefineRequest *request, Oper
         if (r < 0)
                 return r;
 
+        plan.definition.kind = vgpu->file->definition.kind;
         /* Before, so that it does not come back if the daemon ends in the middle of this; the note has it still. */
         vgpu_forget_label(vgpu);
         (void)text_copy(plan.definition.parent, sizeof(plan.definition.parent), vgpu->file->definition.parent);

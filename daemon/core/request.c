@@ -262,6 +262,7 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
                         .uuid = vgpu->uuid,
                         .type_id = vgpu->type_id,
                         .attributes = &request->attributes,
+                        .take_display = request->take_display,
                         .iommu_group = -1,
                 };
                 r = operation_start(vgpu, &plan, &job, callback, userdata, ret_operation);

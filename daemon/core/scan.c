@@ -13,7 +13,7 @@
 
 #define PATH_SIZE (SYSFS_NAME_SIZE + 64U)
 
-static bool class_is_display(uint32_t class) {
+bool scan_class_is_display(uint32_t class) {
         return class >> 16 == PCI_BASE_CLASS_DISPLAY || class >> 8 == PCI_CLASS_ACCELERATOR_PROCESSING;
 }
 
@@ -92,7 +92,7 @@ static int identify_pci(const Host *host, const char *name, GpuIdentity *ret_ide
         identity.class = read_pci_number(host, name, "class", 0xffffff);
         if (read_physfn(host, name, physfn, sizeof(physfn)) >= 0)
                 return 0;
-        if (!class_is_display(identity.class) && !is_mdev_parent(host, name) && !has_mdev_vf(host, name))
+        if (!scan_class_is_display(identity.class) && !is_mdev_parent(host, name) && !has_mdev_vf(host, name))
                 return 0;
 
         (void)text_copy(identity.address, sizeof(identity.address), name);
@@ -154,11 +154,9 @@ int scan_gpus(const Host *host, int (*found)(const GpuIdentity *identity, void *
         return r;
 }
 
-uint64_t scan_registration(const Host *host, const char *parent) {
-        char path[PATH_SIZE];
+uint64_t scan_incarnation(const Host *host, const char *path) {
         struct statx st;
 
-        (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types", parent);
         if (statx(host->sys_fd, path, 0, STATX_INO | STATX_BTIME, &st) < 0)
                 return 0;
 
@@ -176,4 +174,18 @@ int scan_numa_node(const Host *host, const char *name) {
         /* The PCI core says -1 of one that it knows no node of, which is no number here. */
         (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/numa_node", name);
         return attribute_read_number(host->sys_fd, path, INT16_MAX, &value) < 0 ? -1 : (int)value;
+}
+
+uint64_t scan_registration(const Host *host, const char *parent) {
+        char path[PATH_SIZE];
+        uint64_t number;
+
+        (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types", parent);
+        number = scan_incarnation(host, path);
+        if (number != 0)
+                return number;
+
+        /* A device that is itself what a vGPU is. */
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s", parent);
+        return scan_incarnation(host, path);
 }

@@ -15,9 +15,15 @@
  */
 int scan_resolve(const Host *host, const char *name, char ret_gpu[static SYSFS_NAME_SIZE]);
 
+/* What is a GPU by its PCI class: a display controller, or AMD's processing accelerators. */
+bool scan_class_is_display(uint32_t class);
+
+/* Another number for each folder of this name below /sys that there was; 0: it cannot be told. */
+uint64_t scan_incarnation(const Host *host, const char *path);
+
 /*
- * Which registration of a device as an mdev parent is in force: another number each time its driver registers it. 0: it is
- * none, or it cannot be told.
+ * Which registration of a device as an mdev parent is in force: another number each time its driver registers it. Of one
+ * that is none, but a PCI device: which device that is. 0: it cannot be told.
  */
 uint64_t scan_registration(const Host *host, const char *parent);
 

@@ -46,12 +46,20 @@ Type *type_free(Type *type) {
         return NULL;
 }
 
+VGpuKind type_guess_kind(const char *type_id) {
+        if (streq(type_id, TYPE_ID_WHOLE))
+                return VGPU_WHOLE;
+
+        return streq(type_id, TYPE_ID_VF) ? VGPU_VF : VGPU_MDEV;
+}
+
 /* Field by field: the padding and the bytes behind a string's end mean nothing. */
 static bool limits_equal(const TypeReport *a, const TypeReport *b) {
         return streq(a->name, b->name) && streq(a->description, b->description) &&
                streq(a->device_api, b->device_api) && streq(a->class, b->class) && a->vendor_id == b->vendor_id &&
-               a->max_instances == b->max_instances && a->framebuffer == b->framebuffer && a->heads == b->heads &&
-               a->max_width == b->max_width && a->max_height == b->max_height && a->frame_limit == b->frame_limit;
+               a->kind == b->kind && a->max_instances == b->max_instances && a->framebuffer == b->framebuffer &&
+               a->heads == b->heads && a->max_width == b->max_width && a->max_height == b->max_height &&
+               a->frame_limit == b->frame_limit;
 }
 
 void type_update(Type *type, const TypeReport *report) {

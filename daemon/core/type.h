@@ -24,5 +24,8 @@ int type_new(Gpu *gpu, const TypeReport *report, Type **ret_type);
 /* Tells the observer, then releases. */
 Type *type_free(Type *type);
 
+/* What instances of a type of a GPU that is not there are most likely: an mdev, unless it is the one that no driver has. */
+VGpuKind type_guess_kind(const char *type_id);
+
 void type_update(Type *type, const TypeReport *report);
 void type_set_available(Type *type, uint32_t available);

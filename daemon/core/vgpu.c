@@ -345,7 +345,7 @@ void vgpu_files_changed(VGpu *vgpu) {
 /* As its definition says it would be. */
 static void show_definition(VGpu *vgpu, const char *last_error) {
         const Definition *d = &vgpu->file->definition;
-        VGpuReport report = { .iommu_group = -1, .use = VGPU_USE_NO };
+        VGpuReport report = { .iommu_group = -1, .kind = d->kind, .use = VGPU_USE_NO };
         bool good = vgpu->file->problem[0] == '\0';
         unsigned mask;
 

@@ -22,6 +22,8 @@
 /* 40 GiB, as the open shim's reference module has; 24 ports, as mtty has. */
 #define SHIM_FRAMEBUFFER (UINT64_C(40) << 30)
 #define MTTY_PORTS 24U
+#define SRIOV_VFS 4U
+#define NVIDIA_PLACES 4U
 
 typedef struct Sim {
         SimHost host;
@@ -156,6 +158,35 @@ static int plug_mtty(SimHost *host, char **arguments) {
         return sim_host_plug(host, arguments[0], SIM_GPU_MTTY, MTTY_PORTS);
 }
 
+static int plug_card(SimHost *host, char **arguments) {
+        return sim_host_plug(host, arguments[0], SIM_GPU_PLAIN, 0);
+}
+
+static int plug_sriov(SimHost *host, char **arguments) {
+        return sim_host_plug(host, arguments[0], SIM_GPU_SRIOV, SRIOV_VFS);
+}
+
+static int plug_nvidia(SimHost *host, char **arguments) {
+        return sim_host_plug(host, arguments[0], SIM_GPU_NVIDIA_VFIO, NVIDIA_PLACES);
+}
+
+static int plug_xe(SimHost *host, char **arguments) {
+        return sim_host_plug(host, arguments[0], SIM_GPU_XE, SRIOV_VFS);
+}
+
+/* set-vfs GPU N, as `echo N > …/sriov_numvfs` does. */
+static int set_vfs(SimHost *host, char **arguments) {
+        char path[512];
+
+        const char *const command[] = { "/usr/lib/nvidia/sriov-manage", streq(arguments[1], "0") ? "-d" : "-e",
+                                        arguments[0], NULL };
+        int r;
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%.64s/sriov_numvfs", arguments[0]);
+        r = sysfs_write(host, path, arguments[1]);
+        return r == -EPERM ? host->host.ops->run(&host->host, command) : r;
+}
+
 static int unplug(SimHost *host, char **arguments) {
         return sim_host_unplug(host, arguments[0]);
 }
@@ -168,6 +199,11 @@ static int act(SimHost *host, int n, char **arguments) {
         } table[] = {
                 { "plug", 1, plug },
                 { "plug-mtty", 1, plug_mtty },
+                { "plug-card", 1, plug_card },
+                { "plug-sriov", 1, plug_sriov },
+                { "plug-nvidia", 1, plug_nvidia },
+                { "plug-xe", 1, plug_xe },
+                { "set-vfs", 2, set_vfs },
                 { "unplug", 1, unplug },
                 { "mdev-create", 3, mdev_create },
                 { "mdev-remove", 1, mdev_remove },
@@ -196,6 +232,11 @@ static int usage(FILE *stream) {
                 "\n"
                 "     plug GPU                       A card (as 0000:41:00.0) with the open shim's driver appears\n"
                 "     plug-mtty NAME                 A parent with types of its own, on no PCI bus, appears\n"
+                "     plug-card GPU                  A display controller whose driver knows no vGPUs appears\n"
+                "     plug-sriov GPU                 One with virtual functions appears\n"
+                "     plug-nvidia GPU                One with NVIDIA's vendor-specific VFIO appears\n"
+                "     plug-xe GPU                    One of Intel's that xe drives appears\n"
+                "     set-vfs GPU N                  Somebody enables virtual functions through sysfs\n"
                 "     unplug GPU                     It disappears, with its vGPUs\n"
                 "     mdev-create PARENT TYPE UUID   Somebody makes a vGPU through sysfs\n"
                 "     mdev-remove UUID               Somebody removes one; waits for whoever holds it\n"
@@ -231,7 +272,13 @@ typedef struct Options {
 
 /* 0: go on with what is left; else the exit status to leave with, plus one. */
 static int parse_options(int argc, char **argv, Options *o) {
-        enum { OPTION_ROOT = 0x100, OPTION_ADDRESS, OPTION_POLKIT, OPTION_DEBUG, OPTION_VERSION };
+        enum {
+                OPTION_ROOT = 0x100,
+                OPTION_ADDRESS,
+                OPTION_POLKIT,
+                OPTION_DEBUG,
+                OPTION_VERSION
+        };
         static const struct option options[] = {
                 { "root", required_argument, NULL, OPTION_ROOT },
                 { "address", required_argument, NULL, OPTION_ADDRESS },

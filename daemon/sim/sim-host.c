@@ -67,7 +67,10 @@ static int sim_store(const Host *host, int dir_fd, const char *path, const char 
         if (streq(attribute, "remove"))
                 return sim_mdev_remove(sim, type, text);
 
-        return sim_mdev_configure(sim, folder, attribute, text);
+        r = sim_pci_store(sim, folder, attribute, text);
+        if (r == -ENOTTY)
+                r = sim_sriov_store(sim, folder, attribute, text);
+        return r == -ENOTTY ? sim_mdev_configure(sim, folder, attribute, text) : r;
 }
 
 static int sim_open_node(const Host *host, const char *path, int flags) {
@@ -105,6 +108,7 @@ static int sim_ioctl(const Host *host, int fd, unsigned long request, void *argu
 
 static const HostOps sim_ops = {
         .store = sim_store,
+        .run = sim_run,
         .open_node = sim_open_node,
         .ioctl = sim_ioctl,
         .watch_node = sim_watch_node,
@@ -124,6 +128,7 @@ static int make_machine(SimHost *sim) {
                 "dev/mdevgpu",
                 "etc",
                 "var",
+                "run",
         };
         int r = 0;
 
@@ -150,7 +155,8 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
                            .dev_fd = -EBADF,
                            .proc_fd = -EBADF,
                            .etc_fd = -EBADF,
-                           .var_fd = -EBADF };
+                           .var_fd = -EBADF,
+                           .run_fd = -EBADF };
         r = sim.root_fd = directory_open(AT_FDCWD, root);
         if (r >= 0)
                 r = make_machine(&sim);
@@ -164,6 +170,8 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
                 r = sim.host.etc_fd = directory_open(sim.root_fd, "etc");
         if (r >= 0)
                 r = sim.host.var_fd = directory_open(sim.root_fd, "var");
+        if (r >= 0)
+                r = sim.host.run_fd = directory_open(sim.root_fd, "run");
         if (r < 0) {
                 sim_host_close(&sim);
                 return r;
@@ -218,10 +226,8 @@ static int plug_pci(const SimHost *sim, SimGpu *gpu, const char *path) {
         static const struct {
                 const char *name, *shim, *nvidia;
         } attributes[] = {
-                { "class", "0x030200\n", "0x030200\n" },
-                { "vendor", "0x6d67\n", "0x10de\n" },
-                { "device", "0x0001\n", "0x20b0\n" },
-                { "subsystem_vendor", "0x6d67\n", "0x10de\n" },
+                { "class", "0x030200\n", "0x030200\n" },        { "vendor", "0x6d67\n", "0x10de\n" },
+                { "device", "0x0001\n", "0x20b0\n" },           { "subsystem_vendor", "0x6d67\n", "0x10de\n" },
                 { "subsystem_device", "0x0001\n", "0x145f\n" },
         };
         bool nvidia = gpu->kind == SIM_GPU_NVIDIA;
@@ -264,8 +270,10 @@ int sim_host_plug(SimHost *sim, const char *address, SimGpuKind kind, uint64_t c
         (void)getrandom(gpu.instance_id, sizeof(gpu.instance_id), 0);
         sim_gpu_path(&gpu, path, sizeof(path));
         r = sim_mkdir(sim, "sys/%s", path);
-        if (r >= 0 && kind != SIM_GPU_MTTY)
+        if (r >= 0 && kind != SIM_GPU_MTTY && !sim_kind_is_card(kind))
                 r = plug_pci(sim, &gpu, path);
+        if (r >= 0 && sim_kind_is_card(kind))
+                r = sim_pci_plug(sim, &gpu);
         if (kind == SIM_GPU_MTTY)
                 add_mtty_types(&gpu);
         if (r >= 0)
@@ -296,6 +304,8 @@ int sim_host_unplug(SimHost *sim, const char *address) {
         sim_gpu_path(&gpu, path, sizeof(path));
         sim_mdev_drop(sim, &gpu);
         sim_parent_unregister(sim, &gpu);
+        if (sim_kind_is_card(gpu.kind))
+                sim_pci_unplug(sim, &gpu);
         sim_remove_tree(sim, "sys/bus/pci/devices/%s", address);
         if (gpu.kind == SIM_GPU_SHIM)
                 sim_remove_tree(sim, "dev/mdevgpu/gpu%u", gpu.index);

@@ -20,6 +20,10 @@
 typedef enum SimGpuKind {
         SIM_GPU_SHIM, /* a synthetic PCI GPU of the open shim's reference module: types by ioctl */
         SIM_GPU_MTTY, /* a parent on no PCI bus with types of its own, as the kernel's sample driver mtty */
+        SIM_GPU_PLAIN, /* a PCI card with an audio function behind an IOMMU, whose driver knows no vGPUs */
+        SIM_GPU_SRIOV, /* the same, with virtual functions; capacity: how many there can be */
+        SIM_GPU_NVIDIA_VFIO, /* its virtual functions are divided by NVIDIA's vendor-specific VFIO */
+        SIM_GPU_XE, /* its virtual functions are provisioned by Intel xe's sriov_admin */
         SIM_GPU_NVIDIA, /* a card of NVIDIA's; who opens the machine answers its control nodes and registers its types */
 } SimGpuKind;
 

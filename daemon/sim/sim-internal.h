@@ -42,6 +42,26 @@ unsigned sim_count_available(const SimHost *sim, const SimGpu *gpu, const struct
 uint64_t sim_type_cost(const struct mdevgpu_type *type);
 uint64_t sim_count_used(const SimHost *sim, const SimGpu *gpu);
 
+/* sim-pci.c: cards behind an IOMMU, whose drivers can be changed. All with the lock taken, but for the stores. */
+int sim_pci_plug(const SimHost *sim, const SimGpu *gpu);
+void sim_pci_unplug(const SimHost *sim, const SimGpu *gpu);
+int sim_pci_add_function(const SimHost *sim, const char *address, const char *physfn, const char *class,
+                         const char *driver, unsigned group);
+void sim_pci_remove_function(const SimHost *sim, const char *address);
+/* A store below sys/bus/pci or to driver_override; -ENOTTY: it is none of these. */
+int sim_pci_store(SimHost *sim, const char *folder, const char *attribute, const char *text);
+/* A number of an IOMMU group that no device has. */
+unsigned sim_next_group(const SimHost *sim);
+bool sim_group_is_held(const SimHost *sim, unsigned group);
+bool sim_kind_is_card(SimGpuKind kind);
+
+/* sim-sriov.c: virtual functions, and what vendors' drivers show of them. -ENOTTY as above. */
+int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu);
+int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, const char *text);
+/* NVIDIA's sriov-manage. */
+int sim_run(const Host *host, const char *const *command);
+void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu);
+
 /* The stores of the mdev core. text is what was written. */
 int sim_mdev_create(SimHost *sim, const char *parent, const char *type_folder, const char *text);
 int sim_mdev_remove(SimHost *sim, const char *uuid, const char *text);

@@ -49,7 +49,7 @@ static const struct mdevgpu_type *find_type(const SimGpu *gpu, const char *folde
         return NULL;
 }
 
-static unsigned next_group(const SimHost *sim) {
+unsigned sim_next_group(const SimHost *sim) {
         uint64_t n = 0;
         char text[32];
 
@@ -114,7 +114,7 @@ static int create_locked(SimHost *sim, const SimGpu *gpu, const struct mdevgpu_t
         }
         sim_emit(sim, UEVENT_BIND, UEVENT_MDEV, devpath);
 
-        mdev.group = next_group(sim);
+        mdev.group = sim_next_group(sim);
         (void)text_copy(mdev.uuid, sizeof(mdev.uuid), uuid);
         (void)text_copy(mdev.parent, sizeof(mdev.parent), gpu->address);
         (void)snprintf(record, sizeof(record), "%s %u %u\n", gpu->address, type->id, mdev.group);
@@ -167,7 +167,7 @@ static int load_mdev(const SimHost *sim, const char *uuid, SimMdev *ret_mdev) {
         return sscanf(record, "%63s %u %u", ret_mdev->parent, &ret_mdev->type, &ret_mdev->group) == 3 ? 0 : -EIO;
 }
 
-static bool is_held(const SimHost *sim, unsigned group) {
+bool sim_group_is_held(const SimHost *sim, unsigned group) {
         SimHeld held;
 
         sim_held_read(sim, &held);
@@ -252,7 +252,7 @@ int sim_mdev_remove(SimHost *sim, const char *uuid, const char *text) {
         if (r < 0)
                 return r;
 
-        while (is_held(sim, mdev.group))
+        while (sim_group_is_held(sim, mdev.group))
                 (void)usleep(HELD_POLL_USEC);
 
         return end_remove(sim, &mdev, path);

@@ -106,6 +106,16 @@ int text_parse_uuid(const char *s, char ret_uuid[static 37]) {
         return 0;
 }
 
+void text_derive_uuid(const char *name, char ret_uuid[static 37]) {
+        /* Drawn once, at random. */
+        static const uuid_t space = { 0x6e, 0x1c, 0x9b, 0x5a, 0x3d, 0x07, 0x4f, 0x52,
+                                      0x9a, 0x84, 0xc1, 0x2f, 0x70, 0xe6, 0x5b, 0xd3 };
+        uuid_t uuid;
+
+        uuid_generate_sha1(uuid, space, name, strlen(name));
+        uuid_unparse_lower(uuid, ret_uuid);
+}
+
 bool text_format_uuid(const uint8_t uuid[static 16], char ret_uuid[static 37]) {
         uuid_unparse_lower(uuid, ret_uuid);
         return !uuid_is_null(uuid);

@@ -24,6 +24,9 @@ bool text_is_name(const char *s);
 /* Formats into memory of its own, to be freed. -ENOMEM, and *ret_text is untouched. */
 int text_formatv(char **ret_text, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
 
+/* The UUID that belongs to a name, always the same (RFC 4122, version 5, in a name space of ours); in lower case. */
+void text_derive_uuid(const char *name, char ret_uuid[static 37]);
+
 /* A UUID in its 36-character form; the copy is in lower case. -EINVAL. */
 int text_parse_uuid(const char *s, char ret_uuid[static 37]);
 

@@ -14,6 +14,7 @@ static void put_type(WireWriter *w, const TypeReport *t) {
         wire_put_u32(w, t->vendor_id);
         wire_put_u32(w, t->max_instances);
         wire_put_u32(w, t->available);
+        wire_put_u32(w, (uint32_t)t->kind);
         wire_put_u64(w, t->framebuffer);
         wire_put_u32(w, t->heads);
         wire_put_u32(w, t->max_width);
@@ -33,6 +34,7 @@ static void get_type(WireReader *r, TypeReport *t) {
         t->vendor_id = wire_get_u32(r);
         t->max_instances = wire_get_u32(r);
         t->available = wire_get_u32(r);
+        t->kind = (VGpuKind)wire_get_enum(r, VGPU_KIND_MAX);
         t->framebuffer = wire_get_u64(r);
         t->heads = wire_get_u32(r);
         t->max_width = wire_get_u32(r);
@@ -79,6 +81,8 @@ static void put_report(WireWriter *w, const GpuReport *report) {
         wire_put_string(w, report->model);
         wire_put_u64(w, report->framebuffer_total);
         wire_put_u8(w, report->pending_types);
+        wire_put_u32(w, report->num_vfs);
+        wire_put_u32(w, report->max_vfs);
         wire_put_u32(w, (uint32_t)report->n_types);
         for (size_t i = 0; i < report->n_types; i++)
                 put_type(w, &report->types[i]);
@@ -98,6 +102,8 @@ static int get_report(WireReader *r, GpuReport *report) {
         wire_get_string(r, report->model, sizeof(report->model));
         report->framebuffer_total = wire_get_u64(r);
         report->pending_types = wire_get_bool(r);
+        report->num_vfs = wire_get_u32(r);
+        report->max_vfs = wire_get_u32(r);
 
         n = wire_get_count(r, REPORT_TYPES_MAX);
         for (size_t i = 0; i < n && !r->bad; i++) {

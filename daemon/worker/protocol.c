@@ -83,9 +83,11 @@ static void put_vgpu_job(WireWriter *w, const Job *job) {
         wire_put_string(w, strempty(job->type_id));
         wire_put_string(w, strempty(job->parent));
         wire_put_u8(w, job->adopt);
+        wire_put_u8(w, job->take_display);
         put_attributes(w, job->attributes);
         wire_put_u32(w, (uint32_t)job->iommu_group);
         wire_put_u32(w, (uint32_t)job->action);
+        wire_put_u32(w, (uint32_t)job->vgpu_kind);
         wire_put_u8(w, job->autostart);
         wire_put_u8(w, job->managed);
         wire_put_string(w, strempty(job->label));
@@ -101,7 +103,9 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                 wire_put_u32(w, (uint32_t)job->n_types);
                 for (size_t i = 0; i < job->n_types; i++)
                         put_spec(w, &job->types[i]);
-        } else
+        } else if (job->kind == JOB_ENABLE_VFS)
+                wire_put_u32(w, job->n_vfs);
+        else
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -162,9 +166,11 @@ static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         wire_get_string(r, d->type_id, sizeof(d->type_id));
         wire_get_string(r, d->parent, sizeof(d->parent));
         d->job.adopt = wire_get_bool(r);
+        d->job.take_display = wire_get_bool(r);
         get_attributes(r, &d->attributes);
         d->job.iommu_group = (int32_t)wire_get_u32(r);
         d->job.action = (StoreAction)wire_get_enum(r, STORE_ACTION_MAX);
+        d->job.vgpu_kind = (VGpuKind)wire_get_enum(r, VGPU_KIND_MAX);
         d->job.autostart = wire_get_bool(r);
         d->job.managed = wire_get_bool(r);
         wire_get_string(r, d->label, sizeof(d->label));
@@ -192,7 +198,9 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                         decoded_job_done(ret_job);
                         return k;
                 }
-        } else
+        } else if (ret_job->job.kind == JOB_ENABLE_VFS)
+                ret_job->job.n_vfs = wire_get_u32(&r);
+        else
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

@@ -2,6 +2,7 @@
 
 #include "backend/backends.h"
 #include "backend/users.h"
+#include "backend/vfs.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/text.h"
@@ -64,41 +65,92 @@ static void read_driver(const BackendContext *c, GpuReport *report) {
         }
 }
 
+/* Adds what those have to offer that stand beside the backend of the card's driver. */
+static int read_beside(BackendContext *c, GpuReport *report, Error *error) {
+        for (const Backend *const *b = backends_beside; *b; b++) {
+                int r = (*b)->probe(c, error);
+
+                if (r > 0)
+                        r = (*b)->read(c, report, error);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* NULL: none of them has anything to offer here. */
+static const Backend *first_beside(BackendContext *c) {
+        for (const Backend *const *b = backends_beside; *b; b++)
+                if ((*b)->probe(c, NULL) > 0)
+                        return *b;
+
+        return NULL;
+}
+
+/* The backend that makes vGPUs of this type: one that stands beside, or that of the card's driver. */
+static const Backend *backend_of_type(BackendContext *c, const char *type_id) {
+        for (const Backend *const *b = backends_beside; *b; b++)
+                if ((*b)->owns_type(type_id) && (*b)->probe(c, NULL) > 0)
+                        return *b;
+
+        return c->backend;
+}
+
+static const Backend *backend_of_vgpu(BackendContext *c, const char *uuid) {
+        VGpuReport vgpu;
+
+        for (const Backend *const *b = backends_beside; *b; b++)
+                if ((*b)->probe(c, NULL) > 0 && (*b)->find(c, uuid, &vgpu, NULL) >= 0)
+                        return *b;
+
+        return c->backend ?: first_beside(c);
+}
+
 static void explain_no_backend(GpuReport *report) {
         if (report->driver[0] == '\0') {
-                report->state = GPU_NO_DRIVER;
+                if (report->state == GPU_PROBING)
+                        report->state = GPU_NO_DRIVER;
                 (void)text_copy(report->reason, sizeof(report->reason), "no driver is bound to it");
                 return;
         }
 
-        report->state = GPU_UNSUPPORTED;
+        if (report->state == GPU_PROBING)
+                report->state = GPU_UNSUPPORTED;
         (void)snprintf(report->reason, sizeof(report->reason),
                        "its driver '%s' offers no vGPUs: it is no mdev parent and has no control channel that is known",
                        report->driver);
 }
 
-static int run_sync(BackendContext *c, const Job *job, JobResult *result) {
+/* Of a GPU whose driver has no backend: what can be had all the same. */
+static int sync_without_backend(BackendContext *c, JobResult *result) {
+        const Backend *beside = first_beside(c);
         GpuReport *report = &result->report;
-        const Backend *backend;
         int r;
 
-        r = find_backend(c, &result->error);
+        r = read_beside(c, report, &result->error);
         if (r < 0)
                 return r;
-
-        read_driver(c, report);
-        backend = c->backend;
-        if (!backend) {
-                explain_no_backend(report);
-                return 0;
+        if (beside) {
+                report->state = GPU_READY;
+                (void)text_copy(report->backend, sizeof(report->backend), beside->name);
         }
+        if (!beside || (beside == &backend_vfio_pci && report->n_vgpus == 0))
+                explain_no_backend(report);
+        return 0;
+}
+
+static int sync_with_backend(BackendContext *c, const Job *job, JobResult *result) {
+        const Backend *backend = c->backend;
+        GpuReport *report = &result->report;
+        int r = 0;
 
         report->state = GPU_READY;
         (void)text_copy(report->backend, sizeof(report->backend), backend->name);
 
+        c->apply_pending = job->apply_pending;
         c->wanted = job->types;
         c->n_wanted = job->n_types;
-        c->apply_pending = job->apply_pending;
         if (backend->register_types && job->may_register)
                 r = backend->register_types(c, &result->error);
         if (r >= 0)
@@ -110,36 +162,66 @@ static int run_sync(BackendContext *c, const Job *job, JobResult *result) {
                 (void)snprintf(report->reason, sizeof(report->reason),
                                "a profile states types for it, but its driver%s%s takes none: its types are its own",
                                report->driver[0] != '\0' ? " " : "", report->driver);
-        return r;
+        return r < 0 ? r : read_beside(c, report, &result->error);
 }
 
 int runner_watch(BackendContext *c) {
         return c->backend && c->backend->watch ? c->backend->watch(c) : -1;
 }
 
-static int need_backend(BackendContext *c, Error *error) {
+static int run_sync(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
-        if (c->backend)
+        r = find_backend(c, &result->error);
+        if (r < 0)
+                return r;
+
+        read_driver(c, &result->report);
+        vfs_read_counts(c->host, c->gpu, &result->report.num_vfs, &result->report.max_vfs);
+        return c->backend ? sync_with_backend(c, job, result) : sync_without_backend(c, result);
+}
+
+static int need_backend(BackendContext *c, const Backend *backend, Error *error) {
+        if (backend)
                 return 0;
 
-        r = find_backend(c, error);
-        if (r >= 0 && !c->backend)
-                return error_set(error, -ERROR_NO_SUCH_GPU, "GPU %s no longer offers vGPUs", c->gpu);
+        return error_set(error, -ERROR_NO_SUCH_GPU, "GPU %s no longer offers vGPUs", c->gpu);
+}
 
-        return r;
+/* Once for each worker, until the next reading. */
+static int look_for_backend(BackendContext *c, Error *error) {
+        return c->backend ? 0 : find_backend(c, error);
+}
+
+static void add_counts(BackendContext *c, const Backend *backend, JobResult *result) {
+        _cleanup_(freep) TypeCount *counts = NULL;
+        TypeCount *all;
+        size_t n = 0;
+
+        if (backend->read_counts(c, &counts, &n, NULL) < 0 || n == 0)
+                return;
+        all = reallocarray(result->counts, result->n_counts + n, sizeof(TypeCount));
+        if (!all)
+                return;
+
+        memcpy(all + result->n_counts, counts, n * sizeof(TypeCount));
+        result->counts = all;
+        result->n_counts += n;
 }
 
 static void read_counts(BackendContext *c, JobResult *result) {
         if (c->backend)
-                (void)c->backend->read_counts(c, &result->counts, &result->n_counts, NULL);
+                add_counts(c, c->backend, result);
+        for (const Backend *const *b = backends_beside; *b; b++)
+                if ((*b)->probe(c, NULL) > 0)
+                        add_counts(c, *b, result);
 }
 
-static int write_attributes(BackendContext *c, const Job *job, Error *error) {
+static int write_attributes(BackendContext *c, const Backend *backend, const Job *job, Error *error) {
         int r;
 
         for (size_t i = 0; i < job->attributes->n; i++) {
-                r = c->backend->configure(c, job->uuid, &job->attributes->items[i], error);
+                r = backend->configure(c, job->uuid, &job->attributes->items[i], error);
                 if (r < 0)
                         return r;
         }
@@ -148,11 +230,11 @@ static int write_attributes(BackendContext *c, const Job *job, Error *error) {
 }
 
 /* The UUID was taken: by what is wanted, or by what is about to be it, as its links come after the device itself. */
-static bool find_wanted(BackendContext *c, const Job *job, JobResult *result) {
+static bool find_wanted(BackendContext *c, const Backend *backend, const Job *job, JobResult *result) {
         for (unsigned i = 0; i < FIND_TRIES; i++) {
                 if (i > 0)
                         (void)usleep(FIND_INTERVAL_USEC);
-                if (c->backend->find(c, job->uuid, &result->vgpu, NULL) >= 0)
+                if (backend->find(c, job->uuid, &result->vgpu, NULL) >= 0)
                         return streq(result->vgpu.type_id, job->type_id) &&
                                (*job->parent == '\0' || streq(result->vgpu.parent, job->parent));
         }
@@ -161,17 +243,23 @@ static bool find_wanted(BackendContext *c, const Job *job, JobResult *result) {
 }
 
 static int run_create(BackendContext *c, const Job *job, JobResult *result) {
+        const Backend *backend;
         int r;
 
-        r = need_backend(c, &result->error);
+        r = look_for_backend(c, &result->error);
+        backend = backend_of_type(c, job->type_id);
+        if (r >= 0)
+                r = need_backend(c, backend, &result->error);
         if (r < 0)
                 return r;
 
-        r = c->backend->create(c, job->parent, job->type_id, job->uuid, &result->vgpu, &result->error);
+        c->take_display = job->take_display;
+        r = backend->create(c, job->parent, job->type_id, job->uuid, &result->vgpu, &result->error);
+        c->take_display = false;
         if (r >= 0) {
                 result->exists = true;
-                r = write_attributes(c, job, &result->error);
-        } else if (r == -ERROR_ALREADY_EXISTS && job->adopt && find_wanted(c, job, result)) {
+                r = write_attributes(c, backend, job, &result->error);
+        } else if (r == -ERROR_ALREADY_EXISTS && job->adopt && find_wanted(c, backend, job, result)) {
                 result->error = ERROR_NULL;
                 result->exists = result->existed = true;
                 r = 0;
@@ -182,16 +270,34 @@ static int run_create(BackendContext *c, const Job *job, JobResult *result) {
 }
 
 static int run_configure(BackendContext *c, const Job *job, JobResult *result) {
+        const Backend *backend;
         int r;
 
-        r = need_backend(c, &result->error);
-        return r < 0 ? r : write_attributes(c, job, &result->error);
+        r = look_for_backend(c, &result->error);
+        backend = backend_of_vgpu(c, job->uuid);
+        if (r >= 0)
+                r = need_backend(c, backend, &result->error);
+        return r < 0 ? r : write_attributes(c, backend, job, &result->error);
+}
+
+/* A device that its backend finds has its folder among its bus' devices; a mediated one has it until its removal begins. */
+static void name_device(BackendContext *c, const char *uuid, char *buffer, size_t size) {
+        const Backend *backend = backend_of_vgpu(c, uuid);
+        VGpuReport vgpu;
+
+        if (backend && backend->find(c, uuid, &vgpu, NULL) >= 0 && vgpu.kind != VGPU_MDEV)
+                (void)snprintf(buffer, size, "bus/pci/devices/%s", vgpu.parent);
+        else
+                (void)snprintf(buffer, size, "bus/mdev/devices/%s", uuid);
 }
 
 static int run_users(BackendContext *c, const Job *job, JobResult *result) {
+        char device[SYSFS_NAME_SIZE + 32];
         int r;
 
-        r = users_find(c->host, job->uuid, job->iommu_group, &result->users, &result->n_users);
+        (void)look_for_backend(c, NULL);
+        name_device(c, job->uuid, device, sizeof(device));
+        r = users_find(c->host, device, job->iommu_group, &result->users, &result->n_users);
         return r < 0 ? error_set_errno(&result->error, r, "it cannot be seen who uses the vGPU") : 0;
 }
 
@@ -211,18 +317,53 @@ static int check_users(BackendContext *c, const Job *job, JobResult *result) {
 }
 
 static int run_remove(BackendContext *c, const Job *job, JobResult *result) {
+        const Backend *backend;
         int r;
 
-        r = need_backend(c, &result->error);
-        if (r < 0)
-                return r;
-        r = check_users(c, job, result);
+        r = look_for_backend(c, &result->error);
+        backend = backend_of_vgpu(c, job->uuid);
+        if (r >= 0)
+                r = need_backend(c, backend, &result->error);
+        if (r >= 0)
+                r = check_users(c, job, result);
         if (r < 0)
                 return r;
 
-        r = c->backend->remove(c, job->uuid, &result->error);
+        r = backend->remove(c, job->uuid, &result->error);
         read_counts(c, result);
         return r;
+}
+
+/* Every function goes with such a change, and with it whatever uses it. */
+static int check_no_vgpus(BackendContext *c, Error *error) {
+        GpuReport report;
+        size_t n;
+        int r;
+
+        gpu_report_init(&report);
+        r = c->backend ? c->backend->read(c, &report, error) : 0;
+        if (r >= 0)
+                r = read_beside(c, &report, error);
+        n = report.n_vgpus;
+        gpu_report_done(&report);
+        if (r >= 0 && n > 0)
+                return error_set(error, -ERROR_BUSY, "GPU %s has vGPUs, %zu of them; destroy these first", c->gpu, n);
+
+        return r;
+}
+
+static int run_enable_vfs(BackendContext *c, const Job *job, JobResult *result) {
+        int r;
+
+        r = look_for_backend(c, &result->error);
+        if (r >= 0)
+                r = check_no_vgpus(c, &result->error);
+        if (r < 0)
+                return r;
+
+        /* A channel that is open keeps the driver from leaving the card, as NVIDIA's has to. */
+        set_backend(c, NULL);
+        return vfs_enable(c->host, c->gpu, job->n_vfs, &result->error);
 }
 
 void runner_run(BackendContext *c, const Job *job, JobResult *result) {
@@ -243,6 +384,9 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
                 break;
         case JOB_STORE:
                 r = store_run(c->host, job, &result->error);
+                break;
+        case JOB_ENABLE_VFS:
+                r = run_enable_vfs(c, job, result);
                 break;
         case JOB_REMOVE:
                 r = run_remove(c, job, result);

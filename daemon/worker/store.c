@@ -10,8 +10,6 @@
 #include "util/file.h"
 #include "worker/store.h"
 
-#define DEFINITIONS_FOLDER "mdevctl.d"
-
 /* Opens dir_fd/name, made if it is not there, in such a way that it is there after a power cut as well. */
 static int folder_open(int dir_fd, const char *name, mode_t mode) {
         int fd;
@@ -97,19 +95,27 @@ static void bench_done(Bench *bench) {
         fd_close(bench->base_fd);
 }
 
-static int open_definitions(const Host *host) {
+static int open_definitions(const Host *host, VGpuKind kind) {
+        const char *folder = definition_folder(kind), *slash = strchr(folder, '/');
+        _cleanup_(fd_closep) int above_fd = -EBADF;
+        char above[64];
+
         if (host->etc_fd < 0)
                 return host->etc_fd;
+        if (!slash)
+                return folder_open(host->etc_fd, folder, 0755);
 
-        return folder_open(host->etc_fd, DEFINITIONS_FOLDER, 0755);
+        (void)snprintf(above, sizeof(above), "%.*s", (int)(slash - folder), folder);
+        above_fd = folder_open(host->etc_fd, above, 0755);
+        return above_fd < 0 ? above_fd : folder_open(above_fd, slash + 1, 0755);
 }
 
-static int bench_open(Bench *bench, const Host *host, const char *parent) {
+static int bench_open(Bench *bench, const Host *host, const Job *job) {
         int r;
 
-        r = bench->base_fd = open_definitions(host);
+        r = bench->base_fd = open_definitions(host, job->vgpu_kind);
         if (r >= 0)
-                r = bench->parent_fd = folder_open(bench->base_fd, parent, 0755);
+                r = bench->parent_fd = folder_open(bench->base_fd, job->parent, 0755);
         if (r < 0)
                 return r;
 
@@ -122,7 +128,11 @@ static int bench_open(Bench *bench, const Host *host, const char *parent) {
 
 /* All but the last step of it, which does not need room. */
 static int prepare_definition(Bench *bench, const Host *host, const Job *job) {
-        Definition definition = { .autostart = job->autostart, .attributes = *job->attributes };
+        Definition definition = {
+                .kind = job->vgpu_kind,
+                .autostart = job->autostart,
+                .attributes = *job->attributes,
+        };
         _cleanup_(freep) char *text = NULL;
         bool exists;
         int r;
@@ -130,7 +140,7 @@ static int prepare_definition(Bench *bench, const Host *host, const Job *job) {
         memcpy(definition.type_id, job->type_id, strlen(job->type_id) + 1);
         r = definition_format(&definition, &text);
         if (r >= 0)
-                r = bench_open(bench, host, job->parent);
+                r = bench_open(bench, host, job);
         if (r < 0)
                 return r;
 
@@ -143,14 +153,16 @@ static int prepare_definition(Bench *bench, const Host *host, const Job *job) {
 }
 
 static int explain_put(int code, const Job *job, Error *error) {
+        const char *folder = definition_folder(job->vgpu_kind);
+
         if (code == -EEXIST)
-                return error_set(error, -ERROR_ALREADY_EXISTS, "/etc/mdevctl.d/%s/%s is there already", job->parent,
+                return error_set(error, -ERROR_ALREADY_EXISTS, "/etc/%s/%s/%s is there already", folder, job->parent,
                                  job->uuid);
         if (code == -ENOENT && job->action == STORE_UPDATE)
-                return error_set(error, -ERROR_NO_SUCH_VGPU, "Somebody else has just removed /etc/mdevctl.d/%s/%s",
+                return error_set(error, -ERROR_NO_SUCH_VGPU, "Somebody else has just removed /etc/%s/%s/%s", folder,
                                  job->parent, job->uuid);
 
-        return error_set(error, -EIO, "/etc/mdevctl.d/%s/%s cannot be written: %s", job->parent, job->uuid,
+        return error_set(error, -EIO, "/etc/%s/%s/%s cannot be written: %s", folder, job->parent, job->uuid,
                          strerrordesc_np(-code) ?: "unknown error");
 }
 
@@ -180,7 +192,7 @@ static int remove_definition(const Host *host, const Job *job, Error *error) {
         _cleanup_(fd_closep) int base_fd = -EBADF, parent_fd = -EBADF;
         int r;
 
-        r = base_fd = open_definitions(host);
+        r = base_fd = open_definitions(host, job->vgpu_kind);
         if (r >= 0)
                 r = parent_fd = directory_open(base_fd, job->parent);
         if (r >= 0 && unlinkat(parent_fd, job->uuid, 0) < 0)
@@ -188,8 +200,8 @@ static int remove_definition(const Host *host, const Job *job, Error *error) {
         if (r >= 0 && fsync(parent_fd) < 0)
                 r = negative_errno();
         if (r < 0 && r != -ENOENT)
-                return error_set(error, -EIO, "/etc/mdevctl.d/%s/%s cannot be removed: %s", job->parent, job->uuid,
-                                 strerrordesc_np(-r) ?: "unknown error");
+                return error_set(error, -EIO, "/etc/%s/%s/%s cannot be removed: %s", definition_folder(job->vgpu_kind),
+                                 job->parent, job->uuid, strerrordesc_np(-r) ?: "unknown error");
 
         return 0;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Store: writes definitions below /etc/mdevctl.d and their notes below /var/lib/mdevgpud so that they survive a power
- * cut, each as a whole or not at all. In a worker process, as it waits for the disk.
+ * Store: writes definitions below /etc/mdevctl.d and /etc/mdevgpud/vgpus.d, and their notes below /var/lib/mdevgpud, so
+ * that they survive a power cut, each as a whole or not at all. In a worker process, as it waits for the disk.
  */
 
 #include "core/backend.h"

@@ -79,6 +79,23 @@ static void apply_nothing(Harness *h) {
         sd_bus_message_unref(manager_call(h->bus, "ApplyTopology", "sa{sv}", "t", 0));
 }
 
+#define SRIOV_GPU "0000:51:00.0"
+#define SRIOV_PATH "/org/mdevgpu1/gpu/_30000_3a51_3a00_2e0"
+#define SRIOV_INTERFACE "org.mdevgpu1.Gpu.Sriov"
+
+/* It has been read that the card can have virtual functions. */
+static bool has_functions(void *userdata) {
+        Harness *h = userdata;
+        sd_bus_message *reply;
+        bool has;
+
+        reply = try_call(h->bus, SRIOV_PATH, "org.freedesktop.DBus.Properties", "Get", NULL, "ss", SRIOV_INTERFACE,
+                         "MaxVfs");
+        has = reply;
+        sd_bus_message_unref(reply);
+        return has;
+}
+
 static void test_equal(void) {
         static const struct {
                 const char *interface;
@@ -89,6 +106,7 @@ static void test_equal(void) {
                 { TYPE_INTERFACE, TYPE_PATH },
                 { VGPU_INTERFACE, "/org/mdevgpu1/vgpu/_6b2f6c5e_1111_4222_8333_444455556666" },
                 { JOB_INTERFACE, "/org/mdevgpu1/job/1" },
+                { SRIOV_INTERFACE, SRIOV_PATH },
         };
         g_autoptr(Harness) h = harness_new();
         g_autofree char *xml = read_documentation();
@@ -98,6 +116,8 @@ static void test_equal(void) {
         harness_start_daemon(h, /* without_polkit= */ true);
         make_vgpu(h->bus, TYPE, "6b2f6c5e-1111-4222-8333-444455556666");
         apply_nothing(h);
+        harness_act(h, "plug-sriov", SRIOV_GPU, NULL);
+        harness_wait(h->bus, has_functions, h);
 
         for (size_t i = 0; i < G_N_ELEMENTS(objects); i++) {
                 g_autoptr(GDBusNodeInfo) live = introspect(h, objects[i].path);

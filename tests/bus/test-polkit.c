@@ -62,6 +62,10 @@ static bool append_topology(sd_bus_message *m) {
         return sd_bus_message_append(m, "sa{sv}", "t", 0) >= 0;
 }
 
+static bool append_attachment(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sa{sv}", "qemu", 0) >= 0;
+}
+
 static bool append_nothing(sd_bus_message *m) {
         return true;
 }
@@ -92,6 +96,7 @@ static const Method methods[] = {
         { MANAGER_INTERFACE, "CheckConfig", false, append_nothing },
         { GPU_INTERFACE, "Refresh", false, append_options },
         { VGPU_INTERFACE, "Refresh", false, append_options },
+        { VGPU_INTERFACE, "GetAttachment", false, append_attachment },
 };
 
 static const Method *find_method(const char *interface, const char *member) {

@@ -20,7 +20,7 @@ DEFINED = "c0ffee00-0000-4000-8000-000000000003"
 ECHO = "c0ffee00-0000-4000-8000-00000000ec40"
 GPU = "0000:41:00.0"
 READING = [[], ["list"], ["gpus"], ["types"], ["types", GPU], ["status"], ["status", GPU], ["status", UUID], ["check"],
-           ["version"], ["users", UUID]]
+           ["version"], ["users", UUID], ["attachment", UUID]]
 CHANGING = [["create", GPU, "t"], ["destroy", UUID], ["define", GPU, "t"], ["define", UUID], ["undefine", UUID],
             ["start", UUID], ["modify", UUID, "--type", "t"], ["autostart", UUID], ["reload"]]
 
@@ -425,6 +425,18 @@ def exit_statuses(rig: Rig):
 
 
 @test
+def attachment(rig: Rig):
+    """attachment prints the daemon's texts as they are, one after the other, and asks for the format and options named"""
+    rig.daemon("good")
+    equal(rig.ctl("attachment", UUID).out, "libvirt-xml \n")
+    equal(rig.ctl("attachment", UUID, DEFINED, "--format", "qemu").out, "qemu \nqemu \n")
+    equal(rig.ctl("attachment", UUID, "--display", "--ramfb").out, "libvirt-xml display ramfb \n")
+    equal(json.loads(rig.ctl("attachment", UUID, "--format=cdi", "--json").out), [{"uuid": UUID, "text": "cdi \n"}])
+    result = rig.ctl("attachment", "!org.mdevgpu1.Error.NoSuchVGpu=There is none.", UUID)
+    equal((result.status, result.out), (3, "libvirt-xml \n"), result)
+
+
+@test
 def usage(rig: Rig):
     """wrong usage is status 2, and nothing is asked of the daemon"""
     for command in (["lst"], ["create"], ["create", GPU], ["create", GPU, "t", UUID, "x"], ["destroy"], ["list", "x"],
@@ -434,6 +446,7 @@ def usage(rig: Rig):
                     ["define", UUID, "--persistent"], ["define", UUID, "--autostart", "--manual"], ["undefine"],
                     ["start"], ["start", UUID, "--autostart"], ["modify"], ["modify", UUID], ["modify", UUID, "--live"],
                     ["modify", UUID, UUID, "--manual"], ["modify", UUID, "--off"], ["autostart"], ["users"],
+                    ["attachment"], ["attachment", UUID, DEFINED, "--format=cdi"], ["attachment", UUID, DEFINED, "--display"],
                     ["autostart", UUID, "--manual"], ["create", GPU, "t", "--config"], ["destroy", UUID, "--label=x"],
                     ["create", GPU, "t", "--attr=x"], ["create", GPU, "t", "--attr", "=x"],
                     ["create", GPU, "t", "--label"], ["create", GPU, "t", "--type=t"], ["create", GPU, "t", "--manual"]):
@@ -507,8 +520,9 @@ def help_texts(rig: Rig):
     equal((overall.status, overall.err), (0, ""))
     equal(rig.ctl("help").out, overall.out)
     verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
-    equal(verbs, ["list", "gpus", "types", "status", "users", "create", "destroy", "define", "undefine", "start",
-                  "modify", "autostart", "topology", "jobs", "cancel", "check", "reload", "probe", "version", "help"])
+    equal(verbs, ["list", "gpus", "types", "status", "users", "attachment", "create", "destroy", "define", "undefine",
+                  "start", "modify", "autostart", "topology", "jobs", "cancel", "check", "reload", "probe", "version",
+                  "help"])
     for verb in verbs:
         result = rig.ctl(verb, "--help")
         equal(result.status, 0, result)

@@ -344,6 +344,26 @@ static int get_users(sd_bus_message *m, sd_bus_message *reply) {
         return 0;
 }
 
+/* What was asked for, as the text. */
+static int get_attachment(sd_bus_message *m, sd_bus_message *reply) {
+        char text[256];
+        const char *word;
+        size_t n;
+
+        check(sd_bus_message_read(m, "s", &word), "read");
+        n = (size_t)snprintf(text, sizeof(text), "%s ", is("hostile") ? HOSTILE : word);
+        check(sd_bus_message_enter_container(m, 'a', "{sv}"), "enter");
+        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+                check(sd_bus_message_read(m, "s", &word), "read");
+                check(sd_bus_message_skip(m, "v"), "skip");
+                check(sd_bus_message_exit_container(m), "exit");
+                n += (size_t)snprintf(text + n, sizeof(text) - n, "%s ", word);
+        }
+        (void)snprintf(text + n, sizeof(text) - n, "\n");
+        APPEND(reply, "s", text);
+        return 0;
+}
+
 static int reload(sd_bus_message *m, sd_bus_message *reply) {
         if (!is("hostile"))
                 return 0;
@@ -365,6 +385,7 @@ static const struct {
         { "GetGpu", "s", get_object },
         { "GetVGpu", "s", get_object },
         { "GetUsers", "sa{sv}", get_users },
+        { "GetAttachment", "sa{sv}", get_attachment },
         { "CreateVGpu", "sssa{sv}", answer_create },
         { "DefineVGpu", "sssa{sv}", answer_create },
         { "DestroyVGpu", "sa{sv}", answer_change },

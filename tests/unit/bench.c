@@ -29,7 +29,7 @@ const TypeSpec bench_specs[BENCH_N_SPECS] = {
 };
 
 /* Sends a job over the wire, does it, and sends what came of it back: whatever a driver says, it must pass. */
-static int run(Bench *b, const Job *job) {
+int bench_job(Bench *b, const Job *job) {
         WireWriter w = {}, frame = {};
         JobResult result;
         DecodedJob d;
@@ -56,11 +56,12 @@ static int run(Bench *b, const Job *job) {
 }
 
 int bench_sync(Bench *b, const TypeSpec *types, size_t n_types, bool may_register) {
-        return run(b, &(Job){ .kind = JOB_SYNC, .types = types, .n_types = n_types, .may_register = may_register });
+        return bench_job(b,
+                         &(Job){ .kind = JOB_SYNC, .types = types, .n_types = n_types, .may_register = may_register });
 }
 
 int bench_create(Bench *b, const char *type_id, const char *uuid) {
-        return run(b, &(Job){ .kind = JOB_CREATE, .type_id = type_id, .uuid = uuid });
+        return bench_job(b, &(Job){ .kind = JOB_CREATE, .type_id = type_id, .uuid = uuid });
 }
 
 /* As the supervisor does: by a worker of its own. */
@@ -69,7 +70,7 @@ int bench_remove(Bench *b, const char *uuid) {
         int r;
 
         runner_init(&b->worker, worker.host, worker.gpu);
-        r = run(b, &(Job){ .kind = JOB_REMOVE, .uuid = uuid });
+        r = bench_job(b, &(Job){ .kind = JOB_REMOVE, .uuid = uuid });
         runner_done(&b->worker);
         b->worker = worker;
         return r;

@@ -37,6 +37,9 @@ Bench *bench_new(const Row *row);
 Bench *bench_new_nvidia(const char *version);
 void bench_free(Bench *b);
 
+/* Any job, as it is. */
+int bench_job(Bench *b, const Job *job);
+
 /* Each does one job: 0 or the code of its error; the rest is in b->result. */
 int bench_sync(Bench *b, const TypeSpec *types, size_t n_types, bool may_register);
 int bench_create(Bench *b, const char *type_id, const char *uuid);

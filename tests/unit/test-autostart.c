@@ -362,8 +362,8 @@ static void test_read_meanwhile(void) {
         g_assert_cmpint(machine_remove_mdev(m, UUID_1), ==, 0);
         machine_uevent(m, UEVENT_REMOVE, UEVENT_MDEV, PATH_A "/" UUID_1);
         machine_settle(m);
-        (void)definition_files_read_all(m->manager->definition_files);
-        (void)definition_files_read(m->manager->definition_files, GPU_A, UUID_1);
+        (void)definition_files_read_all(m->manager->mdev_definitions);
+        (void)definition_files_read(m->manager->mdev_definitions, GPU_A, UUID_1);
         life_tell(m, GPU_A);
         g_assert_false(machine_has_mdev(m, UUID_1));
         life_hurry(life_find(m, UUID_1));

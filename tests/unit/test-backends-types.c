@@ -263,8 +263,42 @@ static void test_virtual_functions(void) {
         machine_free(m);
 }
 
+/* What i915 GVT-g says of a type, in lines of its own form (kernel 6.1). */
+static void test_gvt(void) {
+        static const Row row = { "mdev", "mtty", "mtty2", SIM_GPU_MTTY, 4, "mtty-1", "mtty-2", 4 };
+        static const char *const bad[] = {
+                "low_gm_size: \n", "low_gm_size: 1\nhigh_gm_size: 1GB\n", "low_gm_size:128MB\n",
+                "resolution: x\n", "low_gm_size: 99999999999MB\n",
+        };
+        Bench *b = bench_new(&row);
+        g_autofree char *path =
+                g_strdup_printf("%s/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/description", b->machine->root);
+        const TypeReport *type;
+
+        g_assert_true(g_file_set_contents(
+                path, "low_gm_size: 128MB\nhigh_gm_size: 512MB\nfence: 4\nresolution: 1920x1200\nweight: 4\n", -1,
+                NULL));
+        g_assert_cmpint(bench_sync(b, NULL, 0, false), ==, 0);
+        type = bench_find_type(b, "mtty-1");
+        g_assert_cmpuint(type->framebuffer, ==, UINT64_C(640) << 20);
+        g_assert_cmpuint(type->max_width, ==, 1920);
+        g_assert_cmpuint(type->max_height, ==, 1200);
+        g_assert_cmpstr(type->description, ==,
+                        "low_gm_size: 128MB,high_gm_size: 512MB,fence: 4,resolution: 1920x1200,weight: 4");
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_assert_true(g_file_set_contents(path, bad[i], -1, NULL));
+                g_assert_cmpint(bench_sync(b, NULL, 0, false), ==, 0);
+                type = bench_find_type(b, "mtty-1");
+                g_assert_cmpuint(type->framebuffer, ==, UNKNOWN_U64);
+                g_assert_cmpuint(type->max_width, ==, UNKNOWN_U32);
+        }
+        bench_free(b);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/backends/mdev/gvt", test_gvt);
 
         g_test_add_func("/backends/mdev/own-types", test_own_types);
         g_test_add_func("/backends/mdev/virtual-functions", test_virtual_functions);

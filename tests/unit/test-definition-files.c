@@ -18,7 +18,7 @@ static char *report(Machine *m) {
         ConfigReport report = {};
         GString *text = g_string_new(NULL);
 
-        g_assert_cmpint(definition_files_report(m->manager->definition_files, &report), ==, 0);
+        g_assert_cmpint(definition_files_report(m->manager->mdev_definitions, &report), ==, 0);
         for (size_t i = 0; i < report.n_problems; i++)
                 g_string_append_printf(text, "%s %s: %s\n",
                                        report.problems[i].severity == PROBLEM_ERROR ? "error" : "warning",
@@ -41,7 +41,7 @@ static void assert_broken(Machine *m, const char *part) {
         life_assert_state(m, UUID_1, VGPU_FAILED, part);
         g_assert_true(life_find(m, UUID_1)->persistent);
         g_assert_false(life_find(m, UUID_1)->autostart);
-        g_assert_cmpuint(definition_files_count_broken(m->manager->definition_files), ==, 1);
+        g_assert_cmpuint(definition_files_count_broken(m->manager->mdev_definitions), ==, 1);
         g_clear_pointer(&text, g_free);
         text = report(m);
         g_assert_true(g_str_has_prefix(text, "error /etc/mdevctl.d/" GPU_A "/" UUID_1 ": "));
@@ -191,7 +191,7 @@ static void test_broken(void) {
         life_delete(m, GPU_A, UUID_1);
         g_assert_cmpint(symlink(UUID_2, path), ==, 0);
         assert_good(m, UUID_1, GPU_A, TYPE_1);
-        g_assert_cmpuint(definition_files_count_broken(m->manager->definition_files), ==, 0);
+        g_assert_cmpuint(definition_files_count_broken(m->manager->mdev_definitions), ==, 0);
         machine_free(m);
 }
 
@@ -336,8 +336,8 @@ static void test_no_descriptors(void) {
         g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &before), ==, 0);
         none = (struct rlimit){ .rlim_cur = 3, .rlim_max = before.rlim_max };
         g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
-        g_assert_cmpint(definition_files_read_all(m->manager->definition_files), ==, -EMFILE);
-        (void)definition_files_read(m->manager->definition_files, GPU_A, UUID_1);
+        g_assert_cmpint(definition_files_read_all(m->manager->mdev_definitions), ==, -EMFILE);
+        (void)definition_files_read(m->manager->mdev_definitions, GPU_A, UUID_1);
         vgpu_files_changed(vgpu);
         g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &before), ==, 0);
 
@@ -347,7 +347,7 @@ static void test_no_descriptors(void) {
         g_assert_cmpstr(note, ==, "managed=1\nlabel=web1\n");
         assert_good(m, UUID_2, GPU_A, TYPE_1);
 
-        (void)definition_files_read(m->manager->definition_files, GPU_A, UUID_1);
+        (void)definition_files_read(m->manager->mdev_definitions, GPU_A, UUID_1);
         assert_good(m, UUID_1, GPU_A, TYPE_1);
         machine_free(m);
 }

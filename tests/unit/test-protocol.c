@@ -103,7 +103,11 @@ static void assert_job_survives(const Job *job) {
         g_assert_cmpuint(d.job.n_types, ==, job->n_types);
         for (size_t i = 0; i < job->n_types; i++)
                 assert_spec_equal(&d.job.types[i], &job->types[i]);
-        if (job->kind != JOB_SYNC) {
+        if (job->kind == JOB_ENABLE_VFS)
+                g_assert_cmpuint(d.job.n_vfs, ==, job->n_vfs);
+        else if (job->kind != JOB_SYNC) {
+                g_assert_cmpint(d.job.take_display, ==, job->take_display);
+                g_assert_cmpint(d.job.vgpu_kind, ==, job->vgpu_kind);
                 g_assert_cmpstr(d.job.uuid, ==, job->uuid);
                 g_assert_cmpstr(d.job.type_id, ==, strempty(job->type_id));
                 g_assert_cmpstr(d.job.parent, ==, strempty(job->parent));
@@ -137,6 +141,10 @@ static void test_jobs(void) {
         assert_job_survives(
                 &(Job){ .kind = JOB_SYNC, .may_register = true, .types = types, .n_types = REPORT_TYPES_MAX });
         assert_job_survives(&(Job){ .kind = JOB_CREATE, .uuid = UUID, .type_id = type_id });
+        assert_job_survives(&(Job){ .kind = JOB_ENABLE_VFS, .n_vfs = 7 });
+        assert_job_survives(&(Job){ .kind = JOB_CREATE, .uuid = UUID, .type_id = "t", .take_display = true });
+        assert_job_survives(
+                &(Job){ .kind = JOB_STORE, .uuid = UUID, .type_id = "t", .parent = "p", .vgpu_kind = VGPU_WHOLE });
         assert_job_survives(&(Job){ .kind = JOB_REMOVE, .uuid = UUID });
         assert_job_survives(&(Job){ .kind = JOB_USERS, .uuid = UUID, .iommu_group = -1 });
 

@@ -183,7 +183,11 @@ nested_qemu() {
         local devices=()
 
         while [ $# -gt 0 ] && [ "$1" != -- ]; do
-                devices+=(-device "vfio-pci,sysfsdev=$(mdev_path "$1")")
+                # A vGPU by its UUID, or a PCI device by its address: without its ROM, which firmware would execute.
+                case $1 in
+                *:*) devices+=(-device "vfio-pci,host=$1,rombar=0") ;;
+                *) devices+=(-device "vfio-pci,sysfsdev=$(mdev_path "$1")") ;;
+                esac
                 shift
         done
         exec timeout -k 5 200 qemu-system-x86_64 -accel tcg -cpu max -M pc -m 128 -smp 1 \

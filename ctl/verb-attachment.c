@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Attachment: what to write into the configuration of a virtual machine or a container runtime to give it vGPUs.
+ */
+
+#include <stdio.h>
+
+#include "bus.h"
+#include "print.h"
+#include "reply.h"
+#include "text.h"
+#include "verbs.h"
+
+/* `options_append()` sends what the daemon knows as an option; the format is an argument. */
+static Status attachment_get(Ctl *ctl, const char *uuid, char **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *found = NULL, *reply = NULL;
+        const char *path, *text;
+        Status status;
+        int r;
+
+        status = bus_call(ctl, "GetVGpu", "o", &found, "s", uuid);
+        if (status != STATUS_DONE)
+                return status;
+        r = sd_bus_message_read(found, "o", &path);
+        if (r < 0)
+                return ctl_error(STATUS_FAILED, "Cannot read the answer to GetVGpu: %s.", strerror(-r));
+
+        status = bus_ask(ctl, path, BUS_VGPU, "GetAttachment", "s", &reply, "s",
+                         ctl->format ? ctl->format : "libvirt-xml");
+        if (status != STATUS_DONE)
+                return status;
+        r = sd_bus_message_read(reply, "s", &text);
+        if (r < 0)
+                return ctl_error(STATUS_FAILED, "Cannot read the answer to GetAttachment: %s.", strerror(-r));
+
+        *ret = text_escape(text, 0, TEXT_KEEP_NEWLINES);
+        return *ret ? STATUS_DONE : ctl_oom();
+}
+
+static Status attachment_add(const Ctl *ctl, json_object *all, const char *uuid, const char *text) {
+        json_object *one;
+
+        if (ctl->output == OUTPUT_TEXT) {
+                fputs(text, stdout);
+                return STATUS_DONE;
+        }
+
+        one = json_object_new_object();
+        if (!one || array_add(all, one) < 0 || object_add_string(one, "uuid", uuid) < 0 ||
+            object_add_string(one, "text", text) < 0)
+                return ctl_oom();
+
+        return STATUS_DONE;
+}
+
+Status verb_attachment(Ctl *ctl, char **arguments) {
+        _cleanup_(json_object_putp) json_object *all = NULL;
+        Status status = STATUS_DONE;
+
+        /* One document a file, and one picture a machine. */
+        if (arguments[1] && ctl->format && streq(ctl->format, "cdi"))
+                return ctl_error(STATUS_USAGE, "A CDI document is about one vGPU: ask for each of them.");
+        if (arguments[1] && (ctl->given & OPTION_DISPLAY))
+                return ctl_error(STATUS_USAGE,
+                                 "--display is for one vGPU of a machine: ask for the others without it.");
+
+        all = json_object_new_array();
+        if (!all)
+                return ctl_oom();
+
+        for (; *arguments; arguments++) {
+                _cleanup_(freep) char *text = NULL;
+                Status one = attachment_get(ctl, *arguments, &text);
+
+                if (one == STATUS_DONE)
+                        one = attachment_add(ctl, all, *arguments, text);
+                status = status_first(status, one);
+                if (one == STATUS_UNREACHABLE)
+                        return status;
+        }
+
+        return ctl->output == OUTPUT_TEXT ? status : status_first(status, print_json(ctl, all));
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "backend/card.h"
+#include "backend/vf.h"
+#include "util/text.h"
+
+static bool is_taken(const Host *host, const char *vf) {
+        char driver[PCI_DRIVER_SIZE];
+
+        pci_read_driver(host, vf, driver);
+        return pci_driver_is_vfio(driver);
+}
+
+/* Free ones that could be handed over; reason is what is against one of the others, if anything. */
+static uint32_t count_free(const Host *host, const PciAddress *vfs, size_t n_vfs, char *reason, size_t size) {
+        uint32_t n = 0;
+
+        for (size_t i = 0; i < n_vfs; i++) {
+                Card card;
+
+                if (is_taken(host, vfs[i].name))
+                        continue;
+                card_judge_function(host, vfs[i].name, &card);
+                if (card.code == 0)
+                        n++;
+                else
+                        (void)snprintf(reason, size, "%s: %.180s", vfs[i].name, card.reason);
+        }
+
+        return n;
+}
+
+static int read_vgpus(const Host *host, const PciAddress *vfs, size_t n_vfs, GpuReport *report) {
+        for (size_t i = 0; i < n_vfs; i++) {
+                VGpuReport vgpu, *slot;
+
+                if (passthrough_read(host, vfs[i].name, TYPE_ID_VF, VGPU_VF, &vgpu) <= 0)
+                        continue;
+                slot = gpu_report_add_vgpu(report);
+                if (!slot)
+                        return -ENOMEM;
+                *slot = vgpu;
+        }
+
+        return 0;
+}
+
+int vf_read(const Host *host, const char *gpu, GpuReport *report, Error *error) {
+        PciAddress vfs[PCI_VFS_MAX];
+        size_t n_vfs = pci_read_vfs(host, gpu, vfs);
+        TypeReport *type;
+        int r;
+
+        type = gpu_report_add_type(report);
+        r = type ? read_vgpus(host, vfs, n_vfs, report) : -ENOMEM;
+        if (r < 0)
+                return error_set_errno(error, r, "the virtual functions cannot be described");
+
+        (void)text_copy(type->id, sizeof(type->id), TYPE_ID_VF);
+        (void)text_copy(type->name, sizeof(type->name), "Virtual function");
+        (void)text_copy(type->device_api, sizeof(type->device_api), "vfio-pci");
+        type->kind = VGPU_VF;
+        type->max_instances = pci_read_number(host, gpu, "sriov_totalvfs", UNKNOWN_U32);
+        type->available = count_free(host, vfs, n_vfs, type->reason, sizeof(type->reason));
+        type->source = TYPE_SOURCE_DRIVER;
+        type->registration = REGISTRATION_REGISTERED;
+        if (type->available > 0)
+                type->reason[0] = '\0';
+        else if (n_vfs == 0)
+                (void)snprintf(type->reason, sizeof(type->reason), "none of its %u virtual functions is enabled",
+                               type->max_instances);
+        return 0;
+}
+
+/* The function that is asked for, or the first that can be had. */
+static int choose(const Host *host, const char *gpu, const char *parent, PciAddress *ret_vf, Error *error) {
+        bool any = *parent == '\0' || streq(parent, gpu), found = false;
+        PciAddress vfs[PCI_VFS_MAX];
+        size_t n_vfs = pci_read_vfs(host, gpu, vfs);
+        char reason[REASON_SIZE] = "";
+
+        for (size_t i = 0; i < n_vfs; i++) {
+                Card card;
+
+                if (!any && !streq(vfs[i].name, parent))
+                        continue;
+                found = true;
+                card_judge_function(host, vfs[i].name, &card);
+                if (is_taken(host, vfs[i].name))
+                        continue;
+                if (card.code == 0) {
+                        *ret_vf = vfs[i];
+                        return 0;
+                }
+                (void)text_copy(reason, sizeof(reason), card.reason);
+        }
+
+        if (!pci_exists(host, gpu) || (!any && !found))
+                return error_set(error, -ERROR_NO_SUCH_GPU, "%s is no virtual function of GPU %s any more", parent,
+                                 gpu);
+        if (reason[0] != '\0')
+                return error_set(error, -ERROR_NOT_SUPPORTED, "No virtual function of GPU %s can be handed over: %s",
+                                 gpu, reason);
+
+        return error_set(error, -ERROR_NO_INSTANCES, "GPU %s has no virtual function left: %zu are enabled%s%s", gpu,
+                         n_vfs, any ? "" : ", and a vGPU has ", any ? "" : parent);
+}
+
+int vf_create(const Host *host, const char *gpu, const char *parent, const char *vfio_driver, const char *uuid,
+              VGpuReport *ret_vgpu, Error *error) {
+        PciAddress vf;
+        int r;
+
+        if (vf_find(host, gpu, uuid, ret_vgpu, NULL, NULL) >= 0)
+                return error_set(error, -ERROR_ALREADY_EXISTS, "vGPU %s exists already", uuid);
+
+        r = choose(host, gpu, parent, &vf, error);
+        if (r >= 0)
+                r = card_check_users(host, vf.name, error);
+        if (r >= 0)
+                r = passthrough_take(host, &vf, 1, vfio_driver, TYPE_ID_VF, uuid, error);
+        if (r < 0)
+                return r;
+
+        passthrough_describe(host, vf.name, TYPE_ID_VF, VGPU_VF, ret_vgpu);
+        return 0;
+}
+
+int vf_find(const Host *host, const char *gpu, const char *uuid, VGpuReport *ret_vgpu, unsigned *ret_number,
+            Error *error) {
+        PciAddress vfs[PCI_VFS_MAX];
+        size_t n_vfs = pci_read_vfs(host, gpu, vfs);
+
+        for (size_t i = 0; i < n_vfs; i++) {
+                VGpuReport vgpu;
+
+                if (passthrough_read(host, vfs[i].name, TYPE_ID_VF, VGPU_VF, &vgpu) <= 0 || !streq(vgpu.uuid, uuid))
+                        continue;
+                *ret_vgpu = vgpu;
+                if (ret_number)
+                        *ret_number = (unsigned)i + 1;
+                return 0;
+        }
+
+        return error_set(error, -ERROR_NO_SUCH_VGPU, "vGPU %s is not on GPU %s", uuid, gpu);
+}
+
+int vf_remove(const Host *host, const char *gpu, const char *uuid, Error *error) {
+        VGpuReport vgpu;
+        int r;
+
+        r = vf_find(host, gpu, uuid, &vgpu, NULL, error);
+        return r < 0 ? r : passthrough_give_back(host, vgpu.parent, error);
+}
+
+int vf_read_counts(const Host *host, const char *gpu, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
+        PciAddress vfs[PCI_VFS_MAX];
+        char reason[REASON_SIZE];
+        TypeCount *count;
+
+        count = calloc(1, sizeof(TypeCount));
+        if (!count)
+                return error_set_errno(error, -ENOMEM, "the types' counts cannot be read");
+
+        (void)text_copy(count->id, sizeof(count->id), TYPE_ID_VF);
+        count->available = count_free(host, vfs, pci_read_vfs(host, gpu, vfs), reason, sizeof(reason));
+        *ret_counts = count;
+        *ret_n_counts = 1;
+        return 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * VF: vGPUs that are virtual functions of a card, each handed to a vfio driver as it is. What the backends have in common
+ * whose functions are so used; they differ in how a function is provisioned.
+ */
+
+#include "backend/passthrough.h"
+
+/* The type, and the functions that are vGPUs. */
+int vf_read(const Host *host, const char *gpu, GpuReport *report, Error *error);
+int vf_create(const Host *host, const char *gpu, const char *parent, const char *vfio_driver, const char *uuid,
+              VGpuReport *ret_vgpu, Error *error);
+/* ret_number counts from 1; NULL: nobody asks. */
+int vf_find(const Host *host, const char *gpu, const char *uuid, VGpuReport *ret_vgpu, unsigned *ret_number,
+            Error *error);
+int vf_remove(const Host *host, const char *gpu, const char *uuid, Error *error);
+int vf_read_counts(const Host *host, const char *gpu, TypeCount **ret_counts, size_t *ret_n_counts, Error *error);

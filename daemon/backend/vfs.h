@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * VFs: how many virtual functions a card has, and changing that: through sriov_numvfs, or through NVIDIA's own program,
+ * as NVIDIA's driver refuses the write.
+ */
+
+#include "backend/pci.h"
+
+/* 0 of 0: it is no card with virtual functions. */
+void vfs_read_counts(const Host *host, const char *gpu, uint32_t *ret_num, uint32_t *ret_max);
+
+/* Nobody has a vGPU there, as the caller has made sure. Proves the outcome, whatever was answered. */
+int vfs_enable(const Host *host, const char *gpu, uint32_t n, Error *error);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "core/gpu.h"
+#include "core/request.h"
+#include "core/vfs-change.h"
+#include "core/vgpu.h"
+
+struct VfsChange {
+        Gpu *gpu;
+        List link; /* in manager->vfs_changes */
+        PlatformJob *job;
+        VfsCallback callback;
+        void *userdata;
+};
+
+static void finish(VfsChange *change, const Error *error) {
+        VfsCallback callback = change->callback;
+        void *userdata = change->userdata;
+
+        list_unlink(&change->link);
+        free(change);
+        if (callback)
+                callback(error, userdata);
+}
+
+static void on_done(JobResult *result, void *userdata) {
+        VfsChange *change = userdata;
+        Gpu *gpu = change->gpu;
+
+        /* Whatever came of it: the functions' own events come, too, but not of those that could not be made. */
+        if (gpu->stuck_pid > 0)
+                gpu->stuck_pid = 0;
+        finish(change, result->error.code < 0 ? &result->error : NULL);
+        gpu_mark_dirty(gpu, /* may_register= */ true);
+}
+
+/* It goes on; its GPU says that it is stuck. */
+static void on_timeout(pid_t pid, void *userdata) {
+        VfsChange *change = userdata;
+
+        gpu_set_stuck(change->gpu, pid);
+}
+
+static int judge(const Manager *manager, const char *address, uint32_t n, Gpu **ret_gpu, Error *error) {
+        Gpu *gpu = manager_find_gpu(manager, address);
+        VGpu *vgpu;
+
+        if (!gpu)
+                return error_set(error, -ERROR_NO_SUCH_GPU, "There is no GPU '%.64s'; ListGpus names those there are",
+                                 address);
+        if (gpu->max_vfs == 0)
+                return error_set(error, -ERROR_NOT_SUPPORTED, "GPU %s has no virtual functions", address);
+        if (n > gpu->max_vfs)
+                return error_set(error, -ERROR_INVALID_ARGUMENT, "GPU %s can have at most %u virtual functions",
+                                 address, gpu->max_vfs);
+        LIST_FOREACH(vgpu, &gpu->vgpus, gpu_link)
+                if (vgpu->present || vgpu->operation)
+                        return error_set(error, -ERROR_BUSY, "GPU %s has vGPUs, as %s; destroy these first", address,
+                                         vgpu->uuid);
+
+        *ret_gpu = gpu;
+        return 0;
+}
+
+int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, Error *error) {
+        Gpu *found;
+
+        return judge(manager, gpu, n, &found, error);
+}
+
+int manager_enable_vfs(Manager *manager, const char *address, uint32_t n, VfsCallback callback, void *userdata,
+                       VfsChange **ret_change, Error *error) {
+        const Job job = { .kind = JOB_ENABLE_VFS, .n_vfs = n };
+        JobListener listener = { .timeout = on_timeout, .done = on_done };
+        VfsChange *change;
+        Gpu *gpu;
+        int r;
+
+        r = judge(manager, address, n, &gpu, error);
+        if (r < 0)
+                return r;
+
+        change = calloc(1, sizeof(VfsChange));
+        if (!change)
+                return error_set_errno(error, -ENOMEM, "the virtual functions cannot be changed");
+
+        *change = (VfsChange){ .gpu = gpu, .callback = callback, .userdata = userdata };
+        listener.userdata = change;
+        r = manager->platform->ops->submit(manager->platform, gpu->identity.address, &job, &listener, &change->job);
+        if (r < 0) {
+                free(change);
+                return request_submit_error(r, gpu, error);
+        }
+
+        list_append(&manager->vfs_changes, &change->link);
+        if (ret_change)
+                *ret_change = change;
+        return 0;
+}
+
+VfsChange *vfs_change_free(VfsChange *change) {
+        if (!change)
+                return NULL;
+
+        /* The listener stays, as the GPU has to be read when it ends. */
+        change->callback = NULL;
+        return NULL;
+}
+
+void vfs_change_gpu_gone(Gpu *gpu) {
+        Manager *manager = gpu->manager;
+        VfsChange *change;
+
+        LIST_FOREACH(change, &manager->vfs_changes, link) {
+                Error error = ERROR_NULL;
+
+                if (change->gpu != gpu)
+                        continue;
+                manager->platform->ops->forget(manager->platform, change->job);
+                (void)error_set(&error, -ERROR_NO_SUCH_GPU, "GPU %s has gone", gpu->identity.address);
+                finish(change, &error);
+        }
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Virtual functions of the simulated machine's cards, with the answers of kernel 6.12's PCI core (drivers/pci/iov.c) and,
+ * below the folders of their drivers, of NVIDIA's vendor-specific VFIO (vendor-documented, 580) and Intel xe (kernel 7.0,
+ * Documentation/ABI/testing/sysfs-driver-intel-xe-sriov).
+ */
+
+#include "sim/sim-internal.h"
+#include "util/file.h"
+#include "util/text.h"
+
+/* As many as fit into the one slot that they are put in. */
+#define VFS_MAX 8U
+
+/* What NVIDIA's types take of the card's capacity. */
+static const struct {
+        unsigned id, cost;
+        const char *name;
+} nvidia_types[] = { { 1145, 1, "NVIDIA L40S-1B" }, { 1146, 2, "NVIDIA L40S-2B" } };
+
+static void vf_address(const SimGpu *gpu, unsigned i, char *buffer, size_t size) {
+        (void)snprintf(buffer, size, "%.8s01.%u", gpu->address, i);
+}
+
+static unsigned count_possible(const SimGpu *gpu) {
+        return gpu->kind == SIM_GPU_NVIDIA_VFIO ? VFS_MAX : (unsigned)MIN(gpu->capacity, (uint64_t)VFS_MAX);
+}
+
+static unsigned read_number(const SimHost *sim, const char *address, const char *attribute) {
+        char path[256];
+        uint64_t v = 0;
+
+        (void)snprintf(path, sizeof(path), "sys/bus/pci/devices/%.63s/%s", address, attribute);
+        (void)attribute_read_number(sim->root_fd, path, UINT32_MAX, &v);
+        return (unsigned)v;
+}
+
+static unsigned nvidia_cost(unsigned id) {
+        for (size_t i = 0; i < ELEMENTSOF(nvidia_types); i++)
+                if (nvidia_types[i].id == id)
+                        return nvidia_types[i].cost;
+
+        return 0;
+}
+
+static unsigned nvidia_left(const SimHost *sim, const SimGpu *gpu) {
+        unsigned used = 0;
+
+        for (unsigned i = 0; i < VFS_MAX; i++) {
+                char vf[64];
+
+                vf_address(gpu, i, vf, sizeof(vf));
+                used += nvidia_cost(read_number(sim, vf, "nvidia/current_vgpu_type"));
+        }
+
+        return used < gpu->capacity ? (unsigned)gpu->capacity - used : 0;
+}
+
+/* The lists of its siblings shrink with each that is made; a function that has one lists nothing more. */
+static void nvidia_recount(const SimHost *sim, const SimGpu *gpu) {
+        unsigned left = nvidia_left(sim, gpu);
+
+        for (unsigned i = 0; i < VFS_MAX; i++) {
+                char vf[64], text[256];
+                size_t n;
+
+                vf_address(gpu, i, vf, sizeof(vf));
+                if (!sim_exists(sim, "sys/bus/pci/devices/%s/nvidia", vf))
+                        continue;
+                n = (size_t)snprintf(text, sizeof(text), "ID    : vGPU Name\n");
+                for (size_t k = 0; k < ELEMENTSOF(nvidia_types); k++)
+                        if (read_number(sim, vf, "nvidia/current_vgpu_type") == 0 && nvidia_types[k].cost <= left)
+                                n += (size_t)snprintf(text + n, sizeof(text) - n, "%-6u: %s\n", nvidia_types[k].id,
+                                                      nvidia_types[k].name);
+                (void)sim_write(sim, text, 0444, "sys/bus/pci/devices/%s/nvidia/creatable_vgpu_types", vf);
+        }
+}
+
+static int nvidia_add(const SimHost *sim, const char *vf) {
+        static const struct {
+                const char *name, *value;
+                unsigned mode;
+        } attributes[] = {
+                { "current_vgpu_type", "0\n", 0644 },
+                { "vgpu_params", "\n", 0644 },
+                { "placement_id", "0\n", 0644 },
+        };
+        int r;
+
+        r = sim_mkdir(sim, "sys/bus/pci/devices/%s/nvidia", vf);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(attributes); i++)
+                r = sim_write(sim, attributes[i].value, attributes[i].mode, "sys/bus/pci/devices/%s/nvidia/%s", vf,
+                              attributes[i].name);
+        return r;
+}
+
+static int nvidia_set_type(SimHost *sim, const SimGpu *gpu, const char *vf, const char *text) {
+        unsigned now = read_number(sim, vf, "nvidia/current_vgpu_type"), id, group;
+        char value[32], path[128], name[32];
+
+        if (sscanf(text, "%u", &id) != 1)
+                return -EINVAL;
+        (void)snprintf(path, sizeof(path), "sys/bus/pci/devices/%.63s/iommu_group", vf);
+        if (link_read_basename(sim->root_fd, path, name, sizeof(name)) < 0 || sscanf(name, "%u", &group) != 1)
+                return -EIO;
+        if (id != 0 && (now != 0 || nvidia_cost(id) == 0 || nvidia_cost(id) > nvidia_left(sim, gpu)))
+                return -EINVAL;
+        if (id == 0 && sim_group_is_held(sim, group))
+                return -EBUSY;
+
+        (void)snprintf(value, sizeof(value), "%u\n", id);
+        (void)sim_write(sim, value, 0644, "sys/bus/pci/devices/%.63s/nvidia/current_vgpu_type", vf);
+        if (id != 0)
+                (void)sim_write(sim, "", 0600, "dev/vfio/%u", group);
+        else
+                sim_remove_tree(sim, "dev/vfio/%u", group);
+        nvidia_recount(sim, gpu);
+        return 0;
+}
+
+static int xe_add(const SimHost *sim, const SimGpu *gpu, const char *name) {
+        static const char *const attributes[][2] = {
+                { "exec_quantum_ms", "0\n" },
+                { "preempt_timeout_us", "0\n" },
+                { "sched_priority", "[low] normal high\n" },
+                { "vram_quota", "0\n" },
+        };
+        int r;
+
+        r = sim_mkdir(sim, "sys/bus/pci/devices/%s/sriov_admin/%s/profile", gpu->address, name);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(attributes); i++)
+                r = sim_write(sim, attributes[i][1], 0644, "sys/bus/pci/devices/%s/sriov_admin/%s/profile/%s",
+                              gpu->address, name, attributes[i][0]);
+        return r;
+}
+
+static int xe_set(const SimHost *sim, const char *folder, const char *attribute, const char *text) {
+        unsigned long v;
+        char *end;
+
+        if (!sim_exists(sim, "sys/%s/%s", folder, attribute))
+                return -ENOENT;
+        errno = 0;
+        v = strtoul(text, &end, 0);
+        if (streq(attribute, "sched_priority")) {
+                if (!streq(text, "low") && !streq(text, "normal") && !streq(text, "high"))
+                        return -EINVAL;
+        } else if (errno != 0 || end == text || (*end != '\0' && *end != '\n') || v > UINT64_C(1) << 40)
+                return -EINVAL;
+
+        return sim_write(sim, text, 0644, "sys/%s/%s", folder, attribute);
+}
+
+int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
+        unsigned n = count_possible(gpu);
+        char text[32], name[32];
+        int r;
+
+        (void)snprintf(text, sizeof(text), "%u\n", n);
+        r = sim_write(sim, text, 0444, "sys/bus/pci/devices/%s/sriov_totalvfs", gpu->address);
+        if (r >= 0)
+                r = sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
+        if (r < 0 || gpu->kind != SIM_GPU_XE)
+                return r;
+
+        r = xe_add(sim, gpu, "pf");
+        for (unsigned i = 1; r >= 0 && i <= n; i++) {
+                (void)snprintf(name, sizeof(name), "vf%u", i);
+                r = xe_add(sim, gpu, name);
+        }
+        return r;
+}
+
+static int add_vf(const SimHost *sim, const SimGpu *gpu, unsigned i) {
+        const char *driver = gpu->kind == SIM_GPU_NVIDIA_VFIO ? "nvidia" : "";
+        char vf[64], target[128];
+        int r;
+
+        vf_address(gpu, i, vf, sizeof(vf));
+        r = sim_pci_add_function(sim, vf, gpu->address, "0x030000\n", driver, sim_next_group(sim));
+        (void)snprintf(target, sizeof(target), "sys/bus/pci/devices/%s", vf);
+        if (r >= 0)
+                r = sim_symlink(sim, target, "sys/devices/pci%.4s:00/%s/virtfn%u", gpu->address, gpu->address, i);
+        return r >= 0 && gpu->kind == SIM_GPU_NVIDIA_VFIO ? nvidia_add(sim, vf) : r;
+}
+
+static void remove_vfs(const SimHost *sim, const SimGpu *gpu) {
+        for (unsigned i = 0; i < VFS_MAX; i++) {
+                char vf[64];
+
+                vf_address(gpu, i, vf, sizeof(vf));
+                if (!sim_exists(sim, "sys/bus/pci/devices/%s", vf))
+                        continue;
+                sim_remove_tree(sim, "sys/devices/pci%.4s:00/%s/virtfn%u", gpu->address, gpu->address, i);
+                sim_pci_remove_function(sim, vf);
+        }
+}
+
+void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu) {
+        remove_vfs(sim, gpu);
+}
+
+static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
+        unsigned now = read_number(sim, gpu->address, "sriov_numvfs"), n;
+        char value[32], path[256];
+        int r = 0;
+
+        if (sscanf(text, "%u", &n) != 1)
+                return -EINVAL;
+        if (n > count_possible(gpu))
+                return -ERANGE;
+        if (!sim_exists(sim, "sys/bus/pci/devices/%s/driver", gpu->address))
+                return -ENOENT;
+        if (n == now)
+                return 0;
+        if (n > 0 && now > 0)
+                return -EBUSY;
+
+        if (n == 0)
+                remove_vfs(sim, gpu);
+        for (unsigned i = 0; r >= 0 && i < n; i++)
+                r = add_vf(sim, gpu, i);
+        if (r < 0)
+                return r;
+
+        (void)snprintf(value, sizeof(value), "%u\n", n);
+        r = sim_write(sim, value, 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
+        if (gpu->kind == SIM_GPU_NVIDIA_VFIO)
+                nvidia_recount(sim, gpu);
+        (void)snprintf(path, sizeof(path), "devices/pci%.4s:00/%s", gpu->address, gpu->address);
+        sim_emit(sim, UEVENT_CHANGE, UEVENT_PCI, path);
+        return r;
+}
+
+/* The card whose function the folder belongs to. */
+static int load_owner(const SimHost *sim, const char *folder, SimGpu *ret_gpu, char *ret_device, size_t size) {
+        const char *device = strchr(folder, ':');
+        char card[64];
+
+        device = device ? strchr(device, '/') : NULL;
+        if (!device)
+                return -ENOTTY;
+        (void)snprintf(ret_device, size, "%.*s", (int)strcspn(device + 1, "/"), device + 1);
+        if (sim_gpu_load(sim, ret_device, ret_gpu) >= 0)
+                return 0;
+
+        (void)snprintf(card, sizeof(card), "%.8s00.0", ret_device);
+        return sim_gpu_load(sim, card, ret_gpu) >= 0 ? 0 : -ENOTTY;
+}
+
+int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, const char *text) {
+        _cleanup_(fd_closep) int lock = -EBADF;
+        char device[64];
+        SimGpu gpu;
+
+        if (load_owner(sim, folder, &gpu, device, sizeof(device)) < 0 || !sim_kind_is_card(gpu.kind))
+                return -ENOTTY;
+
+        lock = sim_lock(sim);
+        if (lock < 0)
+                return lock;
+        if (streq(attribute, "sriov_numvfs")) /* NVIDIA's driver refuses it (reported) */
+                return gpu.kind == SIM_GPU_NVIDIA_VFIO ? -EPERM : set_numvfs(sim, &gpu, text);
+        if (streq(attribute, "current_vgpu_type"))
+                return nvidia_set_type(sim, &gpu, device, text);
+        if (streq(attribute, "vgpu_params") || streq(attribute, "placement_id"))
+                return sim_exists(sim, "sys/%s/%s", folder, attribute)
+                               ? sim_write(sim, text, 0644, "sys/%s/%s", folder, attribute)
+                               : -ENOENT;
+        if (strstr(folder, "/sriov_admin/"))
+                return xe_set(sim, folder, attribute, text);
+
+        return -ENOTTY;
+}
+
+/* It says that it has succeeded in any case (reported). */
+int sim_run(const Host *host, const char *const *command) {
+        SimHost *sim = host->userdata;
+        _cleanup_(fd_closep) int lock = -EBADF;
+        SimGpu gpu;
+
+        if (!streq(command[0], "/usr/lib/nvidia/sriov-manage"))
+                return -ENOENT;
+        lock = sim_lock(sim);
+        if (lock >= 0 && sim_gpu_load(sim, command[2], &gpu) >= 0 && gpu.kind == SIM_GPU_NVIDIA_VFIO)
+                (void)set_numvfs(sim, &gpu, streq(command[1], "-e") ? "8" : "0");
+        return 0;
+}
