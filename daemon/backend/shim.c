@@ -67,32 +67,50 @@ static int shim_probe(BackendContext *c, Error *error) {
         return 1;
 }
 
+/* A worker of a daemon that has just ended ends as soon as its driver returns, usually at once. */
+#define ORPHAN_INTERVAL_USEC 10000U
+#define ORPHAN_TRIES 100U
+/* Where it takes longer than a driver should, the GPU is taken over from it. */
+#define ORPHAN_PATIENCE 20U
+
+static int explain_owned(const ShimState *state, const User *owner, Error *error) {
+        if (owner->pid > 0)
+                return error_set(error, -ERROR_BUSY, "its control channel /dev/%s is owned by process %i (%s, uid %u)",
+                                 state->node, owner->pid, owner->comm, owner->uid);
+
+        return error_set(error, -ERROR_BUSY, "its control channel /dev/%s is owned by another process", state->node);
+}
+
 /*
- * Becomes the owner of the control node. If somebody else is, it may be a worker of a daemon before this one that is
- * stuck in the kernel and cannot be killed: from such a one the GPU is taken over. There is one daemon at a time (it owns
- * the bus name), so that a worker that is not this process's sibling has no master any more.
+ * Becomes the owner of the control node. If somebody else is, it may be a worker of a daemon before this one, which ends
+ * in a moment; or is stuck in the kernel and cannot be killed: from such a one the GPU is taken over. There is one daemon
+ * at a time (it owns the bus name), so that a worker that is not this process's sibling has no master any more.
  */
 static int open_node(BackendContext *c, ShimState *state, Error *error) {
         const Host *host = c->host;
         User owner = {};
         int r;
 
-        r = host->ops->open_node(host, state->node, O_RDWR | O_NONBLOCK);
-        if (r >= 0) {
-                state->fd = r;
-                return 0;
+        for (unsigned i = 0; i < ORPHAN_TRIES; i++) {
+                r = host->ops->open_node(host, state->node, O_RDWR | O_NONBLOCK);
+                if (r >= 0) {
+                        state->fd = r;
+                        return 0;
+                }
+                if (r != -EBUSY)
+                        return error_set(error, r, "/dev/%s cannot be opened: %s", state->node, strerrordesc_np(-r));
+
+                /* Nobody is seen: it has ended in between, or is somebody whom /proc does not show. */
+                owner = (User){};
+                r = shim_find_owner(host, state->node, &owner);
+                if (r > 0 && !shim_owner_is_orphan(host, &owner))
+                        break;
+                if (r > 0 && i >= ORPHAN_PATIENCE && shim_take_over(host, state->node, &state->fd, error) >= 0)
+                        return 0;
+                (void)usleep(ORPHAN_INTERVAL_USEC);
         }
-        if (r != -EBUSY)
-                return error_set(error, r, "/dev/%s cannot be opened: %s", state->node, strerrordesc_np(-r));
 
-        r = shim_find_owner(host, state->node, &owner);
-        if (r > 0 && shim_owner_is_orphan(host, &owner))
-                return shim_take_over(host, state->node, &state->fd, error);
-
-        if (r > 0)
-                return error_set(error, -ERROR_BUSY, "its control channel /dev/%s is owned by process %i (%s, uid %u)",
-                                 state->node, owner.pid, owner.comm, owner.uid);
-        return error_set(error, -ERROR_BUSY, "its control channel /dev/%s is owned by another process", state->node);
+        return explain_owned(state, &owner, error);
 }
 
 /* The state for the node that the GPU has now: a new one after the driver was loaded anew. */
@@ -161,8 +179,7 @@ static int shim_register_types(BackendContext *c, Error *error) {
         if (r < 0)
                 return r;
 
-        return shim_types_set(&state->types, c->host, state->fd, c->wanted, c->n_wanted, c->apply_pending,
-                              error);
+        return shim_types_set(&state->types, c->host, state->fd, c->wanted, c->n_wanted, c->apply_pending, error);
 }
 
 static int shim_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,

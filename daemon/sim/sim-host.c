@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -50,7 +52,7 @@ static void path_component(const char *path, unsigned n, char *buffer, size_t si
         (void)snprintf(buffer, size, "%.*s", n == 0 ? (int)(end - begin) : 0, begin);
 }
 
-static int sim_store(const Host *host, int dir_fd, const char *path, const char *text) {
+static int store(const Host *host, int dir_fd, const char *path, const char *text) {
         SimHost *sim = sim_from(host);
         char folder[PATH_MAX], attribute[NAME_MAX + 1], type[256], types[256], parent[256];
         int r;
@@ -71,6 +73,21 @@ static int sim_store(const Host *host, int dir_fd, const char *path, const char 
         if (r == -ENOTTY)
                 r = sim_sriov_store(sim, folder, attribute, text);
         return r == -ENOTTY ? sim_mdev_configure(sim, folder, attribute, text) : r;
+}
+
+/* What the kernel does for a process that is killed it brings to an end; here the process does it itself. */
+static int sim_store(const Host *host, int dir_fd, const char *path, const char *text) {
+        pid_t parent = getppid();
+        int signal = 0, r;
+
+        (void)prctl(PR_GET_PDEATHSIG, &signal);
+        (void)prctl(PR_SET_PDEATHSIG, 0);
+        r = store(host, dir_fd, path, text);
+        (void)prctl(PR_SET_PDEATHSIG, signal);
+        if (signal > 0 && getppid() != parent)
+                (void)raise(signal);
+
+        return r;
 }
 
 static int sim_open_node(const Host *host, const char *path, int flags) {

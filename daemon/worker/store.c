@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "core/definition.h"
@@ -239,9 +237,6 @@ static int put_both(const Host *host, const Job *job, Error *error) {
 
 /* Its codes are those of the model, where ENOSPC, say, means something else: what the disk says is in the sentence. */
 int store_run(const Host *host, const Job *job, Error *error) {
-        /* Whoever comes after the daemon judges by what is on the disk, and that must not change under its hands. */
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-
         switch (job->action) {
         case STORE_NOTE:
                 return put_note(host, job, error);

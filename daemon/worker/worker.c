@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "worker/protocol.h"
@@ -133,6 +135,10 @@ static int serve(int fd, BackendContext *c) {
 int worker_serve(int socket_fd, const Host *host, const char *gpu) {
         BackendContext c;
         int r;
+
+        /* A successor of the daemon judges by what there is, and that must not change under its hands. What a driver is at
+         * in the kernel is brought to an end all the same. */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 
         runner_init(&c, host, gpu);
         do

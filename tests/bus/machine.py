@@ -339,6 +339,10 @@ class Machine:
                         found[full] = os.stat(full).st_mtime_ns
         return found
 
+    def records(self):
+        """What is recorded of vGPUs; beside them are topologies."""
+        return [name for name in entries(self.path("state")) if name != "topology"]
+
     def check(self):
         """Fails unless everything that is on this machine belongs to something that the daemon shows, and vice versa."""
         shown, devices, definitions = self.bus.vgpus(), set(self.devices()), self.definitions()
@@ -354,9 +358,9 @@ class Machine:
         if extra := set(entries(self.path("var/vgpus"))) - set(definitions):
             raise AssertionError(f"notes of nothing: {extra}")
         started = {uuid for uuid, row in shown.items() if row["autostart"]}
-        if extra := set(entries(self.path("state"))) - devices - started:
+        if extra := set(self.records()) - devices - started:
             raise AssertionError(f"records of nothing: {extra}")
-        if missing := {u for u in active if shown[u]["managed"]} - set(entries(self.path("state"))):
+        if missing := {u for u in active if shown[u]["managed"]} - set(self.records()):
             raise AssertionError(f"ours without a record: {missing}")
         if ".mdevgpud" in entries(self.path("etc/mdevctl.d")):
             raise AssertionError("the workshop is still there")
