@@ -115,8 +115,14 @@ static Status type_print_reason(json_object *type, bool with_gpu) {
         const char *registration = object_string(type, "registration"), *reason = object_string(type, "reason");
         _cleanup_(freep) char *text = NULL, *safe = NULL;
 
-        if (asprintf(&text, "%s%s%s: %s: %s", with_gpu && gpu ? gpu : "", with_gpu && gpu ? " " : "", id ? id : "-",
-                     registration ? registration : "-", reason) < 0) {
+        /* A type that is registered may have none left for a reason. */
+        bool plain = registration && streq(registration, "registered");
+
+        if (asprintf(&text, "%s%s%s: %s%s%s", with_gpu && gpu ? gpu : "", with_gpu && gpu ? " " : "", id ? id : "-",
+                     plain          ? ""
+                     : registration ? registration
+                                    : "-",
+                     plain ? "" : ": ", reason) < 0) {
                 text = NULL;
                 return ctl_oom();
         }
