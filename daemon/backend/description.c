@@ -80,12 +80,10 @@ void description_parse(const char *text, TypeReport *type) {
                         parse_plain(value, &type->frame_limit);
                 else if ((value = skip_key(p, "framebuffer")))
                         parse_framebuffer(value, type);
-                else if ((value = skip_key(p, "max_resolution")))
+                else if ((value = skip_key(p, "max_resolution")) || (value = skip_colon(p, "resolution")))
                         parse_resolution(value, type);
                 else if ((value = skip_colon(p, "low_gm_size")) || (value = skip_colon(p, "high_gm_size")))
                         add_graphics_memory(value, type);
-                else if ((value = skip_colon(p, "resolution")))
-                        parse_resolution(value, type);
                 else if ((value = skip_key(p, "max_instance")))
                         parse_plain(value, &type->max_instances);
         }

@@ -126,6 +126,9 @@ def types_that_wait(rig: Rig):
 def topologies(rig: Rig):
     """a topology is listed, planned, applied and asserted, and what is exported asserts clean"""
     types = start(rig)
+    # A default that is there when the daemon first looks at the card is applied by itself.
+    memory = os.path.join(types.removesuffix("etc/mdevgpud/types.d"), "state/topology/memory")
+    until(rig, lambda _: os.path.exists(memory) and GPU in open(memory, encoding="utf-8").read(), "list")
     folder = os.path.join(os.path.dirname(types), "topologies.d")
     os.makedirs(folder)
     with open(os.path.join(folder, "10-test.yaml"), "w", encoding="utf-8") as f:
