@@ -21,7 +21,6 @@ static const struct {
         { ERROR_CONFIG_INVALID, BUS_ERROR_PREFIX "ConfigInvalid" },
         { ERROR_LIMIT_EXCEEDED, BUS_ERROR_PREFIX "LimitExceeded" },
         { ERROR_NO_SUCH_TOPOLOGY, BUS_ERROR_PREFIX "NoSuchTopology" },
-        { ERROR_NO_SUCH_JOB, BUS_ERROR_PREFIX "NoSuchJob" },
         { ERROR_CANCELLED, BUS_ERROR_PREFIX "Cancelled" },
         { ERROR_INVALID_ARGUMENT, SD_BUS_ERROR_INVALID_ARGS },
         { EACCES, SD_BUS_ERROR_ACCESS_DENIED },
