@@ -5,8 +5,16 @@
 #include "bus/bus-error.h"
 #include "util/log.h"
 
-/* Each one costs a match rule, of which dbus-daemon gives a connection 512. Idle ones make room for new ones. */
-#define CLIENTS_MAX 384U
+/* Idle ones make room for new ones. */
+#define CLIENTS_MAX 4096U
+
+/* A client is watched by a match rule of its own, of which dbus-daemon gives a connection 512. The others share one, by
+ * which we hear of every name on the bus that goes: it is there only while there are such. */
+#define MATCHES_MAX 384U
+
+#define MATCH_NAME_GONE                                                                                                \
+        "type='signal',sender='" BUS_DRIVER_NAME "',path='" BUS_DRIVER_PATH "',interface='" BUS_DRIVER_NAME            \
+        "',member='NameOwnerChanged',arg2=''"
 
 #define CALLS_MAX 64U
 #define CALLS_MAX_ROOT 1024U
@@ -20,7 +28,11 @@ BusClient *bus_client_free(BusClient *client) {
 
         assert(list_is_empty(&client->calls));
 
+        if (client->match)
+                client->server->n_matches--;
         client->match = sd_bus_slot_unref(client->match);
+        if (client->in_crowd && --client->server->n_crowd == 0)
+                client->server->crowd_match = sd_bus_slot_unref(client->server->crowd_match);
         client->query = sd_bus_slot_unref(client->query);
         map_remove(&client->server->clients, &client->node);
         list_unlink(&client->link);
@@ -62,6 +74,20 @@ static int on_name_owner_changed(sd_bus_message *message, void *userdata, sd_bus
         return 0;
 }
 
+static int on_name_gone(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        BusServer *server = userdata;
+        BusClient *client;
+        const char *name;
+
+        if (sd_bus_message_read(message, "s", &name) < 0)
+                return 0;
+
+        client = MAP_FIND(&server->clients, name, BusClient, node);
+        if (client && client->in_crowd)
+                client_vanished(client);
+        return 0;
+}
+
 /* Without a handler of its own, sd-bus would close the connection if the bus refuses the match. */
 static int on_match_installed(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         BusClient *client = userdata;
@@ -73,6 +99,22 @@ static int on_match_installed(sd_bus_message *reply, void *userdata, sd_bus_erro
                     strempty(sd_bus_message_get_error(reply)->message));
         client->query = sd_bus_slot_unref(client->query);
         client_identified(client, CLIENT_UNKNOWN, CLIENT_UID_UNKNOWN);
+        return 1;
+}
+
+static int on_crowd_match_installed(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        BusServer *server = userdata;
+        BusClient *client;
+
+        if (!sd_bus_message_is_method_error(reply, /* name= */ NULL))
+                return 1;
+
+        log_warning("Cannot watch the names on the bus: %s", strempty(sd_bus_message_get_error(reply)->message));
+        LIST_FOREACH(client, &server->clients_by_use, link)
+                if (client->in_crowd) {
+                        client->query = sd_bus_slot_unref(client->query);
+                        client_identified(client, CLIENT_UNKNOWN, CLIENT_UID_UNKNOWN);
+                }
         return 1;
 }
 
@@ -116,17 +158,39 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *r
         return 1;
 }
 
-/* First the watch, then the question: if the name goes between, the answer says so. */
-static int client_identify(BusClient *client) {
-        char match[256];
+static int client_watch_alone(BusClient *client) {
+        char match[512];
         int r;
 
-        (void)snprintf(match, sizeof(match),
-                       "type='signal',sender='" BUS_DRIVER_NAME "',path='" BUS_DRIVER_PATH
-                       "',interface='" BUS_DRIVER_NAME "',member='NameOwnerChanged',arg0='%s'", client->name);
-
+        (void)snprintf(match, sizeof(match), MATCH_NAME_GONE ",arg0='%s'", client->name);
         r = sd_bus_add_match_async(client->server->bus, &client->match, match, on_name_owner_changed,
                                    on_match_installed, client);
+        if (r >= 0)
+                client->server->n_matches++;
+        return r;
+}
+
+static int client_watch_in_crowd(BusClient *client) {
+        BusServer *server = client->server;
+        int r;
+
+        if (!server->crowd_match) {
+                r = sd_bus_add_match_async(server->bus, &server->crowd_match, MATCH_NAME_GONE, on_name_gone,
+                                           on_crowd_match_installed, server);
+                if (r < 0)
+                        return r;
+        }
+
+        client->in_crowd = true;
+        server->n_crowd++;
+        return 0;
+}
+
+/* First the watch, then the question: if the name goes between, the answer says so. */
+static int client_identify(BusClient *client) {
+        int r;
+
+        r = client->server->n_matches < MATCHES_MAX ? client_watch_alone(client) : client_watch_in_crowd(client);
         if (r < 0)
                 return r;
 

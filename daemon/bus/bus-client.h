@@ -23,6 +23,7 @@ typedef struct BusClient {
         BusClientState state;
         uid_t uid;
         sd_bus_slot *match;
+        bool in_crowd; /* watched by the server's crowd_match instead */
         sd_bus_slot *query;
         List calls; /* BusCall.client_link */
         size_t n_calls;

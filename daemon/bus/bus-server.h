@@ -40,6 +40,9 @@ struct BusServer {
         sd_event_source *sweep_source;
         Map clients;
         List clients_by_use; /* the one that was idle longest first */
+        size_t n_matches; /* clients that are watched each by a match rule of their own */
+        sd_bus_slot *crowd_match; /* for those that are not */
+        size_t n_crowd;
         uint64_t last_cancellation;
 
 };
