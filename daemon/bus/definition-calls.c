@@ -175,6 +175,9 @@ static const char *modify_action(const BusServer *server, const ModifyRequest *r
         const VGpu *vgpu = manager_find_vgpu(server->manager, request->uuid);
         bool live = request->scope == MODIFY_LIVE || (request->scope == MODIFY_DEFAULT && vgpu && !vgpu->persistent);
 
+        /* The label of what is defined outlives the device. */
+        if (request->label && vgpu && vgpu->persistent)
+                live = false;
         return live ? POLKIT_MANAGE_VGPUS : POLKIT_DEFINE_VGPUS;
 }
 

@@ -220,21 +220,25 @@ static void note_seen(const VGpu *vgpu) {
         if (record_read(vgpu->manager->state_fd, vgpu->uuid, &record) >= 0)
                 return;
 
-        record = vgpu_get_record(vgpu, RECORD_SEEN);
-        if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
-                log_debug("vGPU %s: its record cannot be written", vgpu->uuid);
+        vgpu_write_record(vgpu, RECORD_SEEN);
 }
 
 void autostart_definition_changed(VGpu *vgpu, bool was_autostart) {
+        bool failed = vgpu->n_starts > 0;
+
         if (vgpu->present && !vgpu->operation && vgpu->autostart && !was_autostart)
                 note_seen(vgpu);
         if (vgpu->present || vgpu->operation || vgpu->doubtful)
                 return;
 
-        vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
+        /* What waits to be known, whether a person stopped it, waits on. */
+        if (failed || !vgpu->autostart)
+                vgpu->start_timer = sd_event_source_disable_unref(vgpu->start_timer);
         vgpu->n_starts = 0;
         if (vgpu->state == VGPU_FAILED && vgpu->file->problem[0] == '\0')
                 vgpu_set_state(vgpu, VGPU_DEFINED, NULL);
+        if (failed && vgpu->autostart)
+                arm(vgpu, 0, on_retry);
 
         /* What was there when the daemon began is due; what comes while its type is there has missed the occasion. */
         if (vgpu->autostart && !was_autostart && vgpu->manager->started && vgpu_get_type(vgpu)) {

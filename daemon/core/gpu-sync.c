@@ -130,13 +130,6 @@ static bool is_half(const VGpu *vgpu, RecordPhase phase) {
         return phase == RECORD_BUILDING || (phase == RECORD_DEFINING && !vgpu_is_as_defined(vgpu));
 }
 
-static void write_record(const VGpu *vgpu, RecordPhase phase) {
-        const Record record = vgpu_get_record(vgpu, phase);
-
-        if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
-                log_debug("vGPU %s: its record cannot be written", vgpu->uuid);
-}
-
 /* A device that we did not know: ours from before a restart if our record says so, else somebody else's. */
 static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         Record record;
@@ -154,7 +147,7 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         if (ours && is_half(vgpu, record.phase))
                 operation_take_back(vgpu);
         else if (ours || vgpu->autostart)
-                write_record(vgpu, ours ? RECORD_MADE : RECORD_SEEN);
+                vgpu_write_record(vgpu, ours ? RECORD_MADE : RECORD_SEEN);
 }
 
 static int adopt_vgpu(Gpu *gpu, const VGpuReport *report) {

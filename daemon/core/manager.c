@@ -107,7 +107,8 @@ static void remove_gpu(Gpu *gpu) {
                 if (vgpu->operation)
                         operation_gpu_gone(vgpu->operation);
                 if (vgpu->operation) { /* its definition is being written */
-                        vgpu->present = false;
+                        vgpu->present = vgpu->made = vgpu->lingers = vgpu->elsewhere = vgpu->doubtful = false;
+                        record_remove(manager->state_fd, vgpu->uuid);
                         vgpu_set_gpu(vgpu, NULL);
                 } else
                         vgpu_device_gone(vgpu, VGPU_END_GPU_LEFT);
@@ -326,9 +327,15 @@ static void handle_mdev(Manager *manager, const Uevent *uevent) {
                 return;
         }
 
-        /* One that exists is one that we made or read: its link was there. */
-        if ((vgpu && vgpu->present) || (uevent->action != UEVENT_ADD && uevent->action != UEVENT_BIND))
+        if (uevent->action != UEVENT_ADD && uevent->action != UEVENT_BIND)
                 return;
+        /* One that exists is one that we made or read: its link was there. Unless it has gone, and is made anew elsewhere. */
+        if (vgpu && vgpu->present) {
+                gpu = find_gpu_by_devpath(manager, uevent->devpath, 0);
+                if (gpu && !vgpu->operation && !vgpu_is_listed(vgpu))
+                        gpu_expect(gpu, uuid);
+                return;
+        }
         if (!vgpu || !vgpu->operation)
                 gpu_expect(gpu, uuid);
         else

@@ -23,13 +23,6 @@ void operation_take_back(VGpu *vgpu) {
                 vgpu_set_state(vgpu, VGPU_ACTIVE, error.message);
 }
 
-static void write_record(const VGpu *vgpu, RecordPhase phase) {
-        const Record record = vgpu_get_record(vgpu, phase);
-
-        if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
-                log_debug("vGPU %s: its record cannot be written", vgpu->uuid);
-}
-
 /* All of it is done: the vGPU is shown before whoever asked is told. */
 static void succeed(Operation *operation) {
         VGpu *vgpu = operation_release(operation);
@@ -54,7 +47,7 @@ static void made(Operation *operation) {
 
         vgpu_set_made(vgpu, true);
         autostart_succeeded(vgpu);
-        write_record(vgpu, RECORD_MADE);
+        vgpu_write_record(vgpu, RECORD_MADE);
         if (operation->expired && operation->step == STEP_STORE) {
                 /* It is defined by now: to take all of that back would take the disk as long again. */
                 (void)vgpu_rest(operation_release(operation),
@@ -73,7 +66,7 @@ static void keep(Operation *operation, const Error *why) {
         VGpu *vgpu = operation_release(operation);
 
         vgpu_set_made(vgpu, true);
-        write_record(vgpu, RECORD_MADE);
+        vgpu_write_record(vgpu, RECORD_MADE);
         (void)vgpu_rest(vgpu, why->message);
         operation_answer(operation, &operation->undone);
         operation_free(operation);
@@ -85,6 +78,7 @@ static void undo(Operation *operation, const Error *why) {
         Error error = ERROR_NULL;
         int r;
 
+        operation->begun = true;
         operation->undone = *why;
         r = operation_submit(operation, STEP_UNDO, &job);
         if (r < 0) {
@@ -140,7 +134,7 @@ static void on_made(Operation *operation, JobResult *result) {
 
         if (result->existed) {
                 autostart_succeeded(vgpu);
-                write_record(vgpu, RECORD_SEEN);
+                vgpu_write_record(vgpu, RECORD_SEEN);
                 succeed(operation);
                 return;
         }
@@ -152,7 +146,7 @@ static void on_made(Operation *operation, JobResult *result) {
 
         operation->begun = true;
         operation->definition.kind = vgpu->kind;
-        write_record(vgpu, RECORD_DEFINING);
+        vgpu_write_record(vgpu, RECORD_DEFINING);
         memcpy(operation->definition.parent, vgpu->parent, sizeof(operation->definition.parent));
         r = operation_submit_store(operation);
         if (r < 0) {
@@ -288,8 +282,9 @@ static void on_undefined(Operation *operation, JobResult *result) {
 
         if (streq(vgpu->file->definition.parent, operation->definition.parent) &&
             (vgpu->file->definition.kind == VGPU_MDEV) == (operation->definition.kind == VGPU_MDEV))
-                r = -EEXIST;
+                r = -EIO; /* somebody has just written it again */
         else {
+                operation->begun = true;
                 operation->definition.kind = vgpu->file->definition.kind;
                 memcpy(operation->definition.parent, vgpu->file->definition.parent,
                        sizeof(operation->definition.parent));

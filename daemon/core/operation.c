@@ -58,7 +58,7 @@ static bool makes_device(const Operation *operation) {
 void operation_fail(Operation *operation, const Error *error, bool taken) {
         Manager *manager = operation->manager;
         VGpu *vgpu = operation_release(operation);
-        bool automatic = operation->automatic && vgpu->autostart;
+        bool automatic = operation->automatic && makes_device(operation) && vgpu->autostart;
 
         taken = taken || vgpu->elsewhere;
         if (makes_device(operation))

@@ -9,6 +9,7 @@
 #include "core/type.h"
 #include "core/vgpu.h"
 #include "util/file.h"
+#include "util/log.h"
 #include "util/string-table.h"
 #include "util/text.h"
 
@@ -205,6 +206,13 @@ Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase) {
         (void)text_copy(record.type_id, sizeof(record.type_id), vgpu->type_id);
         (void)text_copy(record.label, sizeof(record.label), vgpu->label);
         return record;
+}
+
+void vgpu_write_record(const VGpu *vgpu, RecordPhase phase) {
+        const Record record = vgpu_get_record(vgpu, phase);
+
+        if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
+                log_debug("vGPU %s: its record cannot be written", vgpu->uuid);
 }
 
 /* The VFIO core keeps the device in its group until the last file is closed, while the mdev bus lists it no more from the

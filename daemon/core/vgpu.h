@@ -106,6 +106,7 @@ bool vgpu_is_as_defined(const VGpu *vgpu);
 
 /* A record of its device as it is. */
 Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase);
+void vgpu_write_record(const VGpu *vgpu, RecordPhase phase);
 
 /* Whether the bus of such devices lists it, whatever its GPU's worker found. */
 bool vgpu_is_listed(const VGpu *vgpu);

@@ -414,6 +414,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 
 static int on_exited(sd_event_source *source, const siginfo_t *info, void *userdata) {
         Child *child = userdata;
+        bool late;
 
         child->exited = sd_event_source_disable_unref(child->exited);
         if (child->role == CHILD_LEAVING) {
@@ -425,14 +426,19 @@ static int on_exited(sd_event_source *source, const siginfo_t *info, void *userd
         if (child->fd >= 0)
                 (void)on_io(child->io, child->fd, EPOLLIN, child);
         child->pid = 0;
+        /* Its end was given up: what it kept from being done can be done now. */
+        late = child->stuck && !child->running;
         if (!child->running) {
                 child->stuck = false;
                 child->deadline = sd_event_source_disable_unref(child->deadline);
         }
         if (child->role == CHILD_LEAVING)
                 child_free(child);
-        else if (child->fd < 0)
+        else if (child->fd < 0) {
                 child_next(child);
+                if (late)
+                        child->ops->lost(child, child->userdata);
+        }
 
         return 0;
 }

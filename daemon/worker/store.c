@@ -54,7 +54,9 @@ static int move_durable(int from_fd, int to_fd, const char *name, bool exists) {
                 int r = negative_errno();
 
                 /* What may not survive is not left to be taken for written. */
-                if (!exists)
+                if (exists)
+                        (void)renameat2(from_fd, name, to_fd, name, RENAME_EXCHANGE);
+                else
                         (void)unlinkat(to_fd, name, 0);
                 return r;
         }
