@@ -137,8 +137,8 @@ def churn(stack):
     equal(machine.bus.vgpus(), {})
     equal((machine.devices(), machine.records(), entries(machine.path("var/vgpus"))), ([], [], []))
     memory, files = [h[0] for h in held], [h[1] for h in held]
-    # It has all that it keeps by the middle.
-    if memory[4] - memory[2] > 1024 or files[4] > files[2]:
+    # Between two of these were a hundred rounds and more; a process that has just ended may still have its few files.
+    if memory[4] - memory[2] > 1024 or files[4] > files[2] + 8:
         raise AssertionError(f"KiB: {memory}; files: {files}")
     equal(machine.stop(), 0)
     machine.check_log()
