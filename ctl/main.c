@@ -120,8 +120,8 @@ static const Verb verbs[] = {
           "Print another tool's file in mdevgpud's own form",
           "KIND is one of\n"
           "  mdev-gpu             Mdev-GPU's generate-vgpu-types.yaml; types\n"
-          "  vgpu-config          NVIDIA's vgpuConfig.xml; types; NAME is a card's device or\n"
-          "                       DEVICE:SUBSYSTEM in hexadecimal digits\n"
+          "  vgpu-config          NVIDIA's vgpuConfig.xml; types; NAME is a card's DEVICE\n"
+          "                       or DEVICE:SUBSYSTEM in hexadecimal digits\n"
           "  profile-override     profile_override.toml of vgpu_unlock-rs; types\n"
           "  vgpu-device-manager  Topologies; NAME is a configuration\n"
           "  mig-parted           Nothing of it has an equivalent; says what to do\n"
