@@ -119,6 +119,7 @@ static int dirs_scan(ConfigDirs *dirs, DIR *dir, const char *dir_path, ConfigRep
         return r;
 }
 
+/* 1: it is there, and can be trusted. */
 static int dirs_open_place(ConfigDirs *dirs, size_t i, const char *path, ConfigReport *report) {
         const char *problem;
         struct stat st;
@@ -139,7 +140,7 @@ static int dirs_open_place(ConfigDirs *dirs, size_t i, const char *path, ConfigR
         if (problem)
                 return report_file(report, path, PROBLEM_ERROR, "the folder %s", problem);
 
-        return dirs_scan(dirs, dirs->dirs[i], path, report);
+        return 1;
 }
 
 static int file_compare(const void *a, const void *b) {
@@ -158,34 +159,62 @@ static int check_root(const char *root, ConfigReport *report) {
         return r < 0 ? r : -EBADMSG;
 }
 
-int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, ConfigReport *report) {
+/* Opens the folder in every place, and has take() look at those that are there, until it says 1. */
+static int dirs_open_places(ConfigDirs *dirs, const char *root, const char *folder, const char *name,
+                            int (*take)(ConfigDirs *dirs, DIR *dir, const char *path, const char *name,
+                                        ConfigReport *report),
+                            ConfigReport *report) {
         size_t n_root = strlen(root);
-        int r;
+        int r = 0;
 
-        if (n_root > 0) {
+        if (n_root > 0)
                 r = check_root(root, report);
-                if (r < 0)
-                        return r;
-        }
         while (n_root > 0 && root[n_root - 1] == '/')
                 n_root--;
 
-        for (size_t i = 0; i < CONFIG_DIRS_MAX; i++) {
+        for (size_t i = 0; i < CONFIG_DIRS_MAX && r == 0; i++) {
                 _cleanup_(freep) char *path = NULL;
 
-                if (asprintf(&path, "%.*s/%s/%s", (int)n_root, root, config_places[i], folder) < 0) {
+                if (asprintf(&path, "%.*s/%s%s", (int)n_root, root, config_places[i], folder) < 0) {
                         path = NULL;
                         return -ENOMEM;
                 }
 
                 r = dirs_open_place(dirs, i, path, report);
-                if (r < 0)
-                        return r;
+                if (r > 0)
+                        r = take(dirs, dirs->dirs[i], path, name, report);
         }
 
-        if (dirs->n_files > 0)
+        return MIN(r, 0);
+}
+
+static int take_all(ConfigDirs *dirs, DIR *dir, const char *path, const char *name, ConfigReport *report) {
+        return dirs_scan(dirs, dir, path, report);
+}
+
+int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, ConfigReport *report) {
+        char below[64];
+        int r;
+
+        (void)snprintf(below, sizeof(below), "/%s", folder);
+        r = dirs_open_places(dirs, root, below, NULL, take_all, report);
+        if (r >= 0 && dirs->n_files > 0)
                 qsort(dirs->files, dirs->n_files, sizeof(ConfigFile), file_compare);
-        return 0;
+        return r;
+}
+
+static int take_one(ConfigDirs *dirs, DIR *dir, const char *path, const char *name, ConfigReport *report) {
+        int r;
+
+        if (faccessat(dirfd(dir), name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : report_file(report, path, PROBLEM_ERROR, "cannot be looked at: %m");
+
+        r = dirs_add_file(dirs, dirfd(dir), path, name);
+        return r < 0 ? r : 1;
+}
+
+int config_dirs_find(ConfigDirs *dirs, const char *root, const char *name, ConfigReport *report) {
+        return dirs_open_places(dirs, root, "", name, take_one, report);
 }
 
 static int read_all(int fd, char **ret_text, size_t *ret_size) {

@@ -29,6 +29,8 @@ typedef struct ConfigDirs {
 
 /* Lists folder, as types.d, in all places. -EBADMSG if that could not be done; less grave errors are reported only. */
 int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, ConfigReport *report);
+/* The same for one file, as mdevgpud.yaml, of which the first place that has it counts. */
+int config_dirs_find(ConfigDirs *dirs, const char *root, const char *name, ConfigReport *report);
 void config_dirs_done(ConfigDirs *dirs);
 
 /*

@@ -152,6 +152,7 @@ Manager *manager_free(Manager *manager) {
         map_done(&manager->vgpus);
         profile_set_free(manager->profiles);
         topology_set_free(manager->topologies);
+        rule_set_free(manager->rules);
         sd_event_unref(manager->event);
         free(manager);
         return NULL;
@@ -172,6 +173,11 @@ void manager_set_topologies(Manager *manager, TopologySet *set) {
         topology_set_free(manager->topologies);
         manager->topologies = set;
         manager->placement = set->policy.placement;
+}
+
+void manager_set_rules(Manager *manager, RuleSet *set) {
+        rule_set_free(manager->rules);
+        manager->rules = set;
 }
 
 Gpu *manager_find_gpu(const Manager *manager, const char *address) {
@@ -447,6 +453,7 @@ bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
         vgpu_set_gpu(vgpu, gpu);
         vgpu_update(vgpu, &report);
         vgpu_set_made(vgpu, record.phase == RECORD_MADE);
+        vgpu_set_owner(vgpu, &record.owner);
         vgpu->lingers = true;
         (void)vgpu_rest(vgpu, "its removal waits in the kernel until whoever holds it lets go");
         return true;

@@ -13,6 +13,7 @@
 #include "core/operation.h"
 #include "core/placement.h"
 #include "core/profile.h"
+#include "core/rules.h"
 #include "core/topology.h"
 #include "core/uevent.h"
 #include "util/list.h"
@@ -36,6 +37,7 @@ struct Manager {
         void *name_lookup_userdata;
         ProfileSet *profiles; /* NULL as long as none was good */
         TopologySet *topologies; /* the same */
+        RuleSet *rules; /* the same */
         PlacementRules placement; /* of the topologies in force, whose the patterns are */
         List gpus; /* Gpu.link, in the order of their appearance */
         Map gpus_by_address;
@@ -74,6 +76,9 @@ void manager_set_profiles(Manager *manager, ProfileSet *set);
 
 /* Takes the set over; nothing is applied. */
 void manager_set_topologies(Manager *manager, TopologySet *set);
+
+/* Takes the set over; what there is stays, however much it is. */
+void manager_set_rules(Manager *manager, RuleSet *set);
 
 /* The one idempotent way in for all that is heard of devices. */
 void manager_handle_uevent(Manager *manager, const Uevent *uevent);
