@@ -21,6 +21,7 @@ Status verb_start(Ctl *ctl, char **arguments);
 Status verb_modify(Ctl *ctl, char **arguments);
 Status verb_autostart(Ctl *ctl, char **arguments);
 Status verb_topology(Ctl *ctl, char **arguments);
+Status verb_vfs(Ctl *ctl, char **arguments);
 Status verb_jobs(Ctl *ctl, char **arguments);
 Status verb_cancel(Ctl *ctl, char **arguments);
 Status verb_check(Ctl *ctl, char **arguments);

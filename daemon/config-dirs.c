@@ -72,7 +72,7 @@ static bool has_suffix(const char *name, const char *suffix) {
 
 /* Files of other names are not ours: what an editor or a package manager leaves, examples, documentation. */
 static int dirs_consider(ConfigDirs *dirs, int dir_fd, const char *dir_path, const char *name, ConfigReport *report) {
-        if (name[0] == '.')
+        if (name[0] == '.' || (dirs->only && !streq(name, dirs->only)))
                 return 0;
         if (has_suffix(name, ".yml"))
                 return report_file(report, dir_path, PROBLEM_WARNING,
@@ -106,7 +106,7 @@ static int dirs_scan(ConfigDirs *dirs, DIR *dir, const char *dir_path, ConfigRep
                 char *name = entries[i]->d_name;
 
                 /* The name goes into messages, and through them to the bus and to terminals. */
-                if (r >= 0 && !text_is_printable(name)) {
+                if (r >= 0 && !dirs->only && !text_is_printable(name)) {
                         text_sanitize(name);
                         r = report_file(report, dir_path, PROBLEM_ERROR, "'%s' is not a printable name", name);
                 } else if (r >= 0)
@@ -118,7 +118,6 @@ static int dirs_scan(ConfigDirs *dirs, DIR *dir, const char *dir_path, ConfigRep
         return r;
 }
 
-/* 1: it is there, and can be trusted. */
 static int dirs_open_place(ConfigDirs *dirs, size_t i, const char *path, ConfigReport *report) {
         const char *problem;
         struct stat st;
@@ -139,7 +138,7 @@ static int dirs_open_place(ConfigDirs *dirs, size_t i, const char *path, ConfigR
         if (problem)
                 return report_file(report, path, PROBLEM_ERROR, "the folder %s", problem);
 
-        return 1;
+        return dirs_scan(dirs, dirs->dirs[i], path, report);
 }
 
 static int file_compare(const void *a, const void *b) {
@@ -158,62 +157,34 @@ static int check_root(const char *root, ConfigReport *report) {
         return r < 0 ? r : -EBADMSG;
 }
 
-/* Opens the folder in every place, and has take() look at those that are there, until it says 1. */
-static int dirs_open_places(ConfigDirs *dirs, const char *root, const char *folder, const char *name,
-                            int (*take)(ConfigDirs *dirs, DIR *dir, const char *path, const char *name,
-                                        ConfigReport *report),
-                            ConfigReport *report) {
+int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, ConfigReport *report) {
         size_t n_root = strlen(root);
-        int r = 0;
+        int r;
 
-        if (n_root > 0)
+        if (n_root > 0) {
                 r = check_root(root, report);
+                if (r < 0)
+                        return r;
+        }
         while (n_root > 0 && root[n_root - 1] == '/')
                 n_root--;
 
-        for (size_t i = 0; i < CONFIG_DIRS_MAX && r == 0; i++) {
+        for (size_t i = 0; i < CONFIG_DIRS_MAX; i++) {
                 _cleanup_(freep) char *path = NULL;
 
-                if (asprintf(&path, "%.*s/%s%s", (int)n_root, root, config_places[i], folder) < 0) {
+                if (asprintf(&path, "%.*s/%s%s%s", (int)n_root, root, config_places[i], *folder ? "/" : "", folder) < 0) {
                         path = NULL;
                         return -ENOMEM;
                 }
 
                 r = dirs_open_place(dirs, i, path, report);
-                if (r > 0)
-                        r = take(dirs, dirs->dirs[i], path, name, report);
+                if (r < 0)
+                        return r;
         }
 
-        return MIN(r, 0);
-}
-
-static int take_all(ConfigDirs *dirs, DIR *dir, const char *path, const char *name, ConfigReport *report) {
-        return dirs_scan(dirs, dir, path, report);
-}
-
-int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, ConfigReport *report) {
-        char below[64];
-        int r;
-
-        (void)snprintf(below, sizeof(below), "/%s", folder);
-        r = dirs_open_places(dirs, root, below, NULL, take_all, report);
-        if (r >= 0 && dirs->n_files > 0)
+        if (dirs->n_files > 0)
                 qsort(dirs->files, dirs->n_files, sizeof(ConfigFile), file_compare);
-        return r;
-}
-
-static int take_one(ConfigDirs *dirs, DIR *dir, const char *path, const char *name, ConfigReport *report) {
-        int r;
-
-        if (faccessat(dirfd(dir), name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT ? 0 : report_file(report, path, PROBLEM_ERROR, "cannot be looked at: %m");
-
-        r = dirs_add_file(dirs, dirfd(dir), path, name);
-        return r < 0 ? r : 1;
-}
-
-int config_dirs_find(ConfigDirs *dirs, const char *root, const char *name, ConfigReport *report) {
-        return dirs_open_places(dirs, root, "", name, take_one, report);
+        return 0;
 }
 
 int config_file_find(const char *root, const char *path, ConfigReport *report, ConfigFile *ret_file) {
@@ -241,6 +212,11 @@ int config_file_find(const char *root, const char *path, ConfigReport *report, C
         *ret_file = (ConfigFile){ .path = full, .name = full, .dir_fd = AT_FDCWD };
         full = NULL;
         return 1;
+}
+
+int config_dirs_open_file(ConfigDirs *dirs, const char *root, const char *name, ConfigReport *report) {
+        dirs->only = name;
+        return config_dirs_open(dirs, root, "", report);
 }
 
 static int read_all(int fd, char **ret_text, size_t *ret_size) {

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The schema of mdevgpud.yaml: what it may say, within which bounds, and what holds where it says nothing. The page
- * mdevgpud.yaml(5) states the same for people.
+ * The part of mdevgpud.yaml that says who may have what: within which bounds, and what holds where it says nothing.
  */
 
 #include <inttypes.h>
 
-#include "config-field.h"
 #include "config-names.h"
+#include "config-rules.h"
 #include "config-value.h"
-#include "config.h"
 #include "core/backend.h"
 #include "util/text.h"
-
-#define RULES_VERSION 1U
 
 typedef struct RulesDraft {
         RuleSet *set;
@@ -222,56 +218,16 @@ static int read_list(ConfigReader *reader, const ConfigField *field, const Confi
         }
 }
 
-static int read_limits(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        return read_list(reader, field, item, target, read_limit);
+int config_read_limits(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, RuleSet *set,
+                       const char *root) {
+        RulesDraft draft = { .set = set, .root = root };
+
+        return read_list(reader, field, item, &draft, read_limit);
 }
 
-static int read_policy(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        return read_list(reader, field, item, target, read_use);
-}
+int config_read_policy(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, RuleSet *set,
+                       const char *root) {
+        RulesDraft draft = { .set = set, .root = root };
 
-static const ConfigField file_fields[] = {
-        { "version", config_read_version, .max = RULES_VERSION, .required = true },
-        { "limits", read_limits },
-        { "policy", read_policy },
-        {},
-};
-
-static int read_file(ConfigReader *reader, RulesDraft *draft) {
-        ConfigItem item;
-        int r;
-
-        r = config_reader_next(reader, &item);
-        if (r < 0 || item.kind == CONFIG_ITEM_NONE)
-                return r;
-
-        r = config_read_fields(reader, "file", file_fields, &item, draft);
-        return r < 0 ? r : config_reader_finish(reader);
-}
-
-int config_parse_rules(const char *file, const char *text, size_t size, const char *root, RuleSet **ret_set,
-                       ConfigReport *report) {
-        size_t n_problems = report->n_problems, n_errors = report->n_errors;
-        _cleanup_(config_reader_freep) ConfigReader *reader = NULL;
-        _cleanup_(rule_set_freep) RuleSet *set = NULL;
-        RulesDraft draft;
-        int r;
-
-        set = rule_set_new(file);
-        if (!set)
-                return -ENOMEM;
-
-        draft = (RulesDraft){ .set = set, .root = root };
-        r = config_reader_new(file, text, size, report, &reader);
-        if (r >= 0)
-                r = read_file(reader, &draft);
-
-        config_report_sort(report, n_problems);
-        if (r < 0)
-                return r;
-        if (report->n_errors > n_errors)
-                return -EBADMSG;
-
-        *ret_set = TAKE(set);
-        return 0;
+        return read_list(reader, field, item, &draft, read_use);
 }

@@ -4,13 +4,13 @@
 /*
  * Config: what the files of the vendor, the run time and the administrator say, read and checked whole.
  *
- * It is all or nothing: either every file is right and there are new sets of profiles, topologies and rules, or none and the
+ * It is all or nothing: either every file is right and there is a new ProfileSet or TopologySet, or there is none and the
  * report holds every error of every file. Whoever calls keeps the set that is in force until then.
  */
 
 #include "config-text.h"
 #include "core/profile.h"
-#include "core/rules.h"
+#include "core/settings.h"
 #include "core/topology.h"
 
 /* Far above what people write and generate, far below what would make the daemon slow or large. A file of 256 types
@@ -54,22 +54,14 @@ int config_parse_mdev_gpu(const char *file, const char *text, size_t size, Profi
 /* The same for topologies.d. */
 int config_load_topologies(const char *root, TopologySet **ret_set, ConfigReport *report);
 
-/* mdevgpud.yaml in the same places, of which the first that has it counts; without it a set without rules. */
-int config_load_rules(const char *root, RuleSet **ret_set, ConfigReport *report);
-/* Out of memory. The numbers of users and groups are those of root. */
-int config_parse_rules(const char *file, const char *text, size_t size, const char *root, RuleSet **ret_set,
-                       ConfigReport *report);
+/* The same for mdevgpud.yaml, of which one file is in force; without one all is as by default. */
+int config_load_settings(const char *root, Settings **ret_settings, ConfigReport *report);
+/* Out of memory; what is filled in if there are errors is good for nothing. */
+int config_parse_settings(const char *file, const char *text, size_t size, Settings *settings, ConfigReport *report);
 
-/* All there is to configure. */
-typedef struct Config {
-        ProfileSet *profiles;
-        TopologySet *topologies;
-        RuleSet *rules;
-} Config;
-
-/* All or nothing. */
-int config_load_all(const char *root, Config *ret_config, ConfigReport *report);
-void config_done(Config *config);
+/* All of it, or nothing. */
+int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, Settings **ret_settings,
+                    ConfigReport *report);
 
 /* What has been read of topologies.d so far: what one file says may be completed by others. */
 typedef struct TopologyDraft {

@@ -49,19 +49,21 @@ static void log_problems(const ConfigReport *report) {
 /* Puts a good configuration in force; a bad one leaves the last good one there. */
 static int daemon_load_config(Daemon *d) {
         ConfigReport report = {};
-        Config config;
+        TopologySet *topologies;
+        ProfileSet *profiles;
+        Settings *settings;
         int r;
 
-        r = config_load_all(d->config_root, &config, &report);
+        r = config_load_all(d->config_root, &profiles, &topologies, &settings, &report);
         log_problems(&report);
         config_report_done(&d->report);
         d->report = report;
         if (r < 0)
                 return r == -EBADMSG ? -ERROR_CONFIG_INVALID : r;
 
-        manager_set_rules(d->manager, config.rules);
-        manager_set_topologies(d->manager, config.topologies);
-        manager_set_profiles(d->manager, config.profiles);
+        manager_set_settings(d->manager, settings);
+        manager_set_topologies(d->manager, topologies);
+        manager_set_profiles(d->manager, profiles);
         return 0;
 }
 
@@ -92,12 +94,14 @@ static int on_reload(Error *error, void *userdata) {
 }
 
 static int on_check_config(ConfigReport *ret_report, void *userdata) {
-        _cleanup_(config_done) Config config = {};
+        _cleanup_(topology_set_freep) TopologySet *topologies = NULL;
+        _cleanup_(profile_set_freep) ProfileSet *profiles = NULL;
+        _cleanup_(settings_freep) Settings *settings = NULL;
         ConfigReport report = {};
         Daemon *d = userdata;
         int r;
 
-        r = config_load_all(d->config_root, &config, &report);
+        r = config_load_all(d->config_root, &profiles, &topologies, &settings, &report);
         if (r < 0 && r != -EBADMSG) {
                 config_report_done(&report);
                 return r;

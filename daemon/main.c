@@ -133,16 +133,18 @@ static int run(void) {
 }
 
 static int check_config(const char *root) {
-        _cleanup_(config_done) Config config = {};
+        _cleanup_(topology_set_freep) TopologySet *topologies = NULL;
+        _cleanup_(profile_set_freep) ProfileSet *set = NULL;
+        _cleanup_(settings_freep) Settings *settings = NULL;
         ConfigReport report = {};
         int r;
 
-        r = config_load_all(root, &config, &report);
+        r = config_load_all(root, &set, &topologies, &settings, &report);
         config_report_print(&report, stdout);
         config_report_done(&report);
         if (r < 0 && r != -EBADMSG)
                 fprintf(stderr, "mdevgpud: the configuration cannot be read: %s\n", strerror(-r));
-        if (r >= 0 && config.profiles->n_profiles == 0)
+        if (r >= 0 && set->n_profiles == 0)
                 fprintf(stderr,
                         "mdevgpud: there is no profile in types.d below %s/etc/mdevgpud, %s/run/mdevgpud or "
                         "%s/usr/lib/mdevgpud\n",

@@ -8,6 +8,8 @@
 #include "core/record.h"
 #include "core/topology-auto.h"
 #include "core/type.h"
+#include "core/vfs-auto.h"
+#include "core/vfs-change.h"
 #include "core/vgpu.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -56,6 +58,7 @@ static bool replace_text(char *text, size_t size, const char *value) {
 }
 
 static void apply_card(Gpu *gpu, const GpuReport *report) {
+        char reason[sizeof(gpu->reason)];
         unsigned mask = 0;
 
         if (replace_text(gpu->driver, sizeof(gpu->driver), report->driver))
@@ -83,7 +86,8 @@ static void apply_card(Gpu *gpu, const GpuReport *report) {
 
         if (mask != 0 && gpu->linked)
                 OBSERVE(gpu->manager, gpu_changed, gpu, mask);
-        gpu_set_state(gpu, report->state, report->reason);
+        vfs_auto_explain(gpu, report, reason, sizeof(reason));
+        gpu_set_state(gpu, report->state, reason);
 }
 
 static int apply_types(Gpu *gpu, const GpuReport *report) {
@@ -413,6 +417,7 @@ static void on_sync_done(JobResult *result, void *userdata) {
                         gpu->n_failures = 0;
                         manager_place_vgpus(gpu->manager);
                         autostart_check(gpu);
+                        vfs_auto_check(gpu);
                         topology_auto_check(gpu->manager);
                 }
         }
@@ -422,6 +427,7 @@ static void on_sync_done(JobResult *result, void *userdata) {
         gpu->dirty_register = gpu->dirty_register || gpu->pending_types;
         if (gpu->dirty)
                 gpu_start_sync(gpu);
+        vfs_change_gpu_read(gpu);
         idle_wait_check(gpu->manager);
 }
 
@@ -430,6 +436,7 @@ static void on_sync_timeout(pid_t pid, void *userdata) {
 
         gpu->sync_stuck = true;
         gpu_set_stuck(gpu, pid);
+        vfs_change_gpu_read(gpu);
         idle_wait_check(gpu->manager);
 }
 
@@ -528,6 +535,7 @@ void gpu_sync_stop(Gpu *gpu) {
         gpu->retry = sd_event_source_disable_unref(gpu->retry);
         gpu->expecting = sd_event_source_disable_unref(gpu->expecting);
         gpu->refresh = sd_event_source_disable_unref(gpu->refresh);
+        vfs_auto_stop(gpu);
 
         LIST_FOREACH(expected, &gpu->expected, link) {
                 list_unlink(&expected->link);

@@ -26,17 +26,21 @@ typedef struct Case {
 
 static RuleSet *parse(const char *text, const char *expected) {
         g_autoptr(GString) said = g_string_new(NULL);
+        Settings *settings = settings_new();
         ConfigReport report = {};
-        RuleSet *set = NULL;
+        RuleSet *set;
         int r;
 
-        r = config_parse_rules("f", text, strlen(text), root, &set, &report);
+        settings->root = root;
+        r = config_parse_settings("f", text, strlen(text), settings, &report);
         for (size_t i = 0; i < report.n_problems; i++)
                 g_string_append_printf(said, "%u:%u: %s\n", report.problems[i].line, report.problems[i].column,
                                        report.problems[i].message);
         g_assert_cmpstr(said->str, ==, expected);
         g_assert_cmpint(r, ==, expected[0] != '\0' ? -EBADMSG : 0);
         config_report_done(&report);
+        set = TAKE(settings->rules);
+        settings_free(settings);
         return set;
 }
 
@@ -81,12 +85,12 @@ static void test_places(void) {
         static const char *const places[] = { "usr/lib/mdevgpud", "run/mdevgpud", "etc/mdevgpud" };
         ConfigReport report = {};
         g_autofree char *file = NULL;
-        RuleSet *set;
+        Settings *settings;
 
         for (size_t i = 0; i <= ELEMENTSOF(places); i++) {
-                g_assert_cmpint(config_load_rules(root, &set, &report), ==, 0);
-                g_assert_cmpuint(set->n_limits, ==, i);
-                rule_set_free(set);
+                g_assert_cmpint(config_load_settings(root, &settings, &report), ==, 0);
+                g_assert_cmpuint(settings->rules ? settings->rules->n_limits : 0, ==, i);
+                settings_free(settings);
                 if (i == ELEMENTSOF(places))
                         break;
 
@@ -103,9 +107,9 @@ static void test_places(void) {
 
         g_assert_cmpint(unlink(file), ==, 0);
         g_assert_cmpint(symlink("/dev/null", file), ==, 0);
-        g_assert_cmpint(config_load_rules(root, &set, &report), ==, 0);
-        g_assert_cmpuint(set->n_limits, ==, 0);
-        rule_set_free(set);
+        g_assert_cmpint(config_load_settings(root, &settings, &report), ==, 0);
+        g_assert_null(settings->rules);
+        settings_free(settings);
         g_assert_cmpuint(report.n_problems, ==, 0);
 }
 
