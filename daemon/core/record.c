@@ -132,7 +132,8 @@ void note_format(const Note *note, char ret_text[static NOTE_TEXT_SIZE]) {
         char owner[OWNER_TEXT_SIZE];
 
         owner_format(&note->owner, owner);
-        (void)snprintf(ret_text, NOTE_TEXT_SIZE, "managed=%i\nlabel=%s\nowner=%s\n", note->managed, note->label, owner);
+        (void)snprintf(ret_text, NOTE_TEXT_SIZE, "managed=%i\nlabel=%s\n%s%s%s", note->managed, note->label,
+                       note->owner.known ? "owner=" : "", owner, note->owner.known ? "\n" : "");
 }
 
 static void take_note_line(const char *line, void *userdata) {

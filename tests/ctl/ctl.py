@@ -521,8 +521,8 @@ def help_texts(rig: Rig):
     equal(rig.ctl("help").out, overall.out)
     verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
     equal(verbs, ["list", "gpus", "types", "status", "users", "attachment", "create", "destroy", "define", "undefine",
-                  "start", "modify", "autostart", "topology", "vfs", "jobs", "cancel", "check", "reload", "probe", "version",
-                  "help"])
+                  "start", "modify", "autostart", "topology", "vfs", "jobs", "cancel", "check", "reload", "probe",
+                  "import", "version", "help"])
     for verb in verbs:
         result = rig.ctl(verb, "--help")
         equal(result.status, 0, result)
