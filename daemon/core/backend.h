@@ -204,6 +204,7 @@ typedef struct Job {
         bool autostart;
         bool managed; /* store: as the note shall say */
         const char *label; /* store */
+        const char *owner; /* store: see owner.h */
 } Job;
 
 /* error.code is 0 on success. Only what the kind of job yields is filled. */

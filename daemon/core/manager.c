@@ -172,6 +172,7 @@ void manager_set_profiles(Manager *manager, ProfileSet *set) {
 void manager_set_settings(Manager *manager, Settings *settings) {
         settings_free(manager->settings);
         manager->settings = settings;
+        manager->rules = settings->rules;
 }
 
 void manager_set_topologies(Manager *manager, TopologySet *set) {
@@ -453,6 +454,7 @@ bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
         vgpu_set_gpu(vgpu, gpu);
         vgpu_update(vgpu, &report);
         vgpu_set_made(vgpu, record.phase == RECORD_MADE);
+        vgpu_set_owner(vgpu, &record.owner);
         vgpu->lingers = true;
         (void)vgpu_rest(vgpu, "its removal waits in the kernel until whoever holds it lets go");
         return true;

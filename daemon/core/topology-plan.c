@@ -106,6 +106,7 @@ static TopologyStep *add_step_for(Planner *p, TopologyAction action, const VGpu 
         (void)text_copy(step->old_label, sizeof(step->old_label), vgpu->label);
         step->autostart = step->old_autostart = vgpu->autostart;
         step->unmanaged = !vgpu->managed;
+        step->old_owner = vgpu->owner;
         return step;
 }
 
