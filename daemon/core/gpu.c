@@ -9,8 +9,16 @@
 #include "util/text.h"
 
 static const char *const gpu_state_table[GPU_STATE_MAX] = {
-        [GPU_PROBING] = "probing",         [GPU_READY] = "ready", [GPU_NO_DRIVER] = "no-driver",
-        [GPU_UNSUPPORTED] = "unsupported", [GPU_BUSY] = "busy",   [GPU_FAILED] = "failed",
+        [GPU_PROBING] = "probing",
+        [GPU_READY] = "ready",
+        [GPU_NO_DRIVER] = "no-driver",
+        [GPU_UNSUPPORTED] = "unsupported",
+        [GPU_BUSY] = "busy",
+        [GPU_FAILED] = "failed",
+        [GPU_HOST_READY] = "host-ready",
+        [GPU_NOT_VGPU_HOST] = "driver-not-vgpu-host",
+        [GPU_LAYOUT_UNKNOWN] = "layout-unknown",
+        [GPU_DEGRADED] = "degraded",
 };
 
 DEFINE_STRING_TABLE(gpu_state, GpuState)
@@ -31,7 +39,7 @@ int gpu_new(Manager *manager, const GpuIdentity *identity, Gpu **ret_gpu) {
         }
 
         gpu->manager = manager;
-        gpu->framebuffer_total = UNKNOWN_U64;
+        gpu->framebuffer_total = gpu->framebuffer_used = UNKNOWN_U64;
         list_init(&gpu->types);
         list_init(&gpu->vgpus);
         list_init(&gpu->expected);
