@@ -85,6 +85,32 @@ void gpu_unlink(Gpu *gpu) {
         gpu->linked = false;
 }
 
+bool gpu_offers_type(const Gpu *gpu) {
+        Type *type;
+
+        LIST_FOREACH(type, &gpu->types, link)
+                if (type->report.registration == REGISTRATION_REGISTERED ||
+                    type->report.registration == REGISTRATION_DIFFERS)
+                        return true;
+
+        return false;
+}
+
+bool gpu_makes_vgpus(const Gpu *gpu) {
+        switch (gpu->state) {
+        case GPU_READY:
+        case GPU_HOST_READY:
+        case GPU_DEGRADED:
+                return true;
+        case GPU_NOT_VGPU_HOST:
+        case GPU_LAYOUT_UNKNOWN:
+                /* Nothing can be registered, but what the kernel offers by itself, or the card as a whole, can be had. */
+                return gpu_offers_type(gpu);
+        default:
+                return false;
+        }
+}
+
 const char *gpu_get_name(const Gpu *gpu) {
         if (gpu->model[0] != '\0')
                 return gpu->model;

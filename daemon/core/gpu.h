@@ -68,6 +68,11 @@ DEFINE_CLEANUP(Gpu *, gpu_free)
 void gpu_link(Gpu *gpu);
 void gpu_unlink(Gpu *gpu); /* its vGPUs have left it */
 
+/* True if vGPUs can be made on it, as far as its state goes; perhaps it has no type. */
+bool gpu_makes_vgpus(const Gpu *gpu);
+/* It has a type of which vGPUs can be made, or could if it had room. */
+bool gpu_offers_type(const Gpu *gpu);
+
 /* The name a person knows it by: the hardware database's, the driver's, else the sysfs name. */
 const char *gpu_get_name(const Gpu *gpu);
 
