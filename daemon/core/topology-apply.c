@@ -48,7 +48,7 @@ static void on_answer(const Error *error, VGpu *vgpu, void *userdata) {
         wake(apply);
 }
 
-static void on_users(const Error *error, const User *users, size_t n_users, void *userdata) {
+static void on_users(const Error *error, const User *users, size_t n_users, const VGpuUsage *told, void *userdata) {
         TopologyApply *apply = userdata;
         const char *uuid = apply->plan.steps[apply->next].uuid;
 
