@@ -47,6 +47,7 @@ typedef struct BusCall {
         Operation *operation;
         IdleWait *wait; /* of a reload, for what it set in motion */
         UsersQuery *users;
+        Examination *examination;
         const BusVerb *verb; /* of a call about a vGPU */
 } BusCall;
 

@@ -69,5 +69,6 @@ void job_result_done(JobResult *result) {
         gpu_report_done(&result->report);
         free(result->counts);
         free(result->users);
+        free(result->facts);
         job_result_init(result);
 }

@@ -9,6 +9,7 @@
  */
 
 #include "core/attributes.h"
+#include "core/host-facts.h"
 #include "core/platform.h"
 #include "core/profile.h"
 #include "util/error.h"
@@ -150,6 +151,7 @@ typedef enum JobKind {
         JOB_REMOVE, /* look for users, remove one vGPU and prove that it is gone; in a worker of its own */
         JOB_USERS, /* look for users; in a worker of its own */
         JOB_STORE, /* write or remove a definition, durably; in the worker for files */
+        JOB_EXAMINE, /* look at the machine around the GPUs; in a worker of its own, and about no vGPU */
         JOB_ENABLE_VFS, /* another number of virtual functions; refused with vGPUs present */
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
@@ -215,6 +217,7 @@ typedef struct JobResult {
         size_t n_counts;
         User *users; /* users; remove, refused with ERROR_IN_USE */
         size_t n_users;
+        HostFacts *facts; /* examine; NULL if it failed */
 } JobResult;
 
 void job_result_init(JobResult *result);

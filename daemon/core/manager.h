@@ -96,6 +96,7 @@ bool manager_is_settled(const Manager *manager);
  */
 typedef struct IdleWait IdleWait;
 typedef struct UsersQuery UsersQuery;
+typedef struct Examination Examination;
 
 int manager_wait_idle(Manager *manager, void (*callback)(void *userdata), void *userdata, IdleWait **ret_wait);
 IdleWait *idle_wait_free(IdleWait *wait);

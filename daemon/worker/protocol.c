@@ -105,7 +105,7 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                         put_spec(w, &job->types[i]);
         } else if (job->kind == JOB_ENABLE_VFS)
                 wire_put_u32(w, job->n_vfs);
-        else
+        else if (job->kind != JOB_EXAMINE)
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -200,7 +200,7 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                 }
         } else if (ret_job->job.kind == JOB_ENABLE_VFS)
                 ret_job->job.n_vfs = wire_get_u32(&r);
-        else
+        else if (ret_job->job.kind != JOB_EXAMINE)
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

@@ -145,7 +145,7 @@ static int supervisor_submit(Platform *platform, const char *gpu, const Job *job
         if (r < 0)
                 return r;
 
-        if (job->kind == JOB_REMOVE || job->kind == JOB_USERS) {
+        if (job->kind == JOB_REMOVE || job->kind == JOB_USERS || job->kind == JOB_EXAMINE) {
                 list_append(&s->removals, &p->link);
                 start_removals(s);
         } else {
