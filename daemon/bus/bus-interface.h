@@ -76,6 +76,9 @@ const char *bus_task_error(const Task *task);
 /* users-call.c */
 int manager_method_get_users(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
+/* statistics-call.c */
+int manager_method_get_statistics(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
 /* diagnose-call.c */
 int manager_method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 

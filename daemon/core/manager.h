@@ -13,6 +13,7 @@
 #include "core/operation.h"
 #include "core/placement.h"
 #include "core/profile.h"
+#include "core/statistics.h"
 #include "core/topology.h"
 #include "core/uevent.h"
 #include "util/list.h"
@@ -53,6 +54,7 @@ struct Manager {
         TopologyAuto *topology_auto; /* NULL as long as nothing is applied by itself */
         char active_topology[TOPOLOGY_NAME_SIZE]; /* that was applied last; empty: none */
         List vfs_changes; /* VfsChange.link */
+        Statistics statistics;
 };
 
 typedef struct ManagerParameters {

@@ -96,8 +96,16 @@ typedef struct PlatformOps {
         void (*release_gpu)(Platform *platform, const char *gpu);
 } PlatformOps;
 
+/* How often, since the platform exists. */
+typedef struct PlatformStatistics {
+        uint64_t n_started; /* worker processes */
+        uint64_t n_lost; /* that ended, or made no sense, of themselves */
+        uint64_t n_stuck; /* that overran a deadline */
+} PlatformStatistics;
+
 struct Platform {
         const PlatformOps *ops;
+        PlatformStatistics statistics;
         /* A GPU's worker has ended while it had nothing to do, and with it whatever it held open. NULL: nobody listens. */
         void (*lost)(const char *gpu, void *userdata);
         /* A GPU's worker has heard something of its driver. NULL: nobody listens. */

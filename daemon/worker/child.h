@@ -63,6 +63,7 @@ struct Child {
         sd_event_source *exited;
         sd_event_source *deadline;
         List *failing; /* the supervisor's */
+        PlatformStatistics *statistics; /* the same */
         List queue; /* PlatformJob.link */
         unsigned n_queued;
         PlatformJob *running;

@@ -89,6 +89,7 @@ static int add_child(Supervisor *s, ChildRole role, const char *gpu, Child **ret
         if (r < 0)
                 return r;
 
+        child->statistics = &s->platform.statistics;
         list_append(&s->children, &child->link);
         *ret_child = child;
         return 0;
