@@ -186,7 +186,6 @@ void host_facts_read(const Host *host, HostFacts *ret_facts) {
                 .kvmgt_module = exists(host->sys_fd, "module/kvmgt"),
                 .mdevctl_rule = read_mdevctl_rule(host),
                 .mdevctl_program = exists(host->usr_fd, "sbin/mdevctl"),
-                .mdev_gpu_file = exists(host->etc_fd, "gvm/mdev-gpu/generate-vgpu-types.yaml"),
                 .mdev_gpu_unit = exists(host->etc_fd, "systemd/system/mdev-post.service"),
                 .mdev_gpu_program = exists(host->usr_fd, "bin/mdev-cli"),
         };

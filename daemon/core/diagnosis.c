@@ -166,12 +166,6 @@ static int judge_others(Diagnosis *diagnosis, const HostFacts *facts) {
                         "There are %u scripts for mdevctl's callouts (%s). mdevgpud does not run them: they are "
                         "run for what mdevctl itself starts and stops.",
                         facts->n_callouts, facts->callouts);
-        if (r >= 0 && facts->mdev_gpu_file)
-                r = diagnosis_add(diagnosis, FINDING_MDEV_GPU_FILE,
-                                  (FindingPlace){ .subject = "/etc/gvm/mdev-gpu/generate-vgpu-types.yaml" },
-                                  "State its types in a file of /etc/mdevgpud/types.d, see mdevgpud-types.d(5), and "
-                                  "remove it.",
-                                  "Mdev-GPU's file of types is there. mdevgpud does not read it.");
         if (r >= 0 && facts->mdev_gpu_unit)
                 r = diagnosis_add(diagnosis, FINDING_MDEV_GPU_UNIT,
                                   (FindingPlace){ .subject = "/etc/systemd/system/mdev-post.service" },
@@ -256,6 +250,37 @@ static int judge_profiles(Diagnosis *diagnosis, const Manager *manager) {
         return r;
 }
 
+/* Of a GPU of which types.d speaks Mdev-GPU's file says nothing: who edits the latter should know. */
+static int judge_fallbacks(Diagnosis *diagnosis, const Manager *manager) {
+        const ProfileSet *set = manager->profiles;
+        Gpu *gpu;
+        int r = 0;
+
+        LIST_FOREACH(gpu, &manager->gpus, link) {
+                const Profile *fallback = NULL, *native = NULL;
+
+                for (size_t i = 0; set && i < set->n_profiles; i++) {
+                        const Profile *profile = set->profiles[i];
+
+                        if (!profile_matches(profile, &gpu->identity))
+                                continue;
+                        if (profile->fallback)
+                                fallback = profile;
+                        else
+                                native = profile;
+                }
+                if (r < 0 || !fallback || !native)
+                        continue;
+
+                r = diagnosis_add(diagnosis, FINDING_MDEV_GPU_FILE, (FindingPlace){ .gpu = gpu },
+                                  "Keep its types in one of the two files, and remove it from the other.",
+                                  "Both %s and %s speak of it; what counts is the latter alone.", fallback->file,
+                                  native->file);
+        }
+
+        return r;
+}
+
 static int judge_vgpus(Diagnosis *diagnosis, const Manager *manager) {
         VGpu *vgpu;
         int r = 0;
@@ -303,6 +328,8 @@ static int judge(Diagnosis *diagnosis, const DiagnosisInput *input) {
                 r = judge_problems(diagnosis, input->definitions);
         if (r >= 0)
                 r = judge_profiles(diagnosis, input->manager);
+        if (r >= 0)
+                r = judge_fallbacks(diagnosis, input->manager);
         return r < 0 ? r : judge_vgpus(diagnosis, input->manager);
 }
 

@@ -50,7 +50,6 @@ typedef struct HostFacts {
         bool libvirt_mdevctl_exists;
         char callouts[FACTS_PATH_SIZE]; /* mdevctl's scripts, "NAME, NAME …", as many as fit */
         uint32_t n_callouts;
-        bool mdev_gpu_file; /* /etc/gvm/mdev-gpu/generate-vgpu-types.yaml */
         bool mdev_gpu_unit; /* /etc/systemd/system/mdev-post.service */
         bool mdev_gpu_program; /* /usr/bin/mdev-cli */
 } HostFacts;

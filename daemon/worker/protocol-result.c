@@ -198,7 +198,6 @@ static void put_facts(WireWriter *w, const HostFacts *f) {
         wire_put_u8(w, f->libvirt_mdevctl_exists);
         wire_put_string(w, f->callouts);
         wire_put_u32(w, f->n_callouts);
-        wire_put_u8(w, f->mdev_gpu_file);
         wire_put_u8(w, f->mdev_gpu_unit);
         wire_put_u8(w, f->mdev_gpu_program);
 }
@@ -227,7 +226,6 @@ static int get_facts(WireReader *r, JobResult *result) {
         f->libvirt_mdevctl_exists = wire_get_bool(r);
         wire_get_string(r, f->callouts, sizeof(f->callouts));
         f->n_callouts = wire_get_u32(r);
-        f->mdev_gpu_file = wire_get_bool(r);
         f->mdev_gpu_unit = wire_get_bool(r);
         f->mdev_gpu_program = wire_get_bool(r);
         return 0;

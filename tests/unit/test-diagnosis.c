@@ -113,7 +113,6 @@ static void foreign_callouts(Scene *s) {
 }
 
 static void mdev_gpu(Scene *s) {
-        write_file(s, "etc/gvm/mdev-gpu/generate-vgpu-types.yaml", "", 0644);
         write_file(s, "etc/systemd/system/mdev-post.service", "", 0644);
         write_file(s, "usr/bin/mdev-cli", "", 0755);
 }
@@ -213,10 +212,27 @@ static void profile_unmatched(Scene *s) {
         Profile *profile = profile_new("/etc/mdevgpud/types.d/50-x.yaml");
         const TypeSpec spec = { .id = 1, .name = "X", .max_instances = 1, .framebuffer = GIB };
 
-        profile->match.any_vendor = false;
-        profile->match.vendor = 0x1234;
+        ProfileMatch *match = profile_add_match(profile);
+
+        match->any_vendor = false;
+        match->vendor = 0x1234;
         g_assert_cmpint(profile_add_type(profile, &spec), ==, 0);
         g_assert_cmpint(profile_set_add(set, profile), ==, 0);
+        manager_set_profiles(s->m->manager, set);
+}
+
+static void mdev_gpu_file(Scene *s) {
+        ProfileSet *set = profile_set_new();
+        const TypeSpec spec = { .id = 1, .name = "X", .max_instances = 1, .framebuffer = GIB };
+
+        for (unsigned i = 0; i < 2; i++) {
+                Profile *profile = profile_new(i ? "50-own.yaml" : "/etc/gvm/mdev-gpu/generate-vgpu-types.yaml");
+
+                g_assert_nonnull(profile_add_match(profile));
+                profile->fallback = i == 0;
+                g_assert_cmpint(profile_add_type(profile, &spec), ==, 0);
+                g_assert_cmpint(profile_set_add(set, profile), ==, 0);
+        }
         manager_set_profiles(s->m->manager, set);
 }
 
@@ -251,8 +267,7 @@ static const struct {
         { "mdevctl-absolute-path", "info", absolute_path, "host", "/usr/sbin/mdevctl", "Install" },
         { "foreign-callouts", "warning", foreign_callouts, "host", "1 scripts for mdevctl's callouts (accounting.sh)",
           "udev rule" },
-        { "mdev-gpu-file", "warning", mdev_gpu, "/etc/gvm/mdev-gpu/generate-vgpu-types.yaml", "does not read it",
-          "types.d" },
+        { "mdev-gpu-file", "warning", mdev_gpu_file, GPU_A, "50-own.yaml speak of it", "one of the two" },
         { "mdev-gpu-unit", "warning", mdev_gpu, "/etc/systemd/system/mdev-post.service", "beside",
           "systemctl disable" },
         { "mdev-gpu-program", "info", mdev_gpu, "/usr/bin/mdev-cli", "does not use it", "Remove" },

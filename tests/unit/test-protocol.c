@@ -377,7 +377,6 @@ static HostFacts *largest_facts(void) {
                 .mdevctl_program = true,
                 .libvirt_mdevctl_exists = true,
                 .n_callouts = UINT32_MAX,
-                .mdev_gpu_file = true,
                 .mdev_gpu_unit = true,
                 .mdev_gpu_program = true,
         };
