@@ -72,7 +72,7 @@ static bool has_suffix(const char *name, const char *suffix) {
 
 /* Files of other names are not ours: what an editor or a package manager leaves, examples, documentation. */
 static int dirs_consider(ConfigDirs *dirs, int dir_fd, const char *dir_path, const char *name, ConfigReport *report) {
-        if (name[0] == '.')
+        if (name[0] == '.' || (dirs->only && !streq(name, dirs->only)))
                 return 0;
         if (has_suffix(name, ".yml"))
                 return report_file(report, dir_path, PROBLEM_WARNING,
@@ -106,7 +106,7 @@ static int dirs_scan(ConfigDirs *dirs, DIR *dir, const char *dir_path, ConfigRep
                 char *name = entries[i]->d_name;
 
                 /* The name goes into messages, and through them to the bus and to terminals. */
-                if (r >= 0 && !text_is_printable(name)) {
+                if (r >= 0 && !dirs->only && !text_is_printable(name)) {
                         text_sanitize(name);
                         r = report_file(report, dir_path, PROBLEM_ERROR, "'%s' is not a printable name", name);
                 } else if (r >= 0)
@@ -172,7 +172,7 @@ int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, Con
         for (size_t i = 0; i < CONFIG_DIRS_MAX; i++) {
                 _cleanup_(freep) char *path = NULL;
 
-                if (asprintf(&path, "%.*s/%s/%s", (int)n_root, root, config_places[i], folder) < 0) {
+                if (asprintf(&path, "%.*s/%s%s%s", (int)n_root, root, config_places[i], *folder ? "/" : "", folder) < 0) {
                         path = NULL;
                         return -ENOMEM;
                 }
@@ -212,6 +212,11 @@ int config_file_find(const char *root, const char *path, ConfigReport *report, C
         *ret_file = (ConfigFile){ .path = full, .name = full, .dir_fd = AT_FDCWD };
         full = NULL;
         return 1;
+}
+
+int config_dirs_open_file(ConfigDirs *dirs, const char *root, const char *name, ConfigReport *report) {
+        dirs->only = name;
+        return config_dirs_open(dirs, root, "", report);
 }
 
 static int read_all(int fd, char **ret_text, size_t *ret_size) {

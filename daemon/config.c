@@ -154,25 +154,55 @@ int config_load_topologies(const char *root, TopologySet **ret_set, ConfigReport
         return 0;
 }
 
+static int parse_settings(const char *path, const char *text, size_t size, void *userdata, ConfigReport *report) {
+        return config_parse_settings(path, text, size, userdata, report);
+}
+
+int config_load_settings(const char *root, Settings **ret_settings, ConfigReport *report) {
+        size_t n_errors = report->n_errors;
+        _cleanup_(config_dirs_done) ConfigDirs dirs = {};
+        _cleanup_(settings_freep) Settings *settings = NULL;
+        int r;
+
+        settings = settings_new();
+        if (!settings)
+                return -ENOMEM;
+
+        r = config_dirs_open_file(&dirs, root, "mdevgpud.yaml", report);
+        if (r >= 0)
+                r = load_files(&dirs, parse_settings, settings, report);
+        if (r < 0)
+                return r;
+        if (report->n_errors > n_errors)
+                return -EBADMSG;
+
+        *ret_settings = TAKE(settings);
+        return 0;
+}
+
 static bool root_was_refused(const char *root, const ConfigReport *report) {
         return root[0] != '\0' && report->n_problems > 0 && streq(report->problems[0].file, root);
 }
 
-int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, ConfigReport *report) {
+int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, Settings **ret_settings,
+                    ConfigReport *report) {
+        _cleanup_(settings_freep) Settings *settings = NULL;
         _cleanup_(topology_set_freep) TopologySet *topologies = NULL;
         _cleanup_(profile_set_freep) ProfileSet *profiles = NULL;
-        int r, k;
+        int r, k, l;
 
         r = config_load(root, &profiles, report);
         if (r < 0 && (r != -EBADMSG || root_was_refused(root, report)))
                 return r;
 
         k = config_load_topologies(root, &topologies, report);
-        if (k < 0 || r < 0)
-                return k < 0 ? k : r;
+        l = config_load_settings(root, &settings, report);
+        if (r < 0 || k < 0 || l < 0)
+                return r == -ENOMEM || k == -ENOMEM || l == -ENOMEM ? -ENOMEM : -EBADMSG;
 
         *ret_profiles = TAKE(profiles);
         *ret_topologies = TAKE(topologies);
+        *ret_settings = TAKE(settings);
         return 0;
 }
 

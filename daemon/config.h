@@ -10,6 +10,7 @@
 
 #include "config-text.h"
 #include "core/profile.h"
+#include "core/settings.h"
 #include "core/topology.h"
 
 /* Far above what people write and generate, far below what would make the daemon slow or large. A file of 256 types
@@ -53,8 +54,14 @@ int config_parse_mdev_gpu(const char *file, const char *text, size_t size, Profi
 /* The same for topologies.d. */
 int config_load_topologies(const char *root, TopologySet **ret_set, ConfigReport *report);
 
-/* Both, all or nothing. */
-int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, ConfigReport *report);
+/* The same for mdevgpud.yaml, of which one file is in force; without one all is as by default. */
+int config_load_settings(const char *root, Settings **ret_settings, ConfigReport *report);
+/* Out of memory; what is filled in if there are errors is good for nothing. */
+int config_parse_settings(const char *file, const char *text, size_t size, Settings *settings, ConfigReport *report);
+
+/* All of it, or nothing. */
+int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, Settings **ret_settings,
+                    ConfigReport *report);
 
 /* What has been read of topologies.d so far: what one file says may be completed by others. */
 typedef struct TopologyDraft {

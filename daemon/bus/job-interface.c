@@ -41,6 +41,11 @@ static int get_objects(sd_bus *bus, const char *path, const char *interface, con
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "o");
+        if (r >= 0 && task->about_gpu) {
+                _cleanup_(freep) char *object = bus_path_of_address(task->object);
+
+                r = object ? sd_bus_message_append_basic(reply, 'o', object) : -ENOMEM;
+        }
         for (size_t i = 0; i < task->n_uuids && r >= 0; i++) {
                 _cleanup_(freep) char *object = bus_path_of_uuid(task->uuids[i]);
 
@@ -74,12 +79,16 @@ static int get_started_by(sd_bus *bus, const char *path, const char *interface, 
         return sd_bus_message_append_basic(reply, 'u', &uid);
 }
 
+static int append_object(sd_bus_message *message, const Task *task) {
+        return bus_append_text_entry(message, task->about_gpu ? "gpu" : "topology", task->object);
+}
+
 int bus_append_task_result(sd_bus_message *message, const Task *task) {
         int r;
 
         r = sd_bus_message_open_container(message, 'a', "{sv}");
         if (r >= 0)
-                r = bus_append_text_entry(message, "topology", task->object);
+                r = append_object(message, task);
         if (r >= 0)
                 r = sd_bus_message_append(message, "{sv}", "changed", "b", (int)task->changed);
 
@@ -114,7 +123,7 @@ static int append_job(sd_bus_message *reply, const Task *task) {
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "{sv}");
         if (r >= 0)
-                r = bus_append_text_entry(reply, "topology", task->object);
+                r = append_object(reply, task);
         if (r >= 0)
                 r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "steps", "u", (uint32_t)task->n_steps, "done", "u",
                                           (uint32_t)task->n_done, "uid", "u", (uint32_t)task->started_by);

@@ -31,8 +31,8 @@ static void changed(Task *task, unsigned mask) {
         OBSERVE(task->manager, task_changed, task, mask);
 }
 
-int task_new(Manager *manager, const char *operation, const char *object, uid_t started_by, size_t n_steps,
-             Task **ret_task) {
+static int create(Manager *manager, const char *operation, const char *object, bool about_gpu, uid_t started_by,
+                  size_t n_steps, Task **ret_task) {
         Task *task;
 
         task = calloc(1, sizeof(Task));
@@ -43,6 +43,7 @@ int task_new(Manager *manager, const char *operation, const char *object, uid_t 
         task->id = ++manager->last_task;
         task->operation = operation;
         (void)text_copy(task->object, sizeof(task->object), object);
+        task->about_gpu = about_gpu;
         task->started_by = started_by;
         task->start_usec = realtime_usec();
         task->n_steps = n_steps;
@@ -50,6 +51,16 @@ int task_new(Manager *manager, const char *operation, const char *object, uid_t 
         OBSERVE(manager, task_added, task);
         *ret_task = task;
         return 0;
+}
+
+int task_new(Manager *manager, const char *operation, const char *object, uid_t started_by, size_t n_steps,
+             Task **ret_task) {
+        return create(manager, operation, object, /* about_gpu= */ false, started_by, n_steps, ret_task);
+}
+
+int task_new_about_gpu(Manager *manager, const char *operation, const char *address, uid_t started_by, size_t n_steps,
+                       Task **ret_task) {
+        return create(manager, operation, address, /* about_gpu= */ true, started_by, n_steps, ret_task);
 }
 
 Task *task_free(Task *task) {

@@ -34,7 +34,8 @@ struct Task {
         List link; /* in manager->tasks */
         uint32_t id; /* 1 and up, never used again */
         const char *operation; /* what it does, a word */
-        char object[256]; /* and with what */
+        char object[256]; /* and with what: a topology, by its name, unless */
+        bool about_gpu; /* it is a GPU, by its address */
         TaskState state;
         uid_t started_by;
         uint64_t start_usec; /* CLOCK_REALTIME */
@@ -55,6 +56,9 @@ struct Task {
 /* Queued, and shown at once. The cancel and userdata are its maker's to set. */
 int task_new(Manager *manager, const char *operation, const char *object, uid_t started_by, size_t n_steps,
              Task **ret_task);
+/* The same about a GPU, by its address. */
+int task_new_about_gpu(Manager *manager, const char *operation, const char *address, uid_t started_by, size_t n_steps,
+                       Task **ret_task);
 /* Not shown any more. */
 Task *task_free(Task *task);
 

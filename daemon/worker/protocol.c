@@ -103,9 +103,10 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                 wire_put_u32(w, (uint32_t)job->n_types);
                 for (size_t i = 0; i < job->n_types; i++)
                         put_spec(w, &job->types[i]);
-        } else if (job->kind == JOB_ENABLE_VFS)
+        } else if (job->kind == JOB_ENABLE_VFS) {
                 wire_put_u32(w, job->n_vfs);
-        else if (job->kind != JOB_EXAMINE)
+                wire_put_string(w, strempty(job->sriov_manage));
+        } else if (job->kind != JOB_EXAMINE)
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -198,9 +199,11 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                         decoded_job_done(ret_job);
                         return k;
                 }
-        } else if (ret_job->job.kind == JOB_ENABLE_VFS)
+        } else if (ret_job->job.kind == JOB_ENABLE_VFS) {
                 ret_job->job.n_vfs = wire_get_u32(&r);
-        else if (ret_job->job.kind != JOB_EXAMINE)
+                wire_get_string(&r, ret_job->program, sizeof(ret_job->program));
+                ret_job->job.sriov_manage = ret_job->program;
+        } else if (ret_job->job.kind != JOB_EXAMINE)
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

@@ -521,8 +521,8 @@ def help_texts(rig: Rig):
     equal(rig.ctl("help").out, overall.out)
     verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
     equal(verbs, ["list", "gpus", "types", "status", "users", "attachment", "create", "destroy", "define", "undefine",
-                  "start", "modify", "autostart", "topology", "jobs", "cancel", "check", "reload", "probe", "version",
-                  "help"])
+                  "start", "modify", "autostart", "topology", "vfs", "jobs", "cancel", "check", "reload", "probe",
+                  "import", "version", "help"])
     for verb in verbs:
         result = rig.ctl(verb, "--help")
         equal(result.status, 0, result)
@@ -553,7 +553,7 @@ def man_page(rig: Rig):
             explained.setdefault(option, set()).add(verb)
     equal(documented, explained)
     for verb in ("types", "status", "users", "create", "destroy", "define", "undefine", "start", "modify", "autostart",
-                 "help"):
+                 "vfs", "help"):
         arguments = re.search(rf"\] {verb} (.*)", rig.ctl("help", verb).out).group(1).replace("…", "...")
         documented = re.search(rf"^\*{verb}\* (.*)", page, re.M).group(1).replace("*", "").replace("_", "")
         equal(documented, arguments)
