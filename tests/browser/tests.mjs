@@ -618,3 +618,18 @@ test("a narrow screen has all of it, and nothing beside it", async rig => {
     await frame.click(`[data-dialog=destroy] >> ${button("Destroy")}`);
     await gone(frame, row(uuid), 5000);
 });
+
+test("who speaks another language is spoken to in it", async rig => {
+    const r = await rig();
+
+    await r.open();
+    await r.context.addCookies([{ name: "CockpitLang", value: "de", url: `http://127.0.0.1:${r.port}` }]);
+    await r.page.evaluate(() => localStorage.setItem("cockpit.lang", "de"));
+    await r.page.reload();
+    const frame = await r.frame();
+
+    await frame.waitForSelector(card(GPU));
+    await shows(frame, card(GPU), "Bildspeicher");
+    await shows(frame, card(GPU), "0 B von 40 GiB belegt, 40 GiB frei");
+    assert.equal(await frame.evaluate(() => document.documentElement.lang), "de");
+});
