@@ -327,7 +327,7 @@ ${gpus.map(gpu => `    - {match: {address: "${gpu}"}, vgpus: [{type: "Reference 
     await frame.click(button("Plan many"));
     await until("the plan", async () => await frame.locator('[data-action="create"]').count() === 200);
     await frame.click(button("Apply"));
-    await until("the job's end", async () => await frame.locator('[data-job][data-state="done"]').count() === 1, 90_000);
+    await until("the job's end", async () => await frame.locator('[data-job][data-state="done"]').count() === 1, 240_000);
     await shows(frame, "header", "Topology: many");
 
     await go(frame, "vgpus");
