@@ -65,9 +65,11 @@ int main(int argc, char **argv) {
         } verbs[] = {
                 { "floor", "ADDRESS", bench_floor, 1 },
                 { "compare", "ADDRESS echo|list|objects ROUNDS CALLS BUS-PID FLOOR-PID DAEMON-PID", bench_compare, 7 },
+                { "await", "ADDRESS VGPUS", bench_await, 2 },
                 { "create", "ADDRESS GPU TYPE ROUNDS transient|durable", bench_create, 5 },
                 { "driver", "TYPE-FOLDER DEVICES-FOLDER ROUNDS", bench_driver, 3 },
-                { "run", "ROUNDS COMMAND…, in which UUID is a new one each time", bench_run, 2 },
+                { "durable", "FOLDER ROUNDS", bench_durable, 2 },
+                { "run", "ROUNDS COMMAND… [-- COMMAND…], UUID in it being a new one each time", bench_run, 2 },
                 { "burst", "EVENTS DEVICE…", bench_burst, 2 },
         };
 

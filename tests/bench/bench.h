@@ -30,5 +30,7 @@ int bench_floor(int argc, char **argv);
 int bench_compare(int argc, char **argv);
 int bench_create(int argc, char **argv);
 int bench_driver(int argc, char **argv);
+int bench_await(int argc, char **argv);
+int bench_durable(int argc, char **argv);
 int bench_run(int argc, char **argv);
 int bench_burst(int argc, char **argv);

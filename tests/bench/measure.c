@@ -120,6 +120,26 @@ int bench_compare(int argc, char **argv) {
         return EXIT_SUCCESS;
 }
 
+/* Until the daemon shows so many vGPUs. */
+int bench_await(int argc, char **argv) {
+        sd_bus *bus = bench_open(argv[0]);
+        size_t n = (size_t)atoi(argv[1]), n_found;
+        double t = bench_now();
+
+        do {
+                sd_bus_message *reply = ask(bus, DAEMON_NAME, "list");
+
+                n_found = 0;
+                bench_try(sd_bus_message_enter_container(reply, 'a', "(sssssoa{sv})"), "the rows");
+                for (; bench_try(sd_bus_message_at_end(reply, false), "the rows") == 0; n_found++)
+                        bench_try(sd_bus_message_skip(reply, "(sssssoa{sv})"), "a row");
+                sd_bus_message_unref(reply);
+        } while (n_found != n);
+
+        printf("await %.3f\n", bench_now() - t);
+        return EXIT_SUCCESS;
+}
+
 static double echo(sd_bus *bus) {
         sd_bus_message *reply;
         double t = bench_now();
@@ -217,6 +237,31 @@ int bench_driver(int argc, char **argv) {
 
         say("create", created, n);
         say("remove", removed, n);
+        return EXIT_SUCCESS;
+}
+
+/* What making one file durable takes at best: written, flushed, renamed, and its folder flushed. */
+int bench_durable(int argc, char **argv) {
+        _cleanup_(fd_closep) int dir_fd = open(argv[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        static double took[ROUNDS_MAX];
+        size_t n = read_rounds(argv[1]);
+        char text[256];
+
+        memset(text, 'x', sizeof(text));
+        for (size_t i = 0; i < n; i++) {
+                int fd;
+
+                took[i] = bench_now();
+                fd = openat(dir_fd, ".bench-new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+                if (fd < 0 || write(fd, text, sizeof(text)) != (ssize_t)sizeof(text) || fsync(fd) < 0 || close(fd) < 0 ||
+                    renameat(dir_fd, ".bench-new", dir_fd, ".bench") < 0 || fsync(dir_fd) < 0)
+                        bench_die("%s: %s", argv[0], strerror(errno));
+                took[i] = bench_now() - took[i];
+                (void)unlinkat(dir_fd, ".bench", 0);
+                (void)usleep(5000);
+        }
+
+        say("durable", took, n);
         return EXIT_SUCCESS;
 }
 
