@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "backend/backends.h"
+#include "backend/mdev-counts.h"
 #include "backend/mdev-sysfs.h"
 #include "backend/shim-types.h"
 #include "util/file.h"
@@ -206,10 +207,6 @@ static int shim_remove(BackendContext *c, const char *uuid, Error *error) {
         return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
 }
 
-static int shim_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
-        return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
-}
-
 static int shim_watch(BackendContext *c) {
         const ShimState *state = c->state;
 
@@ -242,7 +239,7 @@ const Backend backend_shim = {
         .find = shim_find,
         .configure = shim_configure,
         .remove = shim_remove,
-        .read_counts = shim_read_counts,
+        .read_counts = mdev_counts_read,
         .watch = shim_watch,
         .hear = shim_hear,
         .close = shim_close,

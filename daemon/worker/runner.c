@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "backend/backends.h"
+#include "backend/mdev-counts.h"
 #include "backend/users.h"
 #include "backend/vfs.h"
 #include "util/file.h"
@@ -29,6 +30,7 @@ static void set_backend(BackendContext *c, const Backend *backend) {
 
 void runner_done(BackendContext *c) {
         set_backend(c, NULL);
+        c->counts = mdev_counts_free(c->counts);
 }
 
 /* The first in the table that knows the GPU; NULL if none does. */

@@ -48,10 +48,10 @@ sleep 3
 
 types=/sys/class/mdev_bus/$PARENT/mdev_supported_types/$TYPE
 echo "Making a vGPU, with mtty in an emulated machine; µs, least of $ROUNDS rounds (median)"
-measure driver "$types" /sys/bus/mdev/devices "$ROUNDS"
+measure driver "$types" /sys/bus/mdev/devices "$ROUNDS" 20000
 driver=$(field create.min) driver_median=$(field create.median)
 say "the driver alone" "$driver ($driver_median)"
-measure create "$BUS" "$PARENT" "$TYPE" "$ROUNDS" transient
+measure create "$BUS" "$PARENT" "$TYPE" "$ROUNDS" transient 20000
 echo=$(field echo.min) echo_median=$(field echo.median) create=$(field create.min) create_median=$(field create.median)
 say "an echo over the bus" "$echo ($echo_median)"
 say "CreateVGpu, transient" "$create ($create_median)"
@@ -68,7 +68,7 @@ echo "Making a vGPU that is defined: on a disk"
 measure durable /etc/mdevctl.d "$ROUNDS"
 durable=$(field durable.min) durable_median=$(field durable.median)
 say "write, fsync, rename, fsync of the folder" "$durable ($durable_median)"
-measure create "$BUS" "$PARENT" "$TYPE" "$ROUNDS" durable
+measure create "$BUS" "$PARENT" "$TYPE" "$ROUNDS" durable 20000
 say "CreateVGpu, persistent" "$(field create.min) ($(field create.median))"
 say "what it adds to a transient one, in files made durable" \
         "$(ratio "$(awk -v a="$(field create.min)" -v b="$create" 'BEGIN { print a - b }')" "$durable") ($(ratio \

@@ -20,6 +20,7 @@ import tree
 
 PREFIX, BENCH, ROUNDS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 DAEMON = f"{PREFIX}/sbin/mdevgpud"
+DRIVER = os.path.join(os.path.dirname(BENCH), "driver.so")
 
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -50,9 +51,10 @@ def mount(path):
     subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
 
 
-def bench(*arguments):
+def bench(*arguments, env=None):
     """{name: number} of what it prints."""
-    out = subprocess.run([BENCH, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True).stdout
+    out = subprocess.run([BENCH, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True,
+                         env={**os.environ, **(env or {})}).stdout
     return {name: float(value) for name, value in (line.split() for line in out.splitlines())}
 
 
@@ -96,7 +98,13 @@ class Machine:
         with open(config, "w", encoding="utf-8") as f:
             f.write(BUS_CONFIG.format(path=f"{self.dir}/bus"))
         self.bus = self.spawn(["dbus-daemon", "--nofork", "--nopidfile", f"--config-file={config}"])
-        until(lambda: os.path.exists(f"{self.dir}/bus"), "the bus")
+        until(self.listens, "the bus")
+
+    def listens(self):
+        with socket.socket(socket.AF_UNIX) as s, contextlib.suppress(OSError):
+            s.connect(f"{self.dir}/bus")
+            return True
+        return False
 
     def spawn(self, command, env=None):
         with open(self.log, "ab") as log:
@@ -105,7 +113,7 @@ class Machine:
         self.stack.callback(process.kill)
         return process
 
-    def start(self):
+    def start(self, env=None):
         """Until READY: how many milliseconds."""
         shutil.rmtree("/run/mdevgpud", ignore_errors=True)
         path = f"{self.dir}/notify"
@@ -115,9 +123,14 @@ class Machine:
             s.bind(path)
             s.settimeout(30)
             begin = time.monotonic()
-            self.daemon = self.spawn([DAEMON], {"DBUS_SYSTEM_BUS_ADDRESS": self.address, "NOTIFY_SOCKET": path})
-            while b"READY=1" not in s.recv(4096):
-                pass
+            self.daemon = self.spawn([DAEMON], {"DBUS_SYSTEM_BUS_ADDRESS": self.address, "NOTIFY_SOCKET": path,
+                                                **(env or {})})
+            try:
+                while b"READY=1" not in s.recv(4096):
+                    pass
+            except TimeoutError:
+                with open(self.log, encoding="utf-8") as log:
+                    sys.exit(f"The daemon does not get ready: {log.read()}")
             return (time.monotonic() - begin) * 1000
 
     def stop(self):
@@ -153,6 +166,31 @@ def measure_reads():
             v = bench("run", min(ROUNDS, 15), "mdevctl", "list", "--dumpjson")
             say(f"mdevctl list --dumpjson : ListVGpus, {n} vGPUs", f"{v['run.min']:.0f} : {wall:.0f}",
                 "= " + ratio(v["run.min"], wall))
+
+
+def measure_create():
+    print("Making a vGPU, with a driver that takes no time; µs, least of the rounds (median)")
+    with contextlib.ExitStack() as stack:
+        m = Machine(stack, 8, 32, 0)
+        preload = {"LD_PRELOAD": DRIVER}
+        m.start(preload)
+        m.spawn([BENCH, "floor", m.address])
+        time.sleep(1)
+        types = f"/sys/class/mdev_bus/{tree.address(0)}/mdev_supported_types/bench-1"
+        d = bench("driver", types, "/sys/bus/mdev/devices", ROUNDS, 0, env=preload)
+        say("the driver alone", f"{d['create.min']:.0f} ({d['create.median']:.0f})")
+        v = bench("create", m.address, tree.address(0), "bench-1", ROUNDS, "transient", 0)
+        say("an echo over the bus", f"{v['echo.min']:.0f} ({v['echo.median']:.0f})")
+        say("CreateVGpu, transient", f"{v['create.min']:.0f} ({v['create.median']:.0f})")
+        say("DestroyVGpu", f"{v['destroy.min']:.0f} ({v['destroy.median']:.0f})")
+        say("CreateVGpu without the driver, in echoes", ratio(v["create.min"] - d["create.min"], v["echo.min"]),
+            f"({ratio(v['create.median'] - d['create.median'], v['echo.median'])})")
+        # Its device does not come to be, for which it does not look.
+        r = bench("run", min(ROUNDS, 31), "mdevctl", "start", "--uuid", "UUID", "--parent", tree.address(0), "--type",
+                  "bench-1")
+        say("mdevctl start", f"{r['run.min']:.0f} ({r['run.median']:.0f})")
+        say("mdevctl start : CreateVGpu", ratio(r["run.min"], v["create.min"]),
+            f"({ratio(r['run.median'], v['create.median'])})")
 
 
 def measure_burst():
@@ -256,7 +294,7 @@ def main():
         mount(folder)
     for folder in ("callouts", "notifiers"):
         os.makedirs(f"/etc/mdevctl.d/scripts.d/{folder}")
-    for measure in (measure_reads, measure_burst, measure_start):
+    for measure in (measure_create, measure_reads, measure_burst, measure_start):
         measure()
 
 
