@@ -294,6 +294,7 @@ typedef struct BackendContext {
         size_t n_wanted;
         bool take_display; /* create: also what shows the console, or a picture */
         bool apply_pending; /* as of the job */
+        struct MdevCounts *counts; /* what is kept open of mediated devices' types, or NULL */
 } BackendContext;
 
 /*

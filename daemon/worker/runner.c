@@ -2,6 +2,7 @@
 
 #include "backend/backends.h"
 #include "backend/host-facts.h"
+#include "backend/mdev-counts.h"
 #include "backend/users.h"
 #include "backend/vfs.h"
 #include "util/file.h"
@@ -30,6 +31,7 @@ static void set_backend(BackendContext *c, const Backend *backend) {
 
 void runner_done(BackendContext *c) {
         set_backend(c, NULL);
+        c->counts = mdev_counts_free(c->counts);
 }
 
 /* The first in the table that knows the GPU; NULL if none does. */
