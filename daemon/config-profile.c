@@ -201,6 +201,7 @@ static const ConfigField type_fields[] = {
         { "vdev-id", config_read_id64, SPEC(vdev_id), .min = 0x10000, .max = UINT32_MAX },
         { "pdev-id", config_read_id64, SPEC(pdev_id), .min = 1, .max = UINT32_MAX },
         { "multi-vgpu", config_read_flag, SPEC(multi_vgpu) },
+        { "keep-state", config_read_flag, SPEC(keep_state) },
         { "displays", config_read_mapping, .fields = displays_fields },
         { "nvidia", config_read_mapping, .fields = nvidia_fields },
         {},
