@@ -8,6 +8,8 @@
 #include "core/record.h"
 #include "core/topology-auto.h"
 #include "core/type.h"
+#include "core/vfs-auto.h"
+#include "core/vfs-change.h"
 #include "core/vgpu.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -57,6 +59,7 @@ static bool replace_text(char *text, size_t size, const char *value) {
 }
 
 static void apply_card(Gpu *gpu, const GpuReport *report) {
+        char reason[sizeof(gpu->reason)];
         unsigned mask = 0;
 
         if (replace_text(gpu->driver, sizeof(gpu->driver), report->driver))
@@ -71,6 +74,7 @@ static void apply_card(Gpu *gpu, const GpuReport *report) {
                 gpu->framebuffer_total = report->framebuffer_total;
                 mask |= GPU_CHANGED_IDENTITY;
         }
+        gpu->framebuffer_used = report->framebuffer_used;
         if (gpu->pending_types != report->pending_types) {
                 gpu->pending_types = report->pending_types;
                 mask |= GPU_CHANGED_PENDING;
@@ -84,7 +88,8 @@ static void apply_card(Gpu *gpu, const GpuReport *report) {
 
         if (mask != 0 && gpu->linked)
                 OBSERVE(gpu->manager, gpu_changed, gpu, mask);
-        gpu_set_state(gpu, report->state, report->reason);
+        vfs_auto_explain(gpu, report, reason, sizeof(reason));
+        gpu_set_state(gpu, report->state, reason);
 }
 
 static int apply_types(Gpu *gpu, const GpuReport *report) {
@@ -143,6 +148,8 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         autostart_succeeded(vgpu);
         if (recorded && !vgpu->file)
                 vgpu_set_label(vgpu, record.label);
+        if (recorded && !vgpu->owner.known)
+                vgpu_set_owner(vgpu, &record.owner);
         (void)vgpu_rest(vgpu, NULL);
 
         if (ours && is_half(vgpu, record.phase))
@@ -164,12 +171,15 @@ static int adopt_vgpu(Gpu *gpu, const VGpuReport *report) {
 /* One that we know: what is read of it replaces what we knew. */
 static void renew_vgpu(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         bool renewed = !streq(vgpu->type_id, report->type_id);
-        Record record;
+        Record record = {};
 
         vgpu_update(vgpu, report);
         /* Removed and made again, of another type, between two readings: hardly by us. */
-        if (renewed)
+        if (renewed) {
                 vgpu_set_made(vgpu, read_record(gpu, report, &record) && phase_is_made(record.phase));
+                if (!vgpu->file)
+                        vgpu_set_owner(vgpu, &record.owner);
+        }
         if (vgpu->state == VGPU_REMOVING) /* it was made again */
                 (void)vgpu_rest(vgpu, NULL);
 }
@@ -409,6 +419,7 @@ static void on_sync_done(JobResult *result, void *userdata) {
                         gpu->n_failures = 0;
                         manager_place_vgpus(gpu->manager);
                         autostart_check(gpu);
+                        vfs_auto_check(gpu);
                         topology_auto_check(gpu->manager);
                 }
         }
@@ -418,6 +429,7 @@ static void on_sync_done(JobResult *result, void *userdata) {
         gpu->dirty_register = gpu->dirty_register || gpu->pending_types;
         if (gpu->dirty)
                 gpu_start_sync(gpu);
+        vfs_change_gpu_read(gpu);
         idle_wait_check(gpu->manager);
 }
 
@@ -426,6 +438,7 @@ static void on_sync_timeout(pid_t pid, void *userdata) {
 
         gpu->sync_stuck = true;
         gpu_set_stuck(gpu, pid);
+        vfs_change_gpu_read(gpu);
         idle_wait_check(gpu->manager);
 }
 
@@ -525,6 +538,7 @@ void gpu_sync_stop(Gpu *gpu) {
         gpu->retry = sd_event_source_disable_unref(gpu->retry);
         gpu->expecting = sd_event_source_disable_unref(gpu->expecting);
         gpu->refresh = sd_event_source_disable_unref(gpu->refresh);
+        vfs_auto_stop(gpu);
 
         LIST_FOREACH(expected, &gpu->expected, link) {
                 list_unlink(&expected->link);
