@@ -144,6 +144,7 @@ static const ConfigField type_fields[] = {
         { "vdev-id", config_read_id64, TYPE_DRAFT(vdev_id), .min = 0x10000, .max = UINT32_MAX },
         { "pdev-id", config_read_id64, TYPE_DRAFT(pdev_id), .min = 1, .max = UINT32_MAX },
         { "multi-vgpu", config_read_flag, TYPE_DRAFT(multi_vgpu) },
+        { "keep-state", config_read_flag, TYPE_DRAFT(keep_state) },
         { "displays", config_read_mapping, .fields = displays_fields },
         { "nvidia", config_read_mapping, .fields = nvidia_fields },
         {},

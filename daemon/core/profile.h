@@ -58,6 +58,7 @@ typedef struct TypeSpec {
         bool limiter; /* the frame limit is enforced */
         bool ecc;
         bool multi_vgpu;
+        bool keep_state; /* a vGPU is at its next opening what it was when it was closed */
         bool strict; /* of its profile: refused if the card cannot hold max_instances of it together */
         bool pending_manual; /* of its profile: once it has to wait, registered only when somebody asks for it */
         char nvidia_license[NVIDIA_LICENSE_SIZE]; /* empty: none */

@@ -37,6 +37,7 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_u8(w, s->limiter);
         wire_put_u8(w, s->ecc);
         wire_put_u8(w, s->multi_vgpu);
+        wire_put_u8(w, s->keep_state);
         wire_put_u8(w, s->strict);
         wire_put_u8(w, s->pending_manual);
         wire_put_string(w, s->nvidia_license);
@@ -63,6 +64,7 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         s->limiter = wire_get_bool(r);
         s->ecc = wire_get_bool(r);
         s->multi_vgpu = wire_get_bool(r);
+        s->keep_state = wire_get_bool(r);
         s->strict = wire_get_bool(r);
         s->pending_manual = wire_get_bool(r);
         wire_get_string(r, s->nvidia_license, sizeof(s->nvidia_license));
