@@ -135,6 +135,23 @@ static int xe_add(const SimHost *sim, const SimGpu *gpu, const char *name) {
         return r;
 }
 
+static int xe_set_priority(const SimHost *sim, const char *folder, const char *text) {
+        static const char *const words[] = { "low", "normal", "high" };
+        char line[64];
+        size_t n = 0;
+        bool known = false;
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                bool meant = streq(text, words[i]);
+
+                known = known || meant;
+                n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s%s%s", i > 0 ? " " : "", meant ? "[" : "", words[i],
+                                      meant ? "]" : "");
+        }
+
+        return known ? sim_write(sim, line, 0644, "sys/%s/sched_priority", folder) : -EINVAL;
+}
+
 static int xe_set(const SimHost *sim, const char *folder, const char *attribute, const char *text) {
         unsigned long v;
         char *end;
@@ -143,13 +160,36 @@ static int xe_set(const SimHost *sim, const char *folder, const char *attribute,
                 return -ENOENT;
         errno = 0;
         v = strtoul(text, &end, 0);
-        if (streq(attribute, "sched_priority")) {
-                if (!streq(text, "low") && !streq(text, "normal") && !streq(text, "high"))
-                        return -EINVAL;
-        } else if (errno != 0 || end == text || (*end != '\0' && *end != '\n') || v > UINT64_C(1) << 40)
+        if (streq(attribute, "sched_priority"))
+                return xe_set_priority(sim, folder, text);
+        if (errno != 0 || end == text || (*end != '\0' && *end != '\n') || v > UINT64_C(1) << 40)
                 return -EINVAL;
 
         return sim_write(sim, text, 0644, "sys/%s/%s", folder, attribute);
+}
+
+/* What is written there is written to all functions. */
+static int xe_add_bulk(const SimHost *sim, const SimGpu *gpu) {
+        static const char *const names[] = { "exec_quantum_ms", "preempt_timeout_us", "sched_priority", "vram_quota" };
+        int r;
+
+        r = sim_mkdir(sim, "sys/bus/pci/devices/%s/sriov_admin/.bulk_profile", gpu->address);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(names); i++)
+                r = sim_write(sim, "", 0200, "sys/bus/pci/devices/%s/sriov_admin/.bulk_profile/%s", gpu->address,
+                              names[i]);
+        return r;
+}
+
+static int xe_set_all(const SimHost *sim, const SimGpu *gpu, const char *attribute, const char *text) {
+        int r = 0;
+
+        for (unsigned i = 1; r >= 0 && i <= count_possible(gpu); i++) {
+                char path[256];
+
+                (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/sriov_admin/vf%u/profile", gpu->address, i);
+                r = xe_set(sim, path, attribute, text);
+        }
+        return r;
 }
 
 int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
@@ -167,6 +207,8 @@ int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
                 return r;
 
         r = xe_add(sim, gpu, "pf");
+        if (r >= 0)
+                r = xe_add_bulk(sim, gpu);
         for (unsigned i = 1; r >= 0 && i <= n; i++) {
                 (void)snprintf(name, sizeof(name), "vf%u", i);
                 r = xe_add(sim, gpu, name);
@@ -290,6 +332,8 @@ int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, con
                 return sim_exists(sim, "sys/%s/%s", folder, attribute)
                                ? sim_write(sim, text, 0644, "sys/%s/%s", folder, attribute)
                                : -ENOENT;
+        if (strstr(folder, "/sriov_admin/.bulk_profile"))
+                return xe_set_all(sim, &gpu, attribute, text);
         if (strstr(folder, "/sriov_admin/"))
                 return xe_set(sim, folder, attribute, text);
 

@@ -42,6 +42,9 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_string(w, s->nvidia_license);
         wire_put_string(w, s->nvidia_signature);
         wire_put_u8(w, s->nvidia_newer);
+        wire_put_u32(w, s->xe_quantum_ms);
+        wire_put_u32(w, s->xe_timeout_us);
+        wire_put_u32(w, (uint32_t)s->xe_priority);
 }
 
 static void get_spec(WireReader *r, TypeSpec *s) {
@@ -68,6 +71,9 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         wire_get_string(r, s->nvidia_license, sizeof(s->nvidia_license));
         wire_get_string(r, s->nvidia_signature, sizeof(s->nvidia_signature));
         s->nvidia_newer = wire_get_bool(r);
+        s->xe_quantum_ms = wire_get_u32(r);
+        s->xe_timeout_us = wire_get_u32(r);
+        s->xe_priority = (XePriority)wire_get_enum(r, XE_PRIORITY_MAX);
 }
 
 static void put_attributes(WireWriter *w, const Attributes *attributes) {
