@@ -130,8 +130,8 @@ static int apply_one(const Host *host, const char *gpu, unsigned number, const c
                 return r;
         if (!read_value(host, gpu, number, name, now, sizeof(now)) || !is_written(name, value, now))
                 return error_set(error, -ERROR_DRIVER_REJECTED,
-                                 "The driver accepted '%s' for attribute '%s' of %s, but it says '%s'", value, name, what,
-                                 now);
+                                 "The driver accepted '%s' for attribute '%s' of %s, but it says '%s'", value, name,
+                                 what, now);
         return 0;
 }
 
@@ -145,7 +145,8 @@ int xe_profile_apply(const Host *host, const char *gpu, unsigned number, const T
                 { "vram_quota", quota, spec->framebuffer > 0 && xe_profile_has_vram(host, gpu) },
                 { "exec_quantum_ms", quantum, spec->xe_quantum_ms != XE_UNSTATED },
                 { "preempt_timeout_us", timeout, spec->xe_timeout_us != XE_UNSTATED },
-                { "sched_priority", xe_priority_to_string(spec->xe_priority), spec->xe_priority != XE_PRIORITY_UNSTATED },
+                { "sched_priority", xe_priority_to_string(spec->xe_priority),
+                  spec->xe_priority != XE_PRIORITY_UNSTATED },
         };
         int r = 0;
 

@@ -140,8 +140,8 @@ static int check_instances(const BackendContext *c, const TypeSpec *spec, const 
         gpu_report_done(&report);
         if (r >= 0 && n >= spec->max_instances)
                 return error_set(error, -ERROR_NO_INSTANCES,
-                                 "GPU %s has %u vGPUs of type %s already, which is as many as its profile allows", c->gpu,
-                                 n, type_id);
+                                 "GPU %s has %u vGPUs of type %s already, which is as many as its profile allows",
+                                 c->gpu, n, type_id);
         return r;
 }
 

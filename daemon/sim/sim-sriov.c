@@ -145,8 +145,8 @@ static int xe_set_priority(const SimHost *sim, const char *folder, const char *t
                 bool meant = streq(text, words[i]);
 
                 known = known || meant;
-                n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s%s%s", i > 0 ? " " : "", meant ? "[" : "", words[i],
-                                      meant ? "]" : "");
+                n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s%s%s", i > 0 ? " " : "", meant ? "[" : "",
+                                      words[i], meant ? "]" : "");
         }
 
         return known ? sim_write(sim, line, 0644, "sys/%s/sched_priority", folder) : -EINVAL;
@@ -192,33 +192,9 @@ static int xe_set_all(const SimHost *sim, const SimGpu *gpu, const char *attribu
         return r;
 }
 
-int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
-        unsigned n = count_possible(gpu);
-        char text[32], name[32];
-        int r;
-
-        (void)snprintf(text, sizeof(text), "%u\n", n);
-        r = sim_write(sim, text, 0444, "sys/bus/pci/devices/%s/sriov_totalvfs", gpu->address);
-        if (r >= 0)
-                r = sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
-        if (r >= 0)
-                r = sim_write(sim, "1\n", 0644, "sys/bus/pci/devices/%s/sriov_drivers_autoprobe", gpu->address);
-        if (r < 0 || gpu->kind != SIM_GPU_XE)
-                return r;
-
-        r = xe_add(sim, gpu, "pf");
-        if (r >= 0)
-                r = xe_add_bulk(sim, gpu);
-        for (unsigned i = 1; r >= 0 && i <= n; i++) {
-                (void)snprintf(name, sizeof(name), "vf%u", i);
-                r = xe_add(sim, gpu, name);
-        }
-        return r;
-}
-
 static int add_vf(const SimHost *sim, const SimGpu *gpu, unsigned i) {
         /* Their drivers would have them, if they were offered any (drivers/pci/pci-driver.c, pci_device_can_probe()). */
-        bool probe = read_number(sim, gpu->address, "sriov_drivers_autoprobe") != 0;
+        bool probe = read_number(sim, gpu->address, "sriov_drivers_autoprobe") != 0 && gpu->kind != SIM_GPU_GIM;
         char vf[64], target[128];
         int r;
 
@@ -243,6 +219,53 @@ static void remove_vfs(const SimHost *sim, const SimGpu *gpu) {
         }
 }
 
+/* So many, where there are none; or none. */
+static int make_vfs(const SimHost *sim, const SimGpu *gpu, unsigned n) {
+        char value[32], path[256];
+        int r = 0;
+
+        if (n == 0)
+                remove_vfs(sim, gpu);
+        for (unsigned i = 0; r >= 0 && i < n; i++)
+                r = add_vf(sim, gpu, i);
+        if (r < 0)
+                return r;
+
+        (void)snprintf(value, sizeof(value), "%u\n", n);
+        r = sim_write(sim, value, 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
+        if (gpu->kind == SIM_GPU_NVIDIA_VFIO)
+                nvidia_recount(sim, gpu);
+        (void)snprintf(path, sizeof(path), "devices/pci%.4s:00/%s", gpu->address, gpu->address);
+        sim_emit(sim, UEVENT_CHANGE, UEVENT_PCI, path);
+        return r;
+}
+
+int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
+        unsigned n = count_possible(gpu);
+        char text[32], name[32];
+        int r;
+
+        (void)snprintf(text, sizeof(text), "%u\n", n);
+        r = sim_write(sim, text, 0444, "sys/bus/pci/devices/%s/sriov_totalvfs", gpu->address);
+        if (r >= 0)
+                r = sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
+        if (r >= 0)
+                r = sim_write(sim, "1\n", 0644, "sys/bus/pci/devices/%s/sriov_drivers_autoprobe", gpu->address);
+        if (r >= 0 && gpu->kind == SIM_GPU_GIM)
+                r = make_vfs(sim, gpu, n);
+        if (r < 0 || gpu->kind != SIM_GPU_XE)
+                return r;
+
+        r = xe_add(sim, gpu, "pf");
+        if (r >= 0)
+                r = xe_add_bulk(sim, gpu);
+        for (unsigned i = 1; r >= 0 && i <= n; i++) {
+                (void)snprintf(name, sizeof(name), "vf%u", i);
+                r = xe_add(sim, gpu, name);
+        }
+        return r;
+}
+
 void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu) {
         remove_vfs(sim, gpu);
 }
@@ -260,34 +283,19 @@ void sim_sriov_unbound(const SimHost *sim, const char *address) {
 
 static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
         unsigned now = read_number(sim, gpu->address, "sriov_numvfs"), n;
-        char value[32], path[256];
-        int r = 0;
 
         if (sscanf(text, "%u", &n) != 1)
                 return -EINVAL;
         if (n > count_possible(gpu))
                 return -ERANGE;
-        if (!sim_exists(sim, "sys/bus/pci/devices/%s/driver", gpu->address))
+        if (!sim_exists(sim, "sys/bus/pci/devices/%s/driver", gpu->address) || gpu->kind == SIM_GPU_GIM)
                 return -ENOENT;
         if (n == now)
                 return 0;
         if (n > 0 && now > 0)
                 return -EBUSY;
 
-        if (n == 0)
-                remove_vfs(sim, gpu);
-        for (unsigned i = 0; r >= 0 && i < n; i++)
-                r = add_vf(sim, gpu, i);
-        if (r < 0)
-                return r;
-
-        (void)snprintf(value, sizeof(value), "%u\n", n);
-        r = sim_write(sim, value, 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
-        if (gpu->kind == SIM_GPU_NVIDIA_VFIO)
-                nvidia_recount(sim, gpu);
-        (void)snprintf(path, sizeof(path), "devices/pci%.4s:00/%s", gpu->address, gpu->address);
-        sim_emit(sim, UEVENT_CHANGE, UEVENT_PCI, path);
-        return r;
+        return make_vfs(sim, gpu, n);
 }
 
 static int set_autoprobe(const SimHost *sim, const SimGpu *gpu, const char *text) {

@@ -112,6 +112,7 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
         } else if (job->kind == JOB_ENABLE_VFS) {
                 wire_put_u32(w, job->n_vfs);
                 wire_put_string(w, strempty(job->sriov_manage));
+                put_attributes(w, job->attributes);
         } else
                 put_vgpu_job(w, job);
 
@@ -209,6 +210,8 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                 ret_job->job.n_vfs = wire_get_u32(&r);
                 wire_get_string(&r, ret_job->program, sizeof(ret_job->program));
                 ret_job->job.sriov_manage = ret_job->program;
+                get_attributes(&r, &ret_job->attributes);
+                ret_job->job.attributes = &ret_job->attributes;
         } else
                 get_vgpu_job(&r, ret_job);
 
