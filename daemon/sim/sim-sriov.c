@@ -281,6 +281,18 @@ void sim_sriov_unbound(const SimHost *sim, const char *address) {
         (void)sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", address);
 }
 
+int sim_sriov_bound(const SimHost *sim, const char *address) {
+        char driver[64], path[128];
+        SimGpu gpu;
+
+        (void)snprintf(path, sizeof(path), "sys/bus/pci/devices/%.63s/driver", address);
+        if (link_read_basename(sim->root_fd, path, driver, sizeof(driver)) < 0 || !streq(driver, "gim") ||
+            sim_gpu_load(sim, address, &gpu) < 0)
+                return 0;
+
+        return make_vfs(sim, &gpu, count_possible(&gpu));
+}
+
 static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
         unsigned now = read_number(sim, gpu->address, "sriov_numvfs"), n;
 
