@@ -221,6 +221,18 @@ static int unbind_device(SimHost *sim, const char *driver, const char *address) 
         return 0;
 }
 
+int sim_pci_rebind(const SimHost *sim, const char *address) {
+        char bound[64], path[256];
+
+        if (!read_link(sim, address, "driver", bound, sizeof(bound)))
+                return -ENODEV;
+
+        device_path(address, path, sizeof(path));
+        sim_remove_tree(sim, "sys/%s/driver", path);
+        sim_emit(sim, UEVENT_UNBIND, UEVENT_PCI, path);
+        return bind_driver(sim, address, bound);
+}
+
 static int set_override(const SimHost *sim, const char *folder, const char *text) {
         char value[64];
 

@@ -363,7 +363,7 @@ int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, con
         return -ENOTTY;
 }
 
-/* It says that it has succeeded in any case (reported). */
+/* It takes the card from its driver and gives it back, and says that it has succeeded in any case (reported). */
 int sim_run(const Host *host, const char *const *command) {
         SimHost *sim = host->userdata;
         _cleanup_(fd_closep) int lock = -EBADF;
@@ -373,6 +373,7 @@ int sim_run(const Host *host, const char *const *command) {
                 return -ENOENT;
         lock = sim_lock(sim);
         if (lock >= 0 && sim_gpu_load(sim, command[2], &gpu) >= 0 && gpu.kind == SIM_GPU_NVIDIA_VFIO)
-                (void)set_numvfs(sim, &gpu, streq(command[1], "-e") ? "8" : "0");
+                (void)(sim_pci_rebind(sim, gpu.address) < 0 ||
+                       set_numvfs(sim, &gpu, streq(command[1], "-e") ? "8" : "0") < 0);
         return 0;
 }
