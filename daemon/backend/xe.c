@@ -6,14 +6,23 @@
  * function is an attribute of the vGPU that it is as well.
  */
 
+#include <sys/stat.h>
+
 #include "backend/backends.h"
 #include "backend/vf.h"
 #include "backend/xe-profile.h"
+#include "util/file.h"
+#include "util/log.h"
 #include "util/text.h"
 
 /* The variant that can migrate (kernel 6.19); where it is not there vfio-pci does. */
 #define XE_VFIO_DRIVER "xe-vfio-pci"
 #define TYPE_PREFIX "xe-"
+
+/* What a worker of its own needs, that removes a vGPU and knows no profiles: in /run/mdevgpud/types/ADDRESS a line for each
+ * type, its number and how many there may be. */
+#define FOLDER "types"
+#define LIMITS_SIZE (REPORT_TYPES_MAX * 24U)
 
 typedef struct XeState {
         TypeSpec *types; /* what profiles want here, as of the last reading */
@@ -37,10 +46,53 @@ static void xe_close(BackendContext *c) {
         c->state = NULL;
 }
 
+static int keep_limits(const BackendContext *c) {
+        _cleanup_(freep) char *text = malloc(LIMITS_SIZE);
+        _cleanup_(fd_closep) int folder_fd = -EBADF;
+        const XeState *state = c->state;
+        size_t n = 0;
+
+        if (!text)
+                return -ENOMEM;
+        if (c->host->run_fd < 0)
+                return c->host->run_fd;
+        if (mkdirat(c->host->run_fd, FOLDER, 0700) < 0 && errno != EEXIST)
+                return negative_errno();
+        folder_fd = directory_open(c->host->run_fd, FOLDER);
+        if (folder_fd < 0)
+                return folder_fd;
+
+        text[0] = '\0';
+        for (size_t i = 0; i < state->n_types && n < LIMITS_SIZE; i++)
+                n += (size_t)snprintf(text + n, LIMITS_SIZE - n, "%u %u\n", state->types[i].id,
+                                      state->types[i].max_instances);
+        return file_replace(folder_fd, c->gpu, text);
+}
+
+/* Only what is kept of the types, for counting. */
+static void recall_limits(const BackendContext *c, XeState *ret_state) {
+        _cleanup_(freep) char *text = malloc(LIMITS_SIZE);
+        char path[SYSFS_NAME_SIZE + sizeof(FOLDER)], *rest = text, *line;
+
+        *ret_state = (XeState){ .types = calloc(REPORT_TYPES_MAX, sizeof(TypeSpec)) };
+        (void)snprintf(path, sizeof(path), FOLDER "/%s", c->gpu);
+        if (!text || !ret_state->types || c->host->run_fd < 0 ||
+            attribute_read(c->host->run_fd, path, text, LIMITS_SIZE) <= 0)
+                return;
+
+        while ((line = strsep(&rest, "\n")) && ret_state->n_types < REPORT_TYPES_MAX) {
+                TypeSpec *spec = &ret_state->types[ret_state->n_types];
+
+                if (sscanf(line, "%u %u", &spec->id, &spec->max_instances) == 2)
+                        ret_state->n_types++;
+        }
+}
+
 /* The driver is told nothing before there is a vGPU. */
 static int xe_register_types(BackendContext *c, Error *error) {
         XeState *state = c->state;
         TypeSpec *types = calloc(MAX(c->n_wanted, 1U), sizeof(TypeSpec));
+        int r;
 
         if (!state)
                 state = c->state = calloc(1, sizeof(XeState));
@@ -53,6 +105,9 @@ static int xe_register_types(BackendContext *c, Error *error) {
                 memcpy(types, c->wanted, c->n_wanted * sizeof(TypeSpec));
         free(state->types);
         *state = (XeState){ types, c->n_wanted };
+        r = keep_limits(c);
+        if (r < 0)
+                log_debug("GPU %s: the limits of its types cannot be kept: %s", c->gpu, strerror(-r));
         return 0;
 }
 
@@ -230,24 +285,37 @@ static int xe_remove(BackendContext *c, const char *uuid, Error *error) {
 }
 
 static int xe_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
+        uint32_t n_free = vf_count_free(c->host, c->gpu);
+        const XeState *state = c->state;
+        XeState kept = {};
         GpuReport report;
         TypeCount *counts;
         int r;
 
-        gpu_report_init(&report);
-        r = xe_read(c, &report, error);
-        counts = r >= 0 ? calloc(MAX(report.n_types, 1U), sizeof(TypeCount)) : NULL;
-        for (size_t i = 0; counts && i < report.n_types; i++) {
-                (void)text_copy(counts[i].id, sizeof(counts[i].id), report.types[i].id);
-                counts[i].available = report.types[i].available;
+        if (!state) {
+                recall_limits(c, &kept);
+                state = &kept;
         }
-        *ret_n_counts = report.n_types;
-        gpu_report_done(&report);
-        if (!counts)
-                return r < 0 ? r : error_set_errno(error, -ENOMEM, "the types' counts cannot be read");
+        gpu_report_init(&report);
+        r = vf_read(c->host, c->gpu, &report, error);
+        counts = calloc(state->n_types + 1, sizeof(TypeCount));
+        if (r >= 0 && counts) {
+                (void)text_copy(counts[0].id, sizeof(counts[0].id), TYPE_ID_VF);
+                counts[0].available = n_free;
+                for (size_t i = 0; i < state->n_types; i++) {
+                        format_id(&state->types[i], counts[i + 1].id);
+                        counts[i + 1].available =
+                                count_left(&state->types[i], n_free, count_live(&report, counts[i + 1].id));
+                }
+                *ret_n_counts = state->n_types + 1;
+                *ret_counts = TAKE(counts);
+        } else if (r >= 0)
+                r = error_set_errno(error, -ENOMEM, "the types' counts cannot be read");
 
-        *ret_counts = counts;
-        return 0;
+        gpu_report_done(&report);
+        free(kept.types);
+        free(counts);
+        return r;
 }
 
 const Backend backend_xe = {

@@ -149,7 +149,7 @@ void vfs_auto_stop(Gpu *gpu) {
 void vfs_auto_explain(const Gpu *gpu, const GpuReport *report, char *buffer, size_t size) {
         const SriovRule *rule = settings_find_sriov(gpu->manager->settings, &gpu->identity);
 
-        if (report->reason[0] == '\0')
+        if (gpu->vfs_reason[0] != '\0' && report->driver[0] != '\0' && report->num_vfs == 0)
                 (void)text_copy(buffer, size, gpu->vfs_reason);
         else if (report->driver[0] == '\0' && report->max_vfs > 0 && rule &&
                  count_wanted(gpu, rule, report->max_vfs) > 0)

@@ -117,9 +117,15 @@ static void explain_no_backend(GpuReport *report) {
 
         if (report->state == GPU_PROBING)
                 report->state = GPU_UNSUPPORTED;
-        (void)snprintf(report->reason, sizeof(report->reason),
-                       "its driver '%s' offers no vGPUs: it is no mdev parent and has no control channel that is known",
-                       report->driver);
+        if (report->max_vfs > 0 && report->num_vfs == 0)
+                (void)snprintf(report->reason, sizeof(report->reason),
+                               "none of its %u virtual functions is enabled, on which its driver '%s' may offer vGPUs",
+                               report->max_vfs, report->driver);
+        else
+                (void)snprintf(report->reason, sizeof(report->reason),
+                               "its driver '%s' offers no vGPUs: it is no mdev parent and has no control channel that "
+                               "is known",
+                               report->driver);
 }
 
 /* Of a GPU whose driver has no backend: what can be had all the same. */

@@ -156,6 +156,8 @@ static void test_settings(void) {
         none = enable(h, NVIDIA_PATH, 0);
         harness_pump(h->bus, 200);
         expect_now(h, NVIDIA_PATH, SRIOV_INTERFACE, "NumVfs", "0");
+        expect_now(h, NVIDIA_PATH, GPU_INTERFACE, "Reason",
+                   "'none of its 8 virtual functions is enabled, on which its driver 'nvidia' may offer vGPUs'");
         (void)harness_stop_daemon(h, SIGKILL);
         harness_start_daemon_on(h, "host");
         expect_now(h, SRIOV_PATH, SRIOV_INTERFACE, "NumVfs", "0");
