@@ -43,6 +43,8 @@ static const Verb verbs[] = {
         { "status", 0, SIZE_MAX, 0, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
           HELP_GPU, NULL },
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
+        { "usage", 1, SIZE_MAX, 0, verb_usage, "GPU…", "Show what drivers say that GPUs and vGPUs use", HELP_GPU,
+          NULL },
         { "attachment", 1, SIZE_MAX, OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB, verb_attachment, "UUID…",
           "Print how VMs or containers get vGPUs", "For one virtual machine name all of its vGPUs.\n",
           "      --format=FORMAT    libvirt-xml (the default), qemu or cdi\n"
@@ -121,6 +123,18 @@ static const Verb verbs[] = {
           "Reports, for each GPU of NVIDIA's, its driver, whether vGPU types can be\n"
           "registered with it, and what it answers to each call that only reads.\n"
           "It needs no daemon, and most of it root.", NULL },
+        { "import", 2, 2 + IMPORT_NAMES_MAX, 0, verb_import, "KIND FILE [NAME…]",
+          "Print another tool's file in mdevgpud's own form",
+          "KIND is one of\n"
+          "  mdev-gpu             Mdev-GPU's generate-vgpu-types.yaml; types\n"
+          "  vgpu-config          NVIDIA's vgpuConfig.xml; types; NAME is a card's DEVICE\n"
+          "                       or DEVICE:SUBSYSTEM in hexadecimal digits\n"
+          "  profile-override     profile_override.toml of vgpu_unlock-rs; types\n"
+          "  vgpu-device-manager  Topologies; NAME is a configuration\n"
+          "  mig-parted           Nothing of it has an equivalent; says what to do\n"
+          "FILE is - for standard input. What has no equivalent is said, and stands in\n"
+          "comments. It needs no daemon and changes nothing.\n",
+          NULL },
         { "version", 0, 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL, NULL },
         { "help", 0, 1, 0, verb_help, "[VERB]", "Explain the command, or one verb", NULL, NULL },
 };

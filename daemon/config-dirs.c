@@ -100,8 +100,7 @@ static int dirs_scan(ConfigDirs *dirs, DIR *dir, const char *dir_path, ConfigRep
         /* By name: the same files give the same report on every file system. */
         n = scandirat(dirfd(dir), ".", &entries, NULL, entry_compare);
         if (n < 0)
-                return errno == ENOMEM ? -ENOMEM
-                                       : report_file(report, dir_path, PROBLEM_ERROR, "cannot be listed: %m");
+                return errno == ENOMEM ? -ENOMEM : report_file(report, dir_path, PROBLEM_ERROR, "cannot be listed: %m");
 
         for (int i = 0; i < n; i++) {
                 char *name = entries[i]->d_name;
@@ -186,6 +185,33 @@ int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, Con
         if (dirs->n_files > 0)
                 qsort(dirs->files, dirs->n_files, sizeof(ConfigFile), file_compare);
         return 0;
+}
+
+int config_file_find(const char *root, const char *path, ConfigReport *report, ConfigFile *ret_file) {
+        _cleanup_(freep) char *full = NULL, *folder = NULL;
+        const char *problem;
+        struct stat st;
+
+        if (asprintf(&full, "%s%s", root, path) < 0) {
+                full = NULL;
+                return -ENOMEM;
+        }
+        folder = strndup(full, (size_t)(strrchr(full, '/') - full));
+        if (!folder)
+                return -ENOMEM;
+
+        if (stat(folder, &st) < 0 || faccessat(AT_FDCWD, full, F_OK, AT_EACCESS) < 0)
+                return errno == ENOENT || errno == ENOTDIR
+                               ? 0
+                               : report_file(report, full, PROBLEM_ERROR, "cannot be looked at: %m");
+
+        problem = trust_problem(&st);
+        if (problem)
+                return report_file(report, folder, PROBLEM_ERROR, "the folder %s", problem);
+
+        *ret_file = (ConfigFile){ .path = full, .name = full, .dir_fd = AT_FDCWD };
+        full = NULL;
+        return 1;
 }
 
 int config_dirs_open_file(ConfigDirs *dirs, const char *root, const char *name, ConfigReport *report) {

@@ -35,6 +35,12 @@ int config_dirs_open_file(ConfigDirs *dirs, const char *root, const char *name, 
 void config_dirs_done(ConfigDirs *dirs);
 
 /*
+ * One file at path below root, for a place of others: 1 and the file (its path freed by the caller) if it is there, 0 if
+ * not, or if it must not be believed, which has been reported; -ENOMEM.
+ */
+int config_file_find(const char *root, const char *path, ConfigReport *report, ConfigFile *ret_file);
+
+/*
  * 1 and the contents (freed with free()); 0 if there are none, because the file says nothing or because what forbids to
  * read it has been reported; -ENOMEM. Nothing but a regular file is ever opened.
  */

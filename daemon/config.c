@@ -73,6 +73,33 @@ static int parse_profile(const char *path, const char *text, size_t size, void *
         return 0;
 }
 
+static int parse_mdev_gpu(const char *path, const char *text, size_t size, void *userdata, ConfigReport *report) {
+        return config_parse_mdev_gpu(path, text, size, userdata, report);
+}
+
+/* mdev-cli read the one file that it was told, which its unit did as the first of these. */
+static int load_mdev_gpu(const char *root, ProfileSet *set, ConfigReport *report) {
+        static const char *const paths[] = { CONFIG_MDEV_GPU_YAML, CONFIG_MDEV_GPU_JSON };
+
+        for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+                size_t n_errors = report->n_errors, size;
+                ConfigFile file = {};
+                int r;
+
+                r = config_file_find(root, paths[i], report, &file);
+                if (r < 0 || report->n_errors > n_errors)
+                        return MIN(r, 0);
+                if (r == 0)
+                        continue;
+
+                r = load_file(&file, parse_mdev_gpu, set, report, &size);
+                free(file.path);
+                return r;
+        }
+
+        return 0;
+}
+
 int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report) {
         size_t n_errors = report->n_errors;
         _cleanup_(config_dirs_done) ConfigDirs dirs = {};
@@ -86,6 +113,8 @@ int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report) {
         r = config_dirs_open(&dirs, root, "types.d", report);
         if (r >= 0)
                 r = load_files(&dirs, parse_profile, set, report);
+        if (r >= 0)
+                r = load_mdev_gpu(root, set, report);
         if (r < 0)
                 return r;
         if (report->n_errors > n_errors)
@@ -139,6 +168,7 @@ int config_load_settings(const char *root, Settings **ret_settings, ConfigReport
         if (!settings)
                 return -ENOMEM;
 
+        settings->root = root;
         r = config_dirs_open_file(&dirs, root, "mdevgpud.yaml", report);
         if (r >= 0)
                 r = load_files(&dirs, parse_settings, settings, report);
@@ -147,6 +177,7 @@ int config_load_settings(const char *root, Settings **ret_settings, ConfigReport
         if (report->n_errors > n_errors)
                 return -EBADMSG;
 
+        settings->root = NULL;
         *ret_settings = TAKE(settings);
         return 0;
 }

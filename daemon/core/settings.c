@@ -15,6 +15,7 @@ Settings *settings_free(Settings *settings) {
                 attributes_done(&settings->sriov[i].attributes);
         }
         free(settings->sriov);
+        rule_set_free(settings->rules);
         free(settings);
         return NULL;
 }
