@@ -24,8 +24,6 @@ struct TopologyApply {
         Phase phase;
         size_t next; /* step to check or to do; undoing: how many are left to take back */
         unsigned n_tries; /* to take back the one that is next */
-        bool lenient; /* a step that fails is left */
-        Owner owner; /* whose what is made is */
         bool cancelled;
         UsersQuery *query;
         bool answered; /* what was begun has ended */
@@ -156,7 +154,7 @@ static int judge_answer(TopologyApply *apply) {
         log_full(LOG_NOTICE, LOG_FIELDS("VGPU_UUID", step->uuid, "GPU", step->gpu),
                  "Cannot %s vGPU %s for topology '%s': %s", strempty(topology_action_to_string(step->action)),
                  step->uuid, apply->plan.topology, apply->answer.message);
-        if (apply->lenient) {
+        if (apply->plan.automatic) {
                 if (apply->why.code == 0)
                         apply->why = apply->answer;
                 apply->next++;
@@ -189,7 +187,7 @@ static bool turn_apply(TopologyApply *apply) {
         if (r < 0)
                 (void)error_set_errno(&error, r, "what is being done cannot be recorded");
         else
-                r = topology_step_begin(apply->manager, &apply->plan.steps[apply->next], &apply->owner, on_answer,
+                r = topology_step_begin(apply->manager, &apply->plan.steps[apply->next], &apply->plan.owner, on_answer,
                                         apply, &error);
         if (r >= 0)
                 return true;
@@ -309,8 +307,7 @@ TopologyApply *topology_apply_free(TopologyApply *apply) {
 DEFINE_CLEANUP(TopologyApply *, topology_apply_free)
 
 /* Takes the plan over in any case. */
-static int apply_new(Manager *manager, TopologyPlan *plan, const char *operation, const Caller *by,
-                     TopologyApply **ret_apply) {
+static int apply_new(Manager *manager, TopologyPlan *plan, const char *operation, TopologyApply **ret_apply) {
         const Caller self = { .uid = geteuid(), .groups_known = true };
         _cleanup_(topology_apply_freep) TopologyApply *apply = NULL;
         int r = 0;
@@ -325,12 +322,13 @@ static int apply_new(Manager *manager, TopologyPlan *plan, const char *operation
         apply->plan = *plan;
         *plan = (TopologyPlan){};
         drop_keeps(&apply->plan);
-        apply->owner = permission_get_owner(manager, by ?: &self, NULL);
+        if (!apply->plan.owner.known) /* nobody asked for it */
+                apply->plan.owner = caller_get_owner(&self, manager->rules);
         manager->topology_apply = apply;
 
         r = sd_event_add_defer(manager->event, &apply->turn, on_turn, apply);
         if (r >= 0)
-                r = task_new(manager, operation, apply->plan.topology, apply->owner.uid, apply->plan.n_steps, &apply->task);
+                r = task_new(manager, operation, apply->plan.topology, apply->plan.owner.uid, apply->plan.n_steps, &apply->task);
         for (size_t i = 0; i < apply->plan.n_steps && r >= 0; i++)
                 r = task_add_uuid(apply->task, apply->plan.steps[i].uuid);
         if (r < 0) {
@@ -405,7 +403,8 @@ int topology_apply(Manager *manager, const char *name, const Caller *by, Task **
                 topology_plan_done(&plan);
                 return r;
         }
-        r = apply_new(manager, &plan, "apply-topology", by, &apply);
+        plan.owner = permission_get_owner(manager, by, NULL);
+        r = apply_new(manager, &plan, "apply-topology", &apply);
         if (r < 0)
                 return error_set_errno(error, r, "the topology cannot be applied");
 
@@ -417,14 +416,28 @@ int topology_apply(Manager *manager, const char *name, const Caller *by, Task **
 
 int topology_apply_plan(Manager *manager, TopologyPlan *plan) {
         TopologyApply *apply;
+
+        plan->automatic = true;
+        return apply_new(manager, plan, "apply-topology", &apply);
+}
+
+int topology_go_on(Manager *manager, const TopologyPlan *left, Error *error) {
+        TopologyPlan plan = {};
+        TopologyApply *apply;
         int r;
 
-        r = apply_new(manager, plan, "apply-topology", NULL, &apply);
+        r = judge(manager, left->topology, &plan, error);
         if (r < 0)
                 return r;
+        r = topology_plan_add_left(&plan, manager, left);
+        if (r < 0) {
+                topology_plan_done(&plan);
+                return error_set_errno(error, r, "the topology cannot be applied");
+        }
 
-        apply->lenient = true;
-        return 0;
+        plan.owner = left->owner;
+        r = apply_new(manager, &plan, "apply-topology", &apply);
+        return r < 0 ? error_set_errno(error, r, "the topology cannot be applied") : 0;
 }
 
 int topology_roll_back(Manager *manager, TopologyPlan *plan, const TopologyProgress *progress) {
@@ -432,7 +445,7 @@ int topology_roll_back(Manager *manager, TopologyPlan *plan, const TopologyProgr
         Error why = ERROR_NULL;
         int r;
 
-        r = apply_new(manager, plan, "roll-back-topology", NULL, &apply);
+        r = apply_new(manager, plan, "roll-back-topology", &apply);
         if (r < 0)
                 return r;
 

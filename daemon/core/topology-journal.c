@@ -191,6 +191,7 @@ static int parse_step(json_object *object, TopologyStep *step) {
 int topology_journal_write(int state_fd, const TopologyPlan *plan) {
         _cleanup_(json_putp) json_object *object = json_object_new_object();
         json_object *list = json_object_new_array();
+        char owner[OWNER_TEXT_SIZE];
         int r;
 
         if (!object) {
@@ -201,6 +202,11 @@ int topology_journal_write(int state_fd, const TopologyPlan *plan) {
         r = add(object, "steps", list);
         if (r >= 0)
                 r = add_text(object, "topology", plan->topology);
+        owner_format(&plan->owner, owner);
+        if (r >= 0)
+                r = add_text(object, "owner", owner);
+        if (r >= 0)
+                r = add_flag(object, "automatic", plan->automatic);
         for (size_t i = 0; i < plan->n_steps && r >= 0; i++)
                 r = format_step(&plan->steps[i], list);
         if (r < 0)
@@ -230,14 +236,17 @@ void topology_journal_remove(int state_fd) {
 }
 
 static int parse_plan(json_object *object, TopologyPlan *plan) {
+        char owner[OWNER_TEXT_SIZE];
         json_object *list;
         size_t n;
         int r = 0;
 
         if (!get_text(object, "topology", plan->topology, sizeof(plan->topology)) ||
+            !get_text(object, "owner", owner, sizeof(owner)) || owner_parse(owner, &plan->owner) < 0 ||
             !json_object_object_get_ex(object, "steps", &list) || !json_object_is_type(list, json_type_array))
                 return -EBADMSG;
 
+        plan->automatic = get_flag(object, "automatic");
         n = json_object_array_length(list);
         if (n > STEPS_MAX)
                 return -EBADMSG;

@@ -718,6 +718,39 @@ int topology_plan_new(const Manager *manager, const Topology *topology, const To
         return 0;
 }
 
+static bool has_uuid(const TopologyPlan *plan, const char *uuid) {
+        for (size_t i = 0; i < plan->n_steps; i++)
+                if (streq(plan->steps[i].uuid, uuid))
+                        return true;
+
+        return false;
+}
+
+int topology_plan_add_left(TopologyPlan *plan, const Manager *manager, const TopologyPlan *left) {
+        TopologyStep *steps;
+        int r = 0;
+
+        steps = reallocarray(plan->steps, plan->n_steps + left->n_steps + 1, sizeof(TopologyStep));
+        if (!steps)
+                return -ENOMEM;
+
+        plan->steps = steps;
+        for (size_t i = 0; i < left->n_steps && r >= 0; i++) {
+                const TopologyStep *step = &left->steps[i];
+                const VGpu *vgpu = manager_find_vgpu(manager, step->uuid);
+
+                if (step->action != TOPOLOGY_UNDEFINE || !vgpu || vgpu->present || !vgpu->file ||
+                    has_uuid(plan, step->uuid))
+                        continue;
+                steps[plan->n_steps] = *step;
+                steps[plan->n_steps].attributes = (Attributes){};
+                r = attributes_copy(&step->attributes, &steps[plan->n_steps++].attributes);
+        }
+
+        qsort(plan->steps, plan->n_steps, sizeof(TopologyStep), compare_steps);
+        return r;
+}
+
 void topology_step_done(TopologyStep *step) {
         attributes_done(&step->attributes);
 }

@@ -46,6 +46,8 @@ typedef struct TopologyStep {
 
 typedef struct TopologyPlan {
         char topology[TOPOLOGY_NAME_SIZE];
+        Owner owner; /* whose what is made is */
+        bool automatic; /* nobody asked for it: what can be done of it is done, and stays */
         TopologyStep *steps; /* in the order of their actions */
         size_t n_steps;
         Error *problems; /* why not all can be as the topology says; then nothing of it should be done */
@@ -65,6 +67,12 @@ typedef struct TopologyPlanOptions {
 int topology_plan_new(const Manager *manager, const Topology *topology, const TopologyPolicy *policy,
                       const TopologyPlanOptions *options, TopologyPlan *ret);
 void topology_plan_done(TopologyPlan *plan);
+
+/*
+ * Adds what an earlier plan for the same topology had still to do, and that cannot be seen any more from what there is: a
+ * vGPU of which the device has gone already looks like one that is only defined, and these are left alone. -ENOMEM.
+ */
+int topology_plan_add_left(TopologyPlan *plan, const Manager *manager, const TopologyPlan *left);
 
 /* How many steps there are that change something. */
 size_t topology_plan_count_changes(const TopologyPlan *plan);

@@ -132,6 +132,31 @@ class Bus:
                 self.append_options(message, argument)
         LIBSYSTEMD.sd_bus_message_unref(self.send(message))
 
+    def job_property(self, path, name):
+        message = self.message(path, "org.freedesktop.DBus.Properties", "Get")
+        for argument in NAME + ".Job", name:
+            sd("sd_bus_message_append_basic", message, ctypes.c_char(b"s"), text(argument))
+        reply = self.send(message)
+        sd("sd_bus_message_enter_container", reply, ctypes.c_char(b"v"), text("s"))
+        value = self.read(reply, "s")
+        LIBSYSTEMD.sd_bus_message_unref(reply)
+        return value
+
+    def apply_topology(self, name):
+        """Until its job has ended, well or with its error."""
+        message = self.message(ROOT_PATH, NAME + ".Manager", "ApplyTopology")
+        sd("sd_bus_message_append_basic", message, ctypes.c_char(b"s"), text(name))
+        self.append_options(message, {})
+        reply = self.send(message)
+        path = self.read(reply, "o")
+        LIBSYSTEMD.sd_bus_message_unref(reply)
+        # Seldom, so that the daemon does the same each time.
+        time.sleep(0.15)
+        while (state := self.job_property(path, "State")) in ("queued", "running"):
+            time.sleep(0.15)
+        if state != "done":
+            raise BusError(self.job_property(path, "Error"), self.job_property(path, "ErrorMessage"))
+
     def has_owner(self):
         message = self.message("/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner",
                                "org.freedesktop.DBus")
@@ -340,8 +365,8 @@ class Machine:
         return found
 
     def records(self):
-        """What is recorded of vGPUs; beside them are topologies."""
-        return [name for name in entries(self.path("state")) if name != "topology"]
+        """What is recorded of vGPUs; beside them are topologies, and cards that have been looked at."""
+        return [name for name in entries(self.path("state")) if name not in ("topology", "vfs")]
 
     def check(self):
         """Fails unless everything that is on this machine belongs to something that the daemon shows, and vice versa."""
