@@ -17,10 +17,12 @@ typedef enum TopologyAction {
         TOPOLOGY_KEEP, /* it is as it shall be */
         TOPOLOGY_DESTROY,
         TOPOLOGY_UNDEFINE,
+        TOPOLOGY_ENABLE_VFS, /* of a GPU that has no vGPUs then */
         TOPOLOGY_MODIFY, /* label, autostart */
         TOPOLOGY_DEFINE, /* one that is active */
         TOPOLOGY_START, /* one that is defined */
         TOPOLOGY_CREATE, /* and define, if it is to start by itself */
+        TOPOLOGY_LATER, /* to be planned anew when virtual functions are enabled; no step that is done */
         TOPOLOGY_ACTION_MAX,
         TOPOLOGY_ACTION_INVALID = -EINVAL,
 } TopologyAction;
@@ -30,7 +32,7 @@ TopologyAction topology_action_from_string(const char *s);
 
 typedef struct TopologyStep {
         TopologyAction action;
-        char uuid[UUID_STRING_SIZE];
+        char uuid[UUID_STRING_SIZE]; /* empty of what is about no vGPU that is known yet */
         char gpu[SYSFS_NAME_SIZE]; /* or the virtual function that it is on, or defined for */
         char type_id[TYPE_ID_SIZE];
         char label[LABEL_SIZE]; /* as it shall be */
@@ -40,6 +42,8 @@ typedef struct TopologyStep {
         bool old_autostart;
         bool unmanaged; /* somebody else made it */
         Owner old_owner;
+        uint32_t n_vfs; /* enable VFs */
+        uint32_t old_vfs;
         Attributes attributes; /* of a definition that goes */
         char reason[REASON_SIZE];
 } TopologyStep;
