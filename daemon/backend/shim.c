@@ -216,6 +216,27 @@ static int shim_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *r
         return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
 }
 
+/* Whoever does not own the GPU may ask, too: a worker that looks for users. */
+static int shim_read_usage_now(BackendContext *c, UsageReport *report, Error *error) {
+        const ShimState *state = c->state;
+        char node[64];
+        int fd, r;
+
+        if (state)
+                return shim_read_usage(c->host, state->fd, report, error);
+
+        r = find_node(c->host, c->gpu, node, sizeof(node));
+        if (r < 0)
+                return error_set(error, -ERROR_NO_SUCH_GPU, "its driver has left the shim");
+        fd = c->host->ops->open_node(c->host, node, O_RDONLY | O_NONBLOCK);
+        if (fd < 0)
+                return error_set(error, fd, "/dev/%s cannot be opened: %s", node, strerrordesc_np(-fd));
+
+        r = shim_read_usage(c->host, fd, report, error);
+        fd_close(fd);
+        return r;
+}
+
 static int shim_watch(BackendContext *c) {
         const ShimState *state = c->state;
 
@@ -249,6 +270,7 @@ const Backend backend_shim = {
         .configure = shim_configure,
         .remove = shim_remove,
         .read_counts = shim_read_counts,
+        .read_usage = shim_read_usage_now,
         .watch = shim_watch,
         .hear = shim_hear,
         .close = shim_close,

@@ -18,6 +18,7 @@ BusCall *bus_call_free(BusCall *call) {
         }
         idle_wait_free(call->wait);
         users_query_free(call->users);
+        usage_query_free(call->usage);
         sd_bus_slot_unref(call->query);
         sd_bus_message_unref(call->message);
         sd_bus_error_free(&call->error);

@@ -13,6 +13,7 @@
 #include "bus/bus-polkit.h"
 #include "core/manager.h"
 #include "core/operation.h"
+#include "core/usage-query.h"
 
 typedef enum BusCallState {
         CALL_NEW,
@@ -47,6 +48,7 @@ typedef struct BusCall {
         Operation *operation;
         IdleWait *wait; /* of a reload, for what it set in motion */
         UsersQuery *users;
+        UsageQuery *usage;
         const BusVerb *verb; /* of a call about a vGPU */
 } BusCall;
 

@@ -7,7 +7,7 @@
 #include "core/task.h"
 
 static bool gpu_is_degraded(const Gpu *gpu) {
-        return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY);
+        return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY || gpu->state == GPU_DEGRADED);
 }
 
 /* `except` is on its way out; NULL for none. */

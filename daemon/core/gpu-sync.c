@@ -74,6 +74,7 @@ static void apply_card(Gpu *gpu, const GpuReport *report) {
                 gpu->framebuffer_total = report->framebuffer_total;
                 mask |= GPU_CHANGED_IDENTITY;
         }
+        gpu->framebuffer_used = report->framebuffer_used;
         if (gpu->pending_types != report->pending_types) {
                 gpu->pending_types = report->pending_types;
                 mask |= GPU_CHANGED_PENDING;

@@ -11,6 +11,7 @@
 #include "core/task.h"
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
+#include "core/usage-query.h"
 #include "core/vfs-change.h"
 #include "core/vgpu.h"
 #include "util/log.h"
@@ -91,6 +92,7 @@ static void release_gpu(Gpu *gpu) {
         Platform *platform = gpu->manager->platform;
 
         vfs_change_gpu_gone(gpu);
+        usage_gpu_gone(gpu);
         gpu_unlink(gpu);
         gpu_sync_stop(gpu);
         platform->ops->release_gpu(platform, gpu->identity.address);

@@ -30,6 +30,7 @@ enum {
         TYPE_CHANGED_DEFINITION = 1U << 0, /* name, description and every limit of it */
         TYPE_CHANGED_AVAILABLE = 1U << 1,
         TYPE_CHANGED_REGISTRATION = 1U << 2, /* source, registration and its reason */
+        TYPE_CHANGED_DETAILS = 1U << 3,
 };
 
 enum {

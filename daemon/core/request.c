@@ -32,9 +32,10 @@ static int find_gpu(const Manager *manager, const char *address, Gpu **ret_gpu, 
 static int check_gpu_ready(const Gpu *gpu, Error *error) {
         const char *address = gpu->identity.address;
 
-        switch (gpu->state) {
-        case GPU_READY:
+        if (gpu_makes_vgpus(gpu))
                 return 0;
+
+        switch (gpu->state) {
         case GPU_PROBING:
                 return error_set(error, -ERROR_BUSY, "GPU %s is still being read; try again in a moment", address);
         case GPU_BUSY:

@@ -86,7 +86,7 @@ static int take_back_step(TopologyApply *apply, const TopologyStep *step, Error 
         return topology_step_take_back(apply->manager, step, apply->n_tries++, on_answer, apply, error);
 }
 
-static void on_users(const Error *error, const User *users, size_t n_users, void *userdata) {
+static void on_users(const Error *error, const User *users, size_t n_users, const VGpuUsage *told, void *userdata) {
         TopologyApply *apply = userdata;
         const char *uuid = apply->plan.steps[apply->next].uuid;
 

@@ -47,20 +47,9 @@ void topology_set_active(Manager *manager, const char *name) {
         }
 }
 
-static bool offers_something(const Gpu *gpu) {
-        Type *type;
-
-        LIST_FOREACH(type, &gpu->types, link)
-                if (type->report.registration == REGISTRATION_REGISTERED ||
-                    type->report.registration == REGISTRATION_DIFFERS)
-                        return true;
-
-        return false;
-}
-
 /* vGPUs can be made on it. */
 static bool is_up(const Gpu *gpu) {
-        return gpu->state == GPU_READY && offers_something(gpu);
+        return gpu_makes_vgpus(gpu) && gpu_offers_type(gpu);
 }
 
 /* Nothing is known of it at present: no reason to take it for gone. */

@@ -147,7 +147,7 @@ static int report_impossible(Planner *p, const TopologyEntry *entry, const Topol
                 return 0;
         if (n == 0)
                 return planner_add_problem(p, -ERROR_NO_SUCH_GPU, "%s:%u: no GPU matches", p->topology->file, spec->line);
-        if (n == 1 && gpu->state != GPU_READY)
+        if (n == 1 && !gpu_makes_vgpus(gpu))
                 return planner_add_problem(p, -ERROR_NOT_SUPPORTED, "%s:%u: GPU %s is %s: %s", p->topology->file, spec->line,
                                    gpu->identity.address, strempty(gpu_state_to_string(gpu->state)), gpu->reason);
 
