@@ -195,6 +195,17 @@ static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static uint64_t *counter_of(TaskStatistics *statistics, TaskState state) {
+        switch (state) {
+        case TASK_DONE:
+                return &statistics->n_done;
+        case TASK_CANCELLED:
+                return &statistics->n_cancelled;
+        default:
+                return &statistics->n_failed;
+        }
+}
+
 void task_finish(Task *task, TaskState state, const Error *error) {
         int r;
 
@@ -204,6 +215,7 @@ void task_finish(Task *task, TaskState state, const Error *error) {
         task->teller = sd_event_source_disable_unref(task->teller);
         if (error)
                 task->error = *error;
+        (*counter_of(&task->manager->statistics.tasks, state))++;
         changed(task, TASK_CHANGED_STATE | TASK_CHANGED_PROGRESS | TASK_CHANGED_RESULT);
         OBSERVE(task->manager, task_finished, task);
 

@@ -107,7 +107,7 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
         } else if (job->kind == JOB_ENABLE_VFS) {
                 wire_put_u32(w, job->n_vfs);
                 wire_put_string(w, strempty(job->sriov_manage));
-        } else if (job->kind != JOB_USAGE)
+        } else if (job->kind != JOB_USAGE && job->kind != JOB_EXAMINE)
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -206,7 +206,7 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                 ret_job->job.n_vfs = wire_get_u32(&r);
                 wire_get_string(&r, ret_job->program, sizeof(ret_job->program));
                 ret_job->job.sriov_manage = ret_job->program;
-        } else if (ret_job->job.kind != JOB_USAGE)
+        } else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "backend/backends.h"
+#include "backend/host-facts.h"
+#include "backend/mdev-counts.h"
 #include "backend/users.h"
 #include "backend/vfs.h"
 #include "util/file.h"
@@ -29,6 +31,7 @@ static void set_backend(BackendContext *c, const Backend *backend) {
 
 void runner_done(BackendContext *c) {
         set_backend(c, NULL);
+        c->counts = mdev_counts_free(c->counts);
 }
 
 /* The first in the table that knows the GPU; NULL if none does. */
@@ -394,6 +397,15 @@ static int check_no_vgpus(BackendContext *c, Error *error) {
         return r;
 }
 
+static int run_examine(BackendContext *c, JobResult *result) {
+        result->facts = calloc(1, sizeof(HostFacts));
+        if (!result->facts)
+                return -ENOMEM;
+
+        host_facts_read(c->host, result->facts);
+        return 0;
+}
+
 static int run_enable_vfs(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
@@ -431,6 +443,9 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
                 break;
         case JOB_STORE:
                 r = store_run(c->host, job, &result->error);
+                break;
+        case JOB_EXAMINE:
+                r = run_examine(c, result);
                 break;
         case JOB_ENABLE_VFS:
                 r = run_enable_vfs(c, job, result);
