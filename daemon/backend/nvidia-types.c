@@ -48,6 +48,28 @@ int nvidia_types_read(NvidiaTypes *t, NvidiaRm *rm, Error *error) {
         return 0;
 }
 
+int nvidia_types_read_more(NvidiaTypes *t, NvidiaRm *rm, Error *error) {
+        NvidiaTypeList creatable;
+        int r, listed;
+
+        r = listed = nvidia_query_types(rm, NVIDIA_CONTROL_CREATABLE_TYPES, &creatable);
+        for (size_t i = 0; i < t->held.n && (r >= 0 || r == -EBADMSG || r == -EOPNOTSUPP); i++) {
+                NvidiaType *type = &t->types[i];
+
+                if (type->id == 0)
+                        continue;
+                if (listed == 0)
+                        type->creatable = tristate(nvidia_types_hold(&creatable, type->id));
+                r = nvidia_query_host_reservation(rm, type->id, &type->host_reserved);
+                if (r >= 0 || r == -EOPNOTSUPP)
+                        r = nvidia_query_placements(rm, type->id, &type->placements);
+        }
+
+        if (r < 0 && r != -EBADMSG && r != -EOPNOTSUPP)
+                return lost(r, "the driver does not say what is left for its types", error);
+        return 0;
+}
+
 static const NvidiaType *find_held(const NvidiaTypes *t, uint32_t id) {
         for (size_t i = 0; i < t->held.n; i++)
                 if (t->held.ids[i] == id)
@@ -460,6 +482,19 @@ static void fill_held(const NvidiaType *type, TypeReport *row) {
         row->max_width = type->max_width;
         row->max_height = type->max_height;
         row->frame_limit = type->frame_limit;
+        row->details = (TypeDetails){
+                .reserved = type->reserved,
+                .mappable_video = type->mappable_video,
+                .bar1 = type->bar1 <= UINT64_MAX >> 20 ? type->bar1 << 20 : UNKNOWN_U64,
+                .host_reserved = type->host_reserved,
+                .encoder = type->encoder,
+                .gpu_instance = type->instance_size,
+                .placements = type->placements,
+                .ecc = tristate(type->ecc),
+                .multi_vgpu = tristate(type->multi_vgpu),
+                .limiter = tristate(type->limiter),
+                .creatable = type->creatable,
+        };
 }
 
 static void fill_wanted(const TypeSpec *spec, TypeReport *row) {

@@ -7,7 +7,9 @@
 
 #include "backend/backends.h"
 #include "backend/mdev-sysfs.h"
+#include "backend/nvidia-events.h"
 #include "backend/nvidia-types.h"
+#include "backend/nvidia-usage.h"
 #include "util/file.h"
 #include "util/text.h"
 
@@ -19,6 +21,7 @@ typedef struct NvidiaBackend {
         NvidiaVerdict verdict;
         Error failure; /* of the channel, in this job */
         NvidiaTypes types;
+        NvidiaEvents events;
 } NvidiaBackend;
 
 static uint16_t read_id(const Host *host, const char *gpu, const char *name) {
@@ -51,15 +54,22 @@ static void nvidia_backend_close(BackendContext *c) {
         if (b->open)
                 nvidia_rm_close(&b->rm);
         nvidia_types_done(&b->types);
+        nvidia_events_done(&b->events);
         free(b);
         c->state = NULL;
 }
 
 static NvidiaBackend *get_state(BackendContext *c) {
-        if (!c->state)
-                c->state = calloc(1, sizeof(NvidiaBackend));
+        NvidiaBackend *b = c->state;
 
-        return c->state;
+        if (b)
+                return b;
+
+        b = calloc(1, sizeof(NvidiaBackend));
+        if (b)
+                b->events = NVIDIA_EVENTS_NULL;
+        c->state = b;
+        return b;
 }
 
 static void end_channel(NvidiaBackend *b) {
@@ -124,8 +134,9 @@ static void judge_state(const NvidiaBackend *b, bool offered, GpuReport *report)
                         report->state = GPU_FAILED;
         } else if (report->state == GPU_READY && !offered) {
                 report->state = GPU_HOST_READY;
-                (void)text_copy(report->reason, sizeof(report->reason),
-                                "its driver is a vGPU host, but the kernel offers nothing yet that a vGPU can be made of");
+                (void)text_copy(
+                        report->reason, sizeof(report->reason),
+                        "its driver is a vGPU host, but the kernel offers nothing yet that a vGPU can be made of");
         }
 }
 
@@ -196,6 +207,28 @@ static int refuse_all(BackendContext *c, const char *reason, GpuReport *report) 
         return 0;
 }
 
+/* Which vGPUs a virtual machine runs with, as far as the driver tells; of others nobody knows who has them open. */
+static void read_use_of_guests(const NvidiaBackend *b, GpuReport *report) {
+        _cleanup_(freep) NvidiaGuest *guests = calloc(NVIDIA_GUESTS_MAX, sizeof(NvidiaGuest));
+        NvidiaRm rm = b->rm;
+        uint64_t used = 0;
+        size_t n;
+
+        if (b->failure.code < 0 || !guests || nvidia_query_guests(&rm, guests, &n) != 0)
+                return;
+
+        for (size_t i = 0; i < n; i++) {
+                char uuid[UUID_STRING_SIZE];
+
+                used += guests[i].framebuffer_used;
+                nvidia_guest_find_mdev(rm.host, &guests[i], uuid);
+                for (size_t k = 0; k < report->n_vgpus; k++)
+                        if (streq(report->vgpus[k].uuid, uuid))
+                                report->vgpus[k].use = VGPU_USE_YES;
+        }
+        report->framebuffer_used = used;
+}
+
 /* Reads by the channel, after the kernel's view. Errors are in b->failure. */
 static void read_channel(BackendContext *c, NvidiaBackend *b, GpuReport *report) {
         if (need_channel(c, b) < 0)
@@ -208,8 +241,10 @@ static void read_channel(BackendContext *c, NvidiaBackend *b, GpuReport *report)
         if (b->verdict.state != NVIDIA_HOST_READY)
                 return;
 
-        if (nvidia_types_read(&b->types, &b->rm, &b->failure) >= 0)
+        if (nvidia_types_read(&b->types, &b->rm, &b->failure) >= 0 &&
+            nvidia_types_read_more(&b->types, &b->rm, &b->failure) >= 0)
                 (void)nvidia_types_report(&b->types, c->wanted, c->n_wanted, report, &b->failure);
+        read_use_of_guests(b, report);
 }
 
 static int nvidia_backend_read(BackendContext *c, GpuReport *report, Error *error) {
@@ -232,6 +267,9 @@ static int nvidia_backend_read(BackendContext *c, GpuReport *report, Error *erro
         if (b->failure.code < 0 || b->verdict.state != NVIDIA_HOST_READY)
                 r = refuse_all(c, report->reason, report);
 
+        nvidia_events_update(&b->events, c->host, c->gpu,
+                             b->failure.code >= 0 && b->verdict.state == NVIDIA_HOST_READY &&
+                                     (report->n_vgpus > 0 || use.in_use));
         b->failure = ERROR_NULL;
         return r < 0 ? error_set_errno(error, r, "the types cannot be reported") : 0;
 }
@@ -257,6 +295,38 @@ static int nvidia_backend_read_counts(BackendContext *c, TypeCount **ret_counts,
         return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
 }
 
+static int nvidia_backend_watch(BackendContext *c) {
+        const NvidiaBackend *b = c->state;
+
+        return b ? nvidia_events_watch(&b->events) : -1;
+}
+
+static int nvidia_backend_hear(BackendContext *c, WorkerEvent *ret_event) {
+        NvidiaBackend *b = c->state;
+
+        return nvidia_events_hear(&b->events, c->host, ret_event);
+}
+
+static int nvidia_backend_read_usage(BackendContext *c, UsageReport *report, Error *error) {
+        NvidiaBackend *b = get_state(c);
+        int r;
+
+        if (!b)
+                return error_set_errno(error, -ENOMEM, "the control channel cannot be opened");
+
+        b->failure = ERROR_NULL;
+        r = need_channel(c, b);
+        if (r < 0)
+                (void)error_set(error, r, "GPU %s: %.300s", c->gpu, b->failure.message);
+        else if (b->verdict.state != NVIDIA_HOST_READY)
+                r = error_set(error, -ERROR_NOT_SUPPORTED, "GPU %s: %s", c->gpu, b->verdict.reason);
+        else
+                r = nvidia_usage_read(&b->rm, report, error);
+        end_channel(b);
+        b->failure = ERROR_NULL;
+        return r;
+}
+
 const Backend backend_nvidia = {
         .name = "nvidia",
         .probe = nvidia_backend_probe,
@@ -267,5 +337,8 @@ const Backend backend_nvidia = {
         .configure = nvidia_backend_configure,
         .remove = nvidia_backend_remove,
         .read_counts = nvidia_backend_read_counts,
+        .read_usage = nvidia_backend_read_usage,
+        .watch = nvidia_backend_watch,
+        .hear = nvidia_backend_hear,
         .close = nvidia_backend_close,
 };
