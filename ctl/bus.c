@@ -286,6 +286,26 @@ Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error
         return message_change(ctl, m, expect, ret_error, ret_reply);
 }
 
+Status bus_change_at(Ctl *ctl, const char *path, const char *interface, const char *member, const char *expect,
+                     sd_bus_message **ret_reply, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Status status;
+        va_list ap;
+        int r;
+
+        status = message_new(ctl, path, interface, member, &m);
+        if (status != STATUS_DONE)
+                return status;
+
+        va_start(ap, types);
+        r = sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
+        if (r < 0)
+                return message_incomplete(member, r);
+
+        return message_change(ctl, m, expect, /* ret_error= */ NULL, ret_reply);
+}
+
 Status bus_change_object(Ctl *ctl, const char *path, const char *interface, const char *member,
                          sd_bus_error *ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;

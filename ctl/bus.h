@@ -10,6 +10,7 @@
 #define BUS_GPU "org.mdevgpu1.Gpu"
 #define BUS_TYPE "org.mdevgpu1.Type"
 #define BUS_VGPU "org.mdevgpu1.VGpu"
+#define BUS_SRIOV "org.mdevgpu1.Gpu.Sriov"
 #define BUS_JOB "org.mdevgpu1.Job"
 #define BUS_MANAGER "org.mdevgpu1.Manager"
 #define BUS_ROOT "/org/mdevgpu1"
@@ -34,6 +35,10 @@ Status bus_ask(Ctl *ctl, const char *path, const char *interface, const char *me
  */
 Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error *ret_error, sd_bus_message **ret_reply,
                   const char *types, ...);
+
+/* The same for a method of another object. */
+Status bus_change_at(Ctl *ctl, const char *path, const char *interface, const char *member, const char *expect,
+                     sd_bus_message **ret_reply, const char *types, ...);
 
 /* The same for a method of another object, without arguments. */
 Status bus_change_object(Ctl *ctl, const char *path, const char *interface, const char *member, sd_bus_error *ret_error);

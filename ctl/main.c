@@ -105,6 +105,11 @@ static const Verb verbs[] = {
           "  export  Print what there is as a topology called NAME\n"
           "NAME is a topology, the default one without it.\n",
           "  -q, --quiet            Print nothing; the exit status tells\n" },
+        { "vfs", 0, 2, 0, verb_vfs, "[GPU [N]]", "List or change numbers of virtual functions",
+          HELP_GPU "N is how many it shall have, 0 for none, or 'all'. It is refused while the GPU\n"
+                   "has vGPUs. How many there are after a boot is said in mdevgpud.yaml(5).\n"
+                   "Ctrl-C cancels.\n",
+          NULL },
         { "jobs", 0, 0, 0, verb_jobs, "", "List what goes on, or has ended just now", NULL, NULL },
         { "cancel", 1, 1, 0, verb_cancel, "ID", "Cancel a job", "What it has done is taken back.\n", NULL },
         { "check", 0, 0, 0, verb_check, "", "Check the configuration files, apply nothing",
@@ -118,6 +123,18 @@ static const Verb verbs[] = {
           "Reports, for each GPU of NVIDIA's, its driver, whether vGPU types can be\n"
           "registered with it, and what it answers to each call that only reads.\n"
           "It needs no daemon, and most of it root.", NULL },
+        { "import", 2, 2 + IMPORT_NAMES_MAX, 0, verb_import, "KIND FILE [NAME…]",
+          "Print another tool's file in mdevgpud's own form",
+          "KIND is one of\n"
+          "  mdev-gpu             Mdev-GPU's generate-vgpu-types.yaml; types\n"
+          "  vgpu-config          NVIDIA's vgpuConfig.xml; types; NAME is a card's DEVICE\n"
+          "                       or DEVICE:SUBSYSTEM in hexadecimal digits\n"
+          "  profile-override     profile_override.toml of vgpu_unlock-rs; types\n"
+          "  vgpu-device-manager  Topologies; NAME is a configuration\n"
+          "  mig-parted           Nothing of it has an equivalent; says what to do\n"
+          "FILE is - for standard input. What has no equivalent is said, and stands in\n"
+          "comments. It needs no daemon and changes nothing.\n",
+          NULL },
         { "version", 0, 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL, NULL },
         { "help", 0, 1, 0, verb_help, "[VERB]", "Explain the command, or one verb", NULL, NULL },
 };

@@ -22,12 +22,17 @@ Status verb_start(Ctl *ctl, char **arguments);
 Status verb_modify(Ctl *ctl, char **arguments);
 Status verb_autostart(Ctl *ctl, char **arguments);
 Status verb_topology(Ctl *ctl, char **arguments);
+Status verb_vfs(Ctl *ctl, char **arguments);
 Status verb_jobs(Ctl *ctl, char **arguments);
 Status verb_cancel(Ctl *ctl, char **arguments);
 Status verb_check(Ctl *ctl, char **arguments);
 Status verb_reload(Ctl *ctl, char **arguments);
 Status verb_probe(Ctl *ctl, char **arguments);
+Status verb_import(Ctl *ctl, char **arguments);
 Status verb_version(Ctl *ctl, char **arguments);
+
+/* How many configurations or cards of a file of many can be named. */
+#define IMPORT_NAMES_MAX 64
 
 /*
  * The rows of the lists as tables. Types and vGPUs begin with the GPU, and users with the vGPU, which goes where it is

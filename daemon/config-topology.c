@@ -82,6 +82,7 @@ static int read_label(ConfigReader *reader, const ConfigField *field, const Conf
 static const ConfigField vgpu_fields[] = {
         { "type", config_read_text, VGPU(type), .max = TYPE_ID_SIZE, .required = true },
         { "count", read_count, VGPU(count), .min = 1, .max = TOPOLOGY_VGPUS_MAX },
+        { "per-gpu", config_read_flag, VGPU(per_gpu) },
         { "uuid", read_uuid },
         { "label", read_label },
         { "autostart", config_read_flag, VGPU(autostart) },
@@ -109,7 +110,9 @@ static int read_vgpu(ConfigReader *reader, const ConfigItem *item, EntryDraft *e
 
         if (draft.vgpu.uuid[0] != '\0') {
                 line = find_uuid(entry, draft.vgpu.uuid);
-                if (draft.vgpu.count > 1)
+                if (draft.vgpu.per_gpu)
+                        r = config_error(reader, draft.uuid_mark, "uuid: cannot be that of one vGPU on each GPU");
+                else if (draft.vgpu.count > 1)
                         r = config_error(reader, draft.count_mark, "count: %" PRIu32 " vGPUs cannot have one UUID",
                                          draft.vgpu.count);
         }

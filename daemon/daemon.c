@@ -51,15 +51,17 @@ static int daemon_load_config(Daemon *d) {
         ConfigReport report = {};
         TopologySet *topologies;
         ProfileSet *profiles;
+        Settings *settings;
         int r;
 
-        r = config_load_all(d->config_root, &profiles, &topologies, &report);
+        r = config_load_all(d->config_root, &profiles, &topologies, &settings, &report);
         log_problems(&report);
         config_report_done(&d->report);
         d->report = report;
         if (r < 0)
                 return r == -EBADMSG ? -ERROR_CONFIG_INVALID : r;
 
+        manager_set_settings(d->manager, settings);
         manager_set_topologies(d->manager, topologies);
         manager_set_profiles(d->manager, profiles);
         return 0;
@@ -94,11 +96,12 @@ static int on_reload(Error *error, void *userdata) {
 static int on_check_config(ConfigReport *ret_report, void *userdata) {
         _cleanup_(topology_set_freep) TopologySet *topologies = NULL;
         _cleanup_(profile_set_freep) ProfileSet *profiles = NULL;
+        _cleanup_(settings_freep) Settings *settings = NULL;
         ConfigReport report = {};
         Daemon *d = userdata;
         int r;
 
-        r = config_load_all(d->config_root, &profiles, &topologies, &report);
+        r = config_load_all(d->config_root, &profiles, &topologies, &settings, &report);
         if (r < 0 && r != -EBADMSG) {
                 config_report_done(&report);
                 return r;

@@ -83,8 +83,8 @@ static int explain_owned(const ShimState *state, const User *owner, Error *error
 
 /*
  * Becomes the owner of the control node. If somebody else is, it may be a worker of a daemon before this one, which ends
- * in a moment; or is stuck in the kernel and cannot be killed: from such a one the GPU is taken over. There is one daemon
- * at a time (it owns the bus name), so that a worker that is not this process's sibling has no master any more.
+ * in a moment; or is stuck in the kernel and cannot be killed: from such a one the GPU is taken over. Not from one whose
+ * daemon runs: there is one daemon on a bus, but there may be another bus.
  */
 static int open_node(BackendContext *c, ShimState *state, Error *error) {
         const Host *host = c->host;
@@ -184,8 +184,14 @@ static int shim_register_types(BackendContext *c, Error *error) {
 
 static int shim_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,
                        VGpuReport *ret_vgpu, Error *error) {
-        const ShimState *state = c->state;
+        ShimState *state = c->state;
         int r;
+
+        if (state) {
+                r = shim_check_room(&state->types, c->host, state->fd, c->gpu, type_id, error);
+                if (r < 0)
+                        return r;
+        }
 
         r = mdev_sysfs_create(c->host, c->gpu, parent, type_id, uuid, ret_vgpu, error);
         /* Whoever opens it after this is told of when this job is done. */

@@ -228,3 +228,14 @@ void bus_call_reply_error(BusCall *call, const Error *error) {
 uid_t bus_call_uid(const BusCall *call) {
         return call->client ? call->client->uid : CLIENT_UID_UNKNOWN;
 }
+
+Caller bus_call_get_caller(const BusCall *call) {
+        const BusClient *client = call->client;
+
+        return (Caller){
+                .uid = client->uid,
+                .groups = client->groups,
+                .n_groups = client->n_groups,
+                .groups_known = client->groups_known,
+        };
+}

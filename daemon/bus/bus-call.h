@@ -81,6 +81,9 @@ void bus_call_reply_error(BusCall *call, const Error *error);
 /* For the log: who asked. */
 uid_t bus_call_uid(const BusCall *call);
 
+/* For rules: the same with his groups, as long as the call lives. Of one that has been authorized. */
+Caller bus_call_get_caller(const BusCall *call);
+
 BusCall *bus_call_free(BusCall *call);
 DEFINE_CLEANUP(BusCall *, bus_call_free)
 

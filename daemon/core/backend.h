@@ -12,6 +12,7 @@
 #include "core/facts.h"
 #include "core/platform.h"
 #include "core/profile.h"
+#include "core/settings.h"
 #include "util/error.h"
 
 #define UUID_STRING_SIZE 37U
@@ -253,10 +254,12 @@ typedef struct Job {
         int32_t iommu_group; /* users: as it was last seen, for a vGPU whose removal has begun; -1: not known */
         StoreAction action; /* store */
         uint32_t n_vfs; /* enable VFs */
+        const char *sriov_manage; /* enable VFs: the path of NVIDIA's program; "": the usual one */
         VGpuKind vgpu_kind; /* store: which says in whose folder and format */
         bool autostart;
         bool managed; /* store: as the note shall say */
         const char *label; /* store */
+        const char *owner; /* store: see owner.h */
 } Job;
 
 /* error.code is 0 on success. Only what the kind of job yields is filled. */

@@ -57,6 +57,11 @@ struct Gpu {
         List expected; /* devices announced before they were complete */
         unsigned n_expected;
         unsigned n_failures; /* syncs that failed in a row */
+        uint64_t vfs_binding; /* of the driver for which the setting of virtual functions was looked at; 0: not known */
+        bool vfs_changed; /* somebody had their number changed since it was read */
+        unsigned n_vfs_tries; /* that failed in a row */
+        sd_event_source *vfs_retry;
+        char vfs_reason[REASON_SIZE * 2]; /* why there are not as many as a setting says; or empty */
 };
 
 const char *gpu_state_to_string(GpuState s);

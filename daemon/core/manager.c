@@ -135,8 +135,6 @@ Manager *manager_free(Manager *manager) {
         manager->platform->heard = NULL;
         topology_auto_end(manager);
         topology_apply_free(manager->topology_apply);
-        LIST_FOREACH(task, &manager->tasks, link)
-                task_free(task);
         definition_files_free(manager->mdev_definitions);
         definition_files_free(manager->own_definitions);
         LIST_FOREACH(vgpu, &manager->all_vgpus, link) {
@@ -147,6 +145,8 @@ Manager *manager_free(Manager *manager) {
         }
         LIST_FOREACH(gpu, &manager->gpus, link)
                 release_gpu(gpu);
+        LIST_FOREACH(task, &manager->tasks, link) /* after the GPUs, whose changes tell them of their end */
+                task_free(task);
 
         idle_wait_free_all(manager);
         assert(list_is_empty(&manager->operations));
@@ -154,6 +154,7 @@ Manager *manager_free(Manager *manager) {
         map_done(&manager->vgpus);
         profile_set_free(manager->profiles);
         topology_set_free(manager->topologies);
+        settings_free(manager->settings);
         sd_event_unref(manager->event);
         free(manager);
         return NULL;
@@ -168,6 +169,12 @@ void manager_set_profiles(Manager *manager, ProfileSet *set) {
                 gpu->apply_pending = true;
                 gpu_mark_dirty(gpu, /* may_register= */ true);
         }
+}
+
+void manager_set_settings(Manager *manager, Settings *settings) {
+        settings_free(manager->settings);
+        manager->settings = settings;
+        manager->rules = settings->rules;
 }
 
 void manager_set_topologies(Manager *manager, TopologySet *set) {
@@ -420,7 +427,7 @@ void manager_read_definitions(Manager *manager) {
 bool manager_is_settled(const Manager *manager) {
         Gpu *gpu;
 
-        if (autostart_is_pending(manager))
+        if (autostart_is_pending(manager) || vfs_change_is_pending(manager))
                 return false;
 
         LIST_FOREACH(gpu, &manager->gpus, link)
@@ -449,6 +456,7 @@ bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
         vgpu_set_gpu(vgpu, gpu);
         vgpu_update(vgpu, &report);
         vgpu_set_made(vgpu, record.phase == RECORD_MADE);
+        vgpu_set_owner(vgpu, &record.owner);
         vgpu->lingers = true;
         (void)vgpu_rest(vgpu, "its removal waits in the kernel until whoever holds it lets go");
         return true;

@@ -13,6 +13,7 @@
 #include "core/operation.h"
 #include "core/placement.h"
 #include "core/profile.h"
+#include "core/settings.h"
 #include "core/topology.h"
 #include "core/uevent.h"
 #include "util/list.h"
@@ -36,6 +37,8 @@ struct Manager {
         void *name_lookup_userdata;
         ProfileSet *profiles; /* NULL as long as none was good */
         TopologySet *topologies; /* the same */
+        Settings *settings; /* the same */
+        const RuleSet *rules; /* of the settings in force, or NULL */
         PlacementRules placement; /* of the topologies in force, whose the patterns are */
         List gpus; /* Gpu.link, in the order of their appearance */
         Map gpus_by_address;
@@ -71,6 +74,9 @@ DEFINE_CLEANUP(Manager *, manager_free)
 
 /* Takes the set over; every GPU is matched and registered anew. */
 void manager_set_profiles(Manager *manager, ProfileSet *set);
+
+/* Takes them over; they count for what comes from now on. What there is stays, however much rules allow. */
+void manager_set_settings(Manager *manager, Settings *settings);
 
 /* Takes the set over; nothing is applied. */
 void manager_set_topologies(Manager *manager, TopologySet *set);

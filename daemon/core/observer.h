@@ -43,6 +43,7 @@ enum {
         VGPU_CHANGED_DEFINITION = 1U << 6, /* persistent, autostart */
         VGPU_CHANGED_LABEL = 1U << 7,
         VGPU_CHANGED_USE = 1U << 8,
+        VGPU_CHANGED_OWNER = 1U << 9,
 };
 
 enum {

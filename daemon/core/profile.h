@@ -66,19 +66,27 @@ typedef struct TypeSpec {
         uint32_t line; /* where the profile states it, for messages */
 } TypeSpec;
 
+/* A subsystem's vendor << 16 | device, and the bits that have to agree. */
+typedef struct SubsystemMatch {
+        uint32_t value;
+        uint32_t mask;
+} SubsystemMatch;
+
 typedef struct ProfileMatch {
         bool any_vendor;
         uint16_t vendor;
         uint16_t *devices; /* any device if n_devices is 0 */
         size_t n_devices;
-        uint32_t *subsystems; /* vendor << 16 | device; any if n_subsystems is 0 */
+        SubsystemMatch *subsystems; /* any if n_subsystems is 0 */
         size_t n_subsystems;
         char *address; /* a glob(7) pattern over the sysfs name, never NULL */
 } ProfileMatch;
 
 typedef struct Profile {
         char *file; /* path, for messages */
-        ProfileMatch match;
+        ProfileMatch *matches; /* any one is enough */
+        size_t n_matches;
+        bool fallback; /* says nothing about a GPU of which another profile speaks */
         bool strict; /* a type that does not fit the card is an error */
         bool pending_manual; /* types that have to wait are registered only when somebody asks for it */
         TypeSpec *types;
@@ -120,6 +128,7 @@ typedef struct ProfileSet {
         size_t n_profiles;
 } ProfileSet;
 
+/* One without a match, which no GPU is. */
 Profile *profile_new(const char *file);
 Profile *profile_free(Profile *profile);
 DEFINE_CLEANUP(Profile *, profile_free)
@@ -128,6 +137,9 @@ DEFINE_CLEANUP(Profile *, profile_free)
 int profile_match_init(ProfileMatch *match);
 void profile_match_done(ProfileMatch *match);
 bool profile_match_gpu(const ProfileMatch *match, const GpuIdentity *gpu);
+
+/* Appends a match for every GPU, for the caller to narrow; NULL: out of memory. */
+ProfileMatch *profile_add_match(Profile *profile);
 
 /* Appends a copy of spec; -E2BIG past PROFILE_TYPES_MAX, -EEXIST if the id is there already. */
 int profile_add_type(Profile *profile, const TypeSpec *spec);

@@ -165,7 +165,7 @@ static int recover(TopologyAuto *a) {
         log_notice("The daemon ended while it %s topology '%s', %zu of %zu steps had begun",
                    progress.undoing ? "took back" : "applied", plan.topology, progress.n_begun, plan.n_steps);
         if (set && set->policy.interrupted == TOPOLOGY_INTERRUPTED_GO_ON && !progress.undoing) {
-                r = topology_apply(a->manager, plan.topology, geteuid(), NULL, &error);
+                r = topology_apply(a->manager, plan.topology, NULL, NULL, &error);
                 if (r >= 0)
                         return 0;
                 log_warning("Going on with topology '%s' is not possible, so it is taken back: %s", plan.topology,

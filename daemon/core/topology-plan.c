@@ -106,6 +106,7 @@ static TopologyStep *add_step_for(Planner *p, TopologyAction action, const VGpu 
         (void)text_copy(step->old_label, sizeof(step->old_label), vgpu->label);
         step->autostart = step->old_autostart = vgpu->autostart;
         step->unmanaged = !vgpu->managed;
+        step->old_owner = vgpu->owner;
         return step;
 }
 
@@ -184,6 +185,31 @@ static int report_impossible(Planner *p, const TopologyEntry *entry, const Topol
                            p->topology->file, spec->line, spec->type);
 }
 
+static void add_want(Planner *p, const TopologyEntry *entry, const TopologyVGpu *spec, int *types) {
+        for (uint32_t k = 0; k < spec->count; k++)
+                p->wants[p->n_wants++] = (Want){ .entry = entry, .spec = spec, .types = types, .gpu = p->view.n };
+}
+
+/* As if each GPU had an entry of its own. */
+static int add_wants_per_gpu(Planner *p, const TopologyEntry *entry, const TopologyVGpu *spec, const int *all) {
+        for (size_t i = 0; i < p->view.n; i++) {
+                int *types;
+
+                if (all[i] < 0)
+                        continue;
+                types = calloc(p->view.n, sizeof(int));
+                if (!types)
+                        return -ENOMEM;
+
+                p->types[p->n_types++] = types;
+                for (size_t j = 0; j < p->view.n; j++)
+                        types[j] = j == i ? all[i] : -1;
+                add_want(p, entry, spec, types);
+        }
+
+        return 0;
+}
+
 static int add_wants(Planner *p, const TopologyEntry *entry, const TopologyVGpu *spec) {
         bool possible = false;
         int *types = NULL;
@@ -198,9 +224,29 @@ static int add_wants(Planner *p, const TopologyEntry *entry, const TopologyVGpu 
         if (!possible)
                 return report_impossible(p, entry, spec);
 
-        for (uint32_t k = 0; k < spec->count; k++)
-                p->wants[p->n_wants++] = (Want){ .entry = entry, .spec = spec, .types = types, .gpu = p->view.n };
+        if (spec->per_gpu)
+                return add_wants_per_gpu(p, entry, spec, types);
+
+        add_want(p, entry, spec, types);
         return 0;
+}
+
+/* How many vGPUs the topology may ask for on the GPUs there are, and how many lists of types that takes at most. */
+static int allocate_wants(Planner *p) {
+        size_t n_wants = 1, n_types = 1;
+
+        for (size_t i = 0; i < p->topology->n_entries; i++)
+                for (size_t j = 0; j < p->topology->entries[i].n_vgpus; j++) {
+                        const TopologyVGpu *spec = &p->topology->entries[i].vgpus[j];
+                        size_t n_gpus = spec->per_gpu ? p->view.n : 1;
+
+                        n_wants += spec->count * n_gpus;
+                        n_types += 1 + n_gpus;
+                }
+
+        p->types = calloc(n_types, sizeof(int *));
+        p->wants = calloc(n_wants, sizeof(Want));
+        return p->types && p->wants ? 0 : -ENOMEM;
 }
 
 static int check_gpus(Planner *p, const TopologyEntry *entry) {
@@ -223,15 +269,9 @@ static int check_gpus(Planner *p, const TopologyEntry *entry) {
 }
 
 static int read_topology(Planner *p) {
-        size_t n_specs = 0;
-        int r = 0;
+        int r;
 
-        for (size_t i = 0; i < p->topology->n_entries; i++)
-                n_specs += p->topology->entries[i].n_vgpus;
-        p->types = calloc(MAX(n_specs, 1U), sizeof(int *));
-        p->wants = calloc(MAX(topology_count_vgpus(p->topology), 1U), sizeof(Want));
-        if (!p->types || !p->wants)
-                return -ENOMEM;
+        r = allocate_wants(p);
 
         for (size_t i = 0; i < p->topology->n_entries && r >= 0; i++) {
                 const TopologyEntry *entry = &p->topology->entries[i];

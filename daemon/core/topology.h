@@ -21,7 +21,8 @@
 /* vGPUs of a type that there shall be. */
 typedef struct TopologyVGpu {
         char type[TYPE_ID_SIZE]; /* id or name */
-        uint32_t count; /* 1 and up, on all GPUs that match together */
+        uint32_t count; /* 1 and up, on all GPUs that match together … */
+        bool per_gpu; /* … or on each of them that has the type */
         char uuid[UUID_STRING_SIZE]; /* empty: it does not matter; else count is 1 */
         char label[LABEL_SIZE]; /* empty: it does not matter */
         bool autostart; /* defined as well, and started by itself */

@@ -2,36 +2,42 @@
 
 #include "core/gpu.h"
 #include "core/request.h"
+#include "core/vfs-auto.h"
 #include "core/vfs-change.h"
 #include "core/vgpu.h"
 
 struct VfsChange {
         Gpu *gpu;
         List link; /* in manager->vfs_changes */
-        PlatformJob *job;
+        PlatformJob *job; /* NULL: the driver has answered */
+        Error error; /* what it answered */
         VfsCallback callback;
         void *userdata;
 };
 
-static void finish(VfsChange *change, const Error *error) {
+static void finish(VfsChange *change) {
+        const Error error = change->error;
         VfsCallback callback = change->callback;
         void *userdata = change->userdata;
 
         list_unlink(&change->link);
         free(change);
         if (callback)
-                callback(error, userdata);
+                callback(error.code < 0 ? &error : NULL, userdata);
 }
 
 static void on_done(JobResult *result, void *userdata) {
         VfsChange *change = userdata;
         Gpu *gpu = change->gpu;
 
+        change->job = NULL;
+        change->error = result->error;
+        gpu->stuck_pid = 0;
+        vfs_auto_changed(gpu);
         /* Whatever came of it: the functions' own events come, too, but not of those that could not be made. */
-        if (gpu->stuck_pid > 0)
-                gpu->stuck_pid = 0;
-        finish(change, result->error.code < 0 ? &result->error : NULL);
         gpu_mark_dirty(gpu, /* may_register= */ true);
+        if (!gpu->sync)
+                finish(change);
 }
 
 /* It goes on; its GPU says that it is stuck. */
@@ -39,6 +45,16 @@ static void on_timeout(pid_t pid, void *userdata) {
         VfsChange *change = userdata;
 
         gpu_set_stuck(change->gpu, pid);
+}
+
+static VfsChange *find_change(const Manager *manager, const Gpu *gpu) {
+        VfsChange *change;
+
+        LIST_FOREACH(change, &manager->vfs_changes, link)
+                if (change->gpu == gpu)
+                        return change;
+
+        return NULL;
 }
 
 static int judge(const Manager *manager, const char *address, uint32_t n, Gpu **ret_gpu, Error *error) {
@@ -53,6 +69,12 @@ static int judge(const Manager *manager, const char *address, uint32_t n, Gpu **
         if (n > gpu->max_vfs)
                 return error_set(error, -ERROR_INVALID_ARGUMENT, "GPU %s can have at most %u virtual functions",
                                  address, gpu->max_vfs);
+        if (find_change(manager, gpu))
+                return error_set(error, -ERROR_BUSY,
+                                 "The virtual functions of GPU %s are being changed already; wait for that job's end",
+                                 address);
+        if (gpu->num_vfs == n)
+                return 1;
         LIST_FOREACH(vgpu, &gpu->vgpus, gpu_link)
                 if (vgpu->present || vgpu->operation)
                         return error_set(error, -ERROR_BUSY, "GPU %s has vGPUs, as %s; destroy these first", address,
@@ -70,14 +92,18 @@ int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, Error
 
 int manager_enable_vfs(Manager *manager, const char *address, uint32_t n, VfsCallback callback, void *userdata,
                        VfsChange **ret_change, Error *error) {
-        const Job job = { .kind = JOB_ENABLE_VFS, .n_vfs = n };
+        const Job job = {
+                .kind = JOB_ENABLE_VFS,
+                .n_vfs = n,
+                .sriov_manage = manager->settings ? manager->settings->sriov_manage : NULL,
+        };
         JobListener listener = { .timeout = on_timeout, .done = on_done };
         VfsChange *change;
         Gpu *gpu;
         int r;
 
         r = judge(manager, address, n, &gpu, error);
-        if (r < 0)
+        if (r != 0)
                 return r;
 
         change = calloc(1, sizeof(VfsChange));
@@ -98,6 +124,17 @@ int manager_enable_vfs(Manager *manager, const char *address, uint32_t n, VfsCal
         return 0;
 }
 
+bool vfs_change_cancel(VfsChange *change) {
+        Platform *platform = change->gpu->manager->platform;
+
+        if (!change->job || !platform->ops->cancel(platform, change->job))
+                return false;
+
+        list_unlink(&change->link);
+        free(change);
+        return true;
+}
+
 VfsChange *vfs_change_free(VfsChange *change) {
         if (!change)
                 return NULL;
@@ -109,15 +146,31 @@ VfsChange *vfs_change_free(VfsChange *change) {
 
 void vfs_change_gpu_gone(Gpu *gpu) {
         Manager *manager = gpu->manager;
+        VfsChange *change = find_change(manager, gpu);
+
+        if (!change)
+                return;
+
+        if (change->job)
+                manager->platform->ops->forget(manager->platform, change->job);
+        change->error = ERROR_NULL;
+        (void)error_set(&change->error, -ERROR_NO_SUCH_GPU, "GPU %s has gone", gpu->identity.address);
+        finish(change);
+}
+
+void vfs_change_gpu_read(Gpu *gpu) {
+        VfsChange *change = find_change(gpu->manager, gpu);
+
+        if (change && !change->job && (!gpu->sync || gpu->sync_stuck))
+                finish(change);
+}
+
+bool vfs_change_is_pending(const Manager *manager) {
         VfsChange *change;
 
-        LIST_FOREACH(change, &manager->vfs_changes, link) {
-                Error error = ERROR_NULL;
+        LIST_FOREACH(change, &manager->vfs_changes, link)
+                if (change->gpu->stuck_pid == 0)
+                        return true;
 
-                if (change->gpu != gpu)
-                        continue;
-                manager->platform->ops->forget(manager->platform, change->job);
-                (void)error_set(&error, -ERROR_NO_SUCH_GPU, "GPU %s has gone", gpu->identity.address);
-                finish(change, &error);
-        }
+        return false;
 }

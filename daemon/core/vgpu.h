@@ -61,6 +61,7 @@ struct VGpu {
         bool persistent; /* defined; as told to the observer */
         bool autostart;
         char label[LABEL_SIZE];
+        Owner owner;
         char last_error[REASON_SIZE * 2];
         Operation *operation; /* that works on it, or NULL */
 
@@ -97,6 +98,8 @@ void vgpu_set_use(VGpu *vgpu, VGpuUse use);
 /* In its record, from which a successor would take the label of what is not defined. */
 void vgpu_forget_label(const VGpu *vgpu);
 void vgpu_set_label(VGpu *vgpu, const char *label);
+
+void vgpu_set_owner(VGpu *vgpu, const Owner *owner);
 
 /* The type object that it is an instance of, or would be; NULL if its GPU shows no such type (any more). */
 Type *vgpu_get_type(const VGpu *vgpu);

@@ -187,6 +187,18 @@ static int set_vfs(SimHost *host, char **arguments) {
         return r == -EPERM ? host->host.ops->run(&host->host, command) : r;
 }
 
+/* A card's driver is unloaded, or loaded again. */
+static int unbind(SimHost *host, char **arguments) {
+        char path[512];
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%.64s/driver/unbind", arguments[0]);
+        return sysfs_write(host, path, arguments[0]);
+}
+
+static int bind(SimHost *host, char **arguments) {
+        return sysfs_write(host, "bus/pci/drivers_probe", arguments[0]);
+}
+
 static int unplug(SimHost *host, char **arguments) {
         return sim_host_unplug(host, arguments[0]);
 }
@@ -204,6 +216,8 @@ static int act(SimHost *host, int n, char **arguments) {
                 { "plug-nvidia", 1, plug_nvidia },
                 { "plug-xe", 1, plug_xe },
                 { "set-vfs", 2, set_vfs },
+                { "unbind", 1, unbind },
+                { "bind", 1, bind },
                 { "unplug", 1, unplug },
                 { "mdev-create", 3, mdev_create },
                 { "mdev-remove", 1, mdev_remove },
@@ -237,6 +251,8 @@ static int usage(FILE *stream) {
                 "     plug-nvidia GPU                One with NVIDIA's vendor-specific VFIO appears\n"
                 "     plug-xe GPU                    One of Intel's that xe drives appears\n"
                 "     set-vfs GPU N                  Somebody enables virtual functions through sysfs\n"
+                "     unbind GPU                     Its driver leaves it; and its virtual functions go\n"
+                "     bind GPU                       Its driver takes it again\n"
                 "     unplug GPU                     It disappears, with its vGPUs\n"
                 "     mdev-create PARENT TYPE UUID   Somebody makes a vGPU through sysfs\n"
                 "     mdev-remove UUID               Somebody removes one; waits for whoever holds it\n"

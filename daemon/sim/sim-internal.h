@@ -60,6 +60,8 @@ int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu);
 int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, const char *text);
 /* NVIDIA's sriov-manage. */
 int sim_run(const Host *host, const char *const *command);
+/* The driver leaves a card, and takes its functions with it. */
+void sim_sriov_unbound(const SimHost *sim, const char *address);
 void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu);
 
 /* The stores of the mdev core. text is what was written. */

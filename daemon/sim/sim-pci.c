@@ -211,6 +211,7 @@ static int unbind_device(SimHost *sim, const char *driver, const char *address) 
         lock = sim_lock(sim);
         if (lock < 0)
                 return lock;
+        sim_sriov_unbound(sim, address);
         device_path(address, path, sizeof(path));
         sim_remove_tree(sim, "sys/%s/driver", path);
         update_node(sim, group);

@@ -161,6 +161,8 @@ int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
         r = sim_write(sim, text, 0444, "sys/bus/pci/devices/%s/sriov_totalvfs", gpu->address);
         if (r >= 0)
                 r = sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
+        if (r >= 0)
+                r = sim_write(sim, "1\n", 0644, "sys/bus/pci/devices/%s/sriov_drivers_autoprobe", gpu->address);
         if (r < 0 || gpu->kind != SIM_GPU_XE)
                 return r;
 
@@ -173,12 +175,14 @@ int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
 }
 
 static int add_vf(const SimHost *sim, const SimGpu *gpu, unsigned i) {
-        const char *driver = gpu->kind == SIM_GPU_NVIDIA_VFIO ? "nvidia" : "";
+        /* Their drivers would have them, if they were offered any (drivers/pci/pci-driver.c, pci_device_can_probe()). */
+        bool probe = read_number(sim, gpu->address, "sriov_drivers_autoprobe") != 0;
         char vf[64], target[128];
         int r;
 
         vf_address(gpu, i, vf, sizeof(vf));
-        r = sim_pci_add_function(sim, vf, gpu->address, "0x030000\n", driver, sim_next_group(sim));
+        r = sim_pci_add_function(sim, vf, gpu->address, "0x030000\n", probe ? sim_gpu_driver(gpu) : "",
+                                 sim_next_group(sim));
         (void)snprintf(target, sizeof(target), "sys/bus/pci/devices/%s", vf);
         if (r >= 0)
                 r = sim_symlink(sim, target, "sys/devices/pci%.4s:00/%s/virtfn%u", gpu->address, gpu->address, i);
@@ -199,6 +203,17 @@ static void remove_vfs(const SimHost *sim, const SimGpu *gpu) {
 
 void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu) {
         remove_vfs(sim, gpu);
+}
+
+/* As drivers do in their remove() (kernel 6.12, pci_disable_sriov()). */
+void sim_sriov_unbound(const SimHost *sim, const char *address) {
+        SimGpu gpu;
+
+        if (!sim_exists(sim, "sys/bus/pci/devices/%s/sriov_numvfs", address) || sim_gpu_load(sim, address, &gpu) < 0)
+                return;
+
+        remove_vfs(sim, &gpu);
+        (void)sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", address);
 }
 
 static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
@@ -231,6 +246,13 @@ static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
         (void)snprintf(path, sizeof(path), "devices/pci%.4s:00/%s", gpu->address, gpu->address);
         sim_emit(sim, UEVENT_CHANGE, UEVENT_PCI, path);
         return r;
+}
+
+static int set_autoprobe(const SimHost *sim, const SimGpu *gpu, const char *text) {
+        if (!streq(text, "0") && !streq(text, "1"))
+                return -EINVAL;
+
+        return sim_write(sim, text, 0644, "sys/bus/pci/devices/%s/sriov_drivers_autoprobe", gpu->address);
 }
 
 /* The card whose function the folder belongs to. */
@@ -270,6 +292,9 @@ int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, con
                                : -ENOENT;
         if (strstr(folder, "/sriov_admin/"))
                 return xe_set(sim, folder, attribute, text);
+
+        if (streq(attribute, "sriov_drivers_autoprobe"))
+                return set_autoprobe(sim, &gpu, text);
 
         return -ENOTTY;
 }

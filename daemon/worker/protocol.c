@@ -91,6 +91,7 @@ static void put_vgpu_job(WireWriter *w, const Job *job) {
         wire_put_u8(w, job->autostart);
         wire_put_u8(w, job->managed);
         wire_put_string(w, strempty(job->label));
+        wire_put_string(w, strempty(job->owner));
 }
 
 void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
@@ -103,9 +104,10 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                 wire_put_u32(w, (uint32_t)job->n_types);
                 for (size_t i = 0; i < job->n_types; i++)
                         put_spec(w, &job->types[i]);
-        } else if (job->kind == JOB_ENABLE_VFS)
+        } else if (job->kind == JOB_ENABLE_VFS) {
                 wire_put_u32(w, job->n_vfs);
-        else if (job->kind != JOB_USAGE)
+                wire_put_string(w, strempty(job->sriov_manage));
+        } else if (job->kind != JOB_USAGE)
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -174,6 +176,7 @@ static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         d->job.autostart = wire_get_bool(r);
         d->job.managed = wire_get_bool(r);
         wire_get_string(r, d->label, sizeof(d->label));
+        wire_get_string(r, d->owner, sizeof(d->owner));
         if (text_parse_uuid(uuid, d->uuid) < 0 || !names_are_good(d))
                 r->bad = true;
 
@@ -182,6 +185,7 @@ static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         d->job.parent = d->parent;
         d->job.attributes = &d->attributes;
         d->job.label = d->label;
+        d->job.owner = d->owner;
 }
 
 int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
@@ -198,9 +202,11 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                         decoded_job_done(ret_job);
                         return k;
                 }
-        } else if (ret_job->job.kind == JOB_ENABLE_VFS)
+        } else if (ret_job->job.kind == JOB_ENABLE_VFS) {
                 ret_job->job.n_vfs = wire_get_u32(&r);
-        else if (ret_job->job.kind != JOB_USAGE)
+                wire_get_string(&r, ret_job->program, sizeof(ret_job->program));
+                ret_job->job.sriov_manage = ret_job->program;
+        } else if (ret_job->job.kind != JOB_USAGE)
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

@@ -405,7 +405,7 @@ static int run_enable_vfs(BackendContext *c, const Job *job, JobResult *result) 
 
         /* A channel that is open keeps the driver from leaving the card, as NVIDIA's has to. */
         set_backend(c, NULL);
-        return vfs_enable(c->host, c->gpu, job->n_vfs, &result->error);
+        return vfs_enable(c->host, c->gpu, job->n_vfs, strempty(job->sriov_manage), &result->error);
 }
 
 void runner_run(BackendContext *c, const Job *job, JobResult *result) {

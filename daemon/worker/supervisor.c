@@ -10,6 +10,10 @@
 #define SYNC_TIMEOUT_USEC UINT64_C(10000000)
 #define OPERATION_JOB_TIMEOUT_USEC UINT64_C(15000000)
 
+/* Nobody waits for an answer, and a driver that is taken from its card and given back for each of many functions takes its
+ * time: tens of seconds for NVIDIA's (reported). */
+#define ENABLE_VFS_TIMEOUT_USEC UINT64_C(180000000)
+
 /* Jobs that wait for one GPU. Clients have limits of their own; this one is for us. */
 #define QUEUE_MAX 4096U
 
@@ -237,6 +241,7 @@ int supervisor_new(const SupervisorParameters *parameters, Supervisor **ret_supe
         s->command = parameters->command;
         for (JobKind kind = 0; kind < JOB_KIND_MAX; kind++)
                 s->timeouts[kind] = parameters->operation_timeout_usec ?: OPERATION_JOB_TIMEOUT_USEC;
+        s->timeouts[JOB_ENABLE_VFS] = parameters->operation_timeout_usec ?: ENABLE_VFS_TIMEOUT_USEC;
         s->timeouts[JOB_SYNC] = parameters->sync_timeout_usec ?: SYNC_TIMEOUT_USEC;
         list_init(&s->children);
         s->removals = (Pool){ .role = CHILD_REMOVAL, .max = REMOVALS_MAX };

@@ -79,10 +79,6 @@ static void apply_nothing(Harness *h) {
         sd_bus_message_unref(manager_call(h->bus, "ApplyTopology", "sa{sv}", "t", 0));
 }
 
-#define SRIOV_GPU "0000:51:00.0"
-#define SRIOV_PATH "/org/mdevgpu1/gpu/_30000_3a51_3a00_2e0"
-#define SRIOV_INTERFACE "org.mdevgpu1.Gpu.Sriov"
-
 /* It has been read that the card can have virtual functions. */
 static bool has_functions(void *userdata) {
         Harness *h = userdata;

@@ -535,6 +535,35 @@ def usage(rig: Rig):
     true(result.out.startswith(GPU), result)
 
 
+# In the order in which the command explains them.
+VERBS = """
+    list
+    gpus
+    types
+    status
+    users
+    usage
+    attachment
+    create
+    destroy
+    define
+    undefine
+    start
+    modify
+    autostart
+    topology
+    vfs
+    jobs
+    cancel
+    check
+    reload
+    probe
+    import
+    version
+    help
+""".split()
+
+
 @test
 def help_texts(rig: Rig):
     """the command and every verb explain themselves"""
@@ -542,10 +571,7 @@ def help_texts(rig: Rig):
     equal((overall.status, overall.err), (0, ""))
     equal(rig.ctl("help").out, overall.out)
     verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
-    equal(verbs, ["list", "gpus", "types", "status", "users", "usage", "attachment", "create", "destroy", "define",
-                  "undefine",
-                  "start", "modify", "autostart", "topology", "jobs", "cancel", "check", "reload", "probe", "version",
-                  "help"])
+    equal(verbs, VERBS)
     for verb in verbs:
         result = rig.ctl(verb, "--help")
         equal(result.status, 0, result)
@@ -575,8 +601,8 @@ def man_page(rig: Rig):
         for option in re.findall(r"^      (--[\w-]+)", rig.ctl("help", verb).out, re.M):
             explained.setdefault(option, set()).add(verb)
     equal(documented, explained)
-    for verb in ("types", "status", "users", "usage", "create", "destroy", "define", "undefine", "start", "modify", "autostart",
-                 "help"):
+    for verb in ("types", "status", "users", "usage", "create", "destroy", "define", "undefine", "start", "modify",
+                 "autostart", "vfs", "help"):
         arguments = re.search(rf"\] {verb} (.*)", rig.ctl("help", verb).out).group(1).replace("…", "...")
         documented = re.search(rf"^\*{verb}\* (.*)", page, re.M).group(1).replace("*", "").replace("_", "")
         equal(documented, arguments)

@@ -201,18 +201,20 @@ static void test_load(void) {
         const char *argv[] = { "rm", "-rf", "--", root, NULL };
         TopologySet *topologies = NULL;
         ProfileSet *profiles = NULL;
+        Settings *settings;
         ConfigReport report = {};
 
-        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &report), ==, 0);
+        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &settings, &report), ==, 0);
         g_assert_cmpuint(topologies->n_topologies, ==, 0);
         topology_set_free(topologies);
+        settings_free(settings);
         profile_set_free(profiles);
 
         dir = g_build_filename(root, "etc/mdevgpud/topologies.d", NULL);
         g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
         file = g_build_filename(dir, "10.yaml", NULL);
         g_assert_true(g_file_set_contents(file, "version: 1\ntopologies: 1\n", -1, NULL));
-        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &report), ==, -EBADMSG);
+        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &settings, &report), ==, -EBADMSG);
         expected = g_strdup_printf(
                 "%s:2:13: error: topologies: must be a mapping of keys to values, not a single value\n", file);
         g_autofree char *printed = report_to_string(&report);
@@ -221,7 +223,7 @@ static void test_load(void) {
 
         /* A root that is none is said once. */
         g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
-        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &report), ==, -EBADMSG);
+        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &settings, &report), ==, -EBADMSG);
         g_assert_cmpuint(report.n_problems, ==, 1);
         config_report_done(&report);
 }

@@ -93,12 +93,12 @@ static void test_example_match(void) {
         g_assert_nonnull(p);
         g_assert_cmpstr(p->file, ==, "f");
         g_assert_false(p->strict);
-        g_assert_false(p->match.any_vendor);
-        g_assert_cmphex(p->match.vendor, ==, 0x10de);
-        g_assert_cmpuint(p->match.n_devices, ==, 1);
-        g_assert_cmphex(p->match.devices[0], ==, 0x20b0);
-        g_assert_cmpuint(p->match.n_subsystems, ==, 0);
-        g_assert_cmpstr(p->match.address, ==, "*");
+        g_assert_false(p->matches[0].any_vendor);
+        g_assert_cmphex(p->matches[0].vendor, ==, 0x10de);
+        g_assert_cmpuint(p->matches[0].n_devices, ==, 1);
+        g_assert_cmphex(p->matches[0].devices[0], ==, 0x20b0);
+        g_assert_cmpuint(p->matches[0].n_subsystems, ==, 0);
+        g_assert_cmpstr(p->matches[0].address, ==, "*");
         profile_free(p);
 }
 
@@ -142,9 +142,9 @@ static void test_defaults(void) {
 
         p = parse(VALID, strlen(VALID), "");
         g_assert_nonnull(p);
-        g_assert_true(p->match.any_vendor);
-        g_assert_cmpuint(p->match.n_devices, ==, 0);
-        g_assert_cmpstr(p->match.address, ==, "*");
+        g_assert_true(p->matches[0].any_vendor);
+        g_assert_cmpuint(p->matches[0].n_devices, ==, 0);
+        g_assert_cmpstr(p->matches[0].address, ==, "*");
 
         t = &p->types[0];
         g_assert_cmpstr(t->class, ==, "Compute");
@@ -472,15 +472,15 @@ static void test_match_values(void) {
 
         p = parse(text, strlen(text), "");
         g_assert_nonnull(p);
-        g_assert_cmphex(p->match.vendor, ==, 0x10de);
-        g_assert_cmpuint(p->match.n_devices, ==, 2);
-        g_assert_cmphex(p->match.devices[0], ==, 0x20b0);
-        g_assert_cmphex(p->match.devices[1], ==, 0x20b2);
-        g_assert_cmpuint(p->match.n_subsystems, ==, 3);
-        g_assert_cmphex(p->match.subsystems[0], ==, 0x10de145e);
-        g_assert_cmphex(p->match.subsystems[1], ==, 0x10de0001);
-        g_assert_cmphex(p->match.subsystems[2], ==, 0x10dec0de);
-        g_assert_cmpstr(p->match.address, ==, "0000:4?:00.[01]");
+        g_assert_cmphex(p->matches[0].vendor, ==, 0x10de);
+        g_assert_cmpuint(p->matches[0].n_devices, ==, 2);
+        g_assert_cmphex(p->matches[0].devices[0], ==, 0x20b0);
+        g_assert_cmphex(p->matches[0].devices[1], ==, 0x20b2);
+        g_assert_cmpuint(p->matches[0].n_subsystems, ==, 3);
+        g_assert_cmphex(p->matches[0].subsystems[0].value, ==, 0x10de145e);
+        g_assert_cmphex(p->matches[0].subsystems[1].value, ==, 0x10de0001);
+        g_assert_cmphex(p->matches[0].subsystems[2].value, ==, 0x10dec0de);
+        g_assert_cmpstr(p->matches[0].address, ==, "0000:4?:00.[01]");
         profile_free(p);
 }
 

@@ -389,6 +389,30 @@ static void test_failing(void) {
         machine_free(m);
 }
 
+/* Somebody else keeps it for himself: nothing tells when that ends, so it is looked at for ever, every 16 s in the end. */
+static void test_kept(void) {
+        Machine *m = machine_new();
+        uint64_t now = 0, then = 0;
+        Gpu *gpu;
+
+        machine_add_gpu(m, GPU_A);
+        gpu = machine_gpu(m, GPU_A);
+        machine_uevent(m, UEVENT_CHANGE, UEVENT_PCI, PATH_A);
+        for (unsigned i = 0; i < 9; i++) {
+                fake_fail(fake_find_job(&m->fake, JOB_SYNC, GPU_A), -ERROR_BUSY, "it is owned by process 1");
+                g_assert_cmpint(gpu->state, ==, GPU_FAILED);
+                g_assert_cmpint(sd_event_now(m->event, CLOCK_MONOTONIC, &now), >=, 0);
+                g_assert_nonnull(gpu->retry);
+                g_assert_cmpint(sd_event_source_get_time(gpu->retry, &then), >=, 0);
+                hurry(m, gpu->retry);
+        }
+        g_assert_cmpuint(then - now, >, 15000000);
+        g_assert_cmpuint(then - now, <, 17000000);
+        machine_settle(m);
+        g_assert_cmpint(gpu->state, ==, GPU_READY);
+        machine_free(m);
+}
+
 /* No worker can be started. */
 static void test_no_worker(void) {
         Machine *m = machine_new();
@@ -478,7 +502,7 @@ static void test_profiles(void) {
         machine_free(m);
 }
 
-/* Types that would disturb living vGPUs wait until the last one goes. */
+/* Types that would disturb living vGPUs wait until the last one goes; what disturbs none is done at once. */
 static void test_pending(void) {
         Machine *m = machine_new();
         Answer answer = {};
@@ -490,7 +514,7 @@ static void test_pending(void) {
 
         machine_set_types(m, 2, 4);
         machine_settle(m);
-        machine_expect_log(m, "type " TYPE_1 " differs\n+type " TYPE_2 " pending 0\ngpu " GPU_A " pending=1\n");
+        machine_expect_log(m, "type " TYPE_1 " definition available=1\n+type " TYPE_2 " pending 0\ngpu " GPU_A " pending=1\n");
         g_assert_cmpint(
                 manager_create_vgpu(m->manager, &(CreateRequest){ GPU_A, TYPE_2, "" }, NULL, NULL, NULL, &error), ==,
                 -ERROR_BUSY);
@@ -680,6 +704,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/gpu/replaced", test_replaced);
         g_test_add_func("/gpu/unbound", test_unbound);
         g_test_add_func("/gpu/failing", test_failing);
+        g_test_add_func("/gpu/kept", test_kept);
         g_test_add_func("/gpu/no-worker", test_no_worker);
         g_test_add_func("/gpu/stuck", test_stuck);
         g_test_add_func("/gpu/stuck-and-gone", test_stuck_and_gone);

@@ -112,6 +112,7 @@ static void assert_job_survives(const Job *job) {
                 g_assert_cmpstr(d.job.type_id, ==, strempty(job->type_id));
                 g_assert_cmpstr(d.job.parent, ==, strempty(job->parent));
                 g_assert_cmpstr(d.job.label, ==, strempty(job->label));
+                g_assert_cmpstr(d.job.owner, ==, strempty(job->owner));
                 g_assert_cmpint(d.job.adopt, ==, job->adopt);
                 g_assert_cmpint(d.job.iommu_group, ==, job->iommu_group);
                 g_assert_cmpint(d.job.action, ==, job->action);
@@ -165,7 +166,8 @@ static void test_jobs(void) {
                                     .action = STORE_UPDATE,
                                     .autostart = true,
                                     .managed = true,
-                                    .label = "web1" });
+                                    .label = "web1",
+                                    .owner = "1000:27,4242" });
         assert_job_survives(&(Job){ .kind = JOB_STORE, .uuid = UUID, .parent = "mtty", .action = STORE_UNDEFINE });
         attributes_done(&attributes);
 }
