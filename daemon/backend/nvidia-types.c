@@ -143,8 +143,7 @@ static size_t plan(NvidiaTypes *t, const NvidiaRm *rm, const NvidiaVerdict *verd
                 if (!may_write(verdict, o)) {
                         decide(o, REGISTRATION_REFUSED,
                                "this driver is newer than the last one whose layout is known: it is read, but not "
-                               "written "
-                               "to; the profile can ask for it (nvidia: newer-drivers)");
+                               "written to; the profile or mdevgpud.yaml can ask for it (nvidia: newer-drivers)");
                         continue;
                 }
 
@@ -354,8 +353,7 @@ static int finish(NvidiaTypes *t, NvidiaRm *rm) {
         if (r > 0) {
                 nvidia_rm_describe(r, sentence);
                 (void)snprintf(t->degraded, sizeof(t->degraded),
-                               "the driver took types, but did not bring the change to its end: %s",
-                               sentence);
+                               "the driver took types, but did not bring the change to its end: %s", sentence);
         }
 
         return r;

@@ -42,6 +42,8 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_string(w, s->nvidia_license);
         wire_put_string(w, s->nvidia_signature);
         wire_put_u8(w, s->nvidia_newer);
+        wire_put_u8(w, s->nvidia_legacy);
+        wire_put_u32(w, (uint32_t)s->mixed_size);
 }
 
 static void get_spec(WireReader *r, TypeSpec *s) {
@@ -68,6 +70,8 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         wire_get_string(r, s->nvidia_license, sizeof(s->nvidia_license));
         wire_get_string(r, s->nvidia_signature, sizeof(s->nvidia_signature));
         s->nvidia_newer = wire_get_bool(r);
+        s->nvidia_legacy = wire_get_bool(r);
+        s->mixed_size = (Tristate)wire_get_enum(r, TRISTATE_MAX);
 }
 
 static void put_attributes(WireWriter *w, const Attributes *attributes) {

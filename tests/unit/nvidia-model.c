@@ -38,6 +38,7 @@ struct ModelLayout {
 };
 
 static const ModelLayout layouts[] = {
+        { "510", 510, 0, 4536, 32, 328, 364, 424, false, 64, 0, 0, 0 }, /* what the Mdev-GPU project wrote down of it */
         { "L1", 525, 0, 4952, 32, 324, 360, 440, false, 64, 32, 336, 256 },
         { "L2", 550, 0, 5088, 32, 324, 360, 440, false, 64, 32, 336, 256 },
         { "L3", 570, 0, 5224, 32, 324, 360, 440, false, 64, 32, 336, 256 },
@@ -136,8 +137,8 @@ void nvidia_model_describe(const NvidiaModel *m, const ModelType *type, ModelWor
                 .width = get32(p + 8),
                 .height = get32(p + 12),
                 .frame_limit = get32(p + 20),
-                .framebuffer = get64(p + 68),
-                .reserved = get64(p + 84),
+                .framebuffer = get64(p + (m->major < 525 ? 64 : 68)),
+                .reserved = get64(p + (m->major < 525 ? 80 : 84)),
         };
         memcpy(ret->name, type->info + 4, m->layout->text - 1);
 }
@@ -393,9 +394,7 @@ static void alloc(NvidiaModel *m, unsigned file, uint8_t *args, const uint8_t *s
         set32(args + 8, object.handle);
 }
 
-/* Bytes of a control's parameters; negative: this driver does not have it. */
-static int control_size(const NvidiaModel *m, uint32_t command) {
-        const ModelLayout *l = m->layout;
+static int control_size_since_525(const NvidiaModel *m, const ModelLayout *l, uint32_t command) {
         int info = (int)l->info, types = (l->list_has_instance ? 12 : 8) + 4 * (int)l->max_types;
         int placements = (l->list_has_instance ? 16 : 12) + 4 * (int)l->max_guests;
 
@@ -461,6 +460,22 @@ static int control_size(const NvidiaModel *m, uint32_t command) {
         }
 }
 
+/* Bytes of a control's parameters; negative: this driver does not have it. */
+static int control_size(const NvidiaModel *m, uint32_t command) {
+        const ModelLayout *l = m->layout;
+
+        /* No more than that is known of it. */
+        if (m->major < 525)
+                return command == 0x214        ? 256
+                       : command == 0x205      ? 32
+                       : command == 0x21b      ? 12
+                       : command == 0x20801801 ? 16
+                       : command == 0xa0810101 ? 4544
+                       : command == 0xa0810109 ? 0
+                                               : -1;
+        return control_size_since_525(m, l, command);
+}
+
 static uint32_t set_info(NvidiaModel *m, ModelGpu *gpu, const uint8_t *p) {
         const uint8_t *info = p + 8;
         uint32_t id = get32(info), status = OK;
@@ -474,7 +489,8 @@ static uint32_t set_info(NvidiaModel *m, ModelGpu *gpu, const uint8_t *p) {
         if (m->vgpud_after > 0 && m->n_set_info == m->vgpud_after)
                 nvidia_model_run_vgpud(m, gpu);
 
-        set_state(gpu, get32(p + 8 + m->layout->info));
+        if (m->major >= 525) /* before, there is no such member */
+                set_state(gpu, get32(p + 8 + m->layout->info));
         if (m->refuse_all || (m->refuse_id != 0 && id == m->refuse_id))
                 status = m->refuse_status != 0 ? m->refuse_status : 0x6b;
         if (status == OK && id != m->lie_id)
@@ -519,7 +535,8 @@ static uint32_t set_encoder(NvidiaModel *m, ModelGpu *gpu, const uint8_t *p) {
         for (unsigned i = 0; i < gpu->n_guests; i++)
                 if (memcmp(gpu->guests[i].vgpu, p, 16) == 0) {
                         m->n_set_encoder++;
-                        gpu->guests[i].encoder = get32(p + 16);
+                        if (!m->deaf_encoder)
+                                gpu->guests[i].encoder = get32(p + 16);
                         return OK;
                 }
 

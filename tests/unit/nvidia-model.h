@@ -100,6 +100,7 @@ typedef struct NvidiaModel {
         bool lenient; /* takes parameters of any size */
         bool mute_version; /* does not tell it by ioctl */
         bool swaps_uuids; /* hands over mdevs' UUIDs in the order of a GUID in memory */
+        bool deaf_encoder; /* says yes to a share of the encoder, and does nothing */
         bool mute_events; /* takes subscriptions, and never has an event to fetch */
         unsigned n_busy; /* so many calls are answered BUSY_RETRY */
         unsigned n_timeout; /* so many SET_INFO are done, and answered TIMEOUT_RETRY all the same */
