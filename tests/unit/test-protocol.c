@@ -39,6 +39,8 @@ static TypeSpec largest_spec(uint32_t id) {
                 .strict = true,
                 .pending_manual = true,
                 .nvidia_newer = true,
+                .nvidia_legacy = true,
+                .mixed_size = TRISTATE_YES,
         };
 
         fill(s.name, sizeof(s.name));
@@ -73,6 +75,8 @@ static void assert_spec_equal(const TypeSpec *a, const TypeSpec *b) {
         g_assert_cmpstr(a->nvidia_license, ==, b->nvidia_license);
         g_assert_cmpstr(a->nvidia_signature, ==, b->nvidia_signature);
         g_assert_cmpint(a->nvidia_newer, ==, b->nvidia_newer);
+        g_assert_cmpint(a->nvidia_legacy, ==, b->nvidia_legacy);
+        g_assert_cmpint(a->mixed_size, ==, b->mixed_size);
 }
 
 /* The body of a frame, once its header was found right. */
