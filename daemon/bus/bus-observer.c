@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "bus/bus-change.h"
+#include "bus/bus-journal.h"
 #include "bus/bus-message.h"
 #include "bus/bus-observer.h"
 #include "bus/bus-path.h"
 #include "core/task.h"
+#include "util/message-ids.h"
 
 static bool gpu_is_degraded(const Gpu *gpu) {
         return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY);
@@ -37,6 +39,7 @@ static void update_degraded(BusServer *server, const Gpu *except) {
                 return;
 
         server->degraded = degraded;
+        bus_journal_degraded(degraded);
         bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_DEGRADED);
 }
 
@@ -78,6 +81,7 @@ static void on_gpu_added(Gpu *gpu, void *userdata) {
         if (!server->manager || !path)
                 return;
 
+        bus_journal_gpu_added(gpu);
         emit_added(server, path);
         emit_manager_signal(server, "GpuAdded", gpu->identity.address, path);
         bus_update_degraded(server);
@@ -90,6 +94,7 @@ static void on_gpu_removed(Gpu *gpu, void *userdata) {
         if (!server->manager || !path)
                 return;
 
+        bus_journal_gpu_removed(gpu);
         emit_removed(server, path);
         emit_manager_signal(server, "GpuRemoved", gpu->identity.address, path);
         update_degraded(server, /* except= */ gpu);
@@ -120,8 +125,10 @@ static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
         if (mask & ~(unsigned)(GPU_CHANGED_VFS | GPU_CHANGED_SRIOV))
                 bus_changed(server, path, &gpu_interface, mask);
         sriov_changed(server, gpu, path, mask);
-        if (mask & GPU_CHANGED_STATE)
+        if (mask & GPU_CHANGED_STATE) {
+                bus_journal_gpu_state(gpu);
                 bus_update_degraded(server);
+        }
 }
 
 /* A vGPU points to its type's object, or to none while there is none. */
@@ -144,6 +151,7 @@ static void on_type_added(Type *type, void *userdata) {
         if (!server->manager || !path)
                 return;
 
+        bus_journal_type(type);
         emit_added(server, path);
         type_came_or_goes(server, type);
 }
@@ -163,8 +171,12 @@ static void on_type_changed(Type *type, unsigned mask, void *userdata) {
         _cleanup_(freep) char *path = bus_path_of_type(type);
         BusServer *server = userdata;
 
-        if (server->manager && path)
-                bus_changed(server, path, &type_interface, mask);
+        if (!server->manager || !path)
+                return;
+
+        if (mask & TYPE_CHANGED_REGISTRATION)
+                bus_journal_type(type);
+        bus_changed(server, path, &type_interface, mask);
 }
 
 static void on_vgpu_added(VGpu *vgpu, void *userdata) {
@@ -199,7 +211,9 @@ static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
 
 /* For an administrator: there is nothing in the model that it changes. */
 static void on_device_error(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *text, void *userdata) {
-        log_full(LOG_WARNING, LOG_FIELDS("GPU", gpu->identity.address, "VGPU_UUID", vgpu ? vgpu->uuid : ""),
+        log_full(LOG_WARNING,
+                 LOG_FIELDS("MESSAGE_ID", MESSAGE_DEVICE_ERROR, "MDEVGPU_GPU", gpu->identity.address, "MDEVGPU_VGPU",
+                            vgpu ? vgpu->uuid : ""),
                  "GPU %s reports error %u%s%s%s%s", gpu->identity.address, code, vgpu ? " of vGPU " : "",
                  vgpu ? vgpu->uuid : "", *text ? ": " : "", text);
 }
@@ -286,6 +300,7 @@ static void on_task_finished(Task *task, void *userdata) {
         if (!server->manager || !path)
                 return;
 
+        bus_journal_task(task);
         bus_changes_flush(server);
         r = emit_finished(server, task, path);
         if (r >= 0)

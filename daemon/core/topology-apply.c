@@ -149,7 +149,7 @@ static int judge_answer(TopologyApply *apply) {
                 return 0;
         }
 
-        log_full(LOG_NOTICE, LOG_FIELDS("VGPU_UUID", step->uuid, "GPU", step->gpu),
+        log_full(LOG_NOTICE, LOG_FIELDS("MDEVGPU_VGPU", step->uuid, "MDEVGPU_GPU", step->gpu),
                  "Cannot %s vGPU %s for topology '%s': %s", strempty(topology_action_to_string(step->action)),
                  step->uuid, apply->plan.topology, apply->answer.message);
         if (apply->lenient) {

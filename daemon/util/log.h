@@ -16,7 +16,7 @@
 void log_setup(const char *identifier, int max_level);
 
 /*
- * fields: alternating names and values ("GPU", "0000:41:00.0", …), at most eight pairs, ended by NULL; or NULL for none.
+ * fields: alternating names and values ("MDEVGPU_GPU", "0000:41:00.0", …), at most eight pairs, ended by NULL; or NULL for none.
  * A pair whose value is NULL is left out.
  */
 void log_full(int level, const char *const *fields, const char *format, ...) _printf_(3, 4);
