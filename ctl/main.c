@@ -43,6 +43,8 @@ static const Verb verbs[] = {
         { "status", 0, SIZE_MAX, 0, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
           HELP_GPU, NULL },
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
+        { "usage", 1, SIZE_MAX, 0, verb_usage, "GPU…", "Show what drivers say that GPUs and vGPUs use", HELP_GPU,
+          NULL },
         { "attachment", 1, SIZE_MAX, OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB, verb_attachment, "UUID…",
           "Print how VMs or containers get vGPUs", "For one virtual machine name all of its vGPUs.\n",
           "      --format=FORMAT    libvirt-xml (the default), qemu or cdi\n"

@@ -9,6 +9,7 @@
 #include "verbs.h"
 
 #define USEC_PER_SEC 1e6
+#define NSEC_PER_SEC 1e9
 
 static json_object *member(json_object *object, const char *key) {
         json_object *value = NULL;
@@ -92,6 +93,28 @@ static void print_usage(const Family *family, json_object *gpus, const char *key
         }
 }
 
+/* What drivers say of each vGPU, as they name it: those that they name by no UUID are nobody's. */
+static void print_vgpu_usage(const Family *family, json_object *gpus, const char *key, double unit) {
+        metrics_begin(family);
+        for (size_t i = 0; i < json_object_array_length(gpus); i++) {
+                json_object *usage = member(json_object_array_get_idx(gpus, i), "usage"), *rows;
+
+                rows = json_object_is_type(usage, json_type_object) ? member(usage, "vgpus") : NULL;
+                for (size_t k = 0; json_object_is_type(rows, json_type_array) && k < json_object_array_length(rows); k++) {
+                        json_object *row = json_object_array_get_idx(rows, k);
+                        uint64_t value;
+
+                        if (!json_object_is_type(row, json_type_object) || !*text(row, "uuid") ||
+                            !member_u64(row, key, &value))
+                                continue;
+                        if (unit > 1)
+                                metrics_sample(family, "", LABELS("uuid", text(row, "uuid")), (double)value / unit);
+                        else
+                                metrics_sample_u64(family, "", LABELS("uuid", text(row, "uuid")), value);
+                }
+        }
+}
+
 void metrics_print_gpus(json_object *gpus) {
         static const Family info = { "mdevgpu_gpu", "info", NULL, "A GPU." };
         static const Family state = { "mdevgpu_gpu_state", "stateset", NULL, "A GPU's state." };
@@ -100,7 +123,8 @@ void metrics_print_gpus(json_object *gpus) {
                                      "The memory of a GPU that is in use, as its driver says." };
         static const Family pending = { "mdevgpu_gpu_pending_types", "gauge", NULL,
                                         "1 if types wait to be registered." };
-        static const char *const states[] = { "probing", "ready", "no-driver", "unsupported", "busy", "failed", NULL };
+        static const char *const states[] = { "probing", "ready",    "no-driver", "unsupported",
+                                              "busy",    "degraded", "failed",    NULL };
 
         metrics_begin(&info);
         for (size_t i = 0; i < json_object_array_length(gpus); i++) {
@@ -173,6 +197,12 @@ void metrics_print_vgpus(json_object *vgpus, json_object *gpus) {
                                        "1 if a process holds the vGPU open, where its driver tells." };
         static const Family users = { "mdevgpu_vgpu_users", "gauge", NULL,
                                       "How many processes hold an active vGPU open." };
+        static const Family framebuffer = { "mdevgpu_vgpu_framebuffer_bytes", "gauge", "bytes",
+                                            "The memory that a vGPU takes, with what is reserved." };
+        static const Family used = { "mdevgpu_vgpu_framebuffer_used_bytes", "gauge", "bytes",
+                                     "The memory behind it that is in use." };
+        static const Family busy = { "mdevgpu_vgpu_busy_seconds", "gauge", "seconds",
+                                     "How long the GPU has worked for a vGPU since it was opened." };
         static const char *const states[] = { "defined", "creating", "active", "removing", "failed", NULL };
 
         metrics_begin(&info);
@@ -205,6 +235,9 @@ void metrics_print_vgpus(json_object *vgpus, json_object *gpus) {
         }
 
         print_numbers(&users, vgpus, "n_users", print_vgpu_number, gpus);
+        print_vgpu_usage(&framebuffer, gpus, "framebuffer", 1);
+        print_vgpu_usage(&used, gpus, "framebuffer_used", 1);
+        print_vgpu_usage(&busy, gpus, "busy", NSEC_PER_SEC);
 }
 
 /* The rows of a list of structs, each an array with at least n members. */

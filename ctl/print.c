@@ -26,6 +26,7 @@ bool print_is_bad(const char *key, json_object *value) {
                 const char *key, *value;
         } bad[] = {
                 { "state", "failed" },
+                { "state", "degraded" },
                 { "registration", "refused" },
                 { "registration", "differs" },
         };

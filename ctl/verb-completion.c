@@ -39,6 +39,7 @@ static const struct {
         { "types", { KIND_GPU }, false },
         { "status", { KIND_GPU_OR_VGPU }, true },
         { "users", { KIND_ACTIVE }, true },
+        { "usage", { KIND_GPU }, true },
         { "attachment", { KIND_VGPU }, true },
         { "create", { KIND_GPU, KIND_TYPE }, false },
         { "destroy", { KIND_ACTIVE }, true },

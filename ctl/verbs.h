@@ -14,6 +14,7 @@ Status verb_gpus(Ctl *ctl, char **arguments);
 Status verb_types(Ctl *ctl, char **arguments);
 Status verb_status(Ctl *ctl, char **arguments);
 Status verb_users(Ctl *ctl, char **arguments);
+Status verb_usage(Ctl *ctl, char **arguments);
 Status verb_attachment(Ctl *ctl, char **arguments);
 Status verb_create(Ctl *ctl, char **arguments);
 Status verb_destroy(Ctl *ctl, char **arguments);

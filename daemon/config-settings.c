@@ -7,6 +7,7 @@
 #include "config.h"
 #include "config-field.h"
 #include "config-match.h"
+#include "config-rules.h"
 #include "util/text.h"
 
 #define SETTINGS_VERSION 1U
@@ -96,10 +97,24 @@ static const ConfigField nvidia_fields[] = {
         {},
 };
 
+static int read_limits(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        Settings *settings = target;
+
+        return config_read_limits(reader, field, item, settings->rules, strempty(settings->root));
+}
+
+static int read_policy(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        Settings *settings = target;
+
+        return config_read_policy(reader, field, item, settings->rules, strempty(settings->root));
+}
+
 static const ConfigField file_fields[] = {
         { "version", config_read_version, .max = SETTINGS_VERSION, .required = true },
         { "sriov", read_sriov },
         { "nvidia", config_read_mapping, .fields = nvidia_fields },
+        { "limits", read_limits },
+        { "policy", read_policy },
         {},
 };
 
@@ -119,6 +134,11 @@ int config_parse_settings(const char *file, const char *text, size_t size, Setti
         size_t n_problems = report->n_problems, n_errors = report->n_errors;
         _cleanup_(config_reader_freep) ConfigReader *reader = NULL;
         int r;
+
+        rule_set_free(settings->rules);
+        settings->rules = rule_set_new(file);
+        if (!settings->rules)
+                return -ENOMEM;
 
         r = config_reader_new(file, text, size, report, &reader);
         if (r >= 0)

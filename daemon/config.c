@@ -168,6 +168,7 @@ int config_load_settings(const char *root, Settings **ret_settings, ConfigReport
         if (!settings)
                 return -ENOMEM;
 
+        settings->root = root;
         r = config_dirs_open_file(&dirs, root, "mdevgpud.yaml", report);
         if (r >= 0)
                 r = load_files(&dirs, parse_settings, settings, report);
@@ -176,6 +177,7 @@ int config_load_settings(const char *root, Settings **ret_settings, ConfigReport
         if (report->n_errors > n_errors)
                 return -EBADMSG;
 
+        settings->root = NULL;
         *ret_settings = TAKE(settings);
         return 0;
 }

@@ -291,7 +291,7 @@ static int restore_state(NvidiaTypes *t, NvidiaRm *rm, uint8_t *parameters) {
         }
 
         (void)text_copy(t->degraded, sizeof(t->degraded),
-                        "degraded: since the driver refused a type it does not hold its set of types for ready, "
+                        "since the driver refused a type it does not hold its set of types for ready, "
                         "and vGPUs may not be made; reload the driver");
         return 0;
 }
@@ -332,7 +332,7 @@ static int finish(NvidiaTypes *t, NvidiaRm *rm) {
         if (r > 0) {
                 nvidia_rm_describe(r, sentence);
                 (void)snprintf(t->degraded, sizeof(t->degraded),
-                               "degraded: the driver took types, but did not bring the change to its end: %s",
+                               "the driver took types, but did not bring the change to its end: %s",
                                sentence);
         }
 
@@ -542,7 +542,13 @@ int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_w
                         return error_set_errno(error, -ENOMEM, "the types cannot be reported");
 
         report->pending_types = t->waiting;
-        if (t->degraded[0] != '\0')
+        if (t->degraded[0] != '\0') {
+                report->state = GPU_DEGRADED;
                 (void)text_copy(report->reason, sizeof(report->reason), t->degraded);
+        } else if (t->held.n > 0 && t->held.state == NVIDIA_CONFIG_UNINITIALIZED) {
+                report->state = GPU_DEGRADED;
+                (void)text_copy(report->reason, sizeof(report->reason),
+                                "the driver does not hold its set of types for ready, and vGPUs may not be made");
+        }
         return 0;
 }

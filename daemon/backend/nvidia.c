@@ -6,6 +6,7 @@
  */
 
 #include "backend/backends.h"
+#include "backend/mdev-counts.h"
 #include "backend/mdev-sysfs.h"
 #include "backend/nvidia-types.h"
 #include "util/file.h"
@@ -104,6 +105,31 @@ static void read_vfs(const Host *host, const char *gpu, NvidiaUse *use) {
         }
 }
 
+/* The driver's set of types and the kernel's are read: what the card is good for, and why no more. */
+static void judge_state(const NvidiaBackend *b, bool offered, GpuReport *report) {
+        static const GpuState states[NVIDIA_STATE_MAX] = {
+                [NVIDIA_NO_DRIVER] = GPU_NO_DRIVER,
+                [NVIDIA_NOT_VGPU_HOST] = GPU_NOT_VGPU_HOST,
+                [NVIDIA_LAYOUT_UNKNOWN] = GPU_LAYOUT_UNKNOWN,
+                [NVIDIA_HOST_READY] = GPU_HOST_READY,
+        };
+        bool failed = b->failure.code < 0;
+
+        if (failed || b->verdict.state != NVIDIA_HOST_READY) {
+                (void)snprintf(report->reason, sizeof(report->reason), "%s%.220s",
+                               offered ? "no types can be registered: " : "",
+                               failed ? b->failure.message : b->verdict.reason);
+                if (!failed)
+                        report->state = states[b->verdict.state];
+                else if (!offered)
+                        report->state = GPU_FAILED;
+        } else if (report->state == GPU_READY && !offered) {
+                report->state = GPU_HOST_READY;
+                (void)text_copy(report->reason, sizeof(report->reason),
+                                "its driver is a vGPU host, but the kernel offers nothing yet that a vGPU can be made of");
+        }
+}
+
 /* Whether a vGPU lives on the card, by anybody's word; what cannot be found out counts as yes. */
 static NvidiaUse read_use(BackendContext *c, NvidiaBackend *b) {
         _cleanup_(freep) NvidiaGuest *guests = NULL;
@@ -189,7 +215,7 @@ static void read_channel(BackendContext *c, NvidiaBackend *b, GpuReport *report)
 
 static int nvidia_backend_read(BackendContext *c, GpuReport *report, Error *error) {
         NvidiaBackend *b = get_state(c);
-        bool offered, ready;
+        NvidiaUse use = {};
         int r;
 
         if (!b)
@@ -202,19 +228,10 @@ static int nvidia_backend_read(BackendContext *c, GpuReport *report, Error *erro
         if (r < 0)
                 return r;
 
-        offered = mdev_sysfs_present(c->host, c->gpu);
-        ready = b->failure.code == 0 && b->verdict.state == NVIDIA_HOST_READY;
-        if (!ready) {
-                const char *reason = b->failure.code < 0 ? b->failure.message : b->verdict.reason;
-
-                (void)snprintf(report->reason, sizeof(report->reason), "%s%.220s",
-                               offered ? "no types can be registered: " : "", reason);
-                if (!offered)
-                        report->state = b->failure.code < 0 ? GPU_FAILED : GPU_UNSUPPORTED;
+        read_vfs(c->host, c->gpu, &use);
+        judge_state(b, use.offered || mdev_sysfs_present(c->host, c->gpu), report);
+        if (b->failure.code < 0 || b->verdict.state != NVIDIA_HOST_READY)
                 r = refuse_all(c, report->reason, report);
-        } else if (!offered && report->reason[0] == '\0')
-                (void)text_copy(report->reason, sizeof(report->reason),
-                                "its driver is a vGPU host, but the kernel has no mediated devices for it (yet)");
 
         b->failure = ERROR_NULL;
         return r < 0 ? error_set_errno(error, r, "the types cannot be reported") : 0;
@@ -237,10 +254,6 @@ static int nvidia_backend_remove(BackendContext *c, const char *uuid, Error *err
         return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
 }
 
-static int nvidia_backend_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
-        return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
-}
-
 const Backend backend_nvidia = {
         .name = "nvidia",
         .probe = nvidia_backend_probe,
@@ -250,6 +263,6 @@ const Backend backend_nvidia = {
         .find = nvidia_backend_find,
         .configure = nvidia_backend_configure,
         .remove = nvidia_backend_remove,
-        .read_counts = nvidia_backend_read_counts,
+        .read_counts = mdev_counts_read,
         .close = nvidia_backend_close,
 };

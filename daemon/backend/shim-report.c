@@ -98,6 +98,13 @@ static void fill_row(const struct mdevgpu_type *type, TypeReport *row) {
         row->max_width = type->max_width;
         row->max_height = type->max_height;
         row->frame_limit = type->frame_limit;
+        row->details.reserved = type->framebuffer_reserved;
+        row->details.mappable_video = type->mappable_video;
+        row->details.bar1 = type->bar1_size;
+        row->details.encoder = type->encoder_percent;
+        row->details.ecc = tristate((type->flags & MDEVGPU_TYPE_ECC) != 0);
+        row->details.multi_vgpu = tristate((type->flags & MDEVGPU_TYPE_MULTI_VGPU) != 0);
+        row->details.limiter = tristate((type->flags & MDEVGPU_TYPE_FRAME_LIMITER) != 0);
 }
 
 static const TypeSpec *find_spec(const TypeSpec *wanted, size_t n_wanted, uint32_t id) {

@@ -60,6 +60,8 @@ int shim_subscribe(const ShimTypes *t, const Host *host, int fd);
 int shim_read_event(const Host *host, int watch_fd, WorkerEvent *ret_event);
 /* Who is open at present. */
 int shim_read_use(const Host *host, int fd, GpuReport *report, Error *error);
+/* The same, and what they take of the GPU. */
+int shim_read_usage(const Host *host, int fd, UsageReport *report, Error *error);
 
 /* The process that holds the node open for writing: 1 and *ret_owner, 0 if none is seen. */
 int shim_find_owner(const Host *host, const char *node, User *ret_owner);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "backend/backends.h"
+#include "backend/mdev-counts.h"
 #include "backend/mdev-sysfs.h"
 #include "backend/shim-types.h"
 #include "util/file.h"
@@ -212,8 +213,25 @@ static int shim_remove(BackendContext *c, const char *uuid, Error *error) {
         return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
 }
 
-static int shim_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
-        return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
+/* Whoever does not own the GPU may ask, too: a worker that looks for users. */
+static int shim_read_usage_now(BackendContext *c, UsageReport *report, Error *error) {
+        const ShimState *state = c->state;
+        char node[64];
+        int fd, r;
+
+        if (state)
+                return shim_read_usage(c->host, state->fd, report, error);
+
+        r = find_node(c->host, c->gpu, node, sizeof(node));
+        if (r < 0)
+                return error_set(error, -ERROR_NO_SUCH_GPU, "its driver has left the shim");
+        fd = c->host->ops->open_node(c->host, node, O_RDONLY | O_NONBLOCK);
+        if (fd < 0)
+                return error_set(error, fd, "/dev/%s cannot be opened: %s", node, strerrordesc_np(-fd));
+
+        r = shim_read_usage(c->host, fd, report, error);
+        fd_close(fd);
+        return r;
 }
 
 static int shim_watch(BackendContext *c) {
@@ -248,7 +266,8 @@ const Backend backend_shim = {
         .find = shim_find,
         .configure = shim_configure,
         .remove = shim_remove,
-        .read_counts = shim_read_counts,
+        .read_counts = mdev_counts_read,
+        .read_usage = shim_read_usage_now,
         .watch = shim_watch,
         .hear = shim_hear,
         .close = shim_close,

@@ -19,6 +19,7 @@ BusCall *bus_call_free(BusCall *call) {
         }
         idle_wait_free(call->wait);
         users_query_free(call->users);
+        usage_query_free(call->usage);
         examination_free(call->examination);
         sd_bus_slot_unref(call->query);
         sd_bus_message_unref(call->message);
@@ -228,4 +229,15 @@ void bus_call_reply_error(BusCall *call, const Error *error) {
 
 uid_t bus_call_uid(const BusCall *call) {
         return call->client ? call->client->uid : CLIENT_UID_UNKNOWN;
+}
+
+Caller bus_call_get_caller(const BusCall *call) {
+        const BusClient *client = call->client;
+
+        return (Caller){
+                .uid = client->uid,
+                .groups = client->groups,
+                .n_groups = client->n_groups,
+                .groups_known = client->groups_known,
+        };
 }

@@ -13,6 +13,7 @@
 #include "bus/bus-polkit.h"
 #include "core/manager.h"
 #include "core/operation.h"
+#include "core/usage-query.h"
 
 typedef enum BusCallState {
         CALL_NEW,
@@ -48,6 +49,7 @@ typedef struct BusCall {
         Operation *operation;
         IdleWait *wait; /* of a reload, for what it set in motion */
         UsersQuery *users;
+        UsageQuery *usage;
         Examination *examination;
         const BusVerb *verb; /* of a call about a vGPU */
 } BusCall;
@@ -80,6 +82,9 @@ void bus_call_reply_error(BusCall *call, const Error *error);
 
 /* For the log: who asked. */
 uid_t bus_call_uid(const BusCall *call);
+
+/* For rules: the same with his groups, as long as the call lives. Of one that has been authorized. */
+Caller bus_call_get_caller(const BusCall *call);
 
 BusCall *bus_call_free(BusCall *call);
 DEFINE_CLEANUP(BusCall *, bus_call_free)

@@ -76,6 +76,11 @@ const char *bus_task_error(const Task *task);
 /* users-call.c */
 int manager_method_get_users(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
+/* usage-call.c */
+int manager_method_get_usage(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+/* Entries of an a{sv}, but for those with these keys; NULL: all. */
+int bus_append_facts(sd_bus_message *message, const Facts *facts, const char *const *except);
+
 /* statistics-call.c */
 int manager_method_get_statistics(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 

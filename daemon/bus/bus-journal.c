@@ -16,7 +16,7 @@ void bus_journal_gpu_removed(const Gpu *gpu) {
 }
 
 void bus_journal_gpu_state(const Gpu *gpu) {
-        if (gpu->state != GPU_FAILED && gpu->state != GPU_BUSY)
+        if (gpu->state != GPU_FAILED && gpu->state != GPU_BUSY && gpu->state != GPU_DEGRADED)
                 return;
 
         log_full(LOG_WARNING, LOG_FIELDS("MESSAGE_ID", MESSAGE_GPU_FAILED, "MDEVGPU_GPU", gpu->identity.address),

@@ -9,7 +9,7 @@
 #include "util/message-ids.h"
 
 static bool gpu_is_degraded(const Gpu *gpu) {
-        return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY);
+        return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY || gpu->state == GPU_DEGRADED);
 }
 
 /* `except` is on its way out; NULL for none. */
@@ -75,26 +75,28 @@ static void emit_removed(BusServer *server, const char *path) {
 }
 
 static void on_gpu_added(Gpu *gpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
-        if (!server->manager || !path)
+        if (server->manager)
+                bus_journal_gpu_added(gpu);
+        if (!path)
                 return;
 
-        bus_journal_gpu_added(gpu);
         emit_added(server, path);
         emit_manager_signal(server, "GpuAdded", gpu->identity.address, path);
         bus_update_degraded(server);
 }
 
 static void on_gpu_removed(Gpu *gpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
-        if (!server->manager || !path)
+        if (server->manager)
+                bus_journal_gpu_removed(gpu);
+        if (!path)
                 return;
 
-        bus_journal_gpu_removed(gpu);
         emit_removed(server, path);
         emit_manager_signal(server, "GpuRemoved", gpu->identity.address, path);
         update_degraded(server, /* except= */ gpu);
@@ -116,19 +118,19 @@ static void sriov_changed(BusServer *server, const Gpu *gpu, const char *path, u
 }
 
 static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
-        if (!server->manager || !path)
+        if (server->manager && (mask & GPU_CHANGED_STATE))
+                bus_journal_gpu_state(gpu);
+        if (!path)
                 return;
 
         if (mask & ~(unsigned)(GPU_CHANGED_VFS | GPU_CHANGED_SRIOV))
                 bus_changed(server, path, &gpu_interface, mask);
         sriov_changed(server, gpu, path, mask);
-        if (mask & GPU_CHANGED_STATE) {
-                bus_journal_gpu_state(gpu);
+        if (mask & GPU_CHANGED_STATE)
                 bus_update_degraded(server);
-        }
 }
 
 /* A vGPU points to its type's object, or to none while there is none. */
@@ -145,22 +147,23 @@ static void type_came_or_goes(BusServer *server, const Type *type) {
 }
 
 static void on_type_added(Type *type, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_type(type);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
-        if (!server->manager || !path)
+        if (server->manager)
+                bus_journal_type(type);
+        if (!path)
                 return;
 
-        bus_journal_type(type);
         emit_added(server, path);
         type_came_or_goes(server, type);
 }
 
 static void on_type_removed(Type *type, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_type(type);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -168,22 +171,20 @@ static void on_type_removed(Type *type, void *userdata) {
 }
 
 static void on_type_changed(Type *type, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_type(type);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
-        if (!server->manager || !path)
-                return;
-
-        if (mask & TYPE_CHANGED_REGISTRATION)
+        if (server->manager && (mask & TYPE_CHANGED_REGISTRATION))
                 bus_journal_type(type);
-        bus_changed(server, path, &type_interface, mask);
+        if (path)
+                bus_changed(server, path, &type_interface, mask);
 }
 
 static void on_vgpu_added(VGpu *vgpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_vgpu(vgpu) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_added(server, path);
@@ -191,10 +192,10 @@ static void on_vgpu_added(VGpu *vgpu, void *userdata) {
 }
 
 static void on_vgpu_removed(VGpu *vgpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_vgpu(vgpu) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -202,10 +203,10 @@ static void on_vgpu_removed(VGpu *vgpu, void *userdata) {
 }
 
 static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_vgpu(vgpu) : NULL;
 
-        if (server->manager && path)
+        if (path)
                 bus_changed(server, path, &vgpu_interface, mask);
 }
 
@@ -221,7 +222,7 @@ static void on_device_error(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *tex
 static void on_problems_changed(Manager *manager, void *userdata) {
         BusServer *server = userdata;
 
-        if (!server->manager)
+        if (!server->tells)
                 return;
 
         bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_CONFIG);
@@ -231,7 +232,7 @@ static void on_problems_changed(Manager *manager, void *userdata) {
 static void on_topology_changed(Manager *manager, void *userdata) {
         BusServer *server = userdata;
 
-        if (server->manager)
+        if (server->tells)
                 bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_TOPOLOGY);
 }
 
@@ -244,10 +245,10 @@ static void emit_job_signal(BusServer *server, const char *signal, const Task *t
 }
 
 static void on_task_added(Task *task, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_added(server, path);
@@ -255,10 +256,10 @@ static void on_task_added(Task *task, void *userdata) {
 }
 
 static void on_task_removed(Task *task, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -266,10 +267,10 @@ static void on_task_removed(Task *task, void *userdata) {
 }
 
 static void on_task_changed(Task *task, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
 
-        if (server->manager && path)
+        if (path)
                 bus_changed(server, path, &job_interface, mask);
 }
 
@@ -293,14 +294,15 @@ static int emit_finished(BusServer *server, const Task *task, const char *path) 
 
 /* Its properties first, so that whoever hears that it has ended finds what came of it. */
 static void on_task_finished(Task *task, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
         int r;
 
-        if (!server->manager || !path)
+        if (server->manager)
+                bus_journal_task(task);
+        if (!path)
                 return;
 
-        bus_journal_task(task);
         bus_changes_flush(server);
         r = emit_finished(server, task, path);
         if (r >= 0)

@@ -58,7 +58,7 @@ static int get_objects(sd_bus *bus, const char *path, const char *interface, con
 static int get_progress(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         const Task *task = userdata;
-        double progress = task->n_steps > 0 ? (double)task->n_done / (double)task->n_steps : 0;
+        double progress = MAX(task_get_progress(task), 0);
 
         return sd_bus_message_append_basic(reply, 'd', &progress);
 }
@@ -66,7 +66,7 @@ static int get_progress(sd_bus *bus, const char *path, const char *interface, co
 static int get_progress_valid(sd_bus *bus, const char *path, const char *interface, const char *property,
                               sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         const Task *task = userdata;
-        int valid = task->n_steps > 0;
+        int valid = task_get_progress(task) >= 0;
 
         return sd_bus_message_append_basic(reply, 'b', &valid);
 }
@@ -187,10 +187,14 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Objects", "ao", get_objects, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Progress", "d", get_progress, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("ProgressValid", "b", get_progress_valid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ProgressValid", "b", get_progress_valid, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Bytes", "t", NULL, offsetof(Task, bytes), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("TotalBytes", "t", NULL, offsetof(Task, total_bytes), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Rate", "t", NULL, offsetof(Task, rate), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Cancelable", "b", bus_get_bool, offsetof(Task, cancelable),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("StartTime", "t", NULL, offsetof(Task, start_usec), SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ExpectedEndTime", "t", NULL, offsetof(Task, end_usec), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("StartedByUID", "u", get_started_by, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Result", "a{sv}", get_result, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Error", "s", get_error, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -206,7 +210,10 @@ static const BusMask masks[] = {
         { TASK_CHANGED_STATE, "State" },           { TASK_CHANGED_PROGRESS, "Progress" },
         { TASK_CHANGED_CANCELABLE, "Cancelable" }, { TASK_CHANGED_OBJECTS, "Objects" },
         { TASK_CHANGED_RESULT, "Result" },         { TASK_CHANGED_RESULT, "Error" },
-        { TASK_CHANGED_RESULT, "ErrorMessage" },   {},
+        { TASK_CHANGED_RESULT, "ErrorMessage" },   { TASK_CHANGED_PROGRESS, "ProgressValid" },
+        { TASK_CHANGED_PROGRESS, "Bytes" },        { TASK_CHANGED_PROGRESS, "TotalBytes" },
+        { TASK_CHANGED_PROGRESS, "Rate" },         { TASK_CHANGED_PROGRESS, "ExpectedEndTime" },
+        {},
 };
 
 const BusInterface job_interface = {

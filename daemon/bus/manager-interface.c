@@ -103,6 +103,8 @@ static const sd_bus_vtable vtable[] = {
                                 manager_method_modify_vgpu, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetUsers", SD_BUS_ARGS("s", uuid, "a{sv}", options), SD_BUS_RESULT("aa{sv}", users),
                                 manager_method_get_users, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetUsage", SD_BUS_ARGS("s", gpu, "a{sv}", options), SD_BUS_RESULT("a{sv}", usage),
+                                manager_method_get_usage, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListGpus", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(ssssoa{sv})", gpus),
                                 manager_method_list_gpus, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListTypes", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(ssssuuoa{sv})", types),

@@ -132,6 +132,7 @@ int manager_method_apply_topology(sd_bus_message *message, void *userdata, sd_bu
         const Topology *topology;
         Error error = ERROR_NULL;
         const char *name;
+        Caller caller;
         Task *task;
         int r;
 
@@ -152,7 +153,8 @@ int manager_method_apply_topology(sd_bus_message *message, void *userdata, sd_bu
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        r = topology_apply(server->manager, topology->name, bus_call_uid(call), &task, &error);
+        caller = bus_call_get_caller(call);
+        r = topology_apply(server->manager, topology->name, &caller, &task, &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
 

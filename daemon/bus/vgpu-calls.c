@@ -93,6 +93,7 @@ static int create(BusServer *server, sd_bus_message *message, CreateRequest *req
         PolkitDetails details;
         Operation *operation;
         Error error = ERROR_NULL;
+        Caller caller;
         int r = 0;
 
         if (*request->gpu == '\0')
@@ -110,6 +111,8 @@ static int create(BusServer *server, sd_bus_message *message, CreateRequest *req
                 return r < 0 ? r : 1;
 
         call->verb = &verb;
+        caller = bus_call_get_caller(call);
+        request->by = &caller;
         r = manager_create_vgpu(server->manager, request, vgpu_answer, call, &operation, &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
@@ -167,8 +170,9 @@ static int destroy(BusServer *server, sd_bus_message *message, const char *uuid,
 static int start(BusServer *server, sd_bus_message *message, const char *uuid, sd_bus_error *ret_error) {
         static const BusVerb verb = { "Started", "Cannot start", .returns_vgpu = false, MESSAGE_VGPU_CREATED };
         _cleanup_(bus_call_freep) BusCall *call = NULL;
-        const StartRequest request = { .uuid = uuid };
+        StartRequest request = { .uuid = uuid };
         PolkitDetails details;
+        Caller caller;
         Operation *operation;
         Error error = ERROR_NULL;
         int r;
@@ -188,6 +192,8 @@ static int start(BusServer *server, sd_bus_message *message, const char *uuid, s
                 return r < 0 ? r : 1;
 
         call->verb = &verb;
+        caller = bus_call_get_caller(call);
+        request.by = &caller;
         r = manager_start_vgpu(server->manager, &request, vgpu_answer, call, &operation, &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);

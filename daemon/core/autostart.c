@@ -87,7 +87,7 @@ static bool is_due(const VGpu *vgpu) {
         const Type *type = vgpu_get_type(vgpu);
 
         return vgpu->autostart && vgpu->state == VGPU_DEFINED && !vgpu->operation && !vgpu->stopped && !vgpu->waits &&
-               !vgpu->start_timer && vgpu->gpu && vgpu->gpu->state == GPU_READY && type &&
+               !vgpu->start_timer && vgpu->gpu && gpu_makes_vgpus(vgpu->gpu) && type &&
                (type->report.registration == REGISTRATION_REGISTERED ||
                 type->report.registration == REGISTRATION_DIFFERS);
 }

@@ -9,6 +9,7 @@
  */
 
 #include "core/attributes.h"
+#include "core/facts.h"
 #include "core/host-facts.h"
 #include "core/platform.h"
 #include "core/profile.h"
@@ -38,6 +39,10 @@ typedef enum GpuState {
         GPU_UNSUPPORTED, /* its driver has no interface for vGPUs that we know */
         GPU_BUSY, /* its worker is stuck in the kernel; the reason names the process */
         GPU_FAILED, /* its worker could not read it; the reason says why */
+        GPU_HOST_READY, /* its driver is a vGPU host, but there is nothing yet that a vGPU can be made of */
+        GPU_NOT_VGPU_HOST, /* its driver could register types, but is none that runs vGPUs */
+        GPU_LAYOUT_UNKNOWN, /* its driver is not known to lay its structs out as we do: it is never written to */
+        GPU_DEGRADED, /* as GPU_READY, but the driver did not bring a change of its types to an end */
         GPU_STATE_MAX,
         GPU_STATE_INVALID = -EINVAL,
 } GpuState;
@@ -67,6 +72,31 @@ typedef enum VGpuKind {
         VGPU_KIND_INVALID = -EINVAL,
 } VGpuKind;
 
+typedef enum Tristate {
+        TRISTATE_UNKNOWN,
+        TRISTATE_NO,
+        TRISTATE_YES,
+        TRISTATE_MAX,
+        TRISTATE_INVALID = -EINVAL,
+} Tristate;
+
+static inline Tristate tristate(bool v) {
+        return v ? TRISTATE_YES : TRISTATE_NO;
+}
+
+/* What few drivers tell of a type. */
+typedef struct TypeDetails {
+        uint64_t reserved; /* bytes beside the framebuffer of each instance, for its driver */
+        uint64_t mappable_video; /* bytes */
+        uint64_t bar1; /* bytes */
+        uint64_t host_reserved; /* bytes of the card that the host keeps while there are instances of it */
+        uint32_t encoder; /* percent of the card's */
+        uint32_t gpu_instance; /* size of the part of a partitioned card (MIG) that each takes; 0: it takes none */
+        uint32_t placements; /* places that are left for it, where the card knows places */
+        Tristate ecc, multi_vgpu, limiter;
+        Tristate creatable; /* the driver would take one more now */
+} TypeDetails;
+
 /* A vGPU type as found. An unknown number is the maximum of its type. */
 typedef struct TypeReport {
         char id[TYPE_ID_SIZE]; /* the sysfs folder's name, as nvidia-530 */
@@ -83,6 +113,7 @@ typedef struct TypeReport {
         uint32_t max_width;
         uint32_t max_height;
         uint32_t frame_limit;
+        TypeDetails details;
         TypeSource source;
         Registration registration;
         char reason[REASON_SIZE];
@@ -120,7 +151,29 @@ typedef struct User {
         char comm[20];
         char unit[128]; /* systemd unit or scope of its control group, or empty */
         char vm[128]; /* name of the virtual machine that it runs, or empty */
+        bool told; /* the driver speaks of this process: what it says is in the result's usage */
 } User;
+
+/* What a driver says that one vGPU uses. */
+typedef struct VGpuUsage {
+        char uuid[UUID_STRING_SIZE]; /* empty: the driver does not say which it is */
+        char type_id[TYPE_ID_SIZE]; /* empty: not known */
+        int32_t pid; /* of who runs it; 0: nobody, or not known */
+        Facts facts;
+} VGpuUsage;
+
+/* What a driver says of its GPU at this moment. An unknown number is the maximum of its type. */
+typedef struct UsageReport {
+        uint64_t framebuffer_total; /* bytes */
+        uint64_t framebuffer_used;
+        Facts facts;
+        VGpuUsage *vgpus;
+        size_t n_vgpus;
+} UsageReport;
+
+void usage_report_init(UsageReport *report);
+void usage_report_done(UsageReport *report);
+VGpuUsage *usage_report_add_vgpu(UsageReport *report); /* NULL: out of memory or over the bound */
 
 /* All that is known of a GPU, read at one time. */
 typedef struct GpuReport {
@@ -131,6 +184,7 @@ typedef struct GpuReport {
         char driver_version[64];
         char model[128]; /* the driver's name for the card; empty if it has none */
         uint64_t framebuffer_total;
+        uint64_t framebuffer_used; /* by its vGPUs; bytes */
         bool pending_types;
         uint32_t num_vfs; /* virtual functions that are enabled */
         uint32_t max_vfs; /* 0: it can have none */
@@ -154,6 +208,7 @@ typedef enum JobKind {
         JOB_STORE, /* write or remove a definition, durably; in the worker for files */
         JOB_EXAMINE, /* look at the machine around the GPUs; in a worker of its own, and about no vGPU */
         JOB_ENABLE_VFS, /* another number of virtual functions; refused with vGPUs present */
+        JOB_USAGE, /* what the driver says that the GPU and its vGPUs use */
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
 } JobKind;
@@ -206,6 +261,7 @@ typedef struct Job {
         bool autostart;
         bool managed; /* store: as the note shall say */
         const char *label; /* store */
+        const char *owner; /* store: see owner.h */
 } Job;
 
 /* error.code is 0 on success. Only what the kind of job yields is filled. */
@@ -219,6 +275,7 @@ typedef struct JobResult {
         size_t n_counts;
         User *users; /* users; remove, refused with ERROR_IN_USE */
         size_t n_users;
+        UsageReport usage; /* usage; users: of that vGPU alone, if the driver says anything */
         HostFacts *facts; /* examine; NULL if it failed */
 } JobResult;
 
@@ -237,6 +294,7 @@ typedef struct BackendContext {
         size_t n_wanted;
         bool take_display; /* create: also what shows the console, or a picture */
         bool apply_pending; /* as of the job */
+        struct MdevCounts *counts; /* what is kept open of mediated devices' types, or NULL */
 } BackendContext;
 
 /*
@@ -275,6 +333,9 @@ struct Backend {
         int (*remove)(BackendContext *c, const char *uuid, Error *error);
 
         int (*read_counts)(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error);
+
+        /* Fills *report with what the driver says now. Also without a read() before. NULL: it says nothing. */
+        int (*read_usage)(BackendContext *c, UsageReport *report, Error *error);
 
         /*
          * The descriptor that polls readable when the driver has something to tell, or -1 for now; and what that is: 1, or 0

@@ -75,6 +75,7 @@ static void apply_card(Gpu *gpu, const GpuReport *report) {
                 gpu->framebuffer_total = report->framebuffer_total;
                 mask |= GPU_CHANGED_IDENTITY;
         }
+        gpu->framebuffer_used = report->framebuffer_used;
         if (gpu->pending_types != report->pending_types) {
                 gpu->pending_types = report->pending_types;
                 mask |= GPU_CHANGED_PENDING;
@@ -148,6 +149,8 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         autostart_succeeded(vgpu);
         if (recorded && !vgpu->file)
                 vgpu_set_label(vgpu, record.label);
+        if (recorded && !vgpu->owner.known)
+                vgpu_set_owner(vgpu, &record.owner);
         (void)vgpu_rest(vgpu, NULL);
 
         if (ours && is_half(vgpu, record.phase))
@@ -169,12 +172,15 @@ static int adopt_vgpu(Gpu *gpu, const VGpuReport *report) {
 /* One that we know: what is read of it replaces what we knew. */
 static void renew_vgpu(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         bool renewed = !streq(vgpu->type_id, report->type_id);
-        Record record;
+        Record record = {};
 
         vgpu_update(vgpu, report);
         /* Removed and made again, of another type, between two readings: hardly by us. */
-        if (renewed)
+        if (renewed) {
                 vgpu_set_made(vgpu, read_record(gpu, report, &record) && phase_is_made(record.phase));
+                if (!vgpu->file)
+                        vgpu_set_owner(vgpu, &record.owner);
+        }
         if (vgpu->state == VGPU_REMOVING) /* it was made again */
                 (void)vgpu_rest(vgpu, NULL);
 }

@@ -11,6 +11,7 @@
 #include "core/task.h"
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
+#include "core/usage-query.h"
 #include "core/vfs-change.h"
 #include "core/vgpu.h"
 #include "util/log.h"
@@ -93,6 +94,7 @@ static void release_gpu(Gpu *gpu) {
         Platform *platform = gpu->manager->platform;
 
         vfs_change_gpu_gone(gpu);
+        usage_gpu_gone(gpu);
         gpu_unlink(gpu);
         gpu_sync_stop(gpu);
         platform->ops->release_gpu(platform, gpu->identity.address);
@@ -174,6 +176,7 @@ void manager_set_profiles(Manager *manager, ProfileSet *set) {
 void manager_set_settings(Manager *manager, Settings *settings) {
         settings_free(manager->settings);
         manager->settings = settings;
+        manager->rules = settings->rules;
 }
 
 void manager_set_topologies(Manager *manager, TopologySet *set) {
@@ -455,6 +458,7 @@ bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
         vgpu_set_gpu(vgpu, gpu);
         vgpu_update(vgpu, &report);
         vgpu_set_made(vgpu, record.phase == RECORD_MADE);
+        vgpu_set_owner(vgpu, &record.owner);
         vgpu->lingers = true;
         (void)vgpu_rest(vgpu, "its removal waits in the kernel until whoever holds it lets go");
         return true;

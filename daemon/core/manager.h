@@ -39,6 +39,7 @@ struct Manager {
         ProfileSet *profiles; /* NULL as long as none was good */
         TopologySet *topologies; /* the same */
         Settings *settings; /* the same */
+        const RuleSet *rules; /* of the settings in force, or NULL */
         PlacementRules placement; /* of the topologies in force, whose the patterns are */
         List gpus; /* Gpu.link, in the order of their appearance */
         Map gpus_by_address;
@@ -76,7 +77,7 @@ DEFINE_CLEANUP(Manager *, manager_free)
 /* Takes the set over; every GPU is matched and registered anew. */
 void manager_set_profiles(Manager *manager, ProfileSet *set);
 
-/* Takes them over; they count for what comes from now on. */
+/* Takes them over; they count for what comes from now on. What there is stays, however much rules allow. */
 void manager_set_settings(Manager *manager, Settings *settings);
 
 /* Takes the set over; nothing is applied. */

@@ -30,6 +30,7 @@ enum {
         TYPE_CHANGED_DEFINITION = 1U << 0, /* name, description and every limit of it */
         TYPE_CHANGED_AVAILABLE = 1U << 1,
         TYPE_CHANGED_REGISTRATION = 1U << 2, /* source, registration and its reason */
+        TYPE_CHANGED_DETAILS = 1U << 3,
 };
 
 enum {
@@ -42,6 +43,7 @@ enum {
         VGPU_CHANGED_DEFINITION = 1U << 6, /* persistent, autostart */
         VGPU_CHANGED_LABEL = 1U << 7,
         VGPU_CHANGED_USE = 1U << 8,
+        VGPU_CHANGED_OWNER = 1U << 9,
 };
 
 enum {

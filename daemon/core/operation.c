@@ -253,6 +253,7 @@ int operation_submit(Operation *operation, OperationStep step, const Job *job) {
 }
 
 int operation_submit_store(Operation *operation) {
+        char owner[OWNER_TEXT_SIZE];
         const Job job = {
                 .kind = JOB_STORE,
                 .action = operation->store_action,
@@ -264,8 +265,10 @@ int operation_submit_store(Operation *operation) {
                 .attributes = &operation->definition.attributes,
                 .managed = operation->owned,
                 .label = operation->label,
+                .owner = owner,
         };
 
+        owner_format(&operation->owner, owner);
         return operation_submit(operation, STEP_STORE, &job);
 }
 
@@ -286,6 +289,7 @@ int operation_start(VGpu *vgpu, OperationPlan *plan, const Job *job, OperationCa
         operation->stores = plan->stores;
         operation->store_action = plan->store_action;
         operation->owned = plan->owned;
+        operation->owner = plan->owner;
         operation->callback = callback;
         operation->userdata = userdata;
         (void)text_copy(operation->label, sizeof(operation->label), strempty(plan->label));

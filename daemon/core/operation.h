@@ -13,6 +13,7 @@
 
 #include "core/definition.h"
 #include "core/record.h"
+#include "core/rules.h"
 #include "util/list.h"
 
 /* From authorization to an answer: below the 25 s after which D-Bus clients give up. */
@@ -65,8 +66,14 @@ struct Operation {
         Definition definition; /* as it shall be */
         bool owned; /* and whether it is ours */
         char label[LABEL_SIZE];
+        Owner owner; /* whose it is, as its note shall say */
         Error undone; /* why the device is being removed again */
 };
+
+/*
+ * In all requests: `by` is who asks; his is what comes of it, and rules are judged. NULL: nobody does, and then it is
+ * `owner`'s, or NULL: it is not known whose.
+ */
 
 /* gpu: sysfs name of a GPU, empty: placed; type: id or name; uuid: empty: generated. The strings live for the call. */
 typedef struct CreateRequest {
@@ -80,6 +87,8 @@ typedef struct CreateRequest {
         Attributes attributes;
         uint32_t numa_node; /* preferred where the GPU is chosen */
         bool has_numa_node;
+        const Caller *by;
+        const Owner *owner;
 } CreateRequest;
 
 typedef struct DestroyRequest {
@@ -96,6 +105,8 @@ typedef struct DefineRequest {
         bool autostart;
         const char *label;
         Attributes attributes;
+        const Caller *by;
+        const Owner *owner;
 } DefineRequest;
 
 typedef struct UndefineRequest {
@@ -106,6 +117,8 @@ typedef struct UndefineRequest {
 typedef struct StartRequest {
         const char *uuid;
         bool automatic;
+        const Caller *by;
+        const Owner *owner; /* of what is nobody's */
 } StartRequest;
 
 typedef enum ModifyScope {
@@ -128,4 +141,5 @@ typedef struct ModifyRequest {
         const char *type;
         const Attributes *attributes;
         bool unmanaged;
+        const Caller *by; /* it stays whose it is */
 } ModifyRequest;

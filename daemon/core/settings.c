@@ -13,6 +13,7 @@ Settings *settings_free(Settings *settings) {
         for (size_t i = 0; i < settings->n_sriov; i++)
                 profile_match_done(&settings->sriov[i].match);
         free(settings->sriov);
+        rule_set_free(settings->rules);
         free(settings);
         return NULL;
 }

@@ -6,6 +6,7 @@
  */
 
 #include "core/profile.h"
+#include "core/rules.h"
 
 #define SETTINGS_PATH_SIZE 256U
 #define SETTINGS_RULES_MAX 256U
@@ -21,6 +22,8 @@ typedef struct Settings {
         char sriov_manage[SETTINGS_PATH_SIZE]; /* NVIDIA's program; empty: where its package puts it */
         SriovRule *sriov; /* the first that matches is meant */
         size_t n_sriov;
+        RuleSet *rules; /* NULL: there are none */
+        const char *root; /* while it is read: below which names of users and groups are looked up; NULL: this host's */
 } Settings;
 
 Settings *settings_new(void);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "core/gpu.h"
+#include "core/permission.h"
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
+#include "core/topology-permit.h"
 #include "core/topology-undo.h"
 #include "core/users-query.h"
 #include "core/vgpu.h"
@@ -23,6 +25,7 @@ struct TopologyApply {
         size_t next; /* step to check or to do; undoing: how many are left to take back */
         unsigned n_tries; /* to take back the one that is next */
         bool lenient; /* a step that fails is left */
+        Owner owner; /* whose what is made is */
         bool cancelled;
         UsersQuery *query;
         bool answered; /* what was begun has ended */
@@ -45,7 +48,7 @@ static void on_answer(const Error *error, VGpu *vgpu, void *userdata) {
         wake(apply);
 }
 
-static void on_users(const Error *error, const User *users, size_t n_users, void *userdata) {
+static void on_users(const Error *error, const User *users, size_t n_users, const VGpuUsage *told, void *userdata) {
         TopologyApply *apply = userdata;
         const char *uuid = apply->plan.steps[apply->next].uuid;
 
@@ -99,6 +102,7 @@ static void begin_undo(TopologyApply *apply, size_t n_begun, const Error *why) {
         apply->n_tries = 0;
         apply->answered = false;
         task_set_cancelable(apply->task, false);
+        task_forget_end(apply->task);
         (void)topology_journal_note(apply->manager->state_fd, &progress);
 }
 
@@ -185,7 +189,8 @@ static bool turn_apply(TopologyApply *apply) {
         if (r < 0)
                 (void)error_set_errno(&error, r, "what is being done cannot be recorded");
         else
-                r = topology_step_begin(apply->manager, &apply->plan.steps[apply->next], on_answer, apply, &error);
+                r = topology_step_begin(apply->manager, &apply->plan.steps[apply->next], &apply->owner, on_answer,
+                                        apply, &error);
         if (r >= 0)
                 return true;
 
@@ -304,8 +309,9 @@ TopologyApply *topology_apply_free(TopologyApply *apply) {
 DEFINE_CLEANUP(TopologyApply *, topology_apply_free)
 
 /* Takes the plan over in any case. */
-static int apply_new(Manager *manager, TopologyPlan *plan, const char *operation, uid_t started_by,
+static int apply_new(Manager *manager, TopologyPlan *plan, const char *operation, const Caller *by,
                      TopologyApply **ret_apply) {
+        const Caller self = { .uid = geteuid(), .groups_known = true };
         _cleanup_(topology_apply_freep) TopologyApply *apply = NULL;
         int r = 0;
 
@@ -319,11 +325,12 @@ static int apply_new(Manager *manager, TopologyPlan *plan, const char *operation
         apply->plan = *plan;
         *plan = (TopologyPlan){};
         drop_keeps(&apply->plan);
+        apply->owner = permission_get_owner(manager, by ?: &self, NULL);
         manager->topology_apply = apply;
 
         r = sd_event_add_defer(manager->event, &apply->turn, on_turn, apply);
         if (r >= 0)
-                r = task_new(manager, operation, apply->plan.topology, started_by, apply->plan.n_steps, &apply->task);
+                r = task_new(manager, operation, apply->plan.topology, apply->owner.uid, apply->plan.n_steps, &apply->task);
         for (size_t i = 0; i < apply->plan.n_steps && r >= 0; i++)
                 r = task_add_uuid(apply->task, apply->plan.steps[i].uuid);
         if (r < 0) {
@@ -385,7 +392,7 @@ int topology_check_apply(Manager *manager, const char *name, Error *error) {
         return judge(manager, name, &plan, error);
 }
 
-int topology_apply(Manager *manager, const char *name, uid_t started_by, Task **ret_task, Error *error) {
+int topology_apply(Manager *manager, const char *name, const Caller *by, Task **ret_task, Error *error) {
         TopologyPlan plan = {};
         TopologyApply *apply;
         int r;
@@ -393,7 +400,12 @@ int topology_apply(Manager *manager, const char *name, uid_t started_by, Task **
         r = judge(manager, name, &plan, error);
         if (r < 0)
                 return r;
-        r = apply_new(manager, &plan, "apply-topology", started_by, &apply);
+        r = topology_plan_permit(manager, &plan, by, error);
+        if (r < 0) {
+                topology_plan_done(&plan);
+                return r;
+        }
+        r = apply_new(manager, &plan, "apply-topology", by, &apply);
         if (r < 0)
                 return error_set_errno(error, r, "the topology cannot be applied");
 
@@ -407,7 +419,7 @@ int topology_apply_plan(Manager *manager, TopologyPlan *plan) {
         TopologyApply *apply;
         int r;
 
-        r = apply_new(manager, plan, "apply-topology", geteuid(), &apply);
+        r = apply_new(manager, plan, "apply-topology", NULL, &apply);
         if (r < 0)
                 return r;
 
@@ -420,7 +432,7 @@ int topology_roll_back(Manager *manager, TopologyPlan *plan, const TopologyProgr
         Error why = ERROR_NULL;
         int r;
 
-        r = apply_new(manager, plan, "roll-back-topology", geteuid(), &apply);
+        r = apply_new(manager, plan, "roll-back-topology", NULL, &apply);
         if (r < 0)
                 return r;
 

@@ -16,9 +16,9 @@ typedef struct TopologyApply TopologyApply;
 
 /*
  * Begins; the task tells what comes of it. A negative code with *error filled: it did not, and nothing was touched.
- * -ERROR_BUSY: another one is being applied.
+ * -ERROR_BUSY: another one is being applied. by NULL: nobody asks, and no rule is judged.
  */
-int topology_apply(Manager *manager, const char *name, uid_t started_by, Task **ret_task, Error *error);
+int topology_apply(Manager *manager, const char *name, const Caller *by, Task **ret_task, Error *error);
 /* The same judgement, no more. */
 int topology_check_apply(Manager *manager, const char *name, Error *error);
 /* The topology of that name, or the default one for an empty name. */

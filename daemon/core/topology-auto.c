@@ -47,20 +47,9 @@ void topology_set_active(Manager *manager, const char *name) {
         }
 }
 
-static bool offers_something(const Gpu *gpu) {
-        Type *type;
-
-        LIST_FOREACH(type, &gpu->types, link)
-                if (type->report.registration == REGISTRATION_REGISTERED ||
-                    type->report.registration == REGISTRATION_DIFFERS)
-                        return true;
-
-        return false;
-}
-
 /* vGPUs can be made on it. */
 static bool is_up(const Gpu *gpu) {
-        return gpu->state == GPU_READY && offers_something(gpu);
+        return gpu_makes_vgpus(gpu) && gpu_offers_type(gpu);
 }
 
 /* Nothing is known of it at present: no reason to take it for gone. */
@@ -176,7 +165,7 @@ static int recover(TopologyAuto *a) {
         log_notice("The daemon ended while it %s topology '%s', %zu of %zu steps had begun",
                    progress.undoing ? "took back" : "applied", plan.topology, progress.n_begun, plan.n_steps);
         if (set && set->policy.interrupted == TOPOLOGY_INTERRUPTED_GO_ON && !progress.undoing) {
-                r = topology_apply(a->manager, plan.topology, geteuid(), NULL, &error);
+                r = topology_apply(a->manager, plan.topology, NULL, NULL, &error);
                 if (r >= 0)
                         return 0;
                 log_warning("Going on with topology '%s' is not possible, so it is taken back: %s", plan.topology,

@@ -136,6 +136,7 @@ static int get_attributes(json_object *object, Attributes *attributes) {
 
 static int format_step(const TopologyStep *step, json_object *list) {
         json_object *object = json_object_new_object();
+        char owner[OWNER_TEXT_SIZE];
         int r;
 
         if (!object || json_object_array_add(list, object) < 0) {
@@ -154,6 +155,9 @@ static int format_step(const TopologyStep *step, json_object *list) {
                 r = add_text(object, "label", step->label);
         if (r >= 0)
                 r = add_text(object, "old-label", step->old_label);
+        owner_format(&step->old_owner, owner);
+        if (r >= 0)
+                r = add_text(object, "old-owner", owner);
         if (r >= 0)
                 r = add_flag(object, "autostart", step->autostart);
         if (r >= 0)
@@ -164,13 +168,14 @@ static int format_step(const TopologyStep *step, json_object *list) {
 }
 
 static int parse_step(json_object *object, TopologyStep *step) {
-        char action[16], uuid[UUID_STRING_SIZE];
+        char action[16], uuid[UUID_STRING_SIZE], owner[OWNER_TEXT_SIZE];
 
         if (!json_object_is_type(object, json_type_object) || !get_text(object, "action", action, sizeof(action)) ||
             !get_text(object, "uuid", uuid, sizeof(uuid)) || !get_text(object, "gpu", step->gpu, sizeof(step->gpu)) ||
             !get_text(object, "type", step->type_id, sizeof(step->type_id)) ||
             !get_text(object, "label", step->label, sizeof(step->label)) ||
-            !get_text(object, "old-label", step->old_label, sizeof(step->old_label)))
+            !get_text(object, "old-label", step->old_label, sizeof(step->old_label)) ||
+            !get_text(object, "old-owner", owner, sizeof(owner)) || owner_parse(owner, &step->old_owner) < 0)
                 return -EBADMSG;
 
         step->action = topology_action_from_string(action);

@@ -106,6 +106,7 @@ static TopologyStep *add_step_for(Planner *p, TopologyAction action, const VGpu 
         (void)text_copy(step->old_label, sizeof(step->old_label), vgpu->label);
         step->autostart = step->old_autostart = vgpu->autostart;
         step->unmanaged = !vgpu->managed;
+        step->old_owner = vgpu->owner;
         return step;
 }
 
@@ -176,7 +177,7 @@ static int report_impossible(Planner *p, const TopologyEntry *entry, const Topol
                 return 0;
         if (n == 0)
                 return add_problem(p, -ERROR_NO_SUCH_GPU, "%s:%u: no GPU matches", p->topology->file, spec->line);
-        if (n == 1 && gpu->state != GPU_READY)
+        if (n == 1 && !gpu_makes_vgpus(gpu))
                 return add_problem(p, -ERROR_NOT_SUPPORTED, "%s:%u: GPU %s is %s: %s", p->topology->file, spec->line,
                                    gpu->identity.address, strempty(gpu_state_to_string(gpu->state)), gpu->reason);
 

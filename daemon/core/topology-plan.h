@@ -39,6 +39,7 @@ typedef struct TopologyStep {
         char old_label[LABEL_SIZE];
         bool old_autostart;
         bool unmanaged; /* somebody else made it */
+        Owner old_owner;
         Attributes attributes; /* of a definition that goes */
         char reason[REASON_SIZE];
 } TopologyStep;

@@ -269,7 +269,7 @@ static int run_worker(char **arguments) {
         static SimHost host;
         int r;
 
-        log_setup("mdevgpud-sim-worker", LOG_INFO);
+        log_setup("mdevgpud-sim-worker", LOG_INFO, NULL);
         r = sim_host_open(arguments[0], &host);
         if (r >= 0)
                 r = worker_serve(STDIN_FILENO, &host.host, arguments[1]);
@@ -346,7 +346,7 @@ int main(int argc, char **argv) {
         if (r > 0)
                 return r - 1;
 
-        log_setup("mdevgpud-sim", options.level);
+        log_setup("mdevgpud-sim", options.level, log_to_journal);
         r = sim_host_open(options.root, &sim.host);
         if (r < 0) {
                 log_error("Cannot use the machine in %s: %s", options.root, strerror(-r));

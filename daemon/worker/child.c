@@ -131,13 +131,16 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         child->stuck = true;
         child->statistics->n_stuck++;
         log_full(LOG_WARNING, LOG_FIELDS("MESSAGE_ID", MESSAGE_WORKER_STUCK, "MDEVGPU_GPU", child->gpu),
-                 "Worker process %i for GPU %s is stuck; it is left alone", (int)child->pid, child->gpu);
+                 "Worker process %i for GPU %s is stuck; it is %s", (int)child->pid, child->gpu,
+                 child->role == CHILD_USERS ? "killed" : "left alone");
 
         if (child->running && child->running->listener.timeout)
                 child->running->listener.timeout(child->pid, child->running->listener.userdata);
 
         (void)snprintf(what, sizeof(what), "worker process %i is stuck in the kernel or its driver", (int)child->pid);
         fail_queue(child, -ERROR_BUSY, what);
+        if (child->role == CHILD_USERS && child->pid > 0)
+                (void)kill(child->pid, SIGKILL);
         child_uncount(child);
         return 0;
 }

@@ -5,6 +5,34 @@
 #include "util/text.h"
 #include "worker/protocol-frame.h"
 
+static void put_details(WireWriter *w, const TypeDetails *d) {
+        wire_put_u64(w, d->reserved);
+        wire_put_u64(w, d->mappable_video);
+        wire_put_u64(w, d->bar1);
+        wire_put_u64(w, d->host_reserved);
+        wire_put_u32(w, d->encoder);
+        wire_put_u32(w, d->gpu_instance);
+        wire_put_u32(w, d->placements);
+        wire_put_u32(w, (uint32_t)d->ecc);
+        wire_put_u32(w, (uint32_t)d->multi_vgpu);
+        wire_put_u32(w, (uint32_t)d->limiter);
+        wire_put_u32(w, (uint32_t)d->creatable);
+}
+
+static void get_details(WireReader *r, TypeDetails *d) {
+        d->reserved = wire_get_u64(r);
+        d->mappable_video = wire_get_u64(r);
+        d->bar1 = wire_get_u64(r);
+        d->host_reserved = wire_get_u64(r);
+        d->encoder = wire_get_u32(r);
+        d->gpu_instance = wire_get_u32(r);
+        d->placements = wire_get_u32(r);
+        d->ecc = (Tristate)wire_get_enum(r, TRISTATE_MAX);
+        d->multi_vgpu = (Tristate)wire_get_enum(r, TRISTATE_MAX);
+        d->limiter = (Tristate)wire_get_enum(r, TRISTATE_MAX);
+        d->creatable = (Tristate)wire_get_enum(r, TRISTATE_MAX);
+}
+
 static void put_type(WireWriter *w, const TypeReport *t) {
         wire_put_string(w, t->id);
         wire_put_string(w, t->name);
@@ -20,6 +48,7 @@ static void put_type(WireWriter *w, const TypeReport *t) {
         wire_put_u32(w, t->max_width);
         wire_put_u32(w, t->max_height);
         wire_put_u32(w, t->frame_limit);
+        put_details(w, &t->details);
         wire_put_u32(w, (uint32_t)t->source);
         wire_put_u32(w, (uint32_t)t->registration);
         wire_put_string(w, t->reason);
@@ -40,6 +69,7 @@ static void get_type(WireReader *r, TypeReport *t) {
         t->max_width = wire_get_u32(r);
         t->max_height = wire_get_u32(r);
         t->frame_limit = wire_get_u32(r);
+        get_details(r, &t->details);
         t->source = (TypeSource)wire_get_enum(r, TYPE_SOURCE_MAX);
         t->registration = (Registration)wire_get_enum(r, REGISTRATION_MAX);
         wire_get_string(r, t->reason, sizeof(t->reason));
@@ -80,6 +110,7 @@ static void put_report(WireWriter *w, const GpuReport *report) {
         wire_put_string(w, report->driver_version);
         wire_put_string(w, report->model);
         wire_put_u64(w, report->framebuffer_total);
+        wire_put_u64(w, report->framebuffer_used);
         wire_put_u8(w, report->pending_types);
         wire_put_u32(w, report->num_vfs);
         wire_put_u32(w, report->max_vfs);
@@ -101,6 +132,7 @@ static int get_report(WireReader *r, GpuReport *report) {
         wire_get_string(r, report->driver_version, sizeof(report->driver_version));
         wire_get_string(r, report->model, sizeof(report->model));
         report->framebuffer_total = wire_get_u64(r);
+        report->framebuffer_used = wire_get_u64(r);
         report->pending_types = wire_get_bool(r);
         report->num_vfs = wire_get_u32(r);
         report->max_vfs = wire_get_u32(r);
@@ -158,6 +190,7 @@ static void put_users(WireWriter *w, const JobResult *result) {
                 wire_put_string(w, result->users[i].comm);
                 wire_put_string(w, result->users[i].unit);
                 wire_put_string(w, result->users[i].vm);
+                wire_put_u8(w, result->users[i].told);
         }
 }
 
@@ -175,6 +208,7 @@ static int get_users(WireReader *r, JobResult *result) {
                 wire_get_string(r, result->users[i].comm, sizeof(result->users[i].comm));
                 wire_get_string(r, result->users[i].unit, sizeof(result->users[i].unit));
                 wire_get_string(r, result->users[i].vm, sizeof(result->users[i].vm));
+                result->users[i].told = wire_get_bool(r);
         }
 
         return 0;
@@ -239,6 +273,9 @@ void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const Job
         if (kind == JOB_SYNC) {
                 if (result->error.code == 0)
                         put_report(w, &result->report);
+        } else if (kind == JOB_USAGE) {
+                if (result->error.code == 0)
+                        protocol_put_usage(w, &result->usage);
         } else if (kind == JOB_EXAMINE) {
                 if (result->error.code == 0)
                         put_facts(w, result->facts);
@@ -249,6 +286,8 @@ void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const Job
                 wire_put_u8(w, result->existed);
                 if (result->exists)
                         put_vgpu(w, &result->vgpu);
+                if (kind == JOB_USERS)
+                        protocol_put_usage(w, &result->usage);
         }
 
         protocol_end_frame(w);
@@ -263,6 +302,8 @@ static int get_result_fields(WireReader *r, JobKind kind, JobResult *result) {
 
         if (kind == JOB_SYNC)
                 return result->error.code == 0 ? get_report(r, &result->report) : 0;
+        if (kind == JOB_USAGE)
+                return result->error.code == 0 ? protocol_get_usage(r, &result->usage) : 0;
         if (kind == JOB_EXAMINE)
                 return result->error.code == 0 ? get_facts(r, result) : 0;
 
@@ -279,7 +320,7 @@ static int get_result_fields(WireReader *r, JobKind kind, JobResult *result) {
         /* A create that succeeded has something to show, and nothing else has. */
         if (kind == JOB_CREATE ? result->error.code == 0 && !result->exists : result->exists)
                 r->bad = true;
-        return 0;
+        return kind == JOB_USERS ? protocol_get_usage(r, &result->usage) : 0;
 }
 
 int protocol_get_result(const uint8_t *data, size_t size, JobKind kind, JobResult *ret_result) {

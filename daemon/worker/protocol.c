@@ -91,6 +91,7 @@ static void put_vgpu_job(WireWriter *w, const Job *job) {
         wire_put_u8(w, job->autostart);
         wire_put_u8(w, job->managed);
         wire_put_string(w, strempty(job->label));
+        wire_put_string(w, strempty(job->owner));
 }
 
 void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
@@ -106,7 +107,7 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
         } else if (job->kind == JOB_ENABLE_VFS) {
                 wire_put_u32(w, job->n_vfs);
                 wire_put_string(w, strempty(job->sriov_manage));
-        } else if (job->kind != JOB_EXAMINE)
+        } else if (job->kind != JOB_USAGE && job->kind != JOB_EXAMINE)
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -175,6 +176,7 @@ static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         d->job.autostart = wire_get_bool(r);
         d->job.managed = wire_get_bool(r);
         wire_get_string(r, d->label, sizeof(d->label));
+        wire_get_string(r, d->owner, sizeof(d->owner));
         if (text_parse_uuid(uuid, d->uuid) < 0 || !names_are_good(d))
                 r->bad = true;
 
@@ -183,6 +185,7 @@ static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         d->job.parent = d->parent;
         d->job.attributes = &d->attributes;
         d->job.label = d->label;
+        d->job.owner = d->owner;
 }
 
 int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
@@ -203,7 +206,7 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                 ret_job->job.n_vfs = wire_get_u32(&r);
                 wire_get_string(&r, ret_job->program, sizeof(ret_job->program));
                 ret_job->job.sriov_manage = ret_job->program;
-        } else if (ret_job->job.kind != JOB_EXAMINE)
+        } else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

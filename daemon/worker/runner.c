@@ -2,6 +2,7 @@
 
 #include "backend/backends.h"
 #include "backend/host-facts.h"
+#include "backend/mdev-counts.h"
 #include "backend/users.h"
 #include "backend/vfs.h"
 #include "util/file.h"
@@ -30,6 +31,7 @@ static void set_backend(BackendContext *c, const Backend *backend) {
 
 void runner_done(BackendContext *c) {
         set_backend(c, NULL);
+        c->counts = mdev_counts_free(c->counts);
 }
 
 /* The first in the table that knows the GPU; NULL if none does. */
@@ -302,6 +304,48 @@ static int run_users(BackendContext *c, const Job *job, JobResult *result) {
         return r < 0 ? error_set_errno(&result->error, r, "it cannot be seen who uses the vGPU") : 0;
 }
 
+static const VGpuUsage *find_told(const UsageReport *usage, const char *uuid) {
+        for (size_t i = 0; i < usage->n_vgpus; i++)
+                if (streq(usage->vgpus[i].uuid, uuid))
+                        return &usage->vgpus[i];
+
+        return NULL;
+}
+
+/* Of all that the driver says what is about this vGPU, and which of its users it means. */
+static void add_told(BackendContext *c, const char *uuid, JobResult *result) {
+        const VGpuUsage *found;
+        VGpuUsage *row = NULL;
+        UsageReport all;
+
+        usage_report_init(&all);
+        if (c->backend && c->backend->read_usage && c->backend->read_usage(c, &all, NULL) >= 0) {
+                found = find_told(&all, uuid);
+                row = found ? usage_report_add_vgpu(&result->usage) : NULL;
+                if (row) {
+                        *row = *found;
+                        all.vgpus[found - all.vgpus].facts = (Facts){};
+                }
+        }
+        usage_report_done(&all);
+
+        for (size_t i = 0; row && i < result->n_users; i++)
+                result->users[i].told = result->users[i].pid == row->pid || (row->pid == 0 && result->n_users == 1);
+}
+
+static int run_usage(BackendContext *c, JobResult *result) {
+        int r;
+
+        r = look_for_backend(c, &result->error);
+        if (r < 0)
+                return r;
+        if (!c->backend || !c->backend->read_usage)
+                return error_set(&result->error, -ERROR_NOT_SUPPORTED,
+                                 "The driver of GPU %s does not say what it and its vGPUs use", c->gpu);
+
+        return c->backend->read_usage(c, &result->usage, &result->error);
+}
+
 /* Looks for users as late as can be: who opens the vGPU after this makes the removal wait for him. */
 static int check_users(BackendContext *c, const Job *job, JobResult *result) {
         char users[320];
@@ -391,6 +435,11 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
                 break;
         case JOB_USERS:
                 r = run_users(c, job, result);
+                if (r >= 0)
+                        add_told(c, job->uuid, result);
+                break;
+        case JOB_USAGE:
+                r = run_usage(c, result);
                 break;
         case JOB_STORE:
                 r = store_run(c->host, job, &result->error);

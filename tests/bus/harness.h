@@ -71,6 +71,8 @@ void harness_wait_for_name(Harness *h, GPid pid, const char *name);
 
 /* A client of its own on the bus. */
 sd_bus *harness_connect(Harness *h, uid_t uid);
+/* The same of a user who is in one group more. */
+sd_bus *harness_connect_in_group(Harness *h, uid_t uid, gid_t group);
 
 /* Handles what comes on bus until done() says so; fails the test after ten seconds. */
 void harness_wait(sd_bus *bus, bool (*done)(void *userdata), void *userdata);

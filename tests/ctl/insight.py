@@ -211,6 +211,8 @@ def metrics(rig: Rig):
     equal(after[f"mdevgpu_type_available_instances gpu={GPU} type=mdevgpu_ref-1"], 1)
     equal(after[f"mdevgpu_vgpu_state mdevgpu_vgpu_state=active uuid={UUID}"], 1)
     equal(after[f"mdevgpu_vgpu_users uuid={UUID}"], 0)
+    equal(after[f"mdevgpu_gpu_framebuffer_used_bytes gpu={GPU}"], 20 << 30)
+    equal(after[f"mdevgpu_vgpu_framebuffer_bytes uuid={UUID}"], 20 << 30)
     true(any('label=a "quoted\\ one' in key for key in after), after)
     for key, value in before.items():
         if re.match(r"\S+(_total|_count|_sum|_bucket)( |$)", key):

@@ -36,6 +36,38 @@ static void test_appear(void) {
         machine_free(m);
 }
 
+/* In which states vGPUs can be made: also where the daemon can do nothing for a driver, but that offers types by itself. */
+static void test_states(void) {
+        static const struct {
+                GpuState state;
+                bool with_types, without;
+        } rows[GPU_STATE_MAX] = {
+                { GPU_PROBING, false, false },       { GPU_READY, true, true },
+                { GPU_NO_DRIVER, false, false },     { GPU_UNSUPPORTED, false, false },
+                { GPU_BUSY, false, false },          { GPU_FAILED, false, false },
+                { GPU_HOST_READY, true, true },      { GPU_NOT_VGPU_HOST, true, false },
+                { GPU_LAYOUT_UNKNOWN, true, false }, { GPU_DEGRADED, true, true },
+        };
+        Machine *m = machine_new();
+        Gpu *gpu;
+
+        for (unsigned with = 0; with < 2; with++) {
+                machine_set_types(m, with * 2, 2);
+                if (with == 0)
+                        machine_add_gpu(m, GPU_A);
+                machine_settle(m);
+                gpu = machine_gpu(m, GPU_A);
+                g_assert_cmpint(gpu_offers_type(gpu), ==, with == 1);
+                for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                        gpu->state = rows[i].state;
+                        g_assert_nonnull(gpu_state_to_string(gpu->state));
+                        g_assert_cmpint(gpu_makes_vgpus(gpu), ==, with == 1 ? rows[i].with_types : rows[i].without);
+                }
+                gpu->state = GPU_READY;
+        }
+        machine_free(m);
+}
+
 static void test_repeats(void) {
         Machine *m = machine_new();
         unsigned n;
@@ -666,6 +698,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
         g_test_add_func("/gpu/appear", test_appear);
+        g_test_add_func("/gpu/states", test_states);
         g_test_add_func("/gpu/repeats", test_repeats);
         g_test_add_func("/gpu/disappear", test_disappear);
         g_test_add_func("/gpu/replaced", test_replaced);

@@ -206,15 +206,29 @@ static void test_degraded(void) {
         f.m->refuse_all = true;
         sync_types(&f, 1);
         g_assert_cmpuint(f.gpu->state, ==, 0);
-        g_assert_true(g_str_has_prefix(f.b->result.report.reason, "degraded: "));
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_DEGRADED);
+        g_assert_nonnull(strstr(f.b->result.report.reason, "reload the driver"));
+
+        /* Another worker sees it, too, though it knows of no refusal. */
+        runner_done(&f.b->worker);
+        g_assert_cmpint(bench_sync(f.b, f.specs, 1, false), ==, 0);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_DEGRADED);
 
         f.m->refuse_all = false;
         f.m->update_status = 0x40;
         f.specs[0].heads = 1;
         sync_types(&f, 1);
         g_assert_cmpuint(f.gpu->state, ==, 2);
-        g_assert_true(g_str_has_prefix(f.b->result.report.reason, "degraded: "));
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_DEGRADED);
         g_assert_nonnull(strstr(f.b->result.report.reason, "INVALID_STATE"));
+
+        /* It is put right by itself as soon as it can be. */
+        f.m->update_status = 0;
+        f.specs[0].heads = 3;
+        nvidia_model_reload(f.m);
+        sync_types(&f, 1);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_READY);
+        g_assert_cmpstr(f.b->result.report.reason, ==, "");
         end(&f);
 }
 
@@ -344,7 +358,7 @@ static void test_newer(void) {
         Fixture f = begin("580.159.03");
 
         sync_types(&f, 1);
-        g_assert_cmpint(f.b->result.report.state, ==, GPU_READY);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_HOST_READY);
         assert_row(&f, NVIDIA_TYPE_1, REGISTRATION_REFUSED, "newer");
         g_assert_cmpuint(f.m->n_set_info + f.m->n_updates + f.m->n_set_pgpu, ==, 0);
 
@@ -373,7 +387,7 @@ static void test_no_host(void) {
 
         f.m->is_host = false;
         sync_types(&f, 1);
-        g_assert_cmpint(f.b->result.report.state, ==, GPU_UNSUPPORTED);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_NOT_VGPU_HOST);
         g_assert_nonnull(strstr(f.b->result.report.reason, "vGPU host"));
         assert_row(&f, NVIDIA_TYPE_1, REGISTRATION_REFUSED, "vGPU host");
         g_assert_cmpuint(f.m->n_set_info + f.m->n_updates + f.m->n_set_pgpu, ==, 0);
@@ -383,9 +397,26 @@ static void test_no_host(void) {
         sync_types(&f, 1);
         f.m->is_host = false;
         sync_types(&f, 2);
-        g_assert_cmpint(f.b->result.report.state, ==, GPU_READY);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_NOT_VGPU_HOST);
         g_assert_nonnull(strstr(f.b->result.report.reason, "no types can be registered"));
         g_assert_cmpint(bench_create(f.b, NVIDIA_TYPE_1, UUID_1), ==, 0);
+        end(&f);
+}
+
+/* A driver that is not what it says: nothing is written, and what the kernel offers by itself can be had all the same. */
+static void test_layout_unknown(void) {
+        Fixture f = begin("580.142");
+
+        nvidia_model_run_vgpud(f.m, f.gpu);
+        sync_types(&f, 1);
+        f.m->lenient = true;
+        f.specs[1].max_instances = 5;
+        sync_types(&f, 2);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_LAYOUT_UNKNOWN);
+        assert_row(&f, VENDOR_TYPE, REGISTRATION_REGISTERED, NULL);
+        assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_REFUSED, "no types can be registered");
+        g_assert_cmpuint(f.m->n_set_info, ==, 1);
+        g_assert_cmpint(bench_create(f.b, VENDOR_TYPE, UUID_1), ==, 0);
         end(&f);
 }
 
@@ -515,6 +546,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/nvidia-types/newer", test_newer);
         g_test_add_func("/nvidia-types/privileges", test_privileges);
         g_test_add_func("/nvidia-types/no-host", test_no_host);
+        g_test_add_func("/nvidia-types/layout-unknown", test_layout_unknown);
         g_test_add_func("/nvidia-types/full", test_full);
         g_test_add_func("/nvidia-types/multi-vgpu", test_multi_vgpu);
         g_test_add_func("/nvidia-types/limiter-off", test_limiter_off);

@@ -112,6 +112,7 @@ static void assert_job_survives(const Job *job) {
                 g_assert_cmpstr(d.job.type_id, ==, strempty(job->type_id));
                 g_assert_cmpstr(d.job.parent, ==, strempty(job->parent));
                 g_assert_cmpstr(d.job.label, ==, strempty(job->label));
+                g_assert_cmpstr(d.job.owner, ==, strempty(job->owner));
                 g_assert_cmpint(d.job.adopt, ==, job->adopt);
                 g_assert_cmpint(d.job.iommu_group, ==, job->iommu_group);
                 g_assert_cmpint(d.job.action, ==, job->action);
@@ -166,7 +167,8 @@ static void test_jobs(void) {
                                     .action = STORE_UPDATE,
                                     .autostart = true,
                                     .managed = true,
-                                    .label = "web1" });
+                                    .label = "web1",
+                                    .owner = "1000:27,4242" });
         assert_job_survives(&(Job){ .kind = JOB_STORE, .uuid = UUID, .parent = "mtty", .action = STORE_UNDEFINE });
         attributes_done(&attributes);
 }
@@ -316,6 +318,30 @@ static void assert_lists_equal(const JobResult *a, const JobResult *b) {
                 g_assert_cmpstr(a->users[i].comm, ==, b->users[i].comm);
                 g_assert_cmpstr(a->users[i].unit, ==, b->users[i].unit);
                 g_assert_cmpstr(a->users[i].vm, ==, b->users[i].vm);
+                g_assert_cmpint(a->users[i].told, ==, b->users[i].told);
+        }
+}
+
+static void assert_facts_equal(const Facts *a, const Facts *b) {
+        g_assert_cmpuint(a->n, ==, b->n);
+        for (size_t i = 0; i < a->n; i++) {
+                g_assert_cmpstr(a->items[i].key, ==, b->items[i].key);
+                g_assert_cmpint(a->items[i].kind, ==, b->items[i].kind);
+                g_assert_cmpuint(a->items[i].number, ==, b->items[i].number);
+                g_assert_cmpstr(a->items[i].text, ==, b->items[i].text);
+        }
+}
+
+static void assert_usage_equal(const UsageReport *a, const UsageReport *b) {
+        g_assert_cmpuint(a->framebuffer_total, ==, b->framebuffer_total);
+        g_assert_cmpuint(a->framebuffer_used, ==, b->framebuffer_used);
+        assert_facts_equal(&a->facts, &b->facts);
+        g_assert_cmpuint(a->n_vgpus, ==, b->n_vgpus);
+        for (size_t i = 0; i < a->n_vgpus; i++) {
+                g_assert_cmpstr(a->vgpus[i].uuid, ==, b->vgpus[i].uuid);
+                g_assert_cmpstr(a->vgpus[i].type_id, ==, b->vgpus[i].type_id);
+                g_assert_cmpint(a->vgpus[i].pid, ==, b->vgpus[i].pid);
+                assert_facts_equal(&a->vgpus[i].facts, &b->vgpus[i].facts);
         }
 }
 
@@ -333,8 +359,10 @@ static void assert_result_survives(JobKind kind, const JobResult *result) {
         g_assert_cmpstr(got.error.message, ==, result->error.message);
         if (kind == JOB_SYNC)
                 assert_report_equal(&got.report, &result->report);
-        else
+        else if (kind != JOB_USAGE)
                 assert_lists_equal(&got, result);
+        if ((kind == JOB_USAGE && result->error.code == 0) || kind == JOB_USERS)
+                assert_usage_equal(&got.usage, &result->usage);
         g_assert_cmpint(got.exists, ==, result->exists);
         g_assert_cmpint(got.existed, ==, result->existed);
         if (result->exists)
@@ -360,6 +388,62 @@ static void fill_lists(JobResult *result, size_t n_counts, size_t n_users) {
                 fill(result->users[i].unit, sizeof(result->users[i].unit));
                 fill(result->users[i].vm, sizeof(result->users[i].vm));
         }
+}
+
+static void fill_facts(Facts *facts) {
+        char long_text[FACT_TEXT_SIZE];
+
+        fill(long_text, sizeof(long_text));
+        g_assert_cmpint(facts_add_bool(facts, "yes", true), ==, 0);
+        g_assert_cmpint(facts_add_u32(facts, "u", UINT32_MAX), ==, 0);
+        g_assert_cmpint(facts_add_u64(facts, "t-64", UINT64_MAX), ==, 0);
+        g_assert_cmpint(facts_add_text(facts, "long", long_text), ==, 0);
+        g_assert_cmpint(facts_add_text(facts, "none", ""), ==, 0);
+        g_assert_null(facts_find(facts, "none"));
+        g_assert_cmpint(facts_add_u32(facts, "Upper", 1), ==, -EINVAL);
+        g_assert_cmpint(facts_add_u32(facts, "", 1), ==, -EINVAL);
+}
+
+/* A fact is said once, and there is an end of them. */
+static void test_usage(void) {
+        UsageReport *usage;
+        JobResult result;
+        VGpuUsage *vgpu;
+        WireWriter w = {};
+        const uint8_t *body;
+        size_t size;
+        JobResult got;
+
+        job_result_init(&result);
+        usage = &result.usage;
+        assert_result_survives(JOB_USAGE, &result);
+        usage->framebuffer_used = 1;
+        fill_facts(&usage->facts);
+        for (unsigned i = 0; i < 2; i++) {
+                vgpu = usage_report_add_vgpu(usage);
+                g_assert_nonnull(vgpu);
+                fill_facts(&vgpu->facts);
+        }
+        (void)g_strlcpy(vgpu->uuid, UUID, sizeof(vgpu->uuid));
+        (void)g_strlcpy(vgpu->type_id, "nvidia-1", sizeof(vgpu->type_id));
+        vgpu->pid = INT32_MAX;
+        assert_result_survives(JOB_USAGE, &result);
+        assert_result_survives(JOB_USERS, &result);
+        assert_result_survives(JOB_REMOVE, &result);
+
+        (void)g_strlcpy(usage->facts.items[1].key, "yes", FACT_KEY_SIZE);
+        protocol_put_result(&w, 1, JOB_USAGE, &result);
+        body = frame_body(&w, 1, &size);
+        g_assert_cmpint(protocol_get_result(body, size, JOB_USAGE, &got), ==, -EBADMSG);
+        wire_writer_done(&w);
+
+        for (unsigned i = (unsigned)usage->facts.n; i < FACTS_MAX; i++) {
+                g_autofree char *key = g_strdup_printf("k%u", i);
+
+                g_assert_cmpint(facts_add_u32(&usage->facts, key, i), ==, 0);
+        }
+        g_assert_cmpint(facts_add_u32(&usage->facts, "more", 1), ==, -E2BIG);
+        job_result_done(&result);
 }
 
 static HostFacts *largest_facts(void) {
@@ -625,6 +709,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/protocol/jobs", test_jobs);
         g_test_add_func("/protocol/job-names", test_job_names);
         g_test_add_func("/protocol/results", test_results);
+        g_test_add_func("/protocol/usage", test_usage);
         g_test_add_func("/protocol/facts", test_facts);
         g_test_add_func("/protocol/events", test_events);
         g_test_add_func("/protocol/largest-report", test_largest_report);
