@@ -29,6 +29,7 @@ typedef struct BusVerb {
         const char *done; /* "Created" */
         const char *failed; /* "Cannot create" */
         bool returns_vgpu; /* its UUID and path; else nothing */
+        const char *message_id; /* of what the journal says when it is done, or NULL */
 } BusVerb;
 
 typedef struct BusCall {

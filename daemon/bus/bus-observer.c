@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "bus/bus-change.h"
+#include "bus/bus-journal.h"
 #include "bus/bus-message.h"
 #include "bus/bus-observer.h"
 #include "bus/bus-path.h"
 #include "core/task.h"
+#include "util/message-ids.h"
 
 static bool gpu_is_degraded(const Gpu *gpu) {
         return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY || gpu->state == GPU_DEGRADED);
@@ -37,6 +39,7 @@ static void update_degraded(BusServer *server, const Gpu *except) {
                 return;
 
         server->degraded = degraded;
+        bus_journal_degraded(degraded);
         bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_DEGRADED);
 }
 
@@ -75,6 +78,8 @@ static void on_gpu_added(Gpu *gpu, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
+        if (server->manager)
+                bus_journal_gpu_added(gpu);
         if (!path)
                 return;
 
@@ -87,6 +92,8 @@ static void on_gpu_removed(Gpu *gpu, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
+        if (server->manager)
+                bus_journal_gpu_removed(gpu);
         if (!path)
                 return;
 
@@ -114,6 +121,8 @@ static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
+        if (server->manager && (mask & GPU_CHANGED_STATE))
+                bus_journal_gpu_state(gpu);
         if (!path)
                 return;
 
@@ -141,6 +150,8 @@ static void on_type_added(Type *type, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
+        if (server->manager)
+                bus_journal_type(type);
         if (!path)
                 return;
 
@@ -163,6 +174,8 @@ static void on_type_changed(Type *type, unsigned mask, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
+        if (server->manager && (mask & TYPE_CHANGED_REGISTRATION))
+                bus_journal_type(type);
         if (path)
                 bus_changed(server, path, &type_interface, mask);
 }
@@ -199,7 +212,9 @@ static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
 
 /* For an administrator: there is nothing in the model that it changes. */
 static void on_device_error(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *text, void *userdata) {
-        log_full(LOG_WARNING, LOG_FIELDS("GPU", gpu->identity.address, "VGPU_UUID", vgpu ? vgpu->uuid : ""),
+        log_full(LOG_WARNING,
+                 LOG_FIELDS("MESSAGE_ID", MESSAGE_DEVICE_ERROR, "MDEVGPU_GPU", gpu->identity.address, "MDEVGPU_VGPU",
+                            vgpu ? vgpu->uuid : ""),
                  "GPU %s reports error %u%s%s%s%s", gpu->identity.address, code, vgpu ? " of vGPU " : "",
                  vgpu ? vgpu->uuid : "", *text ? ": " : "", text);
 }
@@ -283,6 +298,8 @@ static void on_task_finished(Task *task, void *userdata) {
         _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
         int r;
 
+        if (server->manager)
+                bus_journal_task(task);
         if (!path)
                 return;
 

@@ -9,6 +9,7 @@
 #include "core/gpu.h"
 #include "core/type.h"
 #include "core/vgpu.h"
+#include "util/message-ids.h"
 #include "util/text.h"
 
 /* What the caller releases, whatever comes of it: ret_request->attributes. */
@@ -86,7 +87,7 @@ static int choose_gpu(BusServer *server, CreateRequest *request, Error *error) {
 
 /* What is chosen before polkit is asked is what it is asked about; if another is chosen then, it is asked again. */
 static int create(BusServer *server, sd_bus_message *message, CreateRequest *request, sd_bus_error *ret_error) {
-        static const BusVerb verb = { "Created", "Cannot create", .returns_vgpu = true };
+        static const BusVerb verb = { "Created", "Cannot create", .returns_vgpu = true, MESSAGE_VGPU_CREATED };
         bool defines = request->persistent || request->autostart;
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         PolkitDetails details;
@@ -134,7 +135,7 @@ int manager_method_create_vgpu(sd_bus_message *message, void *userdata, sd_bus_e
 
 /* The options are what is left to read of the message. */
 static int destroy(BusServer *server, sd_bus_message *message, const char *uuid, sd_bus_error *ret_error) {
-        static const BusVerb verb = { "Destroyed", "Cannot destroy", .returns_vgpu = false };
+        static const BusVerb verb = { "Destroyed", "Cannot destroy", .returns_vgpu = false, MESSAGE_VGPU_DESTROYED };
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         DestroyRequest request = { .uuid = uuid };
         const BusOption options[] = { { "unmanaged", 'b', { &request.unmanaged }, NULL } };
@@ -167,7 +168,7 @@ static int destroy(BusServer *server, sd_bus_message *message, const char *uuid,
 }
 
 static int start(BusServer *server, sd_bus_message *message, const char *uuid, sd_bus_error *ret_error) {
-        static const BusVerb verb = { "Started", "Cannot start", .returns_vgpu = false };
+        static const BusVerb verb = { "Started", "Cannot start", .returns_vgpu = false, MESSAGE_VGPU_CREATED };
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         StartRequest request = { .uuid = uuid };
         PolkitDetails details;

@@ -13,6 +13,7 @@
 #include "core/vgpu.h"
 #include "util/file.h"
 #include "util/log.h"
+#include "util/message-ids.h"
 #include "util/text.h"
 
 #define USEC_PER_MSEC UINT64_C(1000)
@@ -263,7 +264,10 @@ static void lose_vgpu(VGpu *vgpu) {
                 return;
         }
 
-        log_debug("GPU %s: vGPU %s has gone", vgpu->gpu->identity.address, vgpu->uuid);
+        log_full(vgpu->managed ? LOG_NOTICE : LOG_DEBUG,
+                 LOG_FIELDS("MESSAGE_ID", MESSAGE_VGPU_LOST, "MDEVGPU_GPU", vgpu->gpu->identity.address, "MDEVGPU_VGPU",
+                            vgpu->uuid, "MDEVGPU_TYPE", vgpu->type_id),
+                 "vGPU %s has gone from GPU %s, and was not asked to", vgpu->uuid, vgpu->gpu->identity.address);
         vgpu_device_gone(vgpu, VGPU_END_VANISHED);
 }
 
