@@ -8,6 +8,7 @@
 #include "client.h"
 
 #define VF_TYPE "vfio-pci-vf"
+#define UUID_B "6b2f6c5e-1111-4222-8333-444455557777"
 #define UUID "6b2f6c5e-1111-4222-8333-444455556666"
 
 static Harness *prepare(void) {
@@ -133,6 +134,13 @@ static void test_nvidia(void) {
         expect_now(h, NVIDIA_PATH, SRIOV_INTERFACE, "NumVfs", "0");
 }
 
+static void expect_file(Harness *h, const char *name, const char *value) {
+        g_autofree char *path = g_build_filename(h->dir, name, NULL), *text = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        g_assert_cmpstr(g_strchomp(text), ==, value);
+}
+
 static void set_mixed(Harness *h, int on, const char *refusal) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *reply;
@@ -151,6 +159,7 @@ static void test_mixed(void) {
         g_autoptr(Harness) h = start();
         g_autoptr(Cache) cache = cache_new(h);
         g_autofree char *all = NULL, *none = NULL, *again = NULL;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
 
         set_mixed(h, true, "org.freedesktop.DBus.Error.UnknownMethod");
         all = enable(h, NVIDIA_PATH, 8);
@@ -161,6 +170,15 @@ static void test_mixed(void) {
 
         sd_bus_message_unref(manager_call(h->bus, "CreateVGpu", "sssa{sv}", NVIDIA_GPU, "nvidia-1145", UUID, 0));
         set_mixed(h, false, ERROR_PREFIX "Busy");
+        sd_bus_message_unref(manager_call(h->bus, "CreateVGpu", "sssa{sv}", NVIDIA_GPU, "nvidia-1145", UUID_B, 1,
+                                          "placement-id", "u", 2U));
+        expect_file(h, "host/sys/bus/pci/devices/0000:61:01.1/nvidia/placement_id", "2");
+        sd_bus_message_unref(manager_call(h->bus, "DestroyVGpu", "sa{sv}", UUID_B, 0));
+        /* Nothing is left of one whose place cannot be had. */
+        assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", NVIDIA_GPU,
+                              "nvidia-1145", UUID_B, 1, "gpu-instance-id", "u", 1U),
+                     &error, ERROR_PREFIX "NotSupported");
+        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 1);
         expect_now(h, NVIDIA_PATH, MIXED_INTERFACE, "Enabled", "true");
         sd_bus_message_unref(manager_call(h->bus, "DestroyVGpu", "sa{sv}", UUID, 0));
         set_mixed(h, false, NULL);
