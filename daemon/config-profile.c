@@ -169,6 +169,7 @@ static const ConfigField type_fields[] = {
         { "vdev-id", config_read_id64, TYPE_DRAFT(vdev_id), .min = 0x10000, .max = UINT32_MAX },
         { "pdev-id", config_read_id64, TYPE_DRAFT(pdev_id), .min = 1, .max = UINT32_MAX },
         { "multi-vgpu", config_read_flag, TYPE_DRAFT(multi_vgpu) },
+        { "keep-state", config_read_flag, TYPE_DRAFT(keep_state) },
         { "displays", config_read_mapping, .fields = displays_fields },
         { "nvidia", config_read_mapping, .fields = nvidia_fields },
         { "xe", config_read_mapping, .fields = xe_fields },
@@ -264,11 +265,28 @@ static int read_pending_apply(ConfigReader *reader, const ConfigField *field, co
         return 0;
 }
 
+static int read_mixed_size(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        ProfileDraft *draft = target;
+        bool enabled = false;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+        if (config_flag_parse(item->text, &enabled) < 0)
+                return config_value_error(reader, field->name, item,
+                                          "is not a boolean (true, yes, on, false, no, off)");
+
+        draft->profile->mixed_size = tristate(enabled);
+        return 0;
+}
+
 static const ConfigField profile_fields[] = {
         { "version", config_read_version, .max = PROFILE_VERSION, .required = true },
         { "match", read_match },
         { "strict", read_strict, offsetof(Profile, strict) },
         { "pending-apply", read_pending_apply },
+        { "mixed-size", read_mixed_size },
         { "types", read_types, .required = true },
         {},
 };

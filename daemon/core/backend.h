@@ -72,18 +72,6 @@ typedef enum VGpuKind {
         VGPU_KIND_INVALID = -EINVAL,
 } VGpuKind;
 
-typedef enum Tristate {
-        TRISTATE_UNKNOWN,
-        TRISTATE_NO,
-        TRISTATE_YES,
-        TRISTATE_MAX,
-        TRISTATE_INVALID = -EINVAL,
-} Tristate;
-
-static inline Tristate tristate(bool v) {
-        return v ? TRISTATE_YES : TRISTATE_NO;
-}
-
 /* What few drivers tell of a type. */
 typedef struct TypeDetails {
         uint64_t reserved; /* bytes beside the framebuffer of each instance, for its driver */

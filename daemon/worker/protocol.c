@@ -37,6 +37,7 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_u8(w, s->limiter);
         wire_put_u8(w, s->ecc);
         wire_put_u8(w, s->multi_vgpu);
+        wire_put_u8(w, s->keep_state);
         wire_put_u8(w, s->strict);
         wire_put_u8(w, s->pending_manual);
         wire_put_string(w, s->nvidia_license);
@@ -45,6 +46,8 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_u32(w, s->xe_quantum_ms);
         wire_put_u32(w, s->xe_timeout_us);
         wire_put_u32(w, (uint32_t)s->xe_priority);
+        wire_put_u8(w, s->nvidia_legacy);
+        wire_put_u32(w, (uint32_t)s->mixed_size);
 }
 
 static void get_spec(WireReader *r, TypeSpec *s) {
@@ -66,6 +69,7 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         s->limiter = wire_get_bool(r);
         s->ecc = wire_get_bool(r);
         s->multi_vgpu = wire_get_bool(r);
+        s->keep_state = wire_get_bool(r);
         s->strict = wire_get_bool(r);
         s->pending_manual = wire_get_bool(r);
         wire_get_string(r, s->nvidia_license, sizeof(s->nvidia_license));
@@ -74,6 +78,8 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         s->xe_quantum_ms = wire_get_u32(r);
         s->xe_timeout_us = wire_get_u32(r);
         s->xe_priority = (XePriority)wire_get_enum(r, XE_PRIORITY_MAX);
+        s->nvidia_legacy = wire_get_bool(r);
+        s->mixed_size = (Tristate)wire_get_enum(r, TRISTATE_MAX);
 }
 
 static void put_attributes(WireWriter *w, const Attributes *attributes) {

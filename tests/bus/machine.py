@@ -169,6 +169,16 @@ class Bus:
             found.append(value[0] if t == "v" else dict(value) if t == "a" and inner[0] == "{" else value)
         return found
 
+    def apply_topology(self, name):
+        """Until its job has ended, well or with its error."""
+        path = self.ask("ApplyTopology", name, {})[0]
+        # Seldom, so that the daemon does the same each time.
+        time.sleep(0.15)
+        while (state := self.get(path, NAME + ".Job", "State")) in ("queued", "running"):
+            time.sleep(0.15)
+        if state != "done":
+            raise BusError(*(self.get(path, NAME + ".Job", name) for name in ("Error", "ErrorMessage")))
+
     def has_owner(self):
         message = self.message("/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner",
                                "org.freedesktop.DBus")
