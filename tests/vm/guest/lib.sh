@@ -18,8 +18,9 @@ EVIDENCE=$(mktemp -d)
 # Everything in the machine is slow, and it may be on a host that is busy: how long to wait for what should happen soon.
 PATIENCE=30
 
+# With how long the script has run until then
 heading() {
-        printf '\n%s\n' "$*"
+        printf '\n%s (%d s)\n' "$*" "$SECONDS"
 }
 
 note() {
@@ -172,6 +173,9 @@ nested() {
 # Kernel code of no use here that takes seconds in an emulated machine that is emulated itself.
 NESTED_LEAVE_OUT=jent_mod_init,serial_pci_driver_init,load_system_certificate_list,init_kprobe_trace,trace_eval_init
 
+NESTED_APPEND="console=ttyS0 quiet panic=-1 oops=panic tsc=reliable lpj=4000000 no_timer_check mitigations=off iomem=relaxed \
+cryptomgr.notests audit=0 initcall_blacklist=$NESTED_LEAVE_OUT"
+
 nested_start() {
         NESTED_ARGUMENTS=("$@")
         NESTED_OUTPUT=$(mktemp)
@@ -193,8 +197,7 @@ nested_qemu() {
         exec timeout -k 5 200 qemu-system-x86_64 -accel tcg -cpu max -M pc -m 128 -smp 1 \
                 -nodefaults -no-user-config -no-reboot -display none -serial stdio \
                 -kernel "$RIG/vmlinux" -initrd "$RIG/initramfs" "${devices[@]}" \
-                -append "console=ttyS0 quiet panic=-1 oops=panic tsc=reliable lpj=4000000 no_timer_check mitigations=off
-                        iomem=relaxed cryptomgr.notests audit=0 initcall_blacklist=$NESTED_LEAVE_OUT $*" </dev/null
+                -append "$NESTED_APPEND $*" </dev/null
 }
 
 # Prints what the nested guest said; fails when it did not come to its end. An emulator that runs in an emulator loses a
