@@ -6,6 +6,7 @@
  */
 
 #include "backend/backends.h"
+#include "backend/mdev-counts.h"
 #include "backend/mdev-sysfs.h"
 #include "backend/nvidia-types.h"
 #include "util/file.h"
@@ -253,10 +254,6 @@ static int nvidia_backend_remove(BackendContext *c, const char *uuid, Error *err
         return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
 }
 
-static int nvidia_backend_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
-        return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
-}
-
 const Backend backend_nvidia = {
         .name = "nvidia",
         .probe = nvidia_backend_probe,
@@ -266,6 +263,6 @@ const Backend backend_nvidia = {
         .find = nvidia_backend_find,
         .configure = nvidia_backend_configure,
         .remove = nvidia_backend_remove,
-        .read_counts = nvidia_backend_read_counts,
+        .read_counts = mdev_counts_read,
         .close = nvidia_backend_close,
 };
