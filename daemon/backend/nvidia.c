@@ -6,6 +6,7 @@
  */
 
 #include "backend/backends.h"
+#include "backend/mdev-counts.h"
 #include "backend/mdev-sysfs.h"
 #include "backend/nvidia-events.h"
 #include "backend/nvidia-legacy.h"
@@ -352,10 +353,6 @@ static int nvidia_backend_remove(BackendContext *c, const char *uuid, Error *err
         return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
 }
 
-static int nvidia_backend_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
-        return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
-}
-
 static int nvidia_backend_watch(BackendContext *c) {
         const NvidiaBackend *b = c->state;
 
@@ -397,7 +394,7 @@ const Backend backend_nvidia = {
         .find = nvidia_backend_find,
         .configure = nvidia_backend_configure,
         .remove = nvidia_backend_remove,
-        .read_counts = nvidia_backend_read_counts,
+        .read_counts = mdev_counts_read,
         .read_usage = nvidia_backend_read_usage,
         .watch = nvidia_backend_watch,
         .hear = nvidia_backend_hear,

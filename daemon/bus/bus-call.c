@@ -3,6 +3,7 @@
 #include "bus/bus-call.h"
 #include "bus/bus-error.h"
 #include "bus/bus-message.h"
+#include "core/examination.h"
 #include "core/manager.h"
 #include "core/users-query.h"
 #include "util/log.h"
@@ -19,6 +20,7 @@ BusCall *bus_call_free(BusCall *call) {
         idle_wait_free(call->wait);
         users_query_free(call->users);
         usage_query_free(call->usage);
+        examination_free(call->examination);
         sd_bus_slot_unref(call->query);
         sd_bus_message_unref(call->message);
         sd_bus_error_free(&call->error);

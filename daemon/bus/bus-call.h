@@ -49,6 +49,7 @@ typedef struct BusCall {
         IdleWait *wait; /* of a reload, for what it set in motion */
         UsersQuery *users;
         UsageQuery *usage;
+        Examination *examination;
         const BusVerb *verb; /* of a call about a vGPU */
 } BusCall;
 

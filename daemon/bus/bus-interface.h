@@ -81,6 +81,12 @@ int manager_method_get_usage(sd_bus_message *message, void *userdata, sd_bus_err
 /* Entries of an a{sv}, but for those with these keys; NULL: all. */
 int bus_append_facts(sd_bus_message *message, const Facts *facts, const char *const *except);
 
+/* statistics-call.c */
+int manager_method_get_statistics(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* diagnose-call.c */
+int manager_method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
 /* attachment-call.c */
 int vgpu_method_get_attachment(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 

@@ -72,10 +72,10 @@ static void emit_removed(BusServer *server, const char *path) {
 }
 
 static void on_gpu_added(Gpu *gpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_added(server, path);
@@ -84,10 +84,10 @@ static void on_gpu_added(Gpu *gpu, void *userdata) {
 }
 
 static void on_gpu_removed(Gpu *gpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -111,10 +111,10 @@ static void sriov_changed(BusServer *server, const Gpu *gpu, const char *path, u
 }
 
 static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         if (mask & ~(unsigned)(GPU_CHANGED_VFS | GPU_CHANGED_SRIOV))
@@ -138,10 +138,10 @@ static void type_came_or_goes(BusServer *server, const Type *type) {
 }
 
 static void on_type_added(Type *type, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_type(type);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_added(server, path);
@@ -149,10 +149,10 @@ static void on_type_added(Type *type, void *userdata) {
 }
 
 static void on_type_removed(Type *type, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_type(type);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -160,18 +160,18 @@ static void on_type_removed(Type *type, void *userdata) {
 }
 
 static void on_type_changed(Type *type, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_type(type);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
-        if (server->manager && path)
+        if (path)
                 bus_changed(server, path, &type_interface, mask);
 }
 
 static void on_vgpu_added(VGpu *vgpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_vgpu(vgpu) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_added(server, path);
@@ -179,10 +179,10 @@ static void on_vgpu_added(VGpu *vgpu, void *userdata) {
 }
 
 static void on_vgpu_removed(VGpu *vgpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_vgpu(vgpu) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -190,10 +190,10 @@ static void on_vgpu_removed(VGpu *vgpu, void *userdata) {
 }
 
 static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_vgpu(vgpu) : NULL;
 
-        if (server->manager && path)
+        if (path)
                 bus_changed(server, path, &vgpu_interface, mask);
 }
 
@@ -207,7 +207,7 @@ static void on_device_error(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *tex
 static void on_problems_changed(Manager *manager, void *userdata) {
         BusServer *server = userdata;
 
-        if (!server->manager)
+        if (!server->tells)
                 return;
 
         bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_CONFIG);
@@ -217,7 +217,7 @@ static void on_problems_changed(Manager *manager, void *userdata) {
 static void on_topology_changed(Manager *manager, void *userdata) {
         BusServer *server = userdata;
 
-        if (server->manager)
+        if (server->tells)
                 bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_TOPOLOGY);
 }
 
@@ -230,10 +230,10 @@ static void emit_job_signal(BusServer *server, const char *signal, const Task *t
 }
 
 static void on_task_added(Task *task, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_added(server, path);
@@ -241,10 +241,10 @@ static void on_task_added(Task *task, void *userdata) {
 }
 
 static void on_task_removed(Task *task, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -252,10 +252,10 @@ static void on_task_removed(Task *task, void *userdata) {
 }
 
 static void on_task_changed(Task *task, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
 
-        if (server->manager && path)
+        if (path)
                 bus_changed(server, path, &job_interface, mask);
 }
 
@@ -279,11 +279,11 @@ static int emit_finished(BusServer *server, const Task *task, const char *path) 
 
 /* Its properties first, so that whoever hears that it has ended finds what came of it. */
 static void on_task_finished(Task *task, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
         int r;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         bus_changes_flush(server);

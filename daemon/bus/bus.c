@@ -142,6 +142,7 @@ void bus_server_attach(BusServer *server, Manager *manager) {
 void bus_server_detach(BusServer *server) {
         release_slots(server);
         bus_calls_abandon_all(server);
+        server->tells = false;
         server->manager = NULL;
 }
 
@@ -248,6 +249,7 @@ void bus_server_set_ready(BusServer *server) {
         int r;
 
         server->hold_filter = sd_bus_slot_unref(server->hold_filter);
+        server->tells = true;
         bus_update_degraded(server);
 
         for (size_t i = 0; i < server->n_held; i++) {

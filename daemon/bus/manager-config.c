@@ -100,6 +100,8 @@ int bus_server_reload(BusServer *server, Error *error) {
 
         announce_reload(server, true);
         r = server->callbacks->reload(error, server->userdata);
+        if (server->manager)
+                (*(r < 0 ? &server->manager->statistics.n_reloads_failed : &server->manager->statistics.n_reloads))++;
 
         bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_CONFIG);
         bus_update_degraded(server);

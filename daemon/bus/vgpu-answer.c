@@ -38,15 +38,16 @@ void vgpu_answer(const Error *error, VGpu *vgpu, void *userdata) {
 
         if (vgpu)
                 (void)text_copy(call->details.uuid, sizeof(call->details.uuid), vgpu->uuid);
-        log_call(call, error);
-        if (error) {
+        if (error)
                 bus_call_reply_error(call, error);
-                return;
+        else {
+                r = reply(call, vgpu);
+                if (r < 0)
+                        log_warning("Cannot answer a call about vGPU %s: %s", call->details.uuid, strerrordesc_np(-r));
         }
 
-        r = reply(call, vgpu);
-        if (r < 0)
-                log_warning("Cannot answer a call about vGPU %s: %s", call->details.uuid, strerrordesc_np(-r));
+        /* The caller does not wait for the journal. */
+        log_call(call, error);
 }
 
 void vgpu_details(const VGpu *vgpu, PolkitDetails *ret_details) {

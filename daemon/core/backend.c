@@ -106,5 +106,6 @@ void job_result_done(JobResult *result) {
         free(result->counts);
         free(result->users);
         usage_report_done(&result->usage);
+        free(result->facts);
         job_result_init(result);
 }

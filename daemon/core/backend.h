@@ -10,6 +10,7 @@
 
 #include "core/attributes.h"
 #include "core/facts.h"
+#include "core/host-facts.h"
 #include "core/platform.h"
 #include "core/profile.h"
 #include "core/settings.h"
@@ -193,6 +194,7 @@ typedef enum JobKind {
         JOB_REMOVE, /* look for users, remove one vGPU and prove that it is gone; in a worker of its own */
         JOB_USERS, /* look for users; in a worker of its own */
         JOB_STORE, /* write or remove a definition, durably; in the worker for files */
+        JOB_EXAMINE, /* look at the machine around the GPUs; in a worker of its own, and about no vGPU */
         JOB_ENABLE_VFS, /* another number of virtual functions; refused with vGPUs present */
         JOB_USAGE, /* what the driver says that the GPU and its vGPUs use */
         JOB_KIND_MAX,
@@ -238,7 +240,7 @@ typedef struct Job {
         const char *parent; /* create: the GPU or virtual function to make it on, "": whichever has room; store */
         bool adopt; /* create: one that is there already, with this parent and type, will do */
         bool take_display; /* create: also what shows the console, or a picture */
-        const Attributes *attributes; /* create, configure, store; NULL: none */
+        const Attributes *attributes; /* create, configure, store; enable VFs: of all of them; NULL: none */
         int32_t iommu_group; /* users: as it was last seen, for a vGPU whose removal has begun; -1: not known */
         StoreAction action; /* store */
         uint32_t n_vfs; /* enable VFs */
@@ -262,6 +264,7 @@ typedef struct JobResult {
         User *users; /* users; remove, refused with ERROR_IN_USE */
         size_t n_users;
         UsageReport usage; /* usage; users: of that vGPU alone, if the driver says anything */
+        HostFacts *facts; /* examine; NULL if it failed */
 } JobResult;
 
 void job_result_init(JobResult *result);
@@ -279,6 +282,7 @@ typedef struct BackendContext {
         size_t n_wanted;
         bool take_display; /* create: also what shows the console, or a picture */
         bool apply_pending; /* as of the job */
+        struct MdevCounts *counts; /* what is kept open of mediated devices' types, or NULL */
 } BackendContext;
 
 /*

@@ -103,7 +103,8 @@ int host_open(Host *ret_host) {
                       .proc_fd = -EBADF,
                       .etc_fd = -EBADF,
                       .var_fd = -EBADF,
-                      .run_fd = -EBADF };
+                      .run_fd = -EBADF,
+                      .usr_fd = -EBADF };
         int r;
 
         r = host.sys_fd = directory_open(AT_FDCWD, "/sys");
@@ -120,6 +121,7 @@ int host_open(Host *ret_host) {
         host.etc_fd = directory_open(AT_FDCWD, "/etc");
         host.var_fd = directory_open(AT_FDCWD, "/var/lib/mdevgpud");
         host.run_fd = directory_open(AT_FDCWD, "/run/mdevgpud");
+        host.usr_fd = directory_open(AT_FDCWD, "/usr");
         *ret_host = host;
         return 0;
 }
@@ -131,4 +133,5 @@ void host_close(Host *host) {
         host->etc_fd = fd_close(host->etc_fd);
         host->var_fd = fd_close(host->var_fd);
         host->run_fd = fd_close(host->run_fd);
+        host->usr_fd = fd_close(host->usr_fd);
 }

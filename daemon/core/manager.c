@@ -40,6 +40,7 @@ static void on_worker_heard(const char *gpu, const WorkerEvent *event, void *use
                         vgpu_set_use(vgpu, event->use);
                 break;
         case WORKER_EVENT_ERROR:
+                manager->statistics.n_device_errors++;
                 OBSERVE(manager, device_error, found, vgpu && vgpu->linked ? vgpu : NULL, event->code, event->text);
                 break;
         default:
@@ -72,6 +73,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->idle_waits);
         list_init(&manager->tasks);
         list_init(&manager->vfs_changes);
+        statistics_init(&manager->statistics);
 
         r = definition_files_new(manager, VGPU_MDEV, &manager->mdev_definitions);
         if (r >= 0)

@@ -14,6 +14,7 @@
 #include "core/placement.h"
 #include "core/profile.h"
 #include "core/settings.h"
+#include "core/statistics.h"
 #include "core/topology.h"
 #include "core/uevent.h"
 #include "util/list.h"
@@ -56,6 +57,7 @@ struct Manager {
         TopologyAuto *topology_auto; /* NULL as long as nothing is applied by itself */
         char active_topology[TOPOLOGY_NAME_SIZE]; /* that was applied last; empty: none */
         List vfs_changes; /* VfsChange.link */
+        Statistics statistics;
 };
 
 typedef struct ManagerParameters {
@@ -102,6 +104,7 @@ bool manager_is_settled(const Manager *manager);
  */
 typedef struct IdleWait IdleWait;
 typedef struct UsersQuery UsersQuery;
+typedef struct Examination Examination;
 
 int manager_wait_idle(Manager *manager, void (*callback)(void *userdata), void *userdata, IdleWait **ret_wait);
 IdleWait *idle_wait_free(IdleWait *wait);

@@ -30,6 +30,8 @@ typedef enum OperationKind {
         OPERATION_DEFINE,
         OPERATION_UNDEFINE,
         OPERATION_MODIFY,
+        OPERATION_KIND_MAX,
+        OPERATION_KIND_INVALID = -EINVAL,
 } OperationKind;
 
 typedef enum OperationStep {
@@ -51,6 +53,8 @@ struct Operation {
         sd_event_source *deadline;
         OperationCallback callback; /* NULL once it was called */
         void *userdata;
+        uint64_t start_usec; /* CLOCK_MONOTONIC */
+        bool counted; /* among the statistics */
         bool begun; /* a step is behind it: it cannot be as if nothing had been */
         bool expired; /* the caller was told that it timed out, or that the vGPU is stuck; the job goes on */
         bool stuck; /* its GPU's worker is stuck in it */

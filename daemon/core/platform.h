@@ -57,6 +57,7 @@ struct Host {
         int etc_fd; /* /etc: definitions in mdevctl.d and mdevgpud/vgpus.d; -EBADF: there is none */
         int var_fd; /* /var/lib/mdevgpud: what must survive a reboot; -EBADF: there is none */
         int run_fd; /* /run/mdevgpud: what must survive a restart and no reboot; -EBADF: there is none */
+        int usr_fd; /* /usr: which other programs deal with vGPUs; -EBADF: that cannot be seen */
 };
 
 /* The host this machine is. */
@@ -84,9 +85,9 @@ typedef struct Platform Platform;
 
 typedef struct PlatformOps {
         /*
-         * Queues a job for the GPU; its values are copied. JOB_REMOVE and JOB_USERS have a worker of their own, JOB_STORE
-         * waits for the one that writes files, whatever the GPU, and everything else for the GPU's worker, one after the
-         * other. -EBUSY: the worker is stuck; -EDQUOT: too many wait.
+         * Queues a job for the GPU; its values are copied. JOB_REMOVE, JOB_USERS and JOB_EXAMINE have a worker of their
+         * own, JOB_STORE waits for the one that writes files, whatever the GPU, and everything else for the GPU's worker,
+         * one after the other. -EBUSY: the worker is stuck; -EDQUOT: too many wait.
          */
         int (*submit)(Platform *platform, const char *gpu, const Job *job, const JobListener *listener,
                       PlatformJob **ret_job);
@@ -101,8 +102,16 @@ typedef struct PlatformOps {
         void (*release_gpu)(Platform *platform, const char *gpu);
 } PlatformOps;
 
+/* How often, since the platform exists. */
+typedef struct PlatformStatistics {
+        uint64_t n_started; /* worker processes */
+        uint64_t n_lost; /* that ended, or made no sense, of themselves */
+        uint64_t n_stuck; /* that overran a deadline */
+} PlatformStatistics;
+
 struct Platform {
         const PlatformOps *ops;
+        PlatformStatistics statistics;
         /* A GPU's worker has ended while it had nothing to do, and with it whatever it held open. NULL: nobody listens. */
         void (*lost)(const char *gpu, void *userdata);
         /* A GPU's worker has heard something of its driver. NULL: nobody listens. */

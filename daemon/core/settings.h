@@ -5,6 +5,7 @@
  * Settings: what mdevgpud.yaml says of the host. Immutable: a reload reads anew and swaps them.
  */
 
+#include "core/attributes.h"
 #include "core/profile.h"
 #include "core/rules.h"
 
@@ -16,6 +17,7 @@
 typedef struct SriovRule {
         ProfileMatch match;
         uint32_t n_vfs; /* SETTINGS_ALL_VFS: as many as it can have */
+        Attributes attributes; /* of all of them */
 } SriovRule;
 
 typedef struct Settings {

@@ -84,6 +84,8 @@ Task *task_free(Task *task) {
 int task_add_uuid(Task *task, const char *uuid) {
         char(*uuids)[UUID_STRING_SIZE];
 
+        if (uuid[0] == '\0') /* about a GPU */
+                return 0;
         for (size_t i = 0; i < task->n_uuids; i++)
                 if (streq(task->uuids[i], uuid))
                         return 0;
@@ -138,6 +140,11 @@ void task_set_done(Task *task, size_t n_done) {
         tell_soon(task);
 }
 
+void task_set_steps(Task *task, size_t n_steps) {
+        task->n_steps = n_steps;
+        tell_soon(task);
+}
+
 void task_set_bytes(Task *task, uint64_t bytes, uint64_t total) {
         uint64_t now = now_usec(CLOCK_MONOTONIC), usec = now - task->rated_usec;
 
@@ -188,6 +195,17 @@ static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static uint64_t *counter_of(TaskStatistics *statistics, TaskState state) {
+        switch (state) {
+        case TASK_DONE:
+                return &statistics->n_done;
+        case TASK_CANCELLED:
+                return &statistics->n_cancelled;
+        default:
+                return &statistics->n_failed;
+        }
+}
+
 void task_finish(Task *task, TaskState state, const Error *error) {
         int r;
 
@@ -197,6 +215,7 @@ void task_finish(Task *task, TaskState state, const Error *error) {
         task->teller = sd_event_source_disable_unref(task->teller);
         if (error)
                 task->error = *error;
+        (*counter_of(&task->manager->statistics.tasks, state))++;
         changed(task, TASK_CHANGED_STATE | TASK_CHANGED_PROGRESS | TASK_CHANGED_RESULT);
         OBSERVE(task->manager, task_finished, task);
 

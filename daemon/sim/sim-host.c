@@ -146,6 +146,7 @@ static int make_machine(SimHost *sim) {
                 "etc",
                 "var",
                 "run",
+                "usr",
         };
         int r = 0;
 
@@ -173,7 +174,8 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
                            .proc_fd = -EBADF,
                            .etc_fd = -EBADF,
                            .var_fd = -EBADF,
-                           .run_fd = -EBADF };
+                           .run_fd = -EBADF,
+                           .usr_fd = -EBADF };
         r = sim.root_fd = directory_open(AT_FDCWD, root);
         if (r >= 0)
                 r = make_machine(&sim);
@@ -189,6 +191,8 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
                 r = sim.host.var_fd = directory_open(sim.root_fd, "var");
         if (r >= 0)
                 r = sim.host.run_fd = directory_open(sim.root_fd, "run");
+        if (r >= 0)
+                r = sim.host.usr_fd = directory_open(sim.root_fd, "usr");
         if (r < 0) {
                 sim_host_close(&sim);
                 return r;

@@ -75,6 +75,7 @@ static int child_start(Child *child) {
         r = process_spawn(child->command, child->gpu, &child->pid, &child->fd);
         if (r < 0)
                 return r;
+        child->statistics->n_started++;
 
         r = sd_event_add_child(child->event, &child->exited, child->pid, WEXITED, on_exited, child);
         if (r >= 0)
@@ -127,6 +128,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
 
         child->deadline = sd_event_source_disable_unref(child->deadline);
         child->stuck = true;
+        child->statistics->n_stuck++;
         log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Worker process %i for GPU %s is stuck; it is %s",
                  (int)child->pid, child->gpu, child->role == CHILD_USERS ? "killed" : "left alone");
 
@@ -275,6 +277,7 @@ static void child_break(Child *child, const char *what) {
         PlatformJob *job = TAKE(child->running);
         char sentence[SYSFS_NAME_SIZE + 128];
 
+        child->statistics->n_lost++;
         (void)snprintf(sentence, sizeof(sentence), "the worker process of GPU %s %s", child->gpu, what);
         log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Process %i: %s", (int)child->pid, sentence);
         child_disconnect(child);

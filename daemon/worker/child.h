@@ -36,7 +36,7 @@ void platform_job_fail_soon(PlatformJob *job, List *failing, sd_event *event, in
 typedef enum ChildRole {
         CHILD_GPU,
         CHILD_REMOVAL, /* one removal */
-        CHILD_USERS, /* looks for users, once; changes nothing, so that it is killed when it is stuck */
+        CHILD_USERS, /* looks for users, or at the machine, once; changes nothing, so that it is killed when it is stuck */
         CHILD_STORE, /* writes files */
         CHILD_LEAVING, /* its socket is closed; it is only waited for */
 } ChildRole;
@@ -64,6 +64,7 @@ struct Child {
         sd_event_source *exited;
         sd_event_source *deadline;
         List *failing; /* the supervisor's */
+        PlatformStatistics *statistics; /* the same */
         List queue; /* PlatformJob.link */
         unsigned n_queued;
         PlatformJob *running;

@@ -48,7 +48,7 @@ int main(int argc, char **argv) {
                 return 2;
         }
 
-        log_setup("mdevgpud-worker", LOG_INFO);
+        log_setup("mdevgpud-worker", LOG_INFO, NULL);
         r = host_open(&host);
         if (r >= 0) {
                 r = worker_serve(STDIN_FILENO, &host, argv[1]);

@@ -214,6 +214,57 @@ static int get_users(WireReader *r, JobResult *result) {
         return 0;
 }
 
+static void put_facts(WireWriter *w, const HostFacts *f) {
+        wire_put_u8(w, f->iommu);
+        wire_put_u32(w, (uint32_t)f->firmware_iommu);
+        wire_put_u8(w, f->mdev_class);
+        wire_put_u8(w, f->nvidia_vgpu_module);
+        wire_put_u32(w, (uint32_t)f->gvt);
+        wire_put_u8(w, f->kvmgt_module);
+        wire_put_u32(w, (uint32_t)f->n_apertures);
+        for (size_t i = 0; i < f->n_apertures; i++) {
+                wire_put_string(w, f->apertures[i].address);
+                wire_put_u64(w, f->apertures[i].size);
+        }
+        wire_put_u8(w, f->mdevctl_rule);
+        wire_put_u8(w, f->mdevctl_program);
+        wire_put_string(w, f->libvirt_mdevctl);
+        wire_put_u8(w, f->libvirt_mdevctl_exists);
+        wire_put_string(w, f->callouts);
+        wire_put_u32(w, f->n_callouts);
+        wire_put_u8(w, f->mdev_gpu_unit);
+        wire_put_u8(w, f->mdev_gpu_program);
+}
+
+static int get_facts(WireReader *r, JobResult *result) {
+        HostFacts *f = calloc(1, sizeof(HostFacts));
+
+        if (!f)
+                return -ENOMEM;
+        result->facts = f;
+
+        f->iommu = wire_get_bool(r);
+        f->firmware_iommu = (FirmwareIommu)wire_get_enum(r, FIRMWARE_IOMMU_MAX);
+        f->mdev_class = wire_get_bool(r);
+        f->nvidia_vgpu_module = wire_get_bool(r);
+        f->gvt = (GvtParameter)wire_get_enum(r, GVT_PARAMETER_MAX);
+        f->kvmgt_module = wire_get_bool(r);
+        f->n_apertures = wire_get_count(r, FACTS_APERTURES_MAX);
+        for (size_t i = 0; i < f->n_apertures && !r->bad; i++) {
+                wire_get_string(r, f->apertures[i].address, sizeof(f->apertures[i].address));
+                f->apertures[i].size = wire_get_u64(r);
+        }
+        f->mdevctl_rule = wire_get_bool(r);
+        f->mdevctl_program = wire_get_bool(r);
+        wire_get_string(r, f->libvirt_mdevctl, sizeof(f->libvirt_mdevctl));
+        f->libvirt_mdevctl_exists = wire_get_bool(r);
+        wire_get_string(r, f->callouts, sizeof(f->callouts));
+        f->n_callouts = wire_get_u32(r);
+        f->mdev_gpu_unit = wire_get_bool(r);
+        f->mdev_gpu_program = wire_get_bool(r);
+        return 0;
+}
+
 void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const JobResult *result) {
         protocol_begin_frame(w, number);
         wire_put_u32(w, (uint32_t)-result->error.code);
@@ -225,6 +276,9 @@ void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const Job
         } else if (kind == JOB_USAGE) {
                 if (result->error.code == 0)
                         protocol_put_usage(w, &result->usage);
+        } else if (kind == JOB_EXAMINE) {
+                if (result->error.code == 0)
+                        put_facts(w, result->facts);
         } else {
                 put_counts(w, result);
                 put_users(w, result);
@@ -250,6 +304,8 @@ static int get_result_fields(WireReader *r, JobKind kind, JobResult *result) {
                 return result->error.code == 0 ? get_report(r, &result->report) : 0;
         if (kind == JOB_USAGE)
                 return result->error.code == 0 ? protocol_get_usage(r, &result->usage) : 0;
+        if (kind == JOB_EXAMINE)
+                return result->error.code == 0 ? get_facts(r, result) : 0;
 
         k = get_counts(r, result);
         if (k >= 0)

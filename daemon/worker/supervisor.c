@@ -105,6 +105,7 @@ static int add_child(Supervisor *s, ChildRole role, const char *gpu, Child **ret
         if (r < 0)
                 return r;
 
+        child->statistics = &s->platform.statistics;
         list_append(&s->children, &child->link);
         *ret_child = child;
         return 0;
@@ -172,6 +173,7 @@ static int submit_job(Supervisor *s, const char *gpu, PlatformJob *job) {
         case JOB_REMOVE:
                 return submit_to_pool(s, &s->removals, job);
         case JOB_USERS:
+        case JOB_EXAMINE:
                 return submit_to_pool(s, &s->users, job);
         case JOB_STORE:
                 return submit_to(s, CHILD_STORE, STORE_NAME, job);

@@ -163,7 +163,8 @@ void fake_run(FakePlatform *fake, PlatformJob *job) {
         job->begun = job->ran = true;
 
         /* A worker that was let go finishes what it is at. */
-        if (job->job.kind == JOB_REMOVE || job->job.kind == JOB_USERS || job->job.kind == JOB_STORE || job->forgotten) {
+        if (job->job.kind == JOB_REMOVE || job->job.kind == JOB_USERS || job->job.kind == JOB_STORE ||
+            job->job.kind == JOB_EXAMINE || job->forgotten) {
                 BackendContext own;
 
                 runner_init(&own, fake->host, job->gpu);

@@ -124,6 +124,7 @@ static void test_example_type(void) {
         g_assert_cmphex(t->vdev_id, ==, 0x20b01471);
         g_assert_cmphex(t->pdev_id, ==, 0x20b0);
         g_assert_false(t->multi_vgpu);
+        g_assert_false(t->keep_state);
         g_assert_cmpuint(t->heads, ==, 4);
         g_assert_cmpuint(t->max_width, ==, 1920);
         g_assert_cmpuint(t->max_height, ==, 1200);
@@ -188,6 +189,7 @@ static void test_values(void) {
                 VALUE("ecc: True", ecc, 1),
                 VALUE("ecc: ON", ecc, 1),
                 VALUE("multi-vgpu: 'true'", multi_vgpu, 1),
+                VALUE("keep-state: yes", keep_state, 1),
                 VALUE("displays: {limiter: off}", limiter, 0),
                 VALUE("displays: {limiter: no}", limiter, 0),
                 VALUE("displays: {limiter: false}", limiter, 0),

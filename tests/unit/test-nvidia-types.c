@@ -380,6 +380,17 @@ static void test_newer(void) {
         end(&f);
 }
 
+/* What this driver has no word for is refused, and not left out. */
+static void test_keep_state(void) {
+        Fixture f = begin("570.211.01");
+
+        f.specs[1].keep_state = true;
+        sync_types(&f, 2);
+        assert_row(&f, NVIDIA_TYPE_1, REGISTRATION_REGISTERED, NULL);
+        assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_REFUSED, "keep-state");
+        end(&f);
+}
+
 static void test_privileges(void) {
         Fixture f = begin("570.211.01");
 
@@ -710,6 +721,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/nvidia-types/timeout", test_timeout);
         g_test_add_func("/nvidia-types/in-progress", test_in_progress);
         g_test_add_func("/nvidia-types/newer", test_newer);
+        g_test_add_func("/nvidia-types/keep-state", test_keep_state);
         g_test_add_func("/nvidia-types/privileges", test_privileges);
         g_test_add_func("/nvidia-types/no-host", test_no_host);
         g_test_add_func("/nvidia-types/layout-unknown", test_layout_unknown);

@@ -35,6 +35,7 @@ static TypeSpec largest_spec(uint32_t id) {
                 .frame_limit = UINT32_MAX - 5,
                 .limiter = true,
                 .multi_vgpu = true,
+                .keep_state = true,
                 .strict = true,
                 .pending_manual = true,
                 .nvidia_newer = true,
@@ -68,6 +69,7 @@ static void assert_spec_equal(const TypeSpec *a, const TypeSpec *b) {
         g_assert_cmpint(a->limiter, ==, b->limiter);
         g_assert_cmpint(a->ecc, ==, b->ecc);
         g_assert_cmpint(a->multi_vgpu, ==, b->multi_vgpu);
+        g_assert_cmpint(a->keep_state, ==, b->keep_state);
         g_assert_cmpint(a->strict, ==, b->strict);
         g_assert_cmpint(a->pending_manual, ==, b->pending_manual);
         g_assert_cmpstr(a->nvidia_license, ==, b->nvidia_license);
@@ -109,7 +111,7 @@ static void assert_job_survives(const Job *job) {
                 assert_spec_equal(&d.job.types[i], &job->types[i]);
         if (job->kind == JOB_ENABLE_VFS)
                 g_assert_cmpuint(d.job.n_vfs, ==, job->n_vfs);
-        else if (job->kind != JOB_SYNC) {
+        else if (job->kind != JOB_SYNC && job->kind != JOB_EXAMINE) {
                 g_assert_cmpint(d.job.take_display, ==, job->take_display);
                 g_assert_cmpint(d.job.vgpu_kind, ==, job->vgpu_kind);
                 g_assert_cmpstr(d.job.uuid, ==, job->uuid);
@@ -152,6 +154,7 @@ static void test_jobs(void) {
                 &(Job){ .kind = JOB_STORE, .uuid = UUID, .type_id = "t", .parent = "p", .vgpu_kind = VGPU_WHOLE });
         assert_job_survives(&(Job){ .kind = JOB_REMOVE, .uuid = UUID });
         assert_job_survives(&(Job){ .kind = JOB_USERS, .uuid = UUID, .iommu_group = -1 });
+        assert_job_survives(&(Job){ .kind = JOB_EXAMINE });
 
         for (size_t i = 0; i < ATTRIBUTES_MAX; i++)
                 g_assert_cmpint(attributes_add(&attributes, "name", value, NULL), ==, 0);
@@ -449,6 +452,50 @@ static void test_usage(void) {
         job_result_done(&result);
 }
 
+static HostFacts *largest_facts(void) {
+        HostFacts *facts = g_new0(HostFacts, 1);
+
+        *facts = (HostFacts){
+                .iommu = true,
+                .firmware_iommu = FIRMWARE_IOMMU_IVRS,
+                .mdev_class = true,
+                .nvidia_vgpu_module = true,
+                .gvt = GVT_ON,
+                .kvmgt_module = true,
+                .n_apertures = FACTS_APERTURES_MAX,
+                .mdevctl_rule = true,
+                .mdevctl_program = true,
+                .libvirt_mdevctl_exists = true,
+                .n_callouts = UINT32_MAX,
+                .mdev_gpu_unit = true,
+                .mdev_gpu_program = true,
+        };
+        for (size_t i = 0; i < FACTS_APERTURES_MAX; i++) {
+                fill(facts->apertures[i].address, sizeof(facts->apertures[i].address));
+                facts->apertures[i].size = UINT64_MAX - i;
+        }
+        fill(facts->libvirt_mdevctl, sizeof(facts->libvirt_mdevctl));
+        fill(facts->callouts, sizeof(facts->callouts));
+        return facts;
+}
+
+static void test_facts(void) {
+        g_autofree HostFacts *facts = largest_facts();
+        JobResult result, got;
+        const uint8_t *body;
+        WireWriter w = {};
+        size_t size;
+
+        job_result_init(&result);
+        result.facts = facts;
+        protocol_put_result(&w, 1, JOB_EXAMINE, &result);
+        body = frame_body(&w, 1, &size);
+        g_assert_cmpint(protocol_get_result(body, size, JOB_EXAMINE, &got), ==, 0);
+        g_assert_cmpmem(got.facts, sizeof(HostFacts), facts, sizeof(HostFacts));
+        job_result_done(&got);
+        wire_writer_done(&w);
+}
+
 static void test_results(void) {
         JobResult result;
 
@@ -652,6 +699,8 @@ static void test_mutated_results(void) {
                 fill_vgpu(&result.vgpu);
                 result.exists = kind == JOB_CREATE;
                 fill_lists(&result, 2, 2);
+                if (kind == JOB_EXAMINE)
+                        result.facts = largest_facts();
                 protocol_put_result(&w, 1, kind, &result);
                 body = frame_body(&w, 1, &size);
                 mutate(body, size, false, kind);
@@ -667,6 +716,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/protocol/job-names", test_job_names);
         g_test_add_func("/protocol/results", test_results);
         g_test_add_func("/protocol/usage", test_usage);
+        g_test_add_func("/protocol/facts", test_facts);
         g_test_add_func("/protocol/events", test_events);
         g_test_add_func("/protocol/largest-report", test_largest_report);
         g_test_add_func("/protocol/mutated-jobs", test_mutated_jobs);

@@ -26,7 +26,7 @@ static Machine *start(const char *settings) {
 static Task *begin(Machine *m, uint32_t n) {
         Task *task;
 
-        g_assert_cmpint(manager_enable_vfs_task(m->manager, GPU_A, n, 1000, &task, NULL), ==, 0);
+        g_assert_cmpint(manager_enable_vfs_task(m->manager, GPU_A, n, NULL, 1000, &task, NULL), ==, 0);
         return task;
 }
 
