@@ -98,7 +98,9 @@ def never_reads(stack):
     with contextlib.suppress(TimeoutError):
         other.answer(waiting[0])
         raise AssertionError("the bus has taken everything")
-    check_memory(machine.daemon.pid)
+    for _ in range(30):
+        check_memory(machine.daemon.pid)
+        time.sleep(0.1)
     other.socket.settimeout(60)
     deaf.close()
     for serial in waiting:
@@ -170,6 +172,7 @@ def subscriber_never_reads(stack):
         raise AssertionError(read(machine.log)[-2000:])
     # As its unit has it.
     deaf.close()
+    until(lambda: not machine.bus.has_owner(), "the end of its name")
     machine.start()
     ok(connect(machine).manager("ListGpus", "a{sv}", [{}]))
     machine.check_log()
@@ -372,9 +375,7 @@ def too_many_pending(stack):
     """ten thousand calls of one user that wait for an authorization: so many wait, the others are told, and root is served"""
     machine = Machine(stack, SIM)
     os.chmod(machine.dir, 0o755)
-    authority = connect(machine)
-    ok(authority.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su",
-                      ["org.freedesktop.PolicyKit1", 0], destination="org.freedesktop.DBus"))
+    authority = become_authority(machine)
     machine.start(with_polkit=True)
     clients, refused = [connect(machine, NOBODY) for _ in range(20)], 0
     for client in clients:
@@ -398,6 +399,68 @@ def too_many_pending(stack):
     ok(root.manager("DestroyVGpu", "sa{sv}", [uuid, {}]))
     if machine.devices():
         raise AssertionError("something was made that nobody was allowed to")
+    machine.check_log()
+
+
+def become_authority(machine):
+    authority = connect(machine)
+    ok(authority.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su",
+                      ["org.freedesktop.PolicyKit1", 0], destination="org.freedesktop.DBus"))
+    return authority
+
+
+def await_question(authority):
+    message = authority.receive()
+    while message.kind != CALL or message.member != "CheckAuthorization":
+        message = authority.receive()
+    return message
+
+
+@test
+def authority_restarts(stack):
+    """an authority that ends while it is asked: that call is refused, and what is asked of its successor is answered; one
+    that hangs keeps nobody else from being served"""
+    machine = Machine(stack, SIM)
+    os.chmod(machine.dir, 0o755)
+    authority = become_authority(machine)
+    machine.start(with_polkit=True)
+    client = connect(machine, NOBODY)
+
+    pending = client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}])
+    await_question(authority)
+    # It hangs: whoever needs no authorization is served.
+    root = connect(machine)
+    ok(root.manager("ListVGpus", "a{sv}", [{}]))
+    uuid, _ = ok(root.manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}]))
+    authority.close()
+    answer = client.answer(pending)
+    if answer.kind != ERROR or not answer.error.endswith("AccessDenied"):
+        raise AssertionError(f"{answer.error}: {answer.values()}")
+    # It is away.
+    answer = client.manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}])
+    if answer.kind != ERROR or not answer.error.endswith("AccessDenied"):
+        raise AssertionError(f"{answer.error}: {answer.values()}")
+
+    authority = become_authority(machine)
+    pending = client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "DestroyVGpu", "sa{sv}", [uuid, {}])
+    authority.reply(await_question(authority), "(bba{ss})", [(1, 0, {})])
+    ok(client.answer(pending))
+    machine.check_log()
+
+
+@test
+def bus_restarts(stack):
+    """the bus ends and another one comes: the daemon leaves, and its successor on the new bus shows all that there was"""
+    machine = start(stack)
+    uuid, _ = ok(connect(machine).manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}]))
+    machine.dbus.kill()
+    machine.dbus.wait()
+    if machine.daemon.wait(20) == 0:
+        raise AssertionError("it left as if nothing were wrong: its unit would not start it again")
+    os.unlink(f"{machine.dir}/bus")
+    machine.start_bus()
+    machine.start()
+    ok(connect(machine).manager("DestroyVGpu", "sa{sv}", [uuid, {}]))
     machine.check_log()
 
 

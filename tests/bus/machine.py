@@ -223,13 +223,16 @@ class Machine:
         with open(config, "w", encoding="utf-8") as f:
             f.write(BUS_CONFIG.format(path=self.dir + "/bus", limits="".join(
                 f'<limit name="{name}">{value}</limit>' for name, value in (limits or {}).items())))
-        self.dbus = dbus = subprocess.Popen(["dbus-daemon", "--nofork", "--nopidfile", f"--config-file={config}"],
-                                stderr=subprocess.DEVNULL)
-        stack.callback(dbus.wait)
-        stack.callback(dbus.kill)
-        self.bus = until(self.connect, "the bus")
-        stack.callback(self.bus.close)
+        self.start_bus()
         stack.callback(self.kill_all)
+
+    def start_bus(self):
+        self.dbus = subprocess.Popen(["dbus-daemon", "--nofork", "--nopidfile", f"--config-file={self.dir}/bus.conf"],
+                                     stderr=subprocess.DEVNULL)
+        self.stack.callback(self.dbus.wait)
+        self.stack.callback(self.dbus.kill)
+        self.bus = until(self.connect, "the bus")
+        self.stack.callback(self.bus.close)
 
     def connect(self):
         with contextlib.suppress(OSError):

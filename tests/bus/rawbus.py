@@ -95,8 +95,8 @@ class Reader:
 
 
 class Message:
-    def __init__(self, kind, fields, body):
-        self.kind, self.fields, self.body = kind, fields, body
+    def __init__(self, kind, number, fields, body):
+        self.kind, self.number, self.fields, self.body = kind, number, fields, body
 
     serial = property(lambda self: self.fields.get(5, ("u", 0))[1])
     error = property(lambda self: self.fields.get(4, ("s", ""))[1])
@@ -136,19 +136,26 @@ class Connection:
 
     def send(self, path, interface, member, signature="", values=(), destination="org.mdevgpu1", fds=(), flags=0):
         """Sends a call and returns its serial, without looking for an answer."""
-        body = Writer()
-        for t, v in zip(split(signature), values):
-            body.value(t, v)
         fields = [(1, ("o", path)), (3, ("s", member)), (6, ("s", destination))]
         if interface:
             fields.append((2, ("s", interface)))
+        return self.post(CALL, fields, signature, values, fds, flags)
+
+    def reply(self, message, signature="", values=()):
+        """Answers a call."""
+        self.post(RETURN, [(5, ("u", message.number)), (6, message.fields[7])], signature, values)
+
+    def post(self, kind, fields, signature, values, fds=(), flags=0):
+        body = Writer()
+        for t, v in zip(split(signature), values):
+            body.value(t, v)
         if signature:
             fields.append((8, ("g", signature)))
         if fds:
             fields.append((9, ("u", len(fds))))
         self.serial += 1
         head = Writer()
-        head.data += struct.pack("<cBBBII", b"l", CALL, flags, 1, len(body.data), self.serial)
+        head.data += struct.pack("<cBBBII", b"l", kind, flags, 1, len(body.data), self.serial)
         head.value("a(yv)", fields)
         head.pad(8)
         data = bytes(head.data + body.data)
@@ -162,12 +169,12 @@ class Connection:
     def receive(self):
         while True:
             if len(self.input) >= 16:
-                body, _, fields = struct.unpack("<III", self.input[4:16])
+                body, number, fields = struct.unpack("<III", self.input[4:16])
                 at = 16 + fields + (-fields % 8)
                 if len(self.input) >= at + body:
                     data, self.input = self.input[:at + body], self.input[at + body:]
                     reader = Reader(data, 12)
-                    return Message(data[1], {k: v for k, v in reader.value("a(yv)")}, data[at:])
+                    return Message(data[1], number, {k: v for k, v in reader.value("a(yv)")}, data[at:])
             more = self.socket.recv(1 << 20)
             if not more:
                 raise ConnectionError("the bus has closed the connection")
