@@ -168,11 +168,13 @@ static int judge_others(Diagnosis *diagnosis, const HostFacts *facts) {
                         "run for what mdevctl itself starts and stops.",
                         facts->n_callouts, facts->callouts);
         if (r >= 0 && facts->mdev_gpu_unit)
-                r = diagnosis_add(diagnosis, FINDING_MDEV_GPU_UNIT,
-                                  (FindingPlace){ .subject = "/etc/systemd/system/mdev-post.service" },
-                                  "Disable and remove it: systemctl disable --now mdev-post.service",
-                                  "A unit of Mdev-GPU's is there, which would register types and make vGPUs beside "
-                                  "mdevgpud.");
+                r = diagnosis_add(
+                        diagnosis, FINDING_MDEV_GPU_UNIT,
+                        (FindingPlace){ .subject = "/etc/systemd/system/mdev-post.service" },
+                        "Disable and remove it: systemctl disable --now mdev-post.service",
+                        "A unit of Mdev-GPU's is there, which registers types beside mdevgpud, or, where "
+                        "mdevgpud has a mdev-post.service of its own, stands in that one's way and does not "
+                        "start.");
         if (r >= 0 && facts->mdev_gpu_program)
                 r = diagnosis_add(diagnosis, FINDING_MDEV_GPU_PROGRAM, (FindingPlace){ .subject = "/usr/bin/mdev-cli" },
                                   "Remove it if nobody needs it.",
