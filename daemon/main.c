@@ -202,7 +202,7 @@ int main(int argc, char **argv) {
         if (argc - optind > (check ? 1 : 0))
                 return usage(stderr);
 
-        log_setup("mdevgpud", level);
+        log_setup("mdevgpud", level, log_to_journal);
         if (check)
                 return check_config(optind < argc ? argv[optind] : "");
 

@@ -16,8 +16,8 @@
 struct Monitor {
         const MonitorOps *ops;
         void *userdata;
+        sd_event *event;
         struct udev *udev;
-        struct udev_hwdb *hwdb; /* NULL: not installed */
         struct udev_monitor *monitor;
         sd_event_source *io;
 };
@@ -64,6 +64,48 @@ static void dispatch(Monitor *m, struct udev_device *device) {
                 m->ops->uevent(&uevent, m->userdata);
 }
 
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+/* No filter by subsystem: an mdev parent may be of any, and libudev's filters cannot ask for a property. */
+static int subscribe(Monitor *m) {
+        int r;
+
+        m->monitor = udev_monitor_new_from_netlink(m->udev, "udev");
+        if (!m->monitor)
+                return negative_errno();
+
+        (void)udev_monitor_set_receive_buffer_size(m->monitor, RECEIVE_BUFFER_SIZE);
+        r = udev_monitor_enable_receiving(m->monitor);
+        if (r < 0)
+                return r;
+
+        return sd_event_add_io(m->event, &m->io, udev_monitor_get_fd(m->monitor), EPOLLIN, on_io, m);
+}
+
+static void unsubscribe(Monitor *m) {
+        m->io = sd_event_source_disable_unref(m->io);
+        if (m->monitor)
+                udev_monitor_unref(m->monitor);
+        m->monitor = NULL;
+}
+
+/* What waits in the buffer is older than what is about to be read anew, and it is a lot: as it is let go of with its
+ * socket, nothing has to wait for it. The new one listens before anything is read. */
+static void handle_overrun(Monitor *m) {
+        Monitor old = *m;
+
+        log_warning("Device events were lost; reading everything again");
+        m->io = NULL;
+        m->monitor = NULL;
+        if (subscribe(m) >= 0)
+                unsubscribe(&old);
+        else {
+                unsubscribe(m);
+                *m = old;
+        }
+        m->ops->overrun(m->userdata);
+}
+
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Monitor *m = userdata;
 
@@ -79,9 +121,8 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
                 }
 
                 if (errno == ENOBUFS) {
-                        log_warning("Device events were lost; reading everything again");
-                        m->ops->overrun(m->userdata);
-                        continue;
+                        handle_overrun(m);
+                        break;
                 }
                 /* NULL with another error, or with none: nothing there, or a message that udev did not send. */
                 if (errno == EAGAIN || errno == 0)
@@ -89,22 +130,6 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         }
 
         return 0;
-}
-
-/* No filter by subsystem: an mdev parent may be of any, and libudev's filters cannot ask for a property. */
-static int subscribe(Monitor *m, sd_event *event) {
-        int r;
-
-        m->monitor = udev_monitor_new_from_netlink(m->udev, "udev");
-        if (!m->monitor)
-                return negative_errno();
-
-        (void)udev_monitor_set_receive_buffer_size(m->monitor, RECEIVE_BUFFER_SIZE);
-        r = udev_monitor_enable_receiving(m->monitor);
-        if (r < 0)
-                return r;
-
-        return sd_event_add_io(event, &m->io, udev_monitor_get_fd(m->monitor), EPOLLIN, on_io, m);
 }
 
 int monitor_new(sd_event *event, const MonitorOps *ops, void *userdata, Monitor **ret_monitor) {
@@ -120,9 +145,9 @@ int monitor_new(sd_event *event, const MonitorOps *ops, void *userdata, Monitor 
         m->udev = udev_new();
         if (!m->udev)
                 return -ENOMEM;
-        m->hwdb = udev_hwdb_new(m->udev);
+        m->event = sd_event_ref(event);
 
-        r = subscribe(m, event);
+        r = subscribe(m);
         if (r < 0)
                 return r;
 
@@ -134,11 +159,8 @@ Monitor *monitor_free(Monitor *m) {
         if (!m)
                 return NULL;
 
-        sd_event_source_disable_unref(m->io);
-        if (m->monitor)
-                udev_monitor_unref(m->monitor);
-        if (m->hwdb)
-                udev_hwdb_unref(m->hwdb);
+        unsubscribe(m);
+        sd_event_unref(m->event);
         if (m->udev)
                 udev_unref(m->udev);
         free(m);
@@ -149,16 +171,21 @@ void monitor_lookup_names(const GpuIdentity *identity, char *vendor, size_t vend
                           size_t device_size, void *userdata) {
         struct udev_list_entry *properties, *entry;
         Monitor *m = userdata;
+        struct udev_hwdb *hwdb;
         char modalias[128];
 
-        if (!m->hwdb || !identity->pci)
+        if (!identity->pci)
+                return;
+        /* For this once: it is a file in memory, most of a megabyte once it has been looked at. */
+        hwdb = udev_hwdb_new(m->udev);
+        if (!hwdb) /* not installed */
                 return;
 
         (void)snprintf(modalias, sizeof(modalias), "pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X", identity->vendor,
                        identity->device, identity->subsystem_vendor, identity->subsystem_device,
                        identity->class >> 16 & 0xff, identity->class >> 8 & 0xff, identity->class & 0xff);
 
-        properties = udev_hwdb_get_properties_list_entry(m->hwdb, modalias, 0);
+        properties = udev_hwdb_get_properties_list_entry(hwdb, modalias, 0);
         udev_list_entry_foreach(entry, properties) {
                 const char *name = udev_list_entry_get_name(entry);
                 const char *value = strempty(udev_list_entry_get_value(entry));
@@ -168,6 +195,7 @@ void monitor_lookup_names(const GpuIdentity *identity, char *vendor, size_t vend
                 else if (streq(name, "ID_MODEL_FROM_DATABASE"))
                         (void)text_copy(device, device_size, value);
         }
+        (void)udev_hwdb_unref(hwdb);
 
         text_sanitize(vendor);
         text_sanitize(device);

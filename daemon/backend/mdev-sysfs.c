@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "backend/description.h"
+#include "backend/mdev-counts.h"
 #include "backend/mdev-parents.h"
 #include "backend/mdev-sysfs.h"
 #include "util/file.h"
@@ -44,13 +45,6 @@ uint32_t mdev_sysfs_read_available(const Host *host, const char *parent, const c
         (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types", parent);
         fd = directory_open(host->sys_fd, path);
         return fd < 0 ? UNKNOWN_U32 : read_available(fd, type_id);
-}
-
-static uint32_t add_counts(uint32_t a, uint32_t b) {
-        if (a == UNKNOWN_U32 || b == UNKNOWN_U32)
-                return UNKNOWN_U32;
-
-        return a > UNKNOWN_U32 - 1 - b ? UNKNOWN_U32 - 1 : a + b;
 }
 
 static void read_type(int types_fd, const char *id, TypeReport *type) {
@@ -152,7 +146,7 @@ static int read_parent(const Host *host, const char *parent, GpuReport *report) 
 
                 type = find_type(report, entry->d_name);
                 if (type)
-                        type->available = add_counts(type->available, read_available(dirfd(dir), entry->d_name));
+                        type->available = mdev_counts_add(type->available, read_available(dirfd(dir), entry->d_name));
                 else {
                         type = gpu_report_add_type(report);
                         if (!type)
@@ -187,53 +181,5 @@ int mdev_sysfs_read(const Host *host, const char *gpu, GpuReport *report, Error 
 
         if (report->n_types > 0)
                 qsort(report->types, report->n_types, sizeof(TypeReport), compare_types);
-        return 0;
-}
-
-static int compare_counts(const void *a, const void *b) {
-        const TypeCount *x = a, *y = b;
-
-        return strverscmp(x->id, y->id);
-}
-
-int mdev_sysfs_read_counts(const Host *host, const char *gpu, TypeCount **ret_counts, size_t *ret_n_counts,
-                           Error *error) {
-        _cleanup_(freep) TypeCount *counts = NULL;
-        MdevParents parents;
-        size_t n = 0;
-
-        counts = calloc(REPORT_TYPES_MAX, sizeof(TypeCount));
-        if (!counts)
-                return error_set_errno(error, -ENOMEM, "the types' counts cannot be read");
-
-        mdev_parents_read(host, gpu, &parents);
-        for (size_t i = 0; i < parents.n; i++) {
-                _cleanup_(dir_closep) DIR *dir = NULL;
-                char path[PATH_SIZE];
-                struct dirent *entry;
-
-                (void)snprintf(path, sizeof(path), "class/mdev_bus/%s/mdev_supported_types", parents.names[i]);
-                if (directory_list(host->sys_fd, path, &dir) < 0)
-                        continue;
-
-                while ((entry = directory_next(dir))) {
-                        size_t k;
-
-                        if (!text_is_name(entry->d_name) || strlen(entry->d_name) >= TYPE_ID_SIZE)
-                                continue;
-                        for (k = 0; k < n && !streq(counts[k].id, entry->d_name); k++)
-                                ;
-                        if (k == REPORT_TYPES_MAX)
-                                break;
-                        if (k == n)
-                                (void)text_copy(counts[n++].id, TYPE_ID_SIZE, entry->d_name);
-                        counts[k].available =
-                                add_counts(counts[k].available, read_available(dirfd(dir), entry->d_name));
-                }
-        }
-
-        qsort(counts, n, sizeof(TypeCount), compare_counts);
-        *ret_counts = TAKE(counts);
-        *ret_n_counts = n;
         return 0;
 }

@@ -14,8 +14,6 @@ bool mdev_sysfs_present(const Host *host, const char *gpu);
 
 /* Adds every type and every vGPU. A type of several parents is one row, its instances added up. */
 int mdev_sysfs_read(const Host *host, const char *gpu, GpuReport *report, Error *error);
-int mdev_sysfs_read_counts(const Host *host, const char *gpu, TypeCount **ret_counts, size_t *ret_n_counts,
-                           Error *error);
 
 /* What a type has left on one parent; UNKNOWN_U32. */
 uint32_t mdev_sysfs_read_available(const Host *host, const char *parent, const char *type_id);

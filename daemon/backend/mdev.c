@@ -5,6 +5,7 @@
  */
 
 #include "backend/backends.h"
+#include "backend/mdev-counts.h"
 #include "backend/mdev-sysfs.h"
 
 static int mdev_probe(BackendContext *c, Error *error) {
@@ -32,10 +33,6 @@ static int mdev_remove(BackendContext *c, const char *uuid, Error *error) {
         return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
 }
 
-static int mdev_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
-        return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
-}
-
 const Backend backend_mdev = {
         .name = "mdev",
         .probe = mdev_probe,
@@ -44,5 +41,5 @@ const Backend backend_mdev = {
         .find = mdev_find,
         .configure = mdev_configure,
         .remove = mdev_remove,
-        .read_counts = mdev_read_counts,
+        .read_counts = mdev_counts_read,
 };

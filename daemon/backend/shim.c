@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "backend/backends.h"
+#include "backend/mdev-counts.h"
 #include "backend/mdev-sysfs.h"
 #include "backend/shim-types.h"
 #include "util/file.h"
@@ -212,10 +213,6 @@ static int shim_remove(BackendContext *c, const char *uuid, Error *error) {
         return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
 }
 
-static int shim_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
-        return mdev_sysfs_read_counts(c->host, c->gpu, ret_counts, ret_n_counts, error);
-}
-
 /* Whoever does not own the GPU may ask, too: a worker that looks for users. */
 static int shim_read_usage_now(BackendContext *c, UsageReport *report, Error *error) {
         const ShimState *state = c->state;
@@ -269,7 +266,7 @@ const Backend backend_shim = {
         .find = shim_find,
         .configure = shim_configure,
         .remove = shim_remove,
-        .read_counts = shim_read_counts,
+        .read_counts = mdev_counts_read,
         .read_usage = shim_read_usage_now,
         .watch = shim_watch,
         .hear = shim_hear,

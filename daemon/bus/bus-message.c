@@ -188,6 +188,15 @@ int bus_read_no_options(sd_bus_message *message, sd_bus_error *ret_error) {
         return bus_read_options(message, "option", NULL, 0, ret_error);
 }
 
+const char *bus_clean_text(const char *text, char *buffer, size_t size) {
+        if (text_is_printable(text))
+                return text;
+
+        (void)text_copy(buffer, size, text);
+        text_sanitize(buffer);
+        return buffer;
+}
+
 int bus_append_text(sd_bus_message *message, const char *text) {
         _cleanup_(freep) char *clean = NULL;
 

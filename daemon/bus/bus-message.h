@@ -41,6 +41,9 @@ int bus_read_name(sd_bus_message *message, const char *what, const char **ret_na
 /* A UUID, made lower case; an empty string yields an empty one if that is allowed. */
 int bus_read_uuid(sd_bus_message *message, bool may_be_empty, char ret_uuid[static 37], sd_bus_error *ret_error);
 
+/* What others wrote, as it can be sent: text itself or, where something in it is not printable, what can be said of it, in
+ * the buffer. */
+const char *bus_clean_text(const char *text, char *buffer, size_t size);
 int bus_append_text(sd_bus_message *message, const char *text);
 
 /* Entries of an a{sv}. */

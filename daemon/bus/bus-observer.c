@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "bus/bus-change.h"
+#include "bus/bus-journal.h"
 #include "bus/bus-message.h"
 #include "bus/bus-observer.h"
 #include "bus/bus-path.h"
 #include "core/task.h"
+#include "util/message-ids.h"
 
 static bool gpu_is_degraded(const Gpu *gpu) {
         return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY || gpu->state == GPU_DEGRADED);
@@ -37,6 +39,7 @@ static void update_degraded(BusServer *server, const Gpu *except) {
                 return;
 
         server->degraded = degraded;
+        bus_journal_degraded(degraded);
         bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_DEGRADED);
 }
 
@@ -72,10 +75,12 @@ static void emit_removed(BusServer *server, const char *path) {
 }
 
 static void on_gpu_added(Gpu *gpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
-        if (!server->manager || !path)
+        if (server->manager)
+                bus_journal_gpu_added(gpu);
+        if (!path)
                 return;
 
         emit_added(server, path);
@@ -84,10 +89,12 @@ static void on_gpu_added(Gpu *gpu, void *userdata) {
 }
 
 static void on_gpu_removed(Gpu *gpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
-        if (!server->manager || !path)
+        if (server->manager)
+                bus_journal_gpu_removed(gpu);
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -110,16 +117,32 @@ static void sriov_changed(BusServer *server, const Gpu *gpu, const char *path, u
                          strerrordesc_np(-r));
 }
 
-static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_gpu(gpu);
-        BusServer *server = userdata;
+static void mixed_changed(BusServer *server, const Gpu *gpu, const char *path, unsigned mask) {
+        char *names[] = { (char *)mixed_interface.name, NULL };
+        int r = 0;
 
-        if (!server->manager || !path)
+        if (mask & GPU_CHANGED_MIXABLE)
+                r = gpu->mixed_size != MIXED_SIZE_NONE ? sd_bus_emit_interfaces_added_strv(server->bus, path, names)
+                                                       : sd_bus_emit_interfaces_removed_strv(server->bus, path, names);
+        else if (mask & GPU_CHANGED_MIXED)
+                r = sd_bus_emit_properties_changed(server->bus, path, mixed_interface.name, "Enabled", NULL);
+        if (r < 0)
+                log_full(bus_log_level(r), NULL, "Cannot tell whether %s mixes sizes: %s", path, strerrordesc_np(-r));
+}
+
+static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
+        BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
+
+        if (server->manager && (mask & GPU_CHANGED_STATE))
+                bus_journal_gpu_state(gpu);
+        if (!path)
                 return;
 
-        if (mask & ~(unsigned)(GPU_CHANGED_VFS | GPU_CHANGED_SRIOV))
+        if (mask & ~(unsigned)(GPU_CHANGED_VFS | GPU_CHANGED_SRIOV | GPU_CHANGED_MIXED | GPU_CHANGED_MIXABLE))
                 bus_changed(server, path, &gpu_interface, mask);
         sriov_changed(server, gpu, path, mask);
+        mixed_changed(server, gpu, path, mask);
         if (mask & GPU_CHANGED_STATE)
                 bus_update_degraded(server);
 }
@@ -138,10 +161,12 @@ static void type_came_or_goes(BusServer *server, const Type *type) {
 }
 
 static void on_type_added(Type *type, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_type(type);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
-        if (!server->manager || !path)
+        if (server->manager)
+                bus_journal_type(type);
+        if (!path)
                 return;
 
         emit_added(server, path);
@@ -149,10 +174,10 @@ static void on_type_added(Type *type, void *userdata) {
 }
 
 static void on_type_removed(Type *type, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_type(type);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -160,18 +185,20 @@ static void on_type_removed(Type *type, void *userdata) {
 }
 
 static void on_type_changed(Type *type, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_type(type);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
-        if (server->manager && path)
+        if (server->manager && (mask & TYPE_CHANGED_REGISTRATION))
+                bus_journal_type(type);
+        if (path)
                 bus_changed(server, path, &type_interface, mask);
 }
 
 static void on_vgpu_added(VGpu *vgpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_vgpu(vgpu) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_added(server, path);
@@ -179,10 +206,10 @@ static void on_vgpu_added(VGpu *vgpu, void *userdata) {
 }
 
 static void on_vgpu_removed(VGpu *vgpu, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_vgpu(vgpu) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -190,16 +217,18 @@ static void on_vgpu_removed(VGpu *vgpu, void *userdata) {
 }
 
 static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_vgpu(vgpu);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_vgpu(vgpu) : NULL;
 
-        if (server->manager && path)
+        if (path)
                 bus_changed(server, path, &vgpu_interface, mask);
 }
 
 /* For an administrator: there is nothing in the model that it changes. */
 static void on_device_error(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *text, void *userdata) {
-        log_full(LOG_WARNING, LOG_FIELDS("GPU", gpu->identity.address, "VGPU_UUID", vgpu ? vgpu->uuid : ""),
+        log_full(LOG_WARNING,
+                 LOG_FIELDS("MESSAGE_ID", MESSAGE_DEVICE_ERROR, "MDEVGPU_GPU", gpu->identity.address, "MDEVGPU_VGPU",
+                            vgpu ? vgpu->uuid : ""),
                  "GPU %s reports error %u%s%s%s%s", gpu->identity.address, code, vgpu ? " of vGPU " : "",
                  vgpu ? vgpu->uuid : "", *text ? ": " : "", text);
 }
@@ -207,7 +236,7 @@ static void on_device_error(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *tex
 static void on_problems_changed(Manager *manager, void *userdata) {
         BusServer *server = userdata;
 
-        if (!server->manager)
+        if (!server->tells)
                 return;
 
         bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_CONFIG);
@@ -217,7 +246,7 @@ static void on_problems_changed(Manager *manager, void *userdata) {
 static void on_topology_changed(Manager *manager, void *userdata) {
         BusServer *server = userdata;
 
-        if (server->manager)
+        if (server->tells)
                 bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_TOPOLOGY);
 }
 
@@ -230,10 +259,10 @@ static void emit_job_signal(BusServer *server, const char *signal, const Task *t
 }
 
 static void on_task_added(Task *task, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_added(server, path);
@@ -241,10 +270,10 @@ static void on_task_added(Task *task, void *userdata) {
 }
 
 static void on_task_removed(Task *task, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
 
-        if (!server->manager || !path)
+        if (!path)
                 return;
 
         emit_removed(server, path);
@@ -252,10 +281,10 @@ static void on_task_removed(Task *task, void *userdata) {
 }
 
 static void on_task_changed(Task *task, unsigned mask, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
 
-        if (server->manager && path)
+        if (path)
                 bus_changed(server, path, &job_interface, mask);
 }
 
@@ -279,11 +308,13 @@ static int emit_finished(BusServer *server, const Task *task, const char *path) 
 
 /* Its properties first, so that whoever hears that it has ended finds what came of it. */
 static void on_task_finished(Task *task, void *userdata) {
-        _cleanup_(freep) char *path = bus_path_of_task(task);
         BusServer *server = userdata;
+        _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
         int r;
 
-        if (!server->manager || !path)
+        if (server->manager)
+                bus_journal_task(task);
+        if (!path)
                 return;
 
         bus_changes_flush(server);

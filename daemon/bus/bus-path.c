@@ -35,17 +35,20 @@ char *bus_path_of_task(const Task *task) {
         return asprintf(&path, JOB_PREFIX "/%u", task->id) < 0 ? NULL : path;
 }
 
+void bus_format_path_of_uuid(const char *uuid, char ret_path[static BUS_PATH_OF_UUID_SIZE]) {
+        size_t n = strlen(VGPU_PATH_START);
+
+        memcpy(ret_path, VGPU_PATH_START, n);
+        for (; *uuid && n < BUS_PATH_OF_UUID_SIZE - 1; uuid++)
+                ret_path[n++] = *uuid == '-' ? '_' : *uuid;
+        ret_path[n] = '\0';
+}
+
 char *bus_path_of_uuid(const char *uuid) {
-        char *path;
+        char path[BUS_PATH_OF_UUID_SIZE];
 
-        if (asprintf(&path, VGPU_PREFIX "/_%s", uuid) < 0)
-                return NULL;
-
-        for (char *p = path + strlen(VGPU_PREFIX); *p; p++)
-                if (*p == '-')
-                        *p = '_';
-
-        return path;
+        bus_format_path_of_uuid(uuid, path);
+        return strdup(path);
 }
 
 int bus_path_find_gpu(const Manager *manager, const char *path, Gpu **ret_gpu) {
@@ -85,7 +88,7 @@ int bus_path_find_type(const Manager *manager, const char *path, Type **ret_type
 }
 
 int bus_path_find_vgpu(const Manager *manager, const char *path, VGpu **ret_vgpu) {
-        static const char prefix[] = VGPU_PREFIX "/_";
+        static const char prefix[] = VGPU_PATH_START;
         char uuid[UUID_STRING_SIZE];
         const char *name;
         VGpu *vgpu;

@@ -13,12 +13,15 @@
 #define GPU_PREFIX "/org/mdevgpu1/gpu"
 #define VGPU_PREFIX "/org/mdevgpu1/vgpu"
 #define JOB_PREFIX "/org/mdevgpu1/job"
+#define VGPU_PATH_START VGPU_PREFIX "/_"
+#define BUS_PATH_OF_UUID_SIZE (sizeof(VGPU_PATH_START) + UUID_STRING_SIZE)
 
 char *bus_path_of_gpu(const Gpu *gpu);
 char *bus_path_of_address(const char *address); /* of a GPU that need not be there */
 char *bus_path_of_type(const Type *type);
 char *bus_path_of_vgpu(const VGpu *vgpu);
 char *bus_path_of_uuid(const char *uuid); /* of a vGPU that need not be there */
+void bus_format_path_of_uuid(const char *uuid, char ret_path[static BUS_PATH_OF_UUID_SIZE]);
 char *bus_path_of_task(const Task *task);
 
 /* The object that the path names: 1; or 0, there is none; or negative. */

@@ -20,11 +20,13 @@ struct BusServer {
         bool without_polkit;
 
         Manager *manager; /* NULL before attach and after detach */
+        /* Signals are sent. Not before it is ready: what is asked before then is answered after it, so that nobody can
+         * have seen anything yet of which he would have to be told that it changed. */
+        bool tells;
         sd_bus_slot *slots[16];
         size_t n_slots;
 
-        /* calls that came before the server was ready */
-        sd_bus_slot *hold_filter;
+        /* bus-hold.c */
         sd_bus_message **held;
         size_t n_held;
 
@@ -44,7 +46,6 @@ struct BusServer {
         sd_bus_slot *crowd_match; /* for those that are not */
         size_t n_crowd;
         uint64_t last_cancellation;
-
 };
 
 /* Of a signal that could not be sent; that the connection is gone has been said once, which is enough. */

@@ -33,36 +33,38 @@ typedef struct Operation Operation;
 typedef struct DefinitionFile DefinitionFile;
 
 struct VGpu {
-        Manager *manager;
-        Gpu *gpu; /* NULL: its definition's parent is not there */
+        /* What lists show comes first and close together: with thousands of vGPUs it is memory that takes the time. */
         List link; /* in manager->all_vgpus, from vgpu_new() on */
+        Gpu *gpu; /* NULL: its definition's parent is not there */
+        VGpuState state;
+        VGpuKind kind;
+        bool linked; /* visible */
+        bool managed; /* what is there is ours */
+        bool persistent; /* defined; as told to the observer */
+        bool autostart;
+        char uuid[UUID_STRING_SIZE];
+        char type_id[TYPE_ID_SIZE];
+        char label[LABEL_SIZE];
+        char last_error[REASON_SIZE * 2];
+        char parent[SYSFS_NAME_SIZE];
+
+        Manager *manager;
         List gpu_link; /* in gpu->vgpus, while there is a GPU */
         MapNode node; /* in manager->vgpus, keyed by uuid, from vgpu_new() on: the UUID is taken */
-        bool linked; /* visible */
         bool seen; /* in the report that is being applied */
         bool present; /* its device exists */
         bool lingers; /* somebody else removes it, and it is held: present, though no longer listed */
-        VGpuState state;
-        char uuid[UUID_STRING_SIZE];
-        char type_id[TYPE_ID_SIZE];
-        char parent[SYSFS_NAME_SIZE];
         char sysfs_path[512];
         int32_t iommu_group; /* -1: none */
-        VGpuKind kind;
         VGpuUse use;
         bool doubtful; /* its create ended with its worker: the next reading tells whether it exists */
         bool made; /* the device was made by us: our record says so */
         bool owned; /* the definition was made by us: its note says so */
-        bool managed; /* what is there is ours */
         bool elsewhere; /* another GPU has reported it since */
         bool overlooked; /* its device came or went while its definition was being written: to be read again */
         List files; /* DefinitionFile.link */
         const DefinitionFile *file; /* the one that counts, or NULL */
-        bool persistent; /* defined; as told to the observer */
-        bool autostart;
-        char label[LABEL_SIZE];
         Owner owner;
-        char last_error[REASON_SIZE * 2];
         Operation *operation; /* that works on it, or NULL */
 
         /* Starting by itself: see autostart.h. */

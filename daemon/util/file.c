@@ -75,25 +75,42 @@ void attribute_read_text(int dir_fd, const char *path, char *buffer, size_t size
                 text_sanitize(buffer);
 }
 
-int attribute_read_number(int dir_fd, const char *path, uint64_t max, uint64_t *ret) {
+static int parse_number(const char *text, uint64_t max, uint64_t *ret) {
         unsigned long long value;
-        char buffer[64], *end;
-        ssize_t n;
+        char *end;
 
-        n = attribute_read(dir_fd, path, buffer, sizeof(buffer));
-        if (n < 0)
-                return (int)n;
         /* strtoull() takes a sign and leading blanks; a kernel attribute has neither. */
-        if (buffer[0] < '0' || buffer[0] > '9')
+        if (text[0] < '0' || text[0] > '9')
                 return -EBADMSG;
 
         errno = 0;
-        value = strtoull(buffer, &end, 0);
+        value = strtoull(text, &end, 0);
         if (errno != 0 || *end != '\0' || value > max)
                 return -EBADMSG;
 
         *ret = value;
         return 0;
+}
+
+int attribute_read_number(int dir_fd, const char *path, uint64_t max, uint64_t *ret) {
+        char buffer[64];
+        ssize_t n;
+
+        n = attribute_read(dir_fd, path, buffer, sizeof(buffer));
+        return n < 0 ? (int)n : parse_number(buffer, max, ret);
+}
+
+int attribute_reread_number(int fd, uint64_t max, uint64_t *ret) {
+        char buffer[64];
+        ssize_t n;
+
+        n = pread(fd, buffer, sizeof(buffer) - 1, 0);
+        if (n < 0)
+                return negative_errno();
+        if (n > 0 && buffer[n - 1] == '\n')
+                n--;
+        buffer[n] = '\0';
+        return strlen(buffer) == (size_t)n ? parse_number(buffer, max, ret) : -EBADMSG;
 }
 
 int attribute_write(int dir_fd, const char *path, const char *text) {

@@ -34,6 +34,8 @@ void attribute_read_text(int dir_fd, const char *path, char *buffer, size_t size
 
 /* A number in C's notation (0x…, decimal), whole and within max, else -EBADMSG. */
 int attribute_read_number(int dir_fd, const char *path, uint64_t max, uint64_t *ret);
+/* The same of one that is open, as it is by now. */
+int attribute_reread_number(int fd, uint64_t max, uint64_t *ret);
 
 /* One write() of text to an attribute that exists. */
 int attribute_write(int dir_fd, const char *path, const char *text);

@@ -2,16 +2,13 @@
 
 #include <stdarg.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <systemd/sd-journal.h>
 
 #include "util/log.h"
 
-#define FIELDS_MAX 8U
-
 static const char *log_identifier = "mdevgpud";
 static int log_max_level = LOG_INFO;
-static bool log_to_journal;
+static bool log_in_journal;
+static LogSink log_journal;
 
 /* True if standard error is the stream that systemd connected to the journal (systemd.exec(5), $JOURNAL_STREAM). */
 static bool stderr_is_journal(void) {
@@ -27,30 +24,11 @@ static bool stderr_is_journal(void) {
         return st.st_dev == dev && st.st_ino == ino;
 }
 
-void log_setup(const char *identifier, int max_level) {
+void log_setup(const char *identifier, int max_level, LogSink journal) {
         log_identifier = identifier;
         log_max_level = max_level;
-        log_to_journal = stderr_is_journal();
-}
-
-static int journal_send(int level, const char *const *fields, const char *message) {
-        char priority[16], text[2048 + sizeof("MESSAGE=")], buffers[FIELDS_MAX][320];
-        struct iovec iov[2 + FIELDS_MAX];
-        int n = 0;
-
-        (void)snprintf(priority, sizeof(priority), "PRIORITY=%i", level);
-        (void)snprintf(text, sizeof(text), "MESSAGE=%s", message);
-        iov[n++] = (struct iovec){ .iov_base = priority, .iov_len = strlen(priority) };
-        iov[n++] = (struct iovec){ .iov_base = text, .iov_len = strlen(text) };
-
-        for (size_t i = 0; fields && i < FIELDS_MAX && fields[2 * i]; i++) {
-                if (!fields[2 * i + 1])
-                        continue;
-                (void)snprintf(buffers[i], sizeof(buffers[i]), "%s=%s", fields[2 * i], fields[2 * i + 1]);
-                iov[n++] = (struct iovec){ .iov_base = buffers[i], .iov_len = strlen(buffers[i]) };
-        }
-
-        return sd_journal_sendv(iov, n);
+        log_in_journal = stderr_is_journal();
+        log_journal = journal;
 }
 
 void log_full(int level, const char *const *fields, const char *format, ...) {
@@ -65,8 +43,11 @@ void log_full(int level, const char *const *fields, const char *format, ...) {
         (void)vsnprintf(message, sizeof(message), format, ap);
         va_end(ap);
 
-        if (!log_to_journal || journal_send(level, fields, message) < 0)
+        if (!log_in_journal)
                 (void)fprintf(stderr, "%s: %s\n", log_identifier, message);
+        else if (!log_journal || log_journal(level, fields, message) < 0)
+                /* Its level is what the line begins with (sd-daemon(3)). */
+                (void)fprintf(stderr, "<%i>%s: %s\n", level, log_identifier, message);
 
         errno = saved;
 }

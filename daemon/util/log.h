@@ -12,11 +12,18 @@
 
 #include "util/cleanup.h"
 
-/* The name that plain lines begin with and the highest level that is written (LOG_INFO by default). */
-void log_setup(const char *identifier, int max_level);
+/* Takes a message to the journal, with its fields; negative if it could not. */
+typedef int (*LogSink)(int level, const char *const *fields, const char *message);
+
+/* The one there is, of libsystemd: which is most of what a program that links it loads when it starts. */
+int log_to_journal(int level, const char *const *fields, const char *message);
+
+/* The name that plain lines begin with, and the highest level that is written (LOG_INFO by default). Without a sink the
+ * journal gets plain lines, too, which have their level but no fields. */
+void log_setup(const char *identifier, int max_level, LogSink journal);
 
 /*
- * fields: alternating names and values ("GPU", "0000:41:00.0", …), at most eight pairs, ended by NULL; or NULL for none.
+ * fields: alternating names and values ("MDEVGPU_GPU", "0000:41:00.0", …), at most eight pairs, ended by NULL; or NULL for none.
  * A pair whose value is NULL is left out.
  */
 void log_full(int level, const char *const *fields, const char *format, ...) _printf_(3, 4);

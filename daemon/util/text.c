@@ -36,15 +36,19 @@ static size_t character_length(const unsigned char *s) {
 bool text_is_printable(const char *s) {
         const unsigned char *p = (const unsigned char *)s;
 
-        while (*p) {
-                size_t n = character_length(p);
+        for (;;) {
+                size_t n;
 
+                while (*p >= 0x20 && *p < 0x7f)
+                        p++;
+                if (*p == '\0')
+                        return true;
+
+                n = character_length(p);
                 if (n == 0)
                         return false;
                 p += n;
         }
-
-        return true;
 }
 
 void text_sanitize(char *s) {

@@ -48,14 +48,15 @@ int main(int argc, char **argv) {
                 return 2;
         }
 
-        log_setup("mdevgpud-worker", LOG_INFO);
+        log_setup("mdevgpud-worker", LOG_INFO, NULL);
         r = host_open(&host);
         if (r >= 0) {
                 r = worker_serve(STDIN_FILENO, &host, argv[1]);
                 host_close(&host);
         }
         if (r < 0)
-                log_full(LOG_ERR, LOG_FIELDS("GPU", argv[1]), "Worker for GPU %s failed: %s", argv[1], strerror(-r));
+                log_full(LOG_ERR, LOG_FIELDS("MDEVGPU_GPU", argv[1]), "Worker for GPU %s failed: %s", argv[1],
+                         strerror(-r));
 
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,6 +2,7 @@
 
 #include "backend/backends.h"
 #include "backend/host-facts.h"
+#include "backend/mdev-counts.h"
 #include "backend/users.h"
 #include "backend/vfs.h"
 #include "util/file.h"
@@ -30,6 +31,7 @@ static void set_backend(BackendContext *c, const Backend *backend) {
 
 void runner_done(BackendContext *c) {
         set_backend(c, NULL);
+        c->counts = mdev_counts_free(c->counts);
 }
 
 /* The first in the table that knows the GPU; NULL if none does. */
@@ -118,9 +120,15 @@ static void explain_no_backend(GpuReport *report) {
 
         if (report->state == GPU_PROBING)
                 report->state = GPU_UNSUPPORTED;
-        (void)snprintf(report->reason, sizeof(report->reason),
-                       "its driver '%s' offers no vGPUs: it is no mdev parent and has no control channel that is known",
-                       report->driver);
+        if (report->max_vfs > 0 && report->num_vfs == 0)
+                (void)snprintf(report->reason, sizeof(report->reason),
+                               "none of its %u virtual functions is enabled, on which its driver '%s' may offer vGPUs",
+                               report->max_vfs, report->driver);
+        else
+                (void)snprintf(report->reason, sizeof(report->reason),
+                               "its driver '%s' offers no vGPUs: it is no mdev parent and has no control channel that "
+                               "is known",
+                               report->driver);
 }
 
 /* Of a GPU whose driver has no backend: what can be had all the same. */
@@ -404,6 +412,23 @@ static int run_examine(BackendContext *c, JobResult *result) {
         return 0;
 }
 
+static int run_set_mixed(BackendContext *c, const Job *job, JobResult *result) {
+        int r;
+
+        r = look_for_backend(c, &result->error);
+        if (r >= 0)
+                r = check_no_vgpus(c, &result->error);
+        if (r < 0)
+                return r;
+
+        for (const Backend *const *b = backends_beside; *b; b++)
+                if ((*b)->set_mixed && (*b)->probe(c, NULL) > 0)
+                        return (*b)->set_mixed(c, job->mixed_size, &result->error);
+
+        return error_set(&result->error, -ERROR_NOT_SUPPORTED,
+                         "The driver of GPU %s has no such setting, or only with virtual functions enabled", c->gpu);
+}
+
 static int run_enable_vfs(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
@@ -415,7 +440,7 @@ static int run_enable_vfs(BackendContext *c, const Job *job, JobResult *result) 
 
         /* A channel that is open keeps the driver from leaving the card, as NVIDIA's has to. */
         set_backend(c, NULL);
-        return vfs_enable(c->host, c->gpu, job->n_vfs, strempty(job->sriov_manage), &result->error);
+        return vfs_enable(c->host, c->gpu, job->n_vfs, job->attributes, strempty(job->sriov_manage), &result->error);
 }
 
 void runner_run(BackendContext *c, const Job *job, JobResult *result) {
@@ -444,6 +469,9 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
                 break;
         case JOB_EXAMINE:
                 r = run_examine(c, result);
+                break;
+        case JOB_SET_MIXED:
+                r = run_set_mixed(c, job, result);
                 break;
         case JOB_ENABLE_VFS:
                 r = run_enable_vfs(c, job, result);
