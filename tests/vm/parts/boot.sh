@@ -13,12 +13,12 @@ max_ioqpairs=10,msix_qsize=12"
 
 boot_parse() {
         BOOT_INSTALL='' BOOT_TIMEOUT=300 BOOT_MEMORY=2048 BOOT_CPUS=2 BOOT_IOMMU='' BOOT_KEEP='' BOOT_DISK=''
-        BOOT_KERNEL=6.12
+        BOOT_KERNEL=6.12 BOOT_PIECES=
         BOOT_DEVICES=() BOOT_APPEND=() BOOT_FILES=() BOOT_ENABLE=()
 
         while [ $# -gt 0 ]; do
                 case $1 in
-                --install | --enable | --timeout | --memory | --cpus | --kernel | --device | --append | --file)
+                --install | --enable | --timeout | --memory | --cpus | --kernel | --device | --append | --file | --pieces)
                         [ $# -ge 2 ] || die_usage "$1 needs an argument"
                         ;;&
                 --install) BOOT_INSTALL=$2; shift ;;
@@ -32,6 +32,7 @@ boot_parse() {
                 --file) BOOT_FILES+=("$2"); shift ;;
                 --intel-iommu) BOOT_IOMMU=yes ;;
                 --sriov) BOOT_DEVICES+=("${BOOT_SRIOV[@]}") ;;
+                --pieces) BOOT_PIECES=$2; shift ;;
                 --keep) BOOT_KEEP=yes ;;
                 --disk) BOOT_DISK=yes ;;
                 -*) die_usage "run has no option $1" ;;
