@@ -265,11 +265,28 @@ static int read_pending_apply(ConfigReader *reader, const ConfigField *field, co
         return 0;
 }
 
+static int read_mixed_size(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        ProfileDraft *draft = target;
+        bool enabled = false;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+        if (config_flag_parse(item->text, &enabled) < 0)
+                return config_value_error(reader, field->name, item,
+                                          "is not a boolean (true, yes, on, false, no, off)");
+
+        draft->profile->mixed_size = tristate(enabled);
+        return 0;
+}
+
 static const ConfigField profile_fields[] = {
         { "version", config_read_version, .max = PROFILE_VERSION, .required = true },
         { "match", read_match },
         { "strict", read_strict, offsetof(Profile, strict) },
         { "pending-apply", read_pending_apply },
+        { "mixed-size", read_mixed_size },
         { "types", read_types, .required = true },
         {},
 };

@@ -135,8 +135,24 @@ static int read_program(ConfigReader *reader, const ConfigField *field, const Co
         return 0;
 }
 
+static int read_layout(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        Settings *settings = target;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+
+        settings->nvidia_legacy = streq(item->text, "mdev-gpu-510");
+        if (!settings->nvidia_legacy && !streq(item->text, "known"))
+                return config_value_error(reader, field->name, item, "is not known or mdev-gpu-510");
+        return 0;
+}
+
 static const ConfigField nvidia_fields[] = {
         { "sriov-manage", read_program },
+        { "newer-drivers", config_read_flag, offsetof(Settings, nvidia_newer) },
+        { "layout", read_layout },
         {},
 };
 

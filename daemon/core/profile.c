@@ -226,6 +226,7 @@ static void select_type(TypeSpec *types, size_t *n_types, const TypeSpec *spec, 
         types[i] = *spec;
         types[i].strict = profile->strict;
         types[i].pending_manual = profile->pending_manual;
+        types[i].mixed_size = profile->mixed_size;
         *n_types = MAX(*n_types, i + 1);
 }
 

@@ -22,6 +22,8 @@ typedef struct SriovRule {
 
 typedef struct Settings {
         char sriov_manage[SETTINGS_PATH_SIZE]; /* NVIDIA's program; empty: where its package puts it */
+        bool nvidia_newer; /* types are registered with drivers newer than any whose layout is known to be theirs */
+        bool nvidia_legacy; /* drivers of branch 510 are spoken to as the Mdev-GPU project found out */
         SriovRule *sriov; /* the first that matches is meant */
         size_t n_sriov;
         RuleSet *rules; /* NULL: there are none */

@@ -46,6 +46,8 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_u32(w, s->xe_quantum_ms);
         wire_put_u32(w, s->xe_timeout_us);
         wire_put_u32(w, (uint32_t)s->xe_priority);
+        wire_put_u8(w, s->nvidia_legacy);
+        wire_put_u32(w, (uint32_t)s->mixed_size);
 }
 
 static void get_spec(WireReader *r, TypeSpec *s) {
@@ -76,6 +78,8 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         s->xe_quantum_ms = wire_get_u32(r);
         s->xe_timeout_us = wire_get_u32(r);
         s->xe_priority = (XePriority)wire_get_enum(r, XE_PRIORITY_MAX);
+        s->nvidia_legacy = wire_get_bool(r);
+        s->mixed_size = (Tristate)wire_get_enum(r, TRISTATE_MAX);
 }
 
 static void put_attributes(WireWriter *w, const Attributes *attributes) {
@@ -116,7 +120,9 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                 wire_put_u32(w, job->n_vfs);
                 wire_put_string(w, strempty(job->sriov_manage));
                 put_attributes(w, job->attributes);
-        } else if (job->kind != JOB_USAGE && job->kind != JOB_EXAMINE)
+        } else if (job->kind == JOB_SET_MIXED)
+                wire_put_u8(w, job->mixed_size);
+        else if (job->kind != JOB_USAGE && job->kind != JOB_EXAMINE)
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -217,7 +223,9 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                 ret_job->job.sriov_manage = ret_job->program;
                 get_attributes(&r, &ret_job->attributes);
                 ret_job->job.attributes = &ret_job->attributes;
-        } else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
+        } else if (ret_job->job.kind == JOB_SET_MIXED)
+                ret_job->job.mixed_size = wire_get_bool(&r);
+        else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

@@ -396,6 +396,7 @@ static void test_profile(void) {
                 { "\xef\xbb\xbf" VALID, NULL },
                 { "---\n" VALID "...\n", NULL },
                 { VALID "strict: yes\n", NULL },
+                { VALID "mixed-size: no\n", NULL },
                 { VALID "pending-apply: manual\n", NULL },
                 { VALID "pending-apply: auto\n", NULL },
                 { VALID "pending-apply: later\n", "4:16: error: pending-apply: 'later' is not auto or manual" },
@@ -419,6 +420,7 @@ static void test_profile(void) {
                 { "version: 1\nmatch: {}\ntypes: {id: 1}\n",
                   "3:8: error: types: must be a list, not a mapping of keys to values" },
                 { VALID "strict: 1\n", "4:9: error: strict: '1'" FLAG },
+                { VALID "mixed-size: all\n", "4:13: error: mixed-size: 'all'" FLAG },
                 { VALID "---\n" VALID, "4:1: error: a second document; give it a file of its own" },
                 { VALID "...\n---\n...\n", "5:1: error: a second document; give it a file of its own" },
         };
