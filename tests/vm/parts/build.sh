@@ -44,7 +44,7 @@ build_tell() {
 
 build_take() {
         # shellcheck source=/dev/null
-        . "$BOOT_PIECES"
+        . "$BOOT_TOLD"
         host_check
         build_hold
 }
