@@ -5,6 +5,7 @@
 # With a disk it can be booted again: see machine_reboot in guest/lib.sh.
 
 # Where the sizes come from: VFs need queues and interrupts of their own, which the controller must have to give away.
+# shellcheck disable=SC2054 # QEMU's commas
 BOOT_SRIOV=(
         -device pcie-root-port,id=sriov,slot=16,chassis=16 -device nvme-subsys,id=sriov-subsys
         -device "nvme,serial=x,subsys=sriov-subsys,bus=sriov,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=8,\
