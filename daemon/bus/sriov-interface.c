@@ -62,7 +62,8 @@ static int method_enable_vfs(sd_bus_message *message, void *userdata, sd_bus_err
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
 
-        log_full(LOG_INFO, LOG_FIELDS("GPU", gpu->identity.address, "SENDER", sd_bus_message_get_sender(message)),
+        log_full(LOG_INFO,
+                 LOG_FIELDS("MDEVGPU_GPU", gpu->identity.address, "MDEVGPU_SENDER", sd_bus_message_get_sender(message)),
                  "GPU %s: enabling %u virtual functions for user %u, job %u", gpu->identity.address, n,
                  bus_call_uid(call), task->id);
         bus_changes_flush(server);

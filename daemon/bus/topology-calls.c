@@ -160,7 +160,7 @@ int manager_method_apply_topology(sd_bus_message *message, void *userdata, sd_bu
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
 
-        log_full(LOG_INFO, LOG_FIELDS("SENDER", sd_bus_message_get_sender(message)),
+        log_full(LOG_INFO, LOG_FIELDS("MDEVGPU_SENDER", sd_bus_message_get_sender(message)),
                  "Applying topology '%s' for user %u, job %u", topology->name, bus_call_uid(call), task->id);
         bus_changes_flush(server);
         path = bus_path_of_task(task);

@@ -271,6 +271,7 @@ static bool another_is_divided(const Manager *manager) {
 
 static int judge_gpu(Diagnosis *diagnosis, const DiagnosisInput *input, Gpu *gpu) {
         const FindingPlace place = { .gpu = gpu };
+        int r;
 
         switch (gpu->state) {
         case GPU_NO_DRIVER:
@@ -286,6 +287,12 @@ static int judge_gpu(Diagnosis *diagnosis, const DiagnosisInput *input, Gpu *gpu
                 return diagnosis_add(diagnosis, FINDING_GPU_FAILED, place,
                                      "It is tried again by itself; 'journalctl -u mdevgpud' shows how often it failed.",
                                      "It cannot be read: %s.", gpu->reason);
+        case GPU_DEGRADED:
+                r = diagnosis_add(diagnosis, FINDING_GPU_DEGRADED, place,
+                                  "'mdevgpuctl types GPU' says which types it holds. Unload and load the driver, with no "
+                                  "vGPU on the card, for it to begin anew.",
+                                  "It works, but its driver holds its types otherwise than it should: %s.", gpu->reason);
+                return r < 0 ? r : judge_types(diagnosis, input, gpu);
         case GPU_READY:
                 return judge_types(diagnosis, input, gpu);
         default:

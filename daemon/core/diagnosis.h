@@ -28,6 +28,7 @@ typedef enum FindingId {
         FINDING_APERTURE_SMALL,
         FINDING_GPU_BUSY,
         FINDING_GPU_FAILED,
+        FINDING_GPU_DEGRADED,
         FINDING_NO_PROFILE,
         FINDING_NO_TYPES,
         FINDING_TYPES_PENDING,

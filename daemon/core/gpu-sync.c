@@ -13,6 +13,7 @@
 #include "core/vgpu.h"
 #include "util/file.h"
 #include "util/log.h"
+#include "util/message-ids.h"
 #include "util/text.h"
 
 #define USEC_PER_MSEC UINT64_C(1000)
@@ -83,6 +84,11 @@ static void apply_card(Gpu *gpu, const GpuReport *report) {
                 mask |= GPU_CHANGED_SRIOV;
         else if (gpu->num_vfs != report->num_vfs || gpu->max_vfs != report->max_vfs)
                 mask |= GPU_CHANGED_VFS;
+        if ((gpu->mixed_size == MIXED_SIZE_NONE) != (report->mixed_size == MIXED_SIZE_NONE))
+                mask |= GPU_CHANGED_MIXABLE;
+        else if (gpu->mixed_size != report->mixed_size)
+                mask |= GPU_CHANGED_MIXED;
+        gpu->mixed_size = report->mixed_size;
         gpu->num_vfs = report->num_vfs;
         gpu->max_vfs = report->max_vfs;
 
@@ -263,7 +269,10 @@ static void lose_vgpu(VGpu *vgpu) {
                 return;
         }
 
-        log_debug("GPU %s: vGPU %s has gone", vgpu->gpu->identity.address, vgpu->uuid);
+        log_full(vgpu->managed ? LOG_NOTICE : LOG_DEBUG,
+                 LOG_FIELDS("MESSAGE_ID", MESSAGE_VGPU_LOST, "MDEVGPU_GPU", vgpu->gpu->identity.address, "MDEVGPU_VGPU",
+                            vgpu->uuid, "MDEVGPU_TYPE", vgpu->type_id),
+                 "vGPU %s has gone from GPU %s, and was not asked to", vgpu->uuid, vgpu->gpu->identity.address);
         vgpu_device_gone(vgpu, VGPU_END_VANISHED);
 }
 

@@ -193,7 +193,7 @@ static int judge_answer(TopologyApply *apply) {
                 return 0;
         }
 
-        log_full(LOG_NOTICE, LOG_FIELDS("VGPU_UUID", step->uuid, "GPU", step->gpu),
+        log_full(LOG_NOTICE, LOG_FIELDS("MDEVGPU_VGPU", step->uuid, "MDEVGPU_GPU", step->gpu),
                  "Cannot %s %s for topology '%s': %s",
                  step->uuid[0] != '\0' ? strempty(topology_action_to_string(step->action)) : "enable virtual functions of",
                  step->uuid[0] != '\0' ? step->uuid : step->gpu, apply->plan.topology, apply->answer.message);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "util/log.h"
+#include "util/message-ids.h"
 #include "util/text.h"
 #include "worker/child.h"
 #include "worker/process.h"
@@ -129,8 +130,9 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         child->deadline = sd_event_source_disable_unref(child->deadline);
         child->stuck = true;
         child->statistics->n_stuck++;
-        log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Worker process %i for GPU %s is stuck; it is %s",
-                 (int)child->pid, child->gpu, child->role == CHILD_USERS ? "killed" : "left alone");
+        log_full(LOG_WARNING, LOG_FIELDS("MESSAGE_ID", MESSAGE_WORKER_STUCK, "MDEVGPU_GPU", child->gpu),
+                 "Worker process %i for GPU %s is stuck; it is %s", (int)child->pid, child->gpu,
+                 child->role == CHILD_USERS ? "killed" : "left alone");
 
         if (child->running && child->running->listener.timeout)
                 child->running->listener.timeout(child->pid, child->running->listener.userdata);
@@ -279,7 +281,8 @@ static void child_break(Child *child, const char *what) {
 
         child->statistics->n_lost++;
         (void)snprintf(sentence, sizeof(sentence), "the worker process of GPU %s %s", child->gpu, what);
-        log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Process %i: %s", (int)child->pid, sentence);
+        log_full(LOG_WARNING, LOG_FIELDS("MESSAGE_ID", MESSAGE_WORKER_LOST, "MDEVGPU_GPU", child->gpu),
+                 "Process %i: %s", (int)child->pid, sentence);
         child_disconnect(child);
         child->stuck = false;
         if (child->pid > 0)

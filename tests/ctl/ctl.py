@@ -442,7 +442,7 @@ def usage(rig: Rig):
     for command in (["lst"], ["create"], ["create", GPU], ["create", GPU, "t", UUID, "x"], ["destroy"], ["list", "x"],
                     ["types", "a", "b"], ["--json=xml"], ["--frobnicate"], ["list", "--unmanaged"],
                     ["-H", "a", "--address", "b"], ["help", "lst"], ["create", GPU, "Open", "vAmpere/2"],
-                    ["--address"], ["monitor"], ["define"], ["define", GPU], ["define", GPU, "Open", "vAmpere/2"],
+                    ["--address"], ["monitor", "x"], ["define"], ["define", GPU], ["define", GPU, "Open", "vAmpere/2"],
                     ["define", UUID, "--persistent"], ["define", UUID, "--autostart", "--manual"], ["undefine"],
                     ["start"], ["start", UUID, "--autostart"], ["modify"], ["modify", UUID], ["modify", UUID, "--live"],
                     ["modify", UUID, UUID, "--manual"], ["modify", UUID, "--off"], ["autostart"], ["users"],
@@ -557,8 +557,12 @@ VERBS = """
     cancel
     check
     reload
+    doctor
+    monitor
+    metrics
     probe
     import
+    dump
     version
     help
 """.split()
@@ -794,6 +798,10 @@ def pager(rig: Rig):
             true("paged:" not in unpaged.out and len(unpaged.out) > 50, unpaged)
     true("paged:" not in rig.terminal("create", GPU, "t", env=env).out, "results are not paged")
 
+    # systemctl's own variable comes first, as there.
+    true("first:" in rig.terminal("list", env={**env, "SYSTEMD_PAGER": "sed s/^/first:/"}).out, "SYSTEMD_PAGER")
+    true("paged:" not in rig.terminal("list", env={**env, "SYSTEMD_PAGER": ""}).out, "an empty SYSTEMD_PAGER")
+
     # A reader who leaves before the end is no error, a pager that does not exist no loss.
     equal(rig.terminal("list", env={"PAGER": "true"}).status, 0)
 
@@ -802,7 +810,9 @@ def pager(rig: Rig):
 def secure_pager(rig: Rig):
     """the pager can start no shell"""
     rig.daemon("good")
-    true("1 FRX" in rig.terminal("list", env={"PAGER": 'echo "$LESSSECURE" "$LESS"'}).out, "LESSSECURE is not set")
+    show = 'echo "$LESSSECURE" "$LESS"'
+    true("1 FRSXMK" in rig.terminal("list", env={"PAGER": show}).out, "LESSSECURE is not set")
+    true("1 RX" in rig.terminal("list", env={"PAGER": show, "SYSTEMD_LESS": "RX"}).out, "SYSTEMD_LESS is not obeyed")
 
 
 @test

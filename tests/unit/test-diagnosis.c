@@ -163,6 +163,11 @@ static void failed(Scene *s) {
         (void)text_copy(first(s)->reason, sizeof(first(s)->reason), "the list is spoiled");
 }
 
+static void degraded(Scene *s) {
+        first(s)->state = GPU_DEGRADED;
+        (void)text_copy(first(s)->reason, sizeof(first(s)->reason), "two types of five");
+}
+
 static void no_profile(Scene *s) {
         set_driver(s, "mdevgpu_ref", /* whole= */ false);
         first(s)->state = GPU_READY;
@@ -282,6 +287,7 @@ static const struct {
           "firmware" },
         { "gpu-busy", "error", busy, GPU_A, "4711", "reboot" },
         { "gpu-failed", "error", failed, GPU_A, "the list is spoiled", "journal" },
+        { "gpu-degraded", "error", degraded, GPU_A, "two types of five", "load the driver" },
         { "no-profile", "warning", no_profile, GPU_A, "vendor 0x6d67, device 0x0001", "mdevgpud-types.d(5)" },
         { "no-types", "warning", no_types, GPU_A, "a switch is off", "journal" },
         { "types-pending", "warning", types_pending, GPU_A, "wait", "last vGPU" },
