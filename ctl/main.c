@@ -105,11 +105,11 @@ static const Verb verbs[] = {
           "  export  Print what there is as a topology called NAME\n"
           "NAME is a topology, the default one without it.\n",
           "  -q, --quiet            Print nothing; the exit status tells\n" },
-        { "vfs", 0, 2, 0, verb_vfs, "[GPU [N]]", "List or change numbers of virtual functions",
+        { "vfs", 0, 2, OPTION_ATTR, verb_vfs, "[GPU [N]]", "List or change numbers of virtual functions",
           HELP_GPU "N is how many it shall have, 0 for none, or 'all'. It is refused while the GPU\n"
                    "has vGPUs. How many there are after a boot is said in mdevgpud.yaml(5).\n"
                    "Ctrl-C cancels.\n",
-          NULL },
+          "      --attr=NAME=VALUE  Write VALUE to attribute NAME of all functions first\n" },
         { "jobs", 0, 0, 0, verb_jobs, "", "List what goes on, or has ended just now", NULL, NULL },
         { "cancel", 1, 1, 0, verb_cancel, "ID", "Cancel a job", "What it has done is taken back.\n", NULL },
         { "check", 0, 0, 0, verb_check, "", "Check the configuration files, apply nothing",

@@ -128,6 +128,31 @@ static const ConfigField nvidia_fields[] = {
         {},
 };
 
+static int read_xe_priority(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        TypeDraft *draft = target;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+
+        for (XePriority p = XE_PRIORITY_LOW; p < XE_PRIORITY_MAX; p++)
+                if (streq(item->text, xe_priority_to_string(p))) {
+                        draft->spec.xe_priority = p;
+                        return 0;
+                }
+
+        return config_value_error(reader, field->name, item, "is not low, normal or high");
+}
+
+/* As wide as the driver's own (kernel 6.19, drivers/gpu/drm/xe: u32). */
+static const ConfigField xe_fields[] = {
+        { "exec-quantum-ms", config_read_u32, TYPE_DRAFT(xe_quantum_ms), .min = 0, .max = XE_UNSTATED - 1 },
+        { "preempt-timeout-us", config_read_u32, TYPE_DRAFT(xe_timeout_us), .min = 0, .max = XE_UNSTATED - 1 },
+        { "priority", read_xe_priority },
+        {},
+};
+
 static const ConfigField type_fields[] = {
         { "id", config_read_type_id, TYPE_DRAFT(id), .min = 1, .max = UINT32_MAX, .required = true },
         { "name", config_read_type_name, TYPE_DRAFT(name), .max = TYPE_NAME_SIZE, .required = true },
@@ -144,8 +169,10 @@ static const ConfigField type_fields[] = {
         { "vdev-id", config_read_id64, TYPE_DRAFT(vdev_id), .min = 0x10000, .max = UINT32_MAX },
         { "pdev-id", config_read_id64, TYPE_DRAFT(pdev_id), .min = 1, .max = UINT32_MAX },
         { "multi-vgpu", config_read_flag, TYPE_DRAFT(multi_vgpu) },
+        { "keep-state", config_read_flag, TYPE_DRAFT(keep_state) },
         { "displays", config_read_mapping, .fields = displays_fields },
         { "nvidia", config_read_mapping, .fields = nvidia_fields },
+        { "xe", config_read_mapping, .fields = xe_fields },
         {},
 };
 
@@ -162,6 +189,8 @@ static const TypeSchema type_schema = {
                 .max_height = 1080,
                 .frame_limit = 60,
                 .limiter = true,
+                .xe_quantum_ms = XE_UNSTATED,
+                .xe_timeout_us = XE_UNSTATED,
         },
         .id = "id",
         .name = "name",
@@ -236,11 +265,28 @@ static int read_pending_apply(ConfigReader *reader, const ConfigField *field, co
         return 0;
 }
 
+static int read_mixed_size(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        ProfileDraft *draft = target;
+        bool enabled = false;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+        if (config_flag_parse(item->text, &enabled) < 0)
+                return config_value_error(reader, field->name, item,
+                                          "is not a boolean (true, yes, on, false, no, off)");
+
+        draft->profile->mixed_size = tristate(enabled);
+        return 0;
+}
+
 static const ConfigField profile_fields[] = {
         { "version", config_read_version, .max = PROFILE_VERSION, .required = true },
         { "match", read_match },
         { "strict", read_strict, offsetof(Profile, strict) },
         { "pending-apply", read_pending_apply },
+        { "mixed-size", read_mixed_size },
         { "types", read_types, .required = true },
         {},
 };

@@ -37,9 +37,52 @@ static int read_vfs(ConfigReader *reader, const ConfigField *field, const Config
         return MIN(r, 0);
 }
 
+static int read_attribute(ConfigReader *reader, const ConfigItem *key, Attributes *attributes) {
+        Error error = ERROR_NULL;
+        ConfigItem value;
+        char name[64];
+        ConfigMark mark = key->mark;
+        int r;
+
+        /* The reader keeps one text at a time. */
+        if (key->kind != CONFIG_ITEM_SCALAR || !text_copy(name, sizeof(name), key->text)) {
+                r = config_error(reader, mark, "attrs: the name of an attribute must be a single word");
+                return r < 0 ? r : -EBADMSG;
+        }
+        r = config_reader_next(reader, &value);
+        if (r >= 0)
+                r = config_expect(reader, name, &value, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+
+        r = attributes_add(attributes, name, value.text, &error);
+        return r == -EINVAL || r == -E2BIG ? config_error(reader, mark, "attrs: %s", error.message) : r;
+}
+
+static int read_attributes(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        SriovRule *rule = target;
+        ConfigItem key;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_MAPPING);
+        if (r <= 0)
+                return r;
+
+        for (;;) {
+                r = config_reader_next(reader, &key);
+                if (r < 0 || key.kind == CONFIG_ITEM_END)
+                        return r;
+
+                r = read_attribute(reader, &key, &rule->attributes);
+                if (r < 0)
+                        return r;
+        }
+}
+
 static const ConfigField rule_fields[] = {
         { "match", read_match, .required = true },
         { "vfs", read_vfs, .max = VFS_MAX, .required = true },
+        { "attrs", read_attributes },
         {},
 };
 
@@ -92,8 +135,24 @@ static int read_program(ConfigReader *reader, const ConfigField *field, const Co
         return 0;
 }
 
+static int read_layout(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        Settings *settings = target;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+
+        settings->nvidia_legacy = streq(item->text, "mdev-gpu-510");
+        if (!settings->nvidia_legacy && !streq(item->text, "known"))
+                return config_value_error(reader, field->name, item, "is not known or mdev-gpu-510");
+        return 0;
+}
+
 static const ConfigField nvidia_fields[] = {
         { "sriov-manage", read_program },
+        { "newer-drivers", config_read_flag, offsetof(Settings, nvidia_newer) },
+        { "layout", read_layout },
         {},
 };
 

@@ -152,9 +152,26 @@ static int read_match(ConfigReader *reader, const ConfigField *field, const Conf
         return config_read_match(reader, field->name, item, &draft->entry->match);
 }
 
+static int read_vfs(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        EntryDraft *draft = target;
+        uint64_t n = SETTINGS_ALL_VFS;
+        int r = 1;
+
+        if (item->kind != CONFIG_ITEM_SCALAR || !streq(item->text, "all"))
+                r = config_expect_number(reader, field, item, &n);
+        if (r <= 0)
+                return r;
+
+        draft->entry->has_vfs = true;
+        draft->entry->n_vfs = (uint32_t)n;
+        draft->entry->vfs_line = item->mark.line;
+        return 0;
+}
+
 static const ConfigField entry_fields[] = {
         { "match", read_match, .required = true },
         { "mixed-size", config_read_flag, offsetof(EntryDraft, mixed_size) },
+        { "virtual-functions", read_vfs, .max = UINT16_MAX },
         { "vgpus", read_vgpus, .required = true },
         {},
 };

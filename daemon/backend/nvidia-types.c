@@ -48,6 +48,28 @@ int nvidia_types_read(NvidiaTypes *t, NvidiaRm *rm, Error *error) {
         return 0;
 }
 
+int nvidia_types_read_more(NvidiaTypes *t, NvidiaRm *rm, Error *error) {
+        NvidiaTypeList creatable;
+        int r, listed;
+
+        r = listed = nvidia_query_types(rm, NVIDIA_CONTROL_CREATABLE_TYPES, &creatable);
+        for (size_t i = 0; i < t->held.n && (r >= 0 || r == -EBADMSG || r == -EOPNOTSUPP); i++) {
+                NvidiaType *type = &t->types[i];
+
+                if (type->id == 0)
+                        continue;
+                if (listed == 0)
+                        type->creatable = tristate(nvidia_types_hold(&creatable, type->id));
+                r = nvidia_query_host_reservation(rm, type->id, &type->host_reserved);
+                if (r >= 0 || r == -EOPNOTSUPP)
+                        r = nvidia_query_placements(rm, type->id, &type->placements);
+        }
+
+        if (r < 0 && r != -EBADMSG && r != -EOPNOTSUPP)
+                return lost(r, "the driver does not say what is left for its types", error);
+        return 0;
+}
+
 static const NvidiaType *find_held(const NvidiaTypes *t, uint32_t id) {
         for (size_t i = 0; i < t->held.n; i++)
                 if (t->held.ids[i] == id)
@@ -121,8 +143,7 @@ static size_t plan(NvidiaTypes *t, const NvidiaRm *rm, const NvidiaVerdict *verd
                 if (!may_write(verdict, o)) {
                         decide(o, REGISTRATION_REFUSED,
                                "this driver is newer than the last one whose layout is known: it is read, but not "
-                               "written "
-                               "to; the profile can ask for it (nvidia: newer-drivers)");
+                               "written to; the profile or mdevgpud.yaml can ask for it (nvidia: newer-drivers)");
                         continue;
                 }
 
@@ -332,8 +353,7 @@ static int finish(NvidiaTypes *t, NvidiaRm *rm) {
         if (r > 0) {
                 nvidia_rm_describe(r, sentence);
                 (void)snprintf(t->degraded, sizeof(t->degraded),
-                               "the driver took types, but did not bring the change to its end: %s",
-                               sentence);
+                               "the driver took types, but did not bring the change to its end: %s", sentence);
         }
 
         return r;
@@ -460,6 +480,19 @@ static void fill_held(const NvidiaType *type, TypeReport *row) {
         row->max_width = type->max_width;
         row->max_height = type->max_height;
         row->frame_limit = type->frame_limit;
+        row->details = (TypeDetails){
+                .reserved = type->reserved,
+                .mappable_video = type->mappable_video,
+                .bar1 = type->bar1 <= UINT64_MAX >> 20 ? type->bar1 << 20 : UNKNOWN_U64,
+                .host_reserved = type->host_reserved,
+                .encoder = type->encoder,
+                .gpu_instance = type->instance_size,
+                .placements = type->placements,
+                .ecc = tristate(type->ecc),
+                .multi_vgpu = tristate(type->multi_vgpu),
+                .limiter = tristate(type->limiter),
+                .creatable = type->creatable,
+        };
 }
 
 static void fill_wanted(const TypeSpec *spec, TypeReport *row) {

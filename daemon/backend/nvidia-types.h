@@ -38,6 +38,9 @@ void nvidia_types_done(NvidiaTypes *t);
 /* Reads what the driver holds. A channel in NVIDIA_HOST_READY, here and below. */
 int nvidia_types_read(NvidiaTypes *t, NvidiaRm *rm, Error *error);
 
+/* Adds to each type what is left for it now, and what it costs the host; where the driver does not say, nothing. */
+int nvidia_types_read_more(NvidiaTypes *t, NvidiaRm *rm, Error *error);
+
 /* What the kernel's side of a card says about whether its types may be registered. */
 typedef struct NvidiaUse {
         bool in_use; /* a vGPU lives on the card: nothing may be changed */

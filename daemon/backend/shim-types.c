@@ -91,7 +91,8 @@ void shim_type_from_spec(const TypeSpec *spec, struct mdevgpu_type *type) {
                 .frame_limit = spec->frame_limit,
                 .encoder_percent = spec->encoder_percent,
                 .flags = (spec->ecc ? MDEVGPU_TYPE_ECC : 0) | (spec->multi_vgpu ? MDEVGPU_TYPE_MULTI_VGPU : 0) |
-                         (spec->limiter ? MDEVGPU_TYPE_FRAME_LIMITER : 0),
+                         (spec->limiter ? MDEVGPU_TYPE_FRAME_LIMITER : 0) |
+                         (spec->keep_state ? MDEVGPU_TYPE_KEEP_STATE : 0),
         };
         (void)text_copy(type->name, sizeof(type->name), spec->name);
         (void)text_copy(type->type_class, sizeof(type->type_class), spec->class);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "backend/gim.h"
 #include "backend/vfs.h"
+#include "backend/xe-profile.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -22,12 +24,35 @@ static int write_number(const Host *host, const char *gpu, const char *attribute
         return host->ops->store(host, host->sys_fd, path, text);
 }
 
-/* The kernel goes from some to others by way of none only (kernel 6.12, drivers/pci/pci-sysfs.c: EBUSY). */
-static int write_numvfs(const Host *host, const char *gpu, uint32_t now, uint32_t n) {
+/* What is written for all at once has to come before the first is enabled, as then each is provisioned (kernel 7.0, xe). */
+static int write_attributes(const Host *host, const char *gpu, const Attributes *attributes, Error *error) {
+        int r = 0;
+
+        if (!xe_profile_present(host, gpu))
+                return error_set(
+                        error, -ERROR_NOT_SUPPORTED,
+                        "The virtual functions of GPU %s have no attributes: its driver is not one that provisions "
+                        "them as Intel's xe does",
+                        gpu);
+
+        for (size_t i = 0; r >= 0 && i < attributes->n; i++)
+                r = xe_profile_write_all(host, gpu, &attributes->items[i], error);
+        return r;
+}
+
+/* The kernel goes from some to others by way of none only (kernel 6.12, drivers/pci/pci-sysfs.c: EBUSY). *error is filled
+ * where it was not the number that was refused. */
+static int write_numvfs(const Host *host, const char *gpu, uint32_t now, uint32_t n, const Attributes *attributes,
+                        Error *error) {
         int r = 0;
 
         if (now > 0)
                 r = write_number(host, gpu, "sriov_numvfs", 0);
+        if (r >= 0 && attributes && attributes->n > 0) {
+                r = write_attributes(host, gpu, attributes, error);
+                if (r < 0 && now > 0)
+                        (void)write_number(host, gpu, "sriov_numvfs", now);
+        }
         return r >= 0 && n > 0 ? write_number(host, gpu, "sriov_numvfs", n) : r;
 }
 
@@ -36,7 +61,8 @@ static int write_numvfs(const Host *host, const char *gpu, uint32_t now, uint32_
  * might take: so none is offered them while they come. Who wants one for a function binds it later; NVIDIA's, which have to
  * stay with its driver, are left to that.
  */
-static int change_by_kernel(const Host *host, const char *gpu, const char *driver, uint32_t now, uint32_t n) {
+static int change_by_kernel(const Host *host, const char *gpu, const char *driver, uint32_t now, uint32_t n,
+                            const Attributes *attributes, Error *error) {
         uint32_t probe = pci_read_number(host, gpu, "sriov_drivers_autoprobe", 0);
         int r;
 
@@ -47,7 +73,7 @@ static int change_by_kernel(const Host *host, const char *gpu, const char *drive
                 if (r < 0)
                         log_debug("GPU %s: drivers will take its virtual functions: %s", gpu, strerror(-r));
         }
-        r = write_numvfs(host, gpu, now, n);
+        r = write_numvfs(host, gpu, now, n, attributes, error);
         if (probe != 0)
                 (void)write_number(host, gpu, "sriov_drivers_autoprobe", probe);
         return r;
@@ -98,7 +124,10 @@ static int check_outcome(const Host *host, const char *gpu, uint32_t n, int stat
                 gpu, n, now, remark);
 }
 
-int vfs_enable(const Host *host, const char *gpu, uint32_t n, const char *sriov_manage, Error *error) {
+int vfs_enable(const Host *host, const char *gpu, uint32_t n, const Attributes *attributes, const char *sriov_manage,
+               Error *error) {
+        bool anew = attributes && attributes->n > 0;
+        Error refusal = ERROR_NULL;
         uint32_t now, max;
         char driver[PCI_DRIVER_SIZE];
         int r;
@@ -113,10 +142,18 @@ int vfs_enable(const Host *host, const char *gpu, uint32_t n, const char *sriov_
         if (driver[0] == '\0')
                 return error_set(error, -ERROR_NOT_SUPPORTED,
                                  "No driver is bound to GPU %s that could make virtual functions", gpu);
-        if (now == n)
+        if (now == n && !anew)
                 return 0;
+        if (gim_is_driver(driver))
+                return error_set(
+                        error, -ERROR_NOT_SUPPORTED,
+                        "AMD's GIM driver makes the virtual functions of GPU %s when it is loaded; their number is "
+                        "one of its module's parameters",
+                        gpu);
 
-        r = change_by_kernel(host, gpu, driver, now, n);
+        r = change_by_kernel(host, gpu, driver, now, n, attributes, &refusal);
+        if (refusal.code < 0)
+                return error_set(error, refusal.code, "%s", refusal.message);
         /* NVIDIA's driver refuses what others take (reported, up to 580). */
         if (r < 0 && streq(driver, NVIDIA_DRIVER)) {
                 r = change_by_nvidia(host, gpu, sriov_manage, n, max, error);

@@ -23,9 +23,19 @@ static int find_gpu(sd_bus *bus, const char *path, const char *interface, void *
         return 1;
 }
 
+/* The attributes are the caller's to release, whatever comes of it. */
+static int read_arguments(sd_bus_message *message, uint32_t *ret_n, Attributes *attributes, sd_bus_error *ret_error) {
+        const BusOption options[] = { { "attrs", 'a', { .attributes = attributes }, NULL } };
+        int r;
+
+        r = sd_bus_message_read(message, "u", ret_n);
+        return r < 0 ? r : bus_read_options(message, "option", options, ELEMENTSOF(options), ret_error);
+}
+
 static int method_enable_vfs(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         BusServer *server = bus_server_of(sd_bus_message_get_bus(message));
         _cleanup_(bus_call_freep) BusCall *call = NULL;
+        _cleanup_(attributes_done) Attributes attributes = {};
         _cleanup_(freep) char *path = NULL;
         const Gpu *gpu = userdata;
         PolkitDetails details = {};
@@ -34,9 +44,7 @@ static int method_enable_vfs(sd_bus_message *message, void *userdata, sd_bus_err
         Task *task;
         int r;
 
-        r = sd_bus_message_read(message, "u", &n);
-        if (r >= 0)
-                r = bus_read_no_options(message, ret_error);
+        r = read_arguments(message, &n, &attributes, ret_error);
         if (r < 0)
                 return r;
 
@@ -49,7 +57,8 @@ static int method_enable_vfs(sd_bus_message *message, void *userdata, sd_bus_err
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        r = manager_enable_vfs_task(server->manager, gpu->identity.address, n, bus_call_uid(call), &task, &error);
+        r = manager_enable_vfs_task(server->manager, gpu->identity.address, n, &attributes, bus_call_uid(call), &task,
+                                    &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
 

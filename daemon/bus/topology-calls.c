@@ -66,6 +66,8 @@ static int append_step(sd_bus_message *reply, const TopologyStep *step) {
                 r = sd_bus_message_append(reply, "{sv}", "autostart", "b", (int)step->autostart);
         if (r >= 0)
                 r = bus_append_text_entry(reply, "reason", step->reason);
+        if (r >= 0 && step->action == TOPOLOGY_ENABLE_VFS)
+                r = sd_bus_message_append(reply, "{sv}", "virtual-functions", "u", step->n_vfs);
 
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }

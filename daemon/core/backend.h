@@ -72,18 +72,6 @@ typedef enum VGpuKind {
         VGPU_KIND_INVALID = -EINVAL,
 } VGpuKind;
 
-typedef enum Tristate {
-        TRISTATE_UNKNOWN,
-        TRISTATE_NO,
-        TRISTATE_YES,
-        TRISTATE_MAX,
-        TRISTATE_INVALID = -EINVAL,
-} Tristate;
-
-static inline Tristate tristate(bool v) {
-        return v ? TRISTATE_YES : TRISTATE_NO;
-}
-
 /* What few drivers tell of a type. */
 typedef struct TypeDetails {
         uint64_t reserved; /* bytes beside the framebuffer of each instance, for its driver */
@@ -252,7 +240,7 @@ typedef struct Job {
         const char *parent; /* create: the GPU or virtual function to make it on, "": whichever has room; store */
         bool adopt; /* create: one that is there already, with this parent and type, will do */
         bool take_display; /* create: also what shows the console, or a picture */
-        const Attributes *attributes; /* create, configure, store; NULL: none */
+        const Attributes *attributes; /* create, configure, store; enable VFs: of all of them; NULL: none */
         int32_t iommu_group; /* users: as it was last seen, for a vGPU whose removal has begun; -1: not known */
         StoreAction action; /* store */
         uint32_t n_vfs; /* enable VFs */

@@ -446,6 +446,14 @@ static void on_sync_timeout(pid_t pid, void *userdata) {
         idle_wait_check(gpu->manager);
 }
 
+/* What the host's settings say of all types. */
+static void add_settings(const Settings *settings, TypeSpec *types, size_t n_types) {
+        for (size_t i = 0; settings && i < n_types; i++) {
+                types[i].nvidia_newer = types[i].nvidia_newer || settings->nvidia_newer;
+                types[i].nvidia_legacy = settings->nvidia_legacy;
+        }
+}
+
 static void gpu_start_sync(Gpu *gpu) {
         const JobListener listener = { .timeout = on_sync_timeout, .done = on_sync_done, .userdata = gpu };
         Manager *manager = gpu->manager;
@@ -467,6 +475,7 @@ static void gpu_start_sync(Gpu *gpu) {
                 return;
         }
         if (r >= 0) {
+                add_settings(manager->settings, types, n_types);
                 job = (Job){
                         .kind = JOB_SYNC,
                         /* Without a good configuration nobody knows what should be registered: leave it alone. */

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +26,26 @@ static int real_ioctl(const Host *host, int fd, unsigned long request, void *arg
 
         r = ioctl(fd, request, argument);
         return r < 0 ? negative_errno() : r;
+}
+
+/* A process holds the file that it runs open until it ends: that it is closed then is what inotify tells. */
+static int real_watch_program(const Host *host, const char *name) {
+        char path[128];
+        int fd;
+
+        fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (fd < 0)
+                return negative_errno();
+
+        (void)snprintf(path, sizeof(path), "/usr/bin/%.64s", name);
+        if (inotify_add_watch(fd, path, IN_CLOSE | IN_MOVE_SELF | IN_DELETE_SELF) < 0) {
+                int r = negative_errno();
+
+                fd_close(fd);
+                return r;
+        }
+
+        return fd;
 }
 
 static int real_watch_node(const Host *host, int fd) {
@@ -70,6 +91,7 @@ static const HostOps real_ops = {
         .open_node = real_open_node,
         .run = real_run,
         .ioctl = real_ioctl,
+        .watch_program = real_watch_program,
         .watch_node = real_watch_node,
         .read_node = real_read_node,
 };

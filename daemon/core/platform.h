@@ -35,6 +35,12 @@ typedef struct HostOps {
         int (*ioctl)(const Host *host, int fd, unsigned long request, void *argument);
 
         /*
+         * A descriptor of the caller's that polls readable once the program that is installed under this name has been closed
+         * by whoever ran or read it, or was replaced. -ENOENT: it is not installed. NULL: there are no programs.
+         */
+        int (*watch_program)(const Host *host, const char *name);
+
+        /*
          * A descriptor of the caller's that polls readable when such a node has something to read, and reading that, never
          * waiting: read(2)'s return value or negative errno, -EAGAIN if there is nothing.
          */

@@ -14,6 +14,12 @@ static const char *const problem_severity_table[PROBLEM_SEVERITY_MAX] = {
 
 DEFINE_STRING_TABLE(problem_severity, ProblemSeverity)
 
+const char *xe_priority_to_string(XePriority p) {
+        static const char *const table[XE_PRIORITY_MAX] = { "", "low", "normal", "high" };
+
+        return p >= 0 && p < XE_PRIORITY_MAX ? table[p] : "";
+}
+
 int config_report_add(ConfigReport *report, const char *file, uint32_t line, uint32_t column, ProblemSeverity severity,
                       const char *format, ...) {
         _cleanup_(freep) char *file_copy = NULL, *message = NULL;
@@ -220,6 +226,7 @@ static void select_type(TypeSpec *types, size_t *n_types, const TypeSpec *spec, 
         types[i] = *spec;
         types[i].strict = profile->strict;
         types[i].pending_manual = profile->pending_manual;
+        types[i].mixed_size = profile->mixed_size;
         *n_types = MAX(*n_types, i + 1);
 }
 

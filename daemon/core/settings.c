@@ -10,8 +10,10 @@ Settings *settings_free(Settings *settings) {
         if (!settings)
                 return NULL;
 
-        for (size_t i = 0; i < settings->n_sriov; i++)
+        for (size_t i = 0; i < settings->n_sriov; i++) {
                 profile_match_done(&settings->sriov[i].match);
+                attributes_done(&settings->sriov[i].attributes);
+        }
         free(settings->sriov);
         rule_set_free(settings->rules);
         free(settings);

@@ -5,6 +5,7 @@
  * Settings: what mdevgpud.yaml says of the host. Immutable: a reload reads anew and swaps them.
  */
 
+#include "core/attributes.h"
 #include "core/profile.h"
 #include "core/rules.h"
 
@@ -16,10 +17,13 @@
 typedef struct SriovRule {
         ProfileMatch match;
         uint32_t n_vfs; /* SETTINGS_ALL_VFS: as many as it can have */
+        Attributes attributes; /* of all of them */
 } SriovRule;
 
 typedef struct Settings {
         char sriov_manage[SETTINGS_PATH_SIZE]; /* NVIDIA's program; empty: where its package puts it */
+        bool nvidia_newer; /* types are registered with drivers newer than any whose layout is known to be theirs */
+        bool nvidia_legacy; /* drivers of branch 510 are spoken to as the Mdev-GPU project found out */
         SriovRule *sriov; /* the first that matches is meant */
         size_t n_sriov;
         RuleSet *rules; /* NULL: there are none */

@@ -84,6 +84,8 @@ Task *task_free(Task *task) {
 int task_add_uuid(Task *task, const char *uuid) {
         char(*uuids)[UUID_STRING_SIZE];
 
+        if (uuid[0] == '\0') /* about a GPU */
+                return 0;
         for (size_t i = 0; i < task->n_uuids; i++)
                 if (streq(task->uuids[i], uuid))
                         return 0;
@@ -135,6 +137,11 @@ static void reckon_end(Task *task, double left, double done, uint64_t usec) {
 void task_set_done(Task *task, size_t n_done) {
         task->n_done = n_done;
         reckon_end(task, (double)(task->n_steps - n_done), (double)n_done, now_usec(CLOCK_MONOTONIC) - task->begun_usec);
+        tell_soon(task);
+}
+
+void task_set_steps(Task *task, size_t n_steps) {
+        task->n_steps = n_steps;
         tell_soon(task);
 }
 

@@ -70,10 +70,13 @@ int task_new_about_gpu(Manager *manager, const char *operation, const char *addr
 /* Not shown any more. */
 Task *task_free(Task *task);
 
+/* Empty: nothing is added. */
 int task_add_uuid(Task *task, const char *uuid);
 
 void task_begin(Task *task);
 void task_set_done(Task *task, size_t n_done);
+/* It comes to more than it seemed. */
+void task_set_steps(Task *task, size_t n_steps);
 /* Of one that moves data: progress is by this, and by no steps. total UNKNOWN_U64: nobody knows. */
 void task_set_bytes(Task *task, uint64_t bytes, uint64_t total);
 /* What it does takes another way than was reckoned with: nobody knows how long. */

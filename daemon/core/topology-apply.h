@@ -27,7 +27,9 @@ int topology_find(const Manager *manager, const char *name, const Topology **ret
 /* Nobody asked: does what can be done of it, which it takes over in any case. What fails is logged and left. */
 int topology_apply_plan(Manager *manager, TopologyPlan *plan);
 
-/* What a daemon before us left, which it takes over in any case. */
+/* What a daemon before us left: the rest of it is done. Negative with *error filled: that cannot be, and nothing began. */
+int topology_go_on(Manager *manager, const TopologyPlan *left, Error *error);
+/* The same taken back; the plan is taken over in any case. */
 int topology_roll_back(Manager *manager, TopologyPlan *plan, const TopologyProgress *progress);
 
 /* The daemon ends: what has been begun is left to its successor. */

@@ -11,6 +11,7 @@
 #include "core/backend.h"
 #include "core/placement.h"
 #include "core/record.h"
+#include "core/settings.h"
 
 /* More than any host has. */
 #define TOPOLOGY_NAME_SIZE 64U
@@ -33,6 +34,9 @@ typedef struct TopologyVGpu {
 typedef struct TopologyEntry {
         ProfileMatch match;
         bool one_size; /* each of them has vGPUs of one type alone */
+        bool has_vfs; /* each of them has so many virtual functions */
+        uint32_t n_vfs; /* SETTINGS_ALL_VFS: as many as it can have */
+        uint32_t vfs_line;
         TopologyVGpu *vgpus;
         size_t n_vgpus;
 } TopologyEntry;

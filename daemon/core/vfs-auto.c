@@ -102,11 +102,13 @@ static void on_changed(const Error *error, void *userdata) {
                  gpu->num_vfs);
 }
 
-static void enable(Gpu *gpu, uint32_t n) {
+static void enable(Gpu *gpu, const SriovRule *rule) {
+        uint32_t n = count_wanted(gpu, rule, gpu->max_vfs);
         Error error = ERROR_NULL;
         int r;
 
-        r = manager_enable_vfs(gpu->manager, gpu->identity.address, n, on_changed, gpu, NULL, &error);
+        r = manager_enable_vfs_with(gpu->manager, gpu->identity.address, n, &rule->attributes, on_changed, gpu, NULL,
+                                    &error);
         if (r < 0)
                 fail(gpu, &error);
 }
@@ -132,7 +134,7 @@ void vfs_auto_check(Gpu *gpu) {
         gpu->vfs_reason[0] = '\0';
         /* Some that are there are somebody's who has been quicker. */
         if (rule && gpu->num_vfs == 0 && count_wanted(gpu, rule, gpu->max_vfs) > 0)
-                enable(gpu, count_wanted(gpu, rule, gpu->max_vfs));
+                enable(gpu, rule);
 }
 
 void vfs_auto_changed(Gpu *gpu) {
@@ -147,7 +149,7 @@ void vfs_auto_stop(Gpu *gpu) {
 void vfs_auto_explain(const Gpu *gpu, const GpuReport *report, char *buffer, size_t size) {
         const SriovRule *rule = settings_find_sriov(gpu->manager->settings, &gpu->identity);
 
-        if (report->reason[0] == '\0')
+        if (gpu->vfs_reason[0] != '\0' && report->driver[0] != '\0' && report->num_vfs == 0)
                 (void)text_copy(buffer, size, gpu->vfs_reason);
         else if (report->driver[0] == '\0' && report->max_vfs > 0 && rule &&
                  count_wanted(gpu, rule, report->max_vfs) > 0)

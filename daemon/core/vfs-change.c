@@ -57,7 +57,12 @@ static VfsChange *find_change(const Manager *manager, const Gpu *gpu) {
         return NULL;
 }
 
-static int judge(const Manager *manager, const char *address, uint32_t n, Gpu **ret_gpu, Error *error) {
+static bool has_any(const Attributes *attributes) {
+        return attributes && attributes->n > 0;
+}
+
+/* anew: though there are as many, they shall be others. */
+static int judge(const Manager *manager, const char *address, uint32_t n, bool anew, Gpu **ret_gpu, Error *error) {
         Gpu *gpu = manager_find_gpu(manager, address);
         VGpu *vgpu;
 
@@ -73,7 +78,7 @@ static int judge(const Manager *manager, const char *address, uint32_t n, Gpu **
                 return error_set(error, -ERROR_BUSY,
                                  "The virtual functions of GPU %s are being changed already; wait for that job's end",
                                  address);
-        if (gpu->num_vfs == n)
+        if (gpu->num_vfs == n && !anew)
                 return 1;
         LIST_FOREACH(vgpu, &gpu->vgpus, gpu_link)
                 if (vgpu->present || vgpu->operation)
@@ -87,14 +92,20 @@ static int judge(const Manager *manager, const char *address, uint32_t n, Gpu **
 int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, Error *error) {
         Gpu *found;
 
-        return judge(manager, gpu, n, &found, error);
+        return judge(manager, gpu, n, /* anew= */ false, &found, error);
 }
 
-int manager_enable_vfs(Manager *manager, const char *address, uint32_t n, VfsCallback callback, void *userdata,
+int manager_enable_vfs(Manager *manager, const char *gpu, uint32_t n, VfsCallback callback, void *userdata,
                        VfsChange **ret_change, Error *error) {
+        return manager_enable_vfs_with(manager, gpu, n, NULL, callback, userdata, ret_change, error);
+}
+
+int manager_enable_vfs_with(Manager *manager, const char *address, uint32_t n, const Attributes *attributes,
+                            VfsCallback callback, void *userdata, VfsChange **ret_change, Error *error) {
         const Job job = {
                 .kind = JOB_ENABLE_VFS,
                 .n_vfs = n,
+                .attributes = attributes,
                 .sriov_manage = manager->settings ? manager->settings->sriov_manage : NULL,
         };
         JobListener listener = { .timeout = on_timeout, .done = on_done };
@@ -102,7 +113,9 @@ int manager_enable_vfs(Manager *manager, const char *address, uint32_t n, VfsCal
         Gpu *gpu;
         int r;
 
-        r = judge(manager, address, n, &gpu, error);
+        if (n == 0 && has_any(attributes))
+                return error_set(error, -ERROR_INVALID_ARGUMENT, "No virtual functions have no attributes");
+        r = judge(manager, address, n, has_any(attributes), &gpu, error);
         if (r != 0)
                 return r;
 

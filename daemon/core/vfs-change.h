@@ -25,6 +25,9 @@ int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, Error
 /* 1: there is nothing to do, and nobody is called back; 0: it began; negative with *error filled: it did not begin. */
 int manager_enable_vfs(Manager *manager, const char *gpu, uint32_t n, VfsCallback callback, void *userdata,
                        VfsChange **ret_change, Error *error);
+/* The same, with attributes of all functions that are written before they are enabled, for drivers that have some. */
+int manager_enable_vfs_with(Manager *manager, const char *gpu, uint32_t n, const Attributes *attributes,
+                            VfsCallback callback, void *userdata, VfsChange **ret_change, Error *error);
 /* True: the driver was not asked yet, and the change is gone, without a call back. */
 bool vfs_change_cancel(VfsChange *change);
 VfsChange *vfs_change_free(VfsChange *change);
@@ -40,5 +43,5 @@ bool vfs_change_is_pending(const Manager *manager);
  * The same as a task, "enable-vfs", whose object is the GPU. Cancelled in the middle of it, the number that was there before
  * is enabled again.
  */
-int manager_enable_vfs_task(Manager *manager, const char *gpu, uint32_t n, uid_t started_by, Task **ret_task,
-                            Error *error);
+int manager_enable_vfs_task(Manager *manager, const char *gpu, uint32_t n, const Attributes *attributes,
+                            uid_t started_by, Task **ret_task, Error *error);

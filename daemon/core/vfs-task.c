@@ -103,10 +103,10 @@ static void on_cancel(Task *task, void *userdata) {
         end(t, TASK_CANCELLED, &error);
 }
 
-static int begin(VfsTask *t, Error *error) {
+static int begin(VfsTask *t, const Attributes *attributes, Error *error) {
         int r;
 
-        r = manager_enable_vfs(t->manager, t->gpu, t->to, on_changed, t, &t->change, error);
+        r = manager_enable_vfs_with(t->manager, t->gpu, t->to, attributes, on_changed, t, &t->change, error);
         if (r != 0)
                 return r;
 
@@ -116,8 +116,8 @@ static int begin(VfsTask *t, Error *error) {
         return 0;
 }
 
-int manager_enable_vfs_task(Manager *manager, const char *address, uint32_t n, uid_t started_by, Task **ret_task,
-                            Error *error) {
+int manager_enable_vfs_task(Manager *manager, const char *address, uint32_t n, const Attributes *attributes,
+                            uid_t started_by, Task **ret_task, Error *error) {
         _cleanup_(freep) VfsTask *t = NULL;
         const Gpu *gpu;
         Task *task;
@@ -136,7 +136,7 @@ int manager_enable_vfs_task(Manager *manager, const char *address, uint32_t n, u
         *t = (VfsTask){ .manager = manager, .task = task, .from = gpu->num_vfs, .to = n };
         (void)text_copy(t->gpu, sizeof(t->gpu), gpu->identity.address);
         t->emptied = t->from == 0;
-        r = begin(t, error);
+        r = begin(t, attributes, error);
         if (r < 0) {
                 task_free(task);
                 return r;

@@ -170,6 +170,10 @@ static int plug_nvidia(SimHost *host, char **arguments) {
         return sim_host_plug(host, arguments[0], SIM_GPU_NVIDIA_VFIO, NVIDIA_PLACES);
 }
 
+static int plug_gim(SimHost *host, char **arguments) {
+        return sim_host_plug(host, arguments[0], SIM_GPU_GIM, SRIOV_VFS);
+}
+
 static int plug_xe(SimHost *host, char **arguments) {
         return sim_host_plug(host, arguments[0], SIM_GPU_XE, SRIOV_VFS);
 }
@@ -215,6 +219,7 @@ static int act(SimHost *host, int n, char **arguments) {
                 { "plug-sriov", 1, plug_sriov },
                 { "plug-nvidia", 1, plug_nvidia },
                 { "plug-xe", 1, plug_xe },
+                { "plug-gim", 1, plug_gim },
                 { "set-vfs", 2, set_vfs },
                 { "unbind", 1, unbind },
                 { "bind", 1, bind },
@@ -250,6 +255,7 @@ static int usage(FILE *stream) {
                 "     plug-sriov GPU                 One with virtual functions appears\n"
                 "     plug-nvidia GPU                One with NVIDIA's vendor-specific VFIO appears\n"
                 "     plug-xe GPU                    One of Intel's that xe drives appears\n"
+                "     plug-gim GPU                   One of AMD's that GIM drives appears\n"
                 "     set-vfs GPU N                  Somebody enables virtual functions through sysfs\n"
                 "     unbind GPU                     Its driver leaves it; and its virtual functions go\n"
                 "     bind GPU                       Its driver takes it again\n"

@@ -37,11 +37,17 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_u8(w, s->limiter);
         wire_put_u8(w, s->ecc);
         wire_put_u8(w, s->multi_vgpu);
+        wire_put_u8(w, s->keep_state);
         wire_put_u8(w, s->strict);
         wire_put_u8(w, s->pending_manual);
         wire_put_string(w, s->nvidia_license);
         wire_put_string(w, s->nvidia_signature);
         wire_put_u8(w, s->nvidia_newer);
+        wire_put_u32(w, s->xe_quantum_ms);
+        wire_put_u32(w, s->xe_timeout_us);
+        wire_put_u32(w, (uint32_t)s->xe_priority);
+        wire_put_u8(w, s->nvidia_legacy);
+        wire_put_u32(w, (uint32_t)s->mixed_size);
 }
 
 static void get_spec(WireReader *r, TypeSpec *s) {
@@ -63,11 +69,17 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         s->limiter = wire_get_bool(r);
         s->ecc = wire_get_bool(r);
         s->multi_vgpu = wire_get_bool(r);
+        s->keep_state = wire_get_bool(r);
         s->strict = wire_get_bool(r);
         s->pending_manual = wire_get_bool(r);
         wire_get_string(r, s->nvidia_license, sizeof(s->nvidia_license));
         wire_get_string(r, s->nvidia_signature, sizeof(s->nvidia_signature));
         s->nvidia_newer = wire_get_bool(r);
+        s->xe_quantum_ms = wire_get_u32(r);
+        s->xe_timeout_us = wire_get_u32(r);
+        s->xe_priority = (XePriority)wire_get_enum(r, XE_PRIORITY_MAX);
+        s->nvidia_legacy = wire_get_bool(r);
+        s->mixed_size = (Tristate)wire_get_enum(r, TRISTATE_MAX);
 }
 
 static void put_attributes(WireWriter *w, const Attributes *attributes) {
@@ -107,6 +119,7 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
         } else if (job->kind == JOB_ENABLE_VFS) {
                 wire_put_u32(w, job->n_vfs);
                 wire_put_string(w, strempty(job->sriov_manage));
+                put_attributes(w, job->attributes);
         } else if (job->kind != JOB_USAGE && job->kind != JOB_EXAMINE)
                 put_vgpu_job(w, job);
 
@@ -206,6 +219,8 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                 ret_job->job.n_vfs = wire_get_u32(&r);
                 wire_get_string(&r, ret_job->program, sizeof(ret_job->program));
                 ret_job->job.sriov_manage = ret_job->program;
+                get_attributes(&r, &ret_job->attributes);
+                ret_job->job.attributes = &ret_job->attributes;
         } else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
                 get_vgpu_job(&r, ret_job);
 

@@ -120,9 +120,15 @@ static void explain_no_backend(GpuReport *report) {
 
         if (report->state == GPU_PROBING)
                 report->state = GPU_UNSUPPORTED;
-        (void)snprintf(report->reason, sizeof(report->reason),
-                       "its driver '%s' offers no vGPUs: it is no mdev parent and has no control channel that is known",
-                       report->driver);
+        if (report->max_vfs > 0 && report->num_vfs == 0)
+                (void)snprintf(report->reason, sizeof(report->reason),
+                               "none of its %u virtual functions is enabled, on which its driver '%s' may offer vGPUs",
+                               report->max_vfs, report->driver);
+        else
+                (void)snprintf(report->reason, sizeof(report->reason),
+                               "its driver '%s' offers no vGPUs: it is no mdev parent and has no control channel that "
+                               "is known",
+                               report->driver);
 }
 
 /* Of a GPU whose driver has no backend: what can be had all the same. */
@@ -417,7 +423,7 @@ static int run_enable_vfs(BackendContext *c, const Job *job, JobResult *result) 
 
         /* A channel that is open keeps the driver from leaving the card, as NVIDIA's has to. */
         set_backend(c, NULL);
-        return vfs_enable(c->host, c->gpu, job->n_vfs, strempty(job->sriov_manage), &result->error);
+        return vfs_enable(c->host, c->gpu, job->n_vfs, job->attributes, strempty(job->sriov_manage), &result->error);
 }
 
 void runner_run(BackendContext *c, const Job *job, JobResult *result) {

@@ -66,6 +66,10 @@ static bool append_attachment(sd_bus_message *m) {
         return sd_bus_message_append(m, "sa{sv}", "qemu", 0) >= 0;
 }
 
+static bool append_gpu_options(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sa{sv}", GPU, 0) >= 0;
+}
+
 static bool append_number(sd_bus_message *m) {
         return sd_bus_message_append(m, "ua{sv}", 2U, 0) >= 0;
 }
@@ -94,6 +98,7 @@ static const Method methods[] = {
         { MANAGER_INTERFACE, "ListVGpus", false, append_options },
         { MANAGER_INTERFACE, "GetGpu", false, append_gpu },
         { MANAGER_INTERFACE, "GetVGpu", false, append_uuid },
+        { MANAGER_INTERFACE, "GetUsage", false, append_gpu_options },
         { MANAGER_INTERFACE, "GetUsers", false, append_uuid_options },
         { MANAGER_INTERFACE, "ListTopologies", false, append_nothing },
         { MANAGER_INTERFACE, "ListJobs", false, append_nothing },

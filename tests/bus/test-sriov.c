@@ -144,7 +144,7 @@ static void set_settings(Harness *h, const char *text) {
 /* At the start, before READY; and when a card comes. What somebody has changed by hand survives a restart. */
 static void test_settings(void) {
         g_autoptr(Harness) h = prepare();
-        g_autofree char *job = NULL;
+        g_autofree char *job = NULL, *none = NULL;
 
         set_settings(h, SETTINGS);
         harness_start_daemon_on(h, "host");
@@ -152,6 +152,12 @@ static void test_settings(void) {
         expect_now(h, NVIDIA_PATH, SRIOV_INTERFACE, "NumVfs", "8");
 
         job = enable(h, SRIOV_PATH, 0);
+        /* By a program that takes the card from its driver meanwhile: that is no new driver. */
+        none = enable(h, NVIDIA_PATH, 0);
+        harness_pump(h->bus, 200);
+        expect_now(h, NVIDIA_PATH, SRIOV_INTERFACE, "NumVfs", "0");
+        expect_now(h, NVIDIA_PATH, GPU_INTERFACE, "Reason",
+                   "'none of its 8 virtual functions is enabled, on which its driver 'nvidia' may offer vGPUs'");
         (void)harness_stop_daemon(h, SIGKILL);
         harness_start_daemon_on(h, "host");
         expect_now(h, SRIOV_PATH, SRIOV_INTERFACE, "NumVfs", "0");

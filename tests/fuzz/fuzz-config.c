@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Any bytes as a profile, and as topologies: they are refused with a report, or the model may rely on every value.
+ * Any bytes as a profile, as topologies and as settings: they are refused with a report, or the model may rely on every value.
  */
 
 #include "config.h"
@@ -112,6 +112,33 @@ static void parse_topologies(const uint8_t *data, size_t size, uint32_t n_lines)
         config_report_done(&report);
 }
 
+static void check_patterns(const RulePatterns *patterns) {
+        require(patterns->n <= RULE_PATTERNS_MAX && (!patterns->any || patterns->n == 0));
+        for (size_t i = 0; i < patterns->n; i++)
+                require(patterns->items[i][0] && text_is_printable(patterns->items[i]));
+}
+
+static void parse_settings(const uint8_t *data, size_t size, uint32_t n_lines) {
+        Settings *settings = settings_new();
+        ConfigReport report = {};
+        int r;
+
+        require(settings);
+        settings->root = "/nonexistent"; /* names are in nobody's file */
+        r = config_parse_settings("fuzz", (const char *)data, size, settings, &report);
+        require(r == (report.n_errors > 0 ? -EBADMSG : 0));
+        check_report(&report, n_lines);
+        require(settings->rules->n_limits + settings->rules->n_uses <= RULES_MAX);
+        for (size_t i = 0; i < settings->rules->n_limits; i++)
+                require(settings->rules->limits[i].line >= 1 && settings->rules->limits[i].line <= n_lines);
+        for (size_t i = 0; i < settings->rules->n_uses; i++) {
+                check_patterns(&settings->rules->uses[i].types);
+                check_patterns(&settings->rules->uses[i].gpus);
+        }
+        settings_free(settings);
+        config_report_done(&report);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         ConfigReport report = {};
         Profile *profile = NULL;
@@ -133,5 +160,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         config_report_done(&report);
         parse_topologies(data, size, n_lines);
         parse_mdev_gpu(data, size, n_lines);
+        parse_settings(data, size, n_lines);
         return 0;
 }

@@ -124,6 +124,7 @@ static void test_example_type(void) {
         g_assert_cmphex(t->vdev_id, ==, 0x20b01471);
         g_assert_cmphex(t->pdev_id, ==, 0x20b0);
         g_assert_false(t->multi_vgpu);
+        g_assert_false(t->keep_state);
         g_assert_cmpuint(t->heads, ==, 4);
         g_assert_cmpuint(t->max_width, ==, 1920);
         g_assert_cmpuint(t->max_height, ==, 1200);
@@ -188,6 +189,7 @@ static void test_values(void) {
                 VALUE("ecc: True", ecc, 1),
                 VALUE("ecc: ON", ecc, 1),
                 VALUE("multi-vgpu: 'true'", multi_vgpu, 1),
+                VALUE("keep-state: yes", keep_state, 1),
                 VALUE("displays: {limiter: off}", limiter, 0),
                 VALUE("displays: {limiter: no}", limiter, 0),
                 VALUE("displays: {limiter: false}", limiter, 0),
@@ -394,6 +396,7 @@ static void test_profile(void) {
                 { "\xef\xbb\xbf" VALID, NULL },
                 { "---\n" VALID "...\n", NULL },
                 { VALID "strict: yes\n", NULL },
+                { VALID "mixed-size: no\n", NULL },
                 { VALID "pending-apply: manual\n", NULL },
                 { VALID "pending-apply: auto\n", NULL },
                 { VALID "pending-apply: later\n", "4:16: error: pending-apply: 'later' is not auto or manual" },
@@ -417,6 +420,7 @@ static void test_profile(void) {
                 { "version: 1\nmatch: {}\ntypes: {id: 1}\n",
                   "3:8: error: types: must be a list, not a mapping of keys to values" },
                 { VALID "strict: 1\n", "4:9: error: strict: '1'" FLAG },
+                { VALID "mixed-size: all\n", "4:13: error: mixed-size: 'all'" FLAG },
                 { VALID "---\n" VALID, "4:1: error: a second document; give it a file of its own" },
                 { VALID "...\n---\n...\n", "5:1: error: a second document; give it a file of its own" },
         };

@@ -36,6 +36,29 @@ static void test_appear(void) {
         machine_free(m);
 }
 
+/* What mdevgpud.yaml says of all types goes with each. */
+static void test_settings(void) {
+        Machine *m = machine_with_gpus();
+        Settings *settings = settings_new();
+        const Job *job;
+
+        for (unsigned i = 0; i < 2; i++) {
+                gpu_mark_dirty(machine_gpu(m, GPU_A), /* may_register= */ true);
+                job = &fake_find_job(&m->fake, JOB_SYNC, GPU_A)->job;
+                g_assert_cmpuint(job->n_types, ==, 2);
+                for (size_t k = 0; k < job->n_types; k++)
+                        g_assert_true(job->types[k].nvidia_newer == (i == 1) &&
+                                      job->types[k].nvidia_legacy == (i == 1));
+                machine_settle(m);
+                if (i == 0) {
+                        settings->nvidia_newer = settings->nvidia_legacy = true;
+                        manager_set_settings(m->manager, settings);
+                        machine_settle(m);
+                }
+        }
+        machine_free(m);
+}
+
 /* In which states vGPUs can be made: also where the daemon can do nothing for a driver, but that offers types by itself. */
 static void test_states(void) {
         static const struct {
@@ -514,7 +537,8 @@ static void test_pending(void) {
 
         machine_set_types(m, 2, 4);
         machine_settle(m);
-        machine_expect_log(m, "type " TYPE_1 " definition available=1\n+type " TYPE_2 " pending 0\ngpu " GPU_A " pending=1\n");
+        machine_expect_log(m, "type " TYPE_1 " definition available=1\n+type " TYPE_2 " pending 0\ngpu " GPU_A
+                              " pending=1\n");
         g_assert_cmpint(
                 manager_create_vgpu(m->manager, &(CreateRequest){ GPU_A, TYPE_2, "" }, NULL, NULL, NULL, &error), ==,
                 -ERROR_BUSY);
@@ -699,6 +723,7 @@ int main(int argc, char **argv) {
 
         g_test_add_func("/gpu/appear", test_appear);
         g_test_add_func("/gpu/states", test_states);
+        g_test_add_func("/gpu/settings", test_settings);
         g_test_add_func("/gpu/repeats", test_repeats);
         g_test_add_func("/gpu/disappear", test_disappear);
         g_test_add_func("/gpu/replaced", test_replaced);

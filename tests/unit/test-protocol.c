@@ -35,9 +35,12 @@ static TypeSpec largest_spec(uint32_t id) {
                 .frame_limit = UINT32_MAX - 5,
                 .limiter = true,
                 .multi_vgpu = true,
+                .keep_state = true,
                 .strict = true,
                 .pending_manual = true,
                 .nvidia_newer = true,
+                .nvidia_legacy = true,
+                .mixed_size = TRISTATE_YES,
         };
 
         fill(s.name, sizeof(s.name));
@@ -66,11 +69,14 @@ static void assert_spec_equal(const TypeSpec *a, const TypeSpec *b) {
         g_assert_cmpint(a->limiter, ==, b->limiter);
         g_assert_cmpint(a->ecc, ==, b->ecc);
         g_assert_cmpint(a->multi_vgpu, ==, b->multi_vgpu);
+        g_assert_cmpint(a->keep_state, ==, b->keep_state);
         g_assert_cmpint(a->strict, ==, b->strict);
         g_assert_cmpint(a->pending_manual, ==, b->pending_manual);
         g_assert_cmpstr(a->nvidia_license, ==, b->nvidia_license);
         g_assert_cmpstr(a->nvidia_signature, ==, b->nvidia_signature);
         g_assert_cmpint(a->nvidia_newer, ==, b->nvidia_newer);
+        g_assert_cmpint(a->nvidia_legacy, ==, b->nvidia_legacy);
+        g_assert_cmpint(a->mixed_size, ==, b->mixed_size);
 }
 
 /* The body of a frame, once its header was found right. */

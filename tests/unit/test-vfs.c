@@ -26,7 +26,7 @@ static Machine *start(const char *settings) {
 static Task *begin(Machine *m, uint32_t n) {
         Task *task;
 
-        g_assert_cmpint(manager_enable_vfs_task(m->manager, GPU_A, n, 1000, &task, NULL), ==, 0);
+        g_assert_cmpint(manager_enable_vfs_task(m->manager, GPU_A, n, NULL, 1000, &task, NULL), ==, 0);
         return task;
 }
 
@@ -190,6 +190,10 @@ static void test_settings(void) {
                 { "", NULL },
                 { SETTINGS "nvidia: {sriov-manage: /opt/sriov-manage}\n", NULL },
                 { "version: 1\nsriov: [{match: {}, vfs: all}]\n", NULL },
+                { SETTINGS "nvidia: {newer-drivers: yes, layout: mdev-gpu-510}\n", NULL },
+                { SETTINGS "nvidia: {layout: known}\n", NULL },
+                { "version: 1\nnvidia: {layout: 510}\n", "is not known or mdev-gpu-510" },
+                { "version: 1\nnvidia: {newer-drivers: 2}\n", "boolean" },
                 { "version: 2\n", "version" },
                 { "version: 1\nsriov: [{vfs: 3}]\n", "'match'" },
                 { "version: 1\nsriov: [{match: {}}]\n", "'vfs'" },
@@ -209,6 +213,10 @@ static void test_settings(void) {
                 g_assert_cmpint(r, ==, rows[i].problem ? -EBADMSG : 0);
                 if (rows[i].problem)
                         g_assert_nonnull(strstr(report.problems[0].message, rows[i].problem));
+                else {
+                        g_assert_cmpint(s->nvidia_newer, ==, strstr(rows[i].text, "newer-drivers") != NULL);
+                        g_assert_cmpint(s->nvidia_legacy, ==, strstr(rows[i].text, "510") != NULL);
+                }
                 config_report_done(&report);
                 settings_free(s);
         }

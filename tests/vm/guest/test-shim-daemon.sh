@@ -9,6 +9,7 @@
 
 GPU=1000:00:00.0
 NODE=/dev/mdevgpu/gpu0
+DRIVER=/sys/bus/pci/drivers/mdevgpu_ref
 
 # profile TYPE…: the types that the GPU shall have, each the inside of a YAML mapping
 profile() {
@@ -111,6 +112,32 @@ kill -9 "$(main_pid)"
 check_soon "a daemon comes after kill -9 of the daemon" systemctl is-active "$UNIT"
 check_soon "with the types" type_is 2 Registration registered
 check_soon "and the vGPU" has_row ListVGpus 0 "$vgpu"
+
+heading "A removal that waits, and a daemon that goes meanwhile"
+held=$(create "$GPU" Small)
+check "something holds a vGPU that no /proc/PID/fd shows" hold "$held" --hidden
+check_fails "the driver tells the daemon, which leaves it alone" 'Error\.InUse' call DestroyVGpu "$held" '{}'
+write "$(mdev_path "$held")/remove" 1 &
+remover=$!
+check_soon "somebody else removes it, and waits" test ! -e "$(mdev_path "$held")"
+check "restart" timeout 10 systemctl restart "$UNIT"
+check_soon "the GPU is served" type_is 2 Registration registered
+check "vGPUs are made" create "$GPU" Small
+let_go
+wait "$remover"
+check_soon "let go, it is gone" not has_row ListVGpus 0 "$held"
+check "and its UUID is free" create "$GPU" Small "$held"
+check "for others, too" call DestroyVGpu "$held" '{}'
+
+heading "A GPU that is plugged in and out"
+check "plug" write "$DRIVER/plug" 5
+check_soon "it has the profile's types" has_row ListTypes 0 1000:00:05.0
+plugged=$(create 1000:00:05.0 Small)
+check "a vGPU of it" test -e "$(mdev_path "$plugged")"
+check "unplug" write "$DRIVER/unplug" 5
+check_soon "it is gone" not has_row ListGpus 0 1000:00:05.0
+check_soon "and the vGPU with it" not has_row ListVGpus 0 "$plugged"
+check "the other GPU's vGPUs are not" has_row ListVGpus 0 "$vgpu"
 
 heading "Two daemons"
 second_start() {

@@ -15,6 +15,8 @@ build_debian() {
         else
                 piece samples "$(package_versions "$KERNEL_SOURCE") $HEADERS_FOLDER $(declare -f modules_make)" samples_build
                 SAMPLES_PIECE=$PIECE
+                piece scenery "$(digest_of "$RIG_DIR/modules") $HEADERS_FOLDER $(declare -f modules_make)" scenery_build
+                SCENERY_PIECE=$PIECE
         fi
 }
 
@@ -35,7 +37,7 @@ build_all() {
 
         piece base "$(package_versions "${BASE_PACKAGES[@]}")" base_build
         BASE_PIECE=$PIECE
-        INITRD_PIECE='' SAMPLES_PIECE='' SHIM_PIECE=''
+        INITRD_PIECE='' SAMPLES_PIECE='' SCENERY_PIECE='' SHIM_PIECE=''
         if [ "$BOOT_KERNEL" = own ]; then
                 build_own
         else
@@ -50,7 +52,7 @@ build_all() {
         piece tools "$(tools_inputs)" tools_build
         TOOLS_PIECE=$PIECE
         piece "root$KERNEL_SUFFIX" \
-                "$BASE_PIECE $KERNEL_PIECE $SAMPLES_PIECE $SHIM_PIECE $ROOT_MASKS $(digest_of "$RIG_DIR/image")" root_build
+                "$BASE_PIECE $KERNEL_PIECE $SAMPLES_PIECE $SCENERY_PIECE $SHIM_PIECE $ROOT_MASKS $(digest_of "$RIG_DIR/image")" root_build
         ROOT_PIECE=$PIECE
 
         # Held for as long as this process lives, so that nobody prunes what it boots from.
