@@ -47,6 +47,8 @@ export interface GpuType {
     max: Known;
     available: Known;
     framebuffer: Known;
+    /** What each instance takes of the card beside its framebuffer, in bytes; 0 where the driver does not tell. */
+    reserved: number;
     source: string;
     registration: string;
     reason: string;
@@ -191,6 +193,7 @@ export function readType(objectPath: string, p: Properties): GpuType {
         max: count(p.MaxInstances),
         available: count(p.AvailableInstances),
         framebuffer: bytes(p.Framebuffer),
+        reserved: bytes(properties(p.Details).reserved) ?? 0,
         source: text(p.Source),
         registration: text(p.Registration),
         reason: text(p.Reason),

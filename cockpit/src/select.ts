@@ -38,8 +38,10 @@ export function divide(gpu: Gpu, vgpus: readonly VGpu[], types: ReadonlyMap<stri
     const shares = vgpus.filter(vgpu => HOLDS_MEMORY.has(vgpu.state)).sort(byName).map(vgpu => {
         const type = types.get(vgpu.type);
 
+        const each = type?.framebuffer ? type.framebuffer + type.reserved : null;
+
         // All of a card is all of its memory.
-        return { vgpu, type, bytes: vgpu.kind === "whole" ? gpu.framebuffer : type?.framebuffer || null };
+        return { vgpu, type, bytes: vgpu.kind === "whole" ? gpu.framebuffer : each };
     });
     const used = shares.reduce((sum, share) => sum + (share.bytes ?? 0), 0);
 

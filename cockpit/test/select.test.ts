@@ -10,7 +10,8 @@ import { isDark } from "../src/theme.ts";
 
 const GIB = 2 ** 30;
 const gpu = readGpu("/g", { Address: "0000:41:00.0", State: "ready", FramebufferTotal: 40 * GIB }, undefined);
-const half = readType("/g/half", { Gpu: "/g", Id: "half", AvailableInstances: 1, Framebuffer: 20 * GIB });
+const half = readType("/g/half", { Gpu: "/g", Id: "half", AvailableInstances: 1, Framebuffer: 19 * GIB,
+                                      Details: { reserved: { t: "t", v: GIB } } });
 const small = readType("/g/small", { Gpu: "/g", Id: "small", AvailableInstances: 0, Framebuffer: GIB });
 const types = new Map([[half.path, half], [small.path, small]]);
 const vgpu = (uuid: string, more: object = {}) =>

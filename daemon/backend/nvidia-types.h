@@ -54,5 +54,12 @@ typedef struct NvidiaUse {
 int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, const TypeSpec *wanted,
                           size_t n_wanted, NvidiaUse use, Error *error);
 
-/* Completes the rows that the kernel's view of types has filled, and adds those of wanted types that it has not. */
+/* A type of the set that was read last; NULL: there is none. */
+const NvidiaType *nvidia_types_find(const NvidiaTypes *t, uint32_t id);
+
+/* How it stands with a wanted type now: it may have changed since it was registered. */
+void nvidia_types_judge(const NvidiaTypes *t, const TypeSpec *spec, NvidiaOutcome *ret_now);
+
+/* nvidia-rows.c: completes the rows that the kernel's view of types has filled, and adds those of wanted types that it has
+ * not. */
 int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error);

@@ -19,6 +19,7 @@ BusCall *bus_call_free(BusCall *call) {
         }
         idle_wait_free(call->wait);
         users_query_free(call->users);
+        vfs_change_free(call->change);
         usage_query_free(call->usage);
         examination_free(call->examination);
         sd_bus_slot_unref(call->query);

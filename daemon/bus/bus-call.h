@@ -13,6 +13,7 @@
 #include "bus/bus-polkit.h"
 #include "core/manager.h"
 #include "core/operation.h"
+#include "core/vfs-change.h"
 #include "core/usage-query.h"
 
 typedef enum BusCallState {
@@ -49,6 +50,7 @@ typedef struct BusCall {
         Operation *operation;
         IdleWait *wait; /* of a reload, for what it set in motion */
         UsersQuery *users;
+        VfsChange *change; /* of a GPU's hardware */
         UsageQuery *usage;
         Examination *examination;
         const BusVerb *verb; /* of a call about a vGPU */

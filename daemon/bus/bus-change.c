@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "bus/bus-change.h"
+#include "bus/bus-hold.h"
 
 /* More messages than this in our queue mean that the bus does not take them; a look at it again after a while. */
 #define QUEUED_MAX 128U
 #define RETRY_USEC (100U * 1000U)
 
-/* Some 30 MB: the bus is as good as gone. */
-#define QUEUED_HOPELESS 32768U
+/* Some 16 MiB, as what is told of one object is less than a kilobyte: the bus is as good as gone. */
+#define QUEUED_HOPELESS 16384U
 
 /* The widest interface has fewer properties. */
 #define PROPERTIES_MAX 32U
@@ -44,14 +45,14 @@ static void emit(BusServer *server, const char *path, const BusInterface *interf
                 log_full(bus_log_level(r), NULL, "Cannot tell what changed of %s: %s", path, strerrordesc_np(-r));
 }
 
-static bool queue_is_over(BusServer *server, uint64_t limit) {
+bool bus_queue_is_over(BusServer *server, uint64_t limit) {
         uint64_t n;
 
         return sd_bus_get_n_queued_write(server->bus, &n) >= 0 && n > limit;
 }
 
 void bus_queue_check(BusServer *server) {
-        if (!queue_is_over(server, QUEUED_HOPELESS))
+        if (!bus_queue_is_over(server, QUEUED_HOPELESS))
                 return;
 
         log_error("The bus takes no messages any more; leaving, to start anew");
@@ -62,17 +63,8 @@ void bus_queue_check(BusServer *server) {
 
 static int on_flush_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         bus_changes_flush(userdata);
+        bus_hold_release(userdata);
         return 0;
-}
-
-static void flush_later(BusServer *server) {
-        int r;
-
-        r = sd_event_source_set_time_relative(server->flush_timer, RETRY_USEC);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(server->flush_timer, SD_EVENT_ONESHOT);
-        if (r < 0)
-                log_warning("Cannot set a timer for changes that wait: %s", strerrordesc_np(-r));
 }
 
 void bus_changes_flush(BusServer *server) {
@@ -81,14 +73,28 @@ void bus_changes_flush(BusServer *server) {
         (void)sd_event_source_set_enabled(server->flush_source, SD_EVENT_OFF);
 
         LIST_FOREACH(change, &server->changes_in_order, link) {
-                if (queue_is_over(server, QUEUED_MAX)) {
-                        flush_later(server);
+                if (bus_queue_is_over(server, QUEUED_MAX)) {
+                        bus_changes_flush_later(server);
                         return;
                 }
 
                 emit(server, change->path, change->interface, change->mask);
                 change_free(server, change);
         }
+}
+
+void bus_changes_flush_later(BusServer *server) {
+        int enabled, r;
+
+        /* Not later and later. */
+        if (sd_event_source_get_enabled(server->flush_timer, &enabled) >= 0 && enabled != SD_EVENT_OFF)
+                return;
+
+        r = sd_event_source_set_time_relative(server->flush_timer, RETRY_USEC);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(server->flush_timer, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_warning("Cannot set a timer for changes that wait: %s", strerrordesc_np(-r));
 }
 
 static int on_flush(sd_event_source *source, void *userdata) {

@@ -25,5 +25,11 @@ void bus_change_forget(BusServer *server, const char *path);
 /* Objects that come and go are told one by one: when too many such signals wait, the event loop ends with -ENOBUFS. */
 void bus_queue_check(BusServer *server);
 
+/* More messages than that wait in our queue, for the bus to take them. */
+bool bus_queue_is_over(BusServer *server, uint64_t limit);
+
+/* A while later, also what is held is let go on. */
+void bus_changes_flush_later(BusServer *server);
+
 /* Tells everything now: before a reply, so that whoever reads it finds nothing stale in what signals told before. */
 void bus_changes_flush(BusServer *server);

@@ -31,6 +31,7 @@ typedef struct BusInterface {
 extern const BusInterface manager_interface;
 extern const BusInterface gpu_interface;
 extern const BusInterface sriov_interface; /* at GPUs that can have virtual functions */
+extern const BusInterface mixed_interface; /* at GPUs whose driver can mix sizes or not */
 extern const BusInterface type_interface;
 extern const BusInterface vgpu_interface;
 extern const BusInterface job_interface;

@@ -117,6 +117,19 @@ static void sriov_changed(BusServer *server, const Gpu *gpu, const char *path, u
                          strerrordesc_np(-r));
 }
 
+static void mixed_changed(BusServer *server, const Gpu *gpu, const char *path, unsigned mask) {
+        char *names[] = { (char *)mixed_interface.name, NULL };
+        int r = 0;
+
+        if (mask & GPU_CHANGED_MIXABLE)
+                r = gpu->mixed_size != MIXED_SIZE_NONE ? sd_bus_emit_interfaces_added_strv(server->bus, path, names)
+                                                       : sd_bus_emit_interfaces_removed_strv(server->bus, path, names);
+        else if (mask & GPU_CHANGED_MIXED)
+                r = sd_bus_emit_properties_changed(server->bus, path, mixed_interface.name, "Enabled", NULL);
+        if (r < 0)
+                log_full(bus_log_level(r), NULL, "Cannot tell whether %s mixes sizes: %s", path, strerrordesc_np(-r));
+}
+
 static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
@@ -126,9 +139,10 @@ static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
         if (!path)
                 return;
 
-        if (mask & ~(unsigned)(GPU_CHANGED_VFS | GPU_CHANGED_SRIOV))
+        if (mask & ~(unsigned)(GPU_CHANGED_VFS | GPU_CHANGED_SRIOV | GPU_CHANGED_MIXED | GPU_CHANGED_MIXABLE))
                 bus_changed(server, path, &gpu_interface, mask);
         sriov_changed(server, gpu, path, mask);
+        mixed_changed(server, gpu, path, mask);
         if (mask & GPU_CHANGED_STATE)
                 bus_update_degraded(server);
 }

@@ -26,8 +26,7 @@ struct BusServer {
         sd_bus_slot *slots[16];
         size_t n_slots;
 
-        /* calls that came before the server was ready */
-        sd_bus_slot *hold_filter;
+        /* bus-hold.c */
         sd_bus_message **held;
         size_t n_held;
 

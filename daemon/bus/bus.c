@@ -2,19 +2,17 @@
 
 #include "bus/bus-call.h"
 #include "bus/bus-change.h"
-#include "bus/bus-error.h"
+#include "bus/bus-hold.h"
 #include "bus/bus-message.h"
 #include "bus/bus-observer.h"
 #include "bus/bus-path.h"
 #include "util/log.h"
 
-/* Callers that were there before we were ready; more are told to come again. */
-#define HELD_MAX 1024U
-
 static const BusInterface *const interfaces[] = {
         &manager_interface,
         &gpu_interface,
         &sriov_interface,
+        &mixed_interface,
         &type_interface,
         &vgpu_interface,
         &job_interface,
@@ -94,17 +92,8 @@ int bus_server_new(const BusParameters *parameters, BusServer **ret_server) {
 }
 
 static void release_slots(BusServer *server) {
-        server->hold_filter = sd_bus_slot_unref(server->hold_filter);
         while (server->n_slots > 0)
                 sd_bus_slot_unref(server->slots[--server->n_slots]);
-}
-
-static void release_held(BusServer *server) {
-        while (server->n_held > 0)
-                sd_bus_message_unref(server->held[--server->n_held]);
-
-        free(server->held);
-        server->held = NULL;
 }
 
 BusServer *bus_server_free(BusServer *server) {
@@ -116,7 +105,7 @@ BusServer *bus_server_free(BusServer *server) {
         assert(!server->manager);
 
         release_slots(server);
-        release_held(server);
+        bus_hold_done(server);
         LIST_FOREACH(client, &server->clients_by_use, link)
                 bus_client_free(client);
         map_done(&server->clients);
@@ -185,45 +174,12 @@ static int add_objects(BusServer *server) {
         return sd_bus_add_node_enumerator(server->bus, next_slot(server), JOB_PREFIX, bus_enumerate_jobs, server);
 }
 
-static bool may_wait(sd_bus_message *message) {
-        const char *path = sd_bus_message_get_path(message);
-        const char *interface = sd_bus_message_get_interface(message);
-        uint8_t type;
-
-        if (sd_bus_message_get_type(message, &type) < 0 || type != SD_BUS_MESSAGE_METHOD_CALL)
-                return false;
-        if (interface && streq(interface, "org.freedesktop.DBus.Peer"))
-                return false;
-
-        return path && strncmp(path, BUS_PATH, strlen(BUS_PATH)) == 0;
-}
-
-/* Keeps calls until the server is ready. */
-static int on_message_too_early(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
-        BusServer *server = userdata;
-        sd_bus_message **held;
-
-        if (!may_wait(message))
-                return 0;
-        if (server->n_held >= HELD_MAX)
-                return bus_error_setf(ret_error, -ERROR_LIMIT_EXCEEDED,
-                                      "Hardware is still being enumerated, and too many callers wait for it");
-
-        held = reallocarray(server->held, server->n_held + 1, sizeof(sd_bus_message *));
-        if (!held)
-                return -ENOMEM;
-
-        server->held = held;
-        server->held[server->n_held++] = sd_bus_message_ref(message);
-        return 1;
-}
-
 int bus_server_start(BusServer *server) {
         int r;
 
         assert(server->manager);
 
-        r = sd_bus_add_filter(server->bus, &server->hold_filter, on_message_too_early, server);
+        r = sd_bus_add_filter(server->bus, next_slot(server), bus_hold_filter, server);
         if (r < 0)
                 return r;
 
@@ -246,17 +202,7 @@ int bus_server_start(BusServer *server) {
 }
 
 void bus_server_set_ready(BusServer *server) {
-        int r;
-
-        server->hold_filter = sd_bus_slot_unref(server->hold_filter);
         server->tells = true;
         bus_update_degraded(server);
-
-        for (size_t i = 0; i < server->n_held; i++) {
-                r = sd_bus_enqueue_for_read(server->bus, server->held[i]);
-                if (r < 0)
-                        (void)sd_bus_reply_method_errno(server->held[i], r, /* error= */ NULL);
-        }
-
-        release_held(server);
+        bus_hold_release(server);
 }

@@ -2,6 +2,8 @@
 
 /* The calls that make and remove vGPUs, on whichever object they are made. */
 
+#include <inttypes.h>
+
 #include "bus/bus-error.h"
 #include "bus/bus-interface.h"
 #include "bus/bus-message.h"
@@ -12,10 +14,25 @@
 #include "util/message-ids.h"
 #include "util/text.h"
 
+/* Numbers that are attributes of the vGPUs of drivers that know places; others refuse them. */
+static int add_number(Attributes *attributes, const char *name, uint32_t number, sd_bus_error *ret_error) {
+        Error error = ERROR_NULL;
+        char text[16];
+        int r;
+
+        (void)snprintf(text, sizeof(text), "%" PRIu32, number);
+        r = attributes_add(attributes, name, text, &error);
+        return r < 0 ? bus_error_set(ret_error, r, &error) : 0;
+}
+
 /* What the caller releases, whatever comes of it: ret_request->attributes. */
 static int read_create(sd_bus_message *message, CreateRequest *ret_request, char ret_uuid[static UUID_STRING_SIZE],
                        sd_bus_error *ret_error) {
+        bool has_placement = false, has_instance = false;
+        uint32_t placement, instance;
         const BusOption options[] = {
+                { "placement-id", 'u', { .number = &placement }, &has_placement },
+                { "gpu-instance-id", 'u', { .number = &instance }, &has_instance },
                 { "persistent", 'b', { &ret_request->persistent }, NULL },
                 { "autostart", 'b', { &ret_request->autostart }, NULL },
                 { "label", 's', { &ret_request->label }, NULL },
@@ -48,8 +65,12 @@ static int read_create(sd_bus_message *message, CreateRequest *ret_request, char
                                       ret_request->gpu);
         if (*ret_request->type == '\0')
                 return bus_error_setf(ret_error, -EINVAL, "No type is named: name one of those that ListTypes() shows");
+        if (has_instance)
+                r = add_number(&ret_request->attributes, "gpu_instance_id", instance, ret_error);
+        if (r >= 0 && has_placement)
+                r = add_number(&ret_request->attributes, "placement_id", placement, ret_error);
 
-        return 0;
+        return MIN(r, 0);
 }
 
 /* By their real names, so that a rule need not know what else a type can be called. */

@@ -163,6 +163,15 @@ void usage_report_init(UsageReport *report);
 void usage_report_done(UsageReport *report);
 VGpuUsage *usage_report_add_vgpu(UsageReport *report); /* NULL: out of memory or over the bound */
 
+/* Whether vGPUs of different sizes may be on a card at one time, where that is a setting of its driver. */
+typedef enum MixedSize {
+        MIXED_SIZE_NONE, /* it is none */
+        MIXED_SIZE_OFF,
+        MIXED_SIZE_ON,
+        MIXED_SIZE_MAX,
+        MIXED_SIZE_INVALID = -EINVAL,
+} MixedSize;
+
 /* All that is known of a GPU, read at one time. */
 typedef struct GpuReport {
         GpuState state;
@@ -176,6 +185,7 @@ typedef struct GpuReport {
         bool pending_types;
         uint32_t num_vfs; /* virtual functions that are enabled */
         uint32_t max_vfs; /* 0: it can have none */
+        MixedSize mixed_size;
         TypeReport *types;
         size_t n_types;
         VGpuReport *vgpus;
@@ -196,6 +206,7 @@ typedef enum JobKind {
         JOB_STORE, /* write or remove a definition, durably; in the worker for files */
         JOB_EXAMINE, /* look at the machine around the GPUs; in a worker of its own, and about no vGPU */
         JOB_ENABLE_VFS, /* another number of virtual functions; refused with vGPUs present */
+        JOB_SET_MIXED, /* whether sizes may be mixed; refused with vGPUs present */
         JOB_USAGE, /* what the driver says that the GPU and its vGPUs use */
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
@@ -243,6 +254,7 @@ typedef struct Job {
         const Attributes *attributes; /* create, configure, store; enable VFs: of all of them; NULL: none */
         int32_t iommu_group; /* users: as it was last seen, for a vGPU whose removal has begun; -1: not known */
         StoreAction action; /* store */
+        bool mixed_size; /* set mixed */
         uint32_t n_vfs; /* enable VFs */
         const char *sriov_manage; /* enable VFs: the path of NVIDIA's program; "": the usual one */
         VGpuKind vgpu_kind; /* store: which says in whose folder and format */
@@ -319,6 +331,9 @@ struct Backend {
 
         /* Blocks as long as somebody holds the vGPU open (kernel 5.2 and later). */
         int (*remove)(BackendContext *c, const char *uuid, Error *error);
+
+        /* Whether sizes may be mixed, as *report says. NULL: no driver of this kind has such a setting. */
+        int (*set_mixed)(BackendContext *c, bool on, Error *error);
 
         int (*read_counts)(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error);
 

@@ -84,6 +84,11 @@ static void apply_card(Gpu *gpu, const GpuReport *report) {
                 mask |= GPU_CHANGED_SRIOV;
         else if (gpu->num_vfs != report->num_vfs || gpu->max_vfs != report->max_vfs)
                 mask |= GPU_CHANGED_VFS;
+        if ((gpu->mixed_size == MIXED_SIZE_NONE) != (report->mixed_size == MIXED_SIZE_NONE))
+                mask |= GPU_CHANGED_MIXABLE;
+        else if (gpu->mixed_size != report->mixed_size)
+                mask |= GPU_CHANGED_MIXED;
+        gpu->mixed_size = report->mixed_size;
         gpu->num_vfs = report->num_vfs;
         gpu->max_vfs = report->max_vfs;
 

@@ -39,6 +39,7 @@ struct Gpu {
         bool pending_types;
         uint32_t num_vfs; /* virtual functions that are enabled */
         uint32_t max_vfs; /* 0: it can have none */
+        MixedSize mixed_size;
         List types; /* Type.link */
         List vgpus; /* VGpu.gpu_link, visible or not: on it, or defined for it */
         PlatformJob *sync;

@@ -23,6 +23,8 @@ enum {
         GPU_CHANGED_STATE = 1U << 2, /* state and reason */
         GPU_CHANGED_PENDING = 1U << 3, /* types that wait to be registered */
         GPU_CHANGED_VFS = 1U << 4, /* how many virtual functions it has */
+        GPU_CHANGED_MIXED = 1U << 8, /* whether sizes may be mixed */
+        GPU_CHANGED_MIXABLE = 1U << 9, /* whether that is a setting */
         GPU_CHANGED_SRIOV = 1U << 5, /* whether it can have any */
 };
 

@@ -28,6 +28,10 @@ int manager_enable_vfs(Manager *manager, const char *gpu, uint32_t n, VfsCallbac
 /* The same, with attributes of all functions that are written before they are enabled, for drivers that have some. */
 int manager_enable_vfs_with(Manager *manager, const char *gpu, uint32_t n, const Attributes *attributes,
                             VfsCallback callback, void *userdata, VfsChange **ret_change, Error *error);
+/* Has the driver allow vGPUs of different sizes at one time, or not, in the same way and with the same judgement. */
+int manager_set_mixed_size(Manager *manager, const char *gpu, bool on, VfsCallback callback, void *userdata,
+                           VfsChange **ret_change, Error *error);
+int manager_check_mixed_size(const Manager *manager, const char *gpu, bool on, Error *error);
 /* True: the driver was not asked yet, and the change is gone, without a call back. */
 bool vfs_change_cancel(VfsChange *change);
 VfsChange *vfs_change_free(VfsChange *change);

@@ -68,6 +68,14 @@ int sim_sriov_bound(const SimHost *sim, const char *address);
 void sim_sriov_unbound(const SimHost *sim, const char *address);
 void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu);
 
+/* sim-nvidia.c: NVIDIA's control node. */
+int sim_nvidia_plug(const SimHost *sim, const SimGpu *gpu);
+int sim_nvidia_ioctl(const SimHost *sim, unsigned long request, void *argument);
+/* What its driver was told of it. */
+void sim_nvidia_forget(const SimHost *sim, const SimGpu *gpu);
+/* A virtual function of it has a type. */
+bool sim_nvidia_is_divided(const SimHost *sim, const SimGpu *gpu);
+
 /* The stores of the mdev core. text is what was written. */
 int sim_mdev_create(SimHost *sim, const char *parent, const char *type_folder, const char *text);
 int sim_mdev_remove(SimHost *sim, const char *uuid, const char *text);

@@ -57,6 +57,10 @@ static unsigned nvidia_left(const SimHost *sim, const SimGpu *gpu) {
         return used < gpu->capacity ? (unsigned)gpu->capacity - used : 0;
 }
 
+bool sim_nvidia_is_divided(const SimHost *sim, const SimGpu *gpu) {
+        return nvidia_left(sim, gpu) < gpu->capacity;
+}
+
 /* The lists of its siblings shrink with each that is made; a function that has one lists nothing more. */
 static void nvidia_recount(const SimHost *sim, const SimGpu *gpu) {
         unsigned left = nvidia_left(sim, gpu);
@@ -233,8 +237,10 @@ static int make_vfs(const SimHost *sim, const SimGpu *gpu, unsigned n) {
 
         (void)snprintf(value, sizeof(value), "%u\n", n);
         r = sim_write(sim, value, 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
-        if (gpu->kind == SIM_GPU_NVIDIA_VFIO)
+        if (gpu->kind == SIM_GPU_NVIDIA_VFIO) {
+                sim_nvidia_forget(sim, gpu);
                 nvidia_recount(sim, gpu);
+        }
         (void)snprintf(path, sizeof(path), "devices/pci%.4s:00/%s", gpu->address, gpu->address);
         sim_emit(sim, UEVENT_CHANGE, UEVENT_PCI, path);
         return r;
@@ -251,6 +257,8 @@ int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
                 r = sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
         if (r >= 0)
                 r = sim_write(sim, "1\n", 0644, "sys/bus/pci/devices/%s/sriov_drivers_autoprobe", gpu->address);
+        if (r >= 0 && gpu->kind == SIM_GPU_NVIDIA_VFIO)
+                r = sim_nvidia_plug(sim, gpu);
         if (r >= 0 && gpu->kind == SIM_GPU_GIM)
                 r = make_vfs(sim, gpu, n);
         if (r < 0 || gpu->kind != SIM_GPU_XE)

@@ -114,6 +114,7 @@ static void put_report(WireWriter *w, const GpuReport *report) {
         wire_put_u8(w, report->pending_types);
         wire_put_u32(w, report->num_vfs);
         wire_put_u32(w, report->max_vfs);
+        wire_put_u32(w, (uint32_t)report->mixed_size);
         wire_put_u32(w, (uint32_t)report->n_types);
         for (size_t i = 0; i < report->n_types; i++)
                 put_type(w, &report->types[i]);
@@ -136,6 +137,7 @@ static int get_report(WireReader *r, GpuReport *report) {
         report->pending_types = wire_get_bool(r);
         report->num_vfs = wire_get_u32(r);
         report->max_vfs = wire_get_u32(r);
+        report->mixed_size = (MixedSize)wire_get_enum(r, MIXED_SIZE_MAX);
 
         n = wire_get_count(r, REPORT_TYPES_MAX);
         for (size_t i = 0; i < n && !r->bad; i++) {

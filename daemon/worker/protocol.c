@@ -120,7 +120,9 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                 wire_put_u32(w, job->n_vfs);
                 wire_put_string(w, strempty(job->sriov_manage));
                 put_attributes(w, job->attributes);
-        } else if (job->kind != JOB_USAGE && job->kind != JOB_EXAMINE)
+        } else if (job->kind == JOB_SET_MIXED)
+                wire_put_u8(w, job->mixed_size);
+        else if (job->kind != JOB_USAGE && job->kind != JOB_EXAMINE)
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -221,7 +223,9 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                 ret_job->job.sriov_manage = ret_job->program;
                 get_attributes(&r, &ret_job->attributes);
                 ret_job->job.attributes = &ret_job->attributes;
-        } else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
+        } else if (ret_job->job.kind == JOB_SET_MIXED)
+                ret_job->job.mixed_size = wire_get_bool(&r);
+        else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

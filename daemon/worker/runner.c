@@ -412,6 +412,23 @@ static int run_examine(BackendContext *c, JobResult *result) {
         return 0;
 }
 
+static int run_set_mixed(BackendContext *c, const Job *job, JobResult *result) {
+        int r;
+
+        r = look_for_backend(c, &result->error);
+        if (r >= 0)
+                r = check_no_vgpus(c, &result->error);
+        if (r < 0)
+                return r;
+
+        for (const Backend *const *b = backends_beside; *b; b++)
+                if ((*b)->set_mixed && (*b)->probe(c, NULL) > 0)
+                        return (*b)->set_mixed(c, job->mixed_size, &result->error);
+
+        return error_set(&result->error, -ERROR_NOT_SUPPORTED,
+                         "The driver of GPU %s has no such setting, or only with virtual functions enabled", c->gpu);
+}
+
 static int run_enable_vfs(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
@@ -452,6 +469,9 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
                 break;
         case JOB_EXAMINE:
                 r = run_examine(c, result);
+                break;
+        case JOB_SET_MIXED:
+                r = run_set_mixed(c, job, result);
                 break;
         case JOB_ENABLE_VFS:
                 r = run_enable_vfs(c, job, result);

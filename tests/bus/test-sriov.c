@@ -8,8 +8,7 @@
 #include "client.h"
 
 #define VF_TYPE "vfio-pci-vf"
-#define NVIDIA_GPU "0000:61:00.0"
-#define NVIDIA_PATH "/org/mdevgpu1/gpu/_30000_3a61_3a00_2e0"
+#define UUID_B "6b2f6c5e-1111-4222-8333-444455557777"
 #define UUID "6b2f6c5e-1111-4222-8333-444455556666"
 
 static Harness *prepare(void) {
@@ -135,6 +134,64 @@ static void test_nvidia(void) {
         expect_now(h, NVIDIA_PATH, SRIOV_INTERFACE, "NumVfs", "0");
 }
 
+static void expect_file(Harness *h, const char *name, const char *value) {
+        g_autofree char *path = g_build_filename(h->dir, name, NULL), *text = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        g_assert_cmpstr(g_strchomp(text), ==, value);
+}
+
+static void set_mixed(Harness *h, int on, const char *refusal) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *reply;
+
+        reply = try_call(h->bus, NVIDIA_PATH, MIXED_INTERFACE, "Set", &error, "ba{sv}", on, 0);
+        if (refusal) {
+                assert_error(reply, &error, refusal);
+                return;
+        }
+        g_assert_cmpstr(error.message, ==, NULL);
+        sd_bus_message_unref(reply);
+}
+
+/* In the order that the driver wants: functions, this, vGPUs. */
+static void test_mixed(void) {
+        g_autoptr(Harness) h = start();
+        g_autoptr(Cache) cache = cache_new(h);
+        g_autofree char *all = NULL, *none = NULL, *again = NULL;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        set_mixed(h, true, "org.freedesktop.DBus.Error.UnknownMethod");
+        all = enable(h, NVIDIA_PATH, 8);
+        expect_now(h, NVIDIA_PATH, MIXED_INTERFACE, "Enabled", "false");
+        set_mixed(h, true, NULL);
+        expect_now(h, NVIDIA_PATH, MIXED_INTERFACE, "Enabled", "true");
+        set_mixed(h, true, NULL);
+
+        sd_bus_message_unref(manager_call(h->bus, "CreateVGpu", "sssa{sv}", NVIDIA_GPU, "nvidia-1145", UUID, 0));
+        set_mixed(h, false, ERROR_PREFIX "Busy");
+        sd_bus_message_unref(manager_call(h->bus, "CreateVGpu", "sssa{sv}", NVIDIA_GPU, "nvidia-1145", UUID_B, 1,
+                                          "placement-id", "u", 2U));
+        expect_file(h, "host/sys/bus/pci/devices/0000:61:01.1/nvidia/placement_id", "2");
+        sd_bus_message_unref(manager_call(h->bus, "DestroyVGpu", "sa{sv}", UUID_B, 0));
+        /* Nothing is left of one whose place cannot be had. */
+        assert_error(try_call(h->bus, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", NVIDIA_GPU,
+                              "nvidia-1145", UUID_B, 1, "gpu-instance-id", "u", 1U),
+                     &error, ERROR_PREFIX "NotSupported");
+        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 1);
+        expect_now(h, NVIDIA_PATH, MIXED_INTERFACE, "Enabled", "true");
+        sd_bus_message_unref(manager_call(h->bus, "DestroyVGpu", "sa{sv}", UUID, 0));
+        set_mixed(h, false, NULL);
+        expect_now(h, NVIDIA_PATH, MIXED_INTERFACE, "Enabled", "false");
+
+        /* The driver forgets it with the functions. */
+        set_mixed(h, true, NULL);
+        none = enable(h, NVIDIA_PATH, 0);
+        again = enable(h, NVIDIA_PATH, 8);
+        expect_now(h, NVIDIA_PATH, MIXED_INTERFACE, "Enabled", "false");
+        cache_check(h, cache);
+}
+
 static void set_settings(Harness *h, const char *text) {
         harness_write(h, "host/etc/mdevgpud/mdevgpud.yaml", text);
 }
@@ -203,6 +260,7 @@ int main(int argc, char **argv) {
 
         g_test_add_func("/sriov/enable", test_enable);
         g_test_add_func("/sriov/nvidia", test_nvidia);
+        g_test_add_func("/sriov/mixed", test_mixed);
         g_test_add_func("/sriov/settings", test_settings);
         g_test_add_func("/sriov/settings-and-definitions", test_settings_and_definitions);
         g_test_add_func("/sriov/settings-wrong", test_settings_wrong);

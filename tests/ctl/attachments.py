@@ -3,7 +3,7 @@
 """What each kind of vGPU is attached by, over a simulated host, in the judgement of others: libvirt's schema of domains,
 and a schema of the Container Device Interface.
 
-attachments.py MDEVGPUCTL MDEVGPUD-SIM PROFILE CDI-SCHEMA
+attachments.py MDEVGPUCTL MDEVGPUD-SIM PROFILE
 """
 
 import json
@@ -11,13 +11,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import xml.etree.ElementTree as ET
 
+from cdi_schema import SCHEMA
 from rig import DAEMON, FILE, Rig, equal, run, test, true
-
-CDI_SCHEMA = sys.argv[4]
 
 SHIM, VFS, NVIDIA, XE, WHOLE = ("0000:41:00.0", "0000:42:00.0", "0000:43:00.0", "0000:44:00.0", "0000:45:00.0")
 
@@ -40,7 +38,8 @@ def start(rig: Rig):
     types = os.path.join(rig.dir, "host", "etc", "mdevgpud", "types.d")
     os.makedirs(types)
     shutil.copy(FILE, os.path.join(types, "50-test.yaml"))
-    for verb, gpu in (("plug", SHIM), ("plug-sriov", VFS), ("plug-nvidia", NVIDIA), ("plug-xe", XE), ("plug-card", WHOLE)):
+    cards = {"plug": SHIM, "plug-sriov": VFS, "plug-nvidia": NVIDIA, "plug-xe": XE, "plug-card": WHOLE}
+    for verb, gpu in cards.items():
         machine(rig, verb, gpu)
     for gpu in VFS, NVIDIA, XE:
         machine(rig, "set-vfs", gpu, "2")
@@ -117,7 +116,8 @@ def libvirt(rig: Rig):
 def picture(rig: Rig):
     """a picture comes with what a machine needs for it, once, beside vGPUs without one"""
     start(rig)
-    one, two, function = create(rig, SHIM, "Reference half"), create(rig, SHIM, "Reference half"), create(rig, VFS, "vfio-pci-vf")
+    one, two = create(rig, SHIM, "Reference half"), create(rig, SHIM, "Reference half")
+    function = create(rig, VFS, "vfio-pci-vf")
     shown = attachment(rig, one["uuid"], "--display", "--ramfb")
     devices = domain(rig, shown + attachment(rig, two["uuid"], function["uuid"]))
     equal([(h.get("type"), h.get("display"), h.get("ramfb")) for h in devices.findall("hostdev")],
@@ -148,12 +148,14 @@ def qemu(rig: Rig):
 def cdi(rig: Rig):
     """a document of the Container Device Interface for each, with the node of its group"""
     start(rig)
-    path = os.path.join(rig.dir, "cdi.json")
+    path, schema = os.path.join(rig.dir, "cdi.json"), os.path.join(rig.dir, "schema.json")
+    with open(schema, "w", encoding="utf-8") as f:
+        json.dump(SCHEMA, f)
     for vgpu in everything(rig):
         text = attachment(rig, vgpu["uuid"], "--format=cdi")
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
-        done = subprocess.run(["/usr/bin/jsonschema", "-i", path, CDI_SCHEMA], capture_output=True, text=True, check=False)
+        done = subprocess.run(["/usr/bin/jsonschema", "-i", path, schema], capture_output=True, text=True, check=False)
         equal((done.returncode, done.stdout), (0, ""), done.stderr + text)
         document = json.loads(text)
         equal(document["devices"][0]["name"], vgpu["uuid"])

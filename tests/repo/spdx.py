@@ -24,6 +24,7 @@ LICENSES = {
     "shim/mdevgpu-shim.h": "GPL-2.0-only WITH Linux-syscall-note",
     "shim/Kbuild": "GPL-2.0-only",
     "shim/Makefile": "GPL-2.0-only",
+    "tests/vm/modules/*": "GPL-2.0-only",
 }
 DEFAULT = "LGPL-2.1-or-later"
 

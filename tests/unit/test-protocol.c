@@ -109,7 +109,9 @@ static void assert_job_survives(const Job *job) {
         g_assert_cmpuint(d.job.n_types, ==, job->n_types);
         for (size_t i = 0; i < job->n_types; i++)
                 assert_spec_equal(&d.job.types[i], &job->types[i]);
-        if (job->kind == JOB_ENABLE_VFS)
+        if (job->kind == JOB_SET_MIXED)
+                g_assert_cmpint(d.job.mixed_size, ==, job->mixed_size);
+        else if (job->kind == JOB_ENABLE_VFS)
                 g_assert_cmpuint(d.job.n_vfs, ==, job->n_vfs);
         else if (job->kind != JOB_SYNC && job->kind != JOB_EXAMINE) {
                 g_assert_cmpint(d.job.take_display, ==, job->take_display);
@@ -149,6 +151,7 @@ static void test_jobs(void) {
                 &(Job){ .kind = JOB_SYNC, .may_register = true, .types = types, .n_types = REPORT_TYPES_MAX });
         assert_job_survives(&(Job){ .kind = JOB_CREATE, .uuid = UUID, .type_id = type_id });
         assert_job_survives(&(Job){ .kind = JOB_ENABLE_VFS, .n_vfs = 7 });
+        assert_job_survives(&(Job){ .kind = JOB_SET_MIXED, .mixed_size = true });
         assert_job_survives(&(Job){ .kind = JOB_CREATE, .uuid = UUID, .type_id = "t", .take_display = true });
         assert_job_survives(
                 &(Job){ .kind = JOB_STORE, .uuid = UUID, .type_id = "t", .parent = "p", .vgpu_kind = VGPU_WHOLE });

@@ -75,6 +75,7 @@ static void test_asked_once(void) {
 
         /* Not again at once; and what was made meanwhile is in it. */
         begun = g_get_monotonic_time();
+        gpu->usage_time = (uint64_t)begun;
         g_assert_cmpint(ask(gpu, &late), ==, 0);
         g_assert_cmpuint(m->fake.n_submitted, ==, n + 1);
         (void)machine_have_vgpu(m, GPU_A, UUID_2);
@@ -135,6 +136,7 @@ static void test_fails(void) {
         m->fake.refuse = -EDQUOT;
         g_assert_cmpint(ask(machine_gpu(m, GPU_B), &refused), ==, -ERROR_LIMIT_EXCEEDED);
         /* One that has to wait a moment first is told when it comes to it. */
+        gpu->usage_time = (uint64_t)g_get_monotonic_time();
         g_assert_cmpint(ask(gpu, &refused), ==, 0);
         wait_for(m, &refused);
         g_assert_cmpint(refused.code, ==, -ERROR_LIMIT_EXCEEDED);

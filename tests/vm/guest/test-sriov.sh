@@ -1,8 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# rig: --intel-iommu --disk --timeout 600
-# rig: --device pcie-root-port,id=rp0,slot=1,chassis=1 --device nvme-subsys,id=ss0
-# rig: --device nvme,serial=x,subsys=ss0,bus=rp0,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=8,max_ioqpairs=10,msix_qsize=12
+# rig: --intel-iommu --sriov --disk --timeout 600
 #
 # Virtual functions of a real device, behind a real IOMMU: enabled, handed over, given to a guest within the guest and
 # given back, with three drivers: the device's own, which provisions nothing (backend sriov), and two that have what

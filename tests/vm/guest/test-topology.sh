@@ -102,7 +102,8 @@ before_cut() {
 
         heading "kill -9 in the middle"
         check "killed" kill_in_the_middle small
-        check_soon "another daemon says what was left" journalctl -q -o cat -u "$UNIT" -g "The daemon ended while it applied topology 'small'"
+        check_soon "another daemon says what was left" \
+                journalctl -q -o cat -u "$UNIT" -g "The daemon ended while it applied topology 'small'"
         check_soon "all is as it was" equals "$before" devices
         check "no journal is left" not test -e $JOURNAL
         sed -i 's/^default.*/&\npolicy: {interrupted: go-on}/' /etc/mdevgpud/topologies.d/50-shim.yaml

@@ -1,9 +1,12 @@
-{
-  "$comment": "What a document of the Container Device Interface must be, of version 0.5.0, in our own words and as strict as the specification's text. Source: https://github.com/cncf-tags/container-device-interface, SPEC.md, 'CDI JSON Specification'. SPDX-License-Identifier: LGPL-2.1-or-later",
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a document of the Container Device Interface must be, of version 0.5.0, in our own words and as strict as the
+specification's text: https://github.com/cncf-tags/container-device-interface, SPEC.md, "CDI JSON Specification"."""
+
+SCHEMA = {
   "$schema": "http://json-schema.org/draft-07/schema#",
   "type": "object",
   "required": ["cdiVersion", "kind", "devices"],
-  "additionalProperties": false,
+  "additionalProperties": False,
   "properties": {
     "cdiVersion": {"const": "0.5.0"},
     "kind": {"type": "string", "pattern": "^[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?/[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?$"},
@@ -15,7 +18,7 @@
       "items": {
         "type": "object",
         "required": ["name", "containerEdits"],
-        "additionalProperties": false,
+        "additionalProperties": False,
         "properties": {
           "name": {"type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?$"},
           "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -28,17 +31,17 @@
     "edits": {
       "type": "object",
       "minProperties": 1,
-      "additionalProperties": false,
+      "additionalProperties": False,
       "properties": {
         "env": {"type": "array", "items": {"type": "string", "pattern": "^[^=]+=.*$"}},
         "deviceNodes": {
           "type": "array",
           "minItems": 1,
-          "uniqueItems": true,
+          "uniqueItems": True,
           "items": {
             "type": "object",
             "required": ["path"],
-            "additionalProperties": false,
+            "additionalProperties": False,
             "properties": {
               "path": {"type": "string", "pattern": "^/dev/[^/]"},
               "hostPath": {"type": "string", "pattern": "^/"},

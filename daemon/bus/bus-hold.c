@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "bus/bus-change.h"
+#include "bus/bus-error.h"
+#include "bus/bus-hold.h"
+#include "bus/bus-message.h"
+
+#define HELD_MAX 1024U
+
+/* Messages in our queue: there are none while the bus takes what we send, and no more than some 20 MB in so many answers. */
+#define QUEUED_MAX 16U
+
+static bool may_wait(sd_bus_message *message) {
+        const char *path = sd_bus_message_get_path(message);
+        const char *interface = sd_bus_message_get_interface(message);
+        uint8_t type;
+
+        if (sd_bus_message_get_type(message, &type) < 0 || type != SD_BUS_MESSAGE_METHOD_CALL)
+                return false;
+        if (interface && streq(interface, "org.freedesktop.DBus.Peer"))
+                return false;
+
+        return path && strncmp(path, BUS_PATH, strlen(BUS_PATH)) == 0;
+}
+
+static bool has_to_wait(BusServer *server) {
+        return !server->tells || bus_queue_is_over(server, QUEUED_MAX);
+}
+
+int bus_hold_filter(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        BusServer *server = userdata;
+        sd_bus_message **held;
+
+        /* Not before those that came before it. */
+        if (!server->manager || !may_wait(message) || (server->n_held == 0 && !has_to_wait(server)))
+                return 0;
+        if (server->n_held >= HELD_MAX) {
+                bus_queue_check(server);
+                return bus_error_setf(ret_error, -ERROR_LIMIT_EXCEEDED, "%s, and too many callers wait for it",
+                                      server->tells ? "The bus does not take what has been answered already"
+                                                    : "Hardware is still being enumerated");
+        }
+
+        held = reallocarray(server->held, server->n_held + 1, sizeof(sd_bus_message *));
+        if (!held)
+                return -ENOMEM;
+
+        server->held = held;
+        server->held[server->n_held++] = sd_bus_message_ref(message);
+        if (server->tells)
+                bus_changes_flush_later(server);
+        return 1;
+}
+
+void bus_hold_release(BusServer *server) {
+        int r;
+
+        if (server->n_held == 0)
+                return;
+        if (has_to_wait(server)) {
+                bus_changes_flush_later(server);
+                return;
+        }
+
+        for (size_t i = 0; i < server->n_held; i++) {
+                r = sd_bus_enqueue_for_read(server->bus, server->held[i]);
+                if (r < 0)
+                        (void)sd_bus_reply_method_errno(server->held[i], r, /* error= */ NULL);
+        }
+
+        bus_hold_done(server);
+}
+
+void bus_hold_done(BusServer *server) {
+        while (server->n_held > 0)
+                sd_bus_message_unref(server->held[--server->n_held]);
+
+        free(server->held);
+        server->held = NULL;
+}

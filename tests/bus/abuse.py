@@ -1,0 +1,485 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Clients that misbehave: who never reads, who comes and goes, who asks for everything all the time, who sends what
+nobody expects. The others are served meanwhile, and nothing grows without bound.
+
+abuse.py MDEVGPUD-SIM [--all | TEST…]; what takes long is done only if it is asked for
+"""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import xml.etree.ElementTree
+
+from machine import GPU, TYPE, Machine, entries, read, until
+from rawbus import CALL, ERROR, RETURN, Connection, split
+
+SIM, ONLY = sys.argv[1], sys.argv[2:]
+NOBODY = 65534
+# What a program built with sanitizers needs says nothing.
+SANITIZED = b"__asan_init" in open(SIM, "rb").read()
+TESTS, LONG = [], []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def long_test(function):
+    LONG.append(function)
+    return function
+
+
+def connect(machine, uid=None):
+    return Connection(f"{machine.dir}/bus", uid)
+
+
+def memory(pid):
+    """Megabytes that are resident; of one that has just ended, none."""
+    found = re.search(r"^VmRSS:\s+(\d+)", read(f"/proc/{pid}/status"), re.MULTILINE)
+    return int(found.group(1)) // 1024 if found else 0
+
+
+def check_memory(pid, limit=64):
+    if not SANITIZED and memory(pid) >= limit:
+        raise AssertionError(f"the daemon has {memory(pid)} MB")
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def ok(message):
+    if message.kind != RETURN:
+        raise AssertionError(f"{message.error}: {message.values()}")
+    return message.values()
+
+
+def start(stack, without_polkit=True, **keywords):
+    machine = Machine(stack, SIM, **keywords)
+    os.chmod(machine.dir, 0o755)
+    machine.start()
+    return machine
+
+
+def many_vgpus(machine, n):
+    """Definitions, of which there may be any number."""
+    folder = machine.path(f"etc/mdevctl.d/{GPU}")
+    os.makedirs(folder, exist_ok=True)
+    for i in range(n):
+        with open(f"{folder}/c0ffee00-0000-4000-8000-{i:012x}", "w", encoding="utf-8") as f:
+            f.write('{"mdev_type": "%s", "start": "manual"}' % TYPE)
+
+
+@test
+def never_reads(stack):
+    """who asks for everything and never reads an answer: the daemon does not grow though the bus takes nothing more from it,
+    and once that one leaves all others are answered"""
+    # The bus lets one connection have so much on its way that a test gets there in seconds; it is 127 MiB.
+    machine = Machine(stack, SIM, limits={"max_incoming_bytes": 8 << 20})
+    many_vgpus(machine, 1000)
+    machine.start()
+    deaf, other = connect(machine), connect(machine)
+    ok(other.manager("ListGpus", "a{sv}", [{}]))
+    for _ in range(300):
+        deaf.send("/org/mdevgpu1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+    waiting = [other.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "ListGpus", "a{sv}", [{}]) for _ in range(20)]
+    other.socket.settimeout(2)
+    with contextlib.suppress(TimeoutError):
+        other.answer(waiting[0])
+        raise AssertionError("the bus has taken everything")
+    for _ in range(30):
+        check_memory(machine.daemon.pid)
+        time.sleep(0.1)
+    other.socket.settimeout(60)
+    deaf.close()
+    for serial in waiting:
+        ok(other.answer(serial))
+    machine.check_log()
+
+
+@test
+def deaf_bus(stack):
+    """a bus that takes nothing more: calls wait, and what waits is bounded; when it goes on, all are answered in order"""
+    machine = Machine(stack, SIM)
+    many_vgpus(machine, 1000)
+    machine.start()
+    clients = [connect(machine) for _ in range(8)]
+    serials = [[] for _ in clients]
+    # Their answers are half a megabyte each; the daemon's socket to the bus, which rests now and then, takes one of them.
+    for _ in range(12):
+        for client, own in zip(clients, serials):
+            own.append(client.send("/org/mdevgpu1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"))
+        machine.dbus.send_signal(signal.SIGSTOP)
+        time.sleep(0.02)
+        check_memory(machine.daemon.pid)
+        machine.dbus.send_signal(signal.SIGCONT)
+    for client, own in zip(clients, serials):
+        for serial in own:
+            answer = client.receive()
+            while answer.kind not in (RETURN, ERROR):
+                answer = client.receive()
+            if answer.serial != serial:
+                raise AssertionError("answers came in another order than the calls")
+            if answer.kind != RETURN or len(answer.body) < 400000:
+                raise AssertionError("an answer is not whole")
+    check_memory(machine.daemon.pid)
+    machine.check_log()
+
+
+@long_test
+def subscriber_never_reads(stack):
+    """who subscribes to everything and never reads: the daemon does not grow, and when the bus has no room left it begins
+    anew rather than wait for ever"""
+    # The bus lets one connection have so much on its way that a test gets there in seconds.
+    machine = Machine(stack, SIM, limits={"max_incoming_bytes": 400000})
+    machine.start()
+    deaf = connect(machine)
+    ok(deaf.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s", ["type='signal',sender='org.mdevgpu1'"],
+                 destination="org.freedesktop.DBus"))
+    other = connect(machine)
+    other.socket.settimeout(5)
+    stopped = False
+    for i in range(20000):
+        uuid = f"c0ffee00-0000-4000-8000-{i % 100:012x}"
+        folder = machine.path(f"etc/mdevctl.d/{GPU}")
+        os.makedirs(folder, exist_ok=True)
+        # What others write and remove is told, too, whether or not somebody can be answered.
+        with open(f"{folder}/{uuid}", "w", encoding="utf-8") as f:
+            f.write('{"mdev_type": "%s", "start": "manual"}' % TYPE)
+        if i % 100 == 99:
+            time.sleep(0.02)
+            for name in entries(folder):
+                os.unlink(f"{folder}/{name}")
+            time.sleep(0.02)
+            if machine.daemon.poll() is not None:
+                stopped = True
+                break
+            check_memory(machine.daemon.pid)
+    if not stopped:
+        raise AssertionError("the bus took everything, or the daemon waits for ever")
+    if "takes no messages any more" not in read(machine.log):
+        raise AssertionError(read(machine.log)[-2000:])
+    # As its unit has it.
+    deaf.close()
+    until(lambda: not machine.bus.has_owner(), "the end of its name")
+    machine.start()
+    ok(connect(machine).manager("ListGpus", "a{sv}", [{}]))
+    machine.check_log()
+
+
+@test
+def come_and_go(stack):
+    """ten thousand that come, ask and go, half of them without waiting for an answer: nothing is left of them"""
+    machine = start(stack)
+    ok(connect(machine).manager("ListGpus", "a{sv}", [{}]))
+
+    def visit(n, first):
+        for i in range(n):
+            client = connect(machine)
+            serial = client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "DestroyVGpu", "sa{sv}",
+                                 [f"c0ffee00-0000-4000-8000-{first + i:012x}", {}])
+            if i % 2:
+                client.answer(serial)
+            client.close()
+
+    def visits(n):
+        threads = [threading.Thread(target=visit, args=(n // 4, k * n)) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    visits(2000)
+    before, open_before = memory(machine.daemon.pid), descriptors(machine.daemon.pid)
+    visits(8000)
+    ok(connect(machine).manager("ListGpus", "a{sv}", [{}]))
+    if not SANITIZED and memory(machine.daemon.pid) > before + 4:
+        raise AssertionError(f"it grew from {before} to {memory(machine.daemon.pid)} MB")
+    if descriptors(machine.daemon.pid) > open_before + 4:
+        raise AssertionError("descriptors are left open")
+    machine.check_log()
+
+
+@test
+def all_the_time(stack):
+    """four that do nothing but ask for every object: others make and destroy vGPUs meanwhile"""
+    machine = Machine(stack, SIM)
+    many_vgpus(machine, 500)
+    machine.start()
+    end = threading.Event()
+    asked = [0] * 4
+
+    def ask(i):
+        client = connect(machine)
+        while not end.is_set():
+            ok(client.call("/org/mdevgpu1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"))
+            asked[i] += 1
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        client = connect(machine)
+        for _ in range(10):
+            uuid, _path = ok(client.manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}]))
+            ok(client.manager("DestroyVGpu", "sa{sv}", [uuid, {}]))
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+    if min(asked) < 5:
+        raise AssertionError(f"not all were served: {asked}")
+    check_memory(machine.daemon.pid)
+    machine.check_log()
+
+
+class Guesser:
+    """Arguments of any type, mostly of the right one and with contents that nobody expects."""
+
+    TEXTS = ["", GPU, TYPE, "*", ".", "..", "../../../../etc/passwd", "/", "%s%s%n%n", "%", "\u202e\u00fc\U0001f600", "\x01\x7f",
+             "a" * 255, "a" * 256, "a" * 65536, "c0ffee00-0000-4000-8000-000000000001",
+             "C0FFEE00-0000-4000-8000-000000000001", "00000000-0000-0000-0000-000000000000", "-1", "\ufdd0", "x\ny", "vfio-pci",
+             "../" * 80, "%2e%2e%2f", "active", "both", "qemu", "libvirt-xml"]
+    NUMBERS = [0, 1, 2, 127, 255]
+    OPTIONS = ["autostart", "persistent", "label", "attrs", "placement-id", "unmanaged", "gpu", "type", "state", "managed",
+               "scope", "..", "", "take-display", "may-register", "prune"]
+    TYPES = ["s", "u", "b", "t", "i", "as", "a{sv}", "a(ss)", "v", "ay", "(su)", "d", "g", "o", "aas", "h"]
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def value(self, t, depth=0):
+        r, c = self.random, t[0]
+        if c == "s":
+            return r.choice(self.TEXTS)
+        if c == "o":
+            return r.choice(["/", "/org/mdevgpu1", "/a/b", "/" + "x" * 300])
+        if c == "g":
+            return r.choice(["", "s", "a{sv}", "a" * 32 + "u"])
+        if c == "b":
+            return r.randrange(2)
+        if c == "d":
+            return r.random()
+        if c in "ynqiuxth":
+            return 0 if c == "h" else r.choice(self.NUMBERS) if c == "y" else r.choice([0, 1, 2, 30000])
+        if c == "v":
+            inner = r.choice(self.TYPES) if depth < 40 else "s"
+            if inner == "v" or r.random() < 0.05:
+                return ("v", self.value("v", depth + 1))
+            return (inner, self.value(inner, depth + 1))
+        if c == "a":
+            n = r.choice([0, 1, 1, 2, 3, 30]) if depth < 3 else 1
+            if t[1] == "{":
+                key, value = split(t[2:-1])
+                return [(r.choice(self.OPTIONS) if key == "s" else self.value(key, depth + 1), self.value(value, depth + 1))
+                        for _ in range(n)]
+            return [self.value(t[1:], depth + 1) for _ in range(n)]
+        return tuple(self.value(inner, depth + 1) for inner in split(t[1:-1]))
+
+    def signature(self, right):
+        r = self.random.random()
+        if r < 0.8:
+            return right
+        types = split(right)
+        if r < 0.9 and types:
+            types[self.random.randrange(len(types))] = self.random.choice(self.TYPES)
+        elif r < 0.95 and types:
+            types.pop()
+        else:
+            types.append(self.random.choice(self.TYPES))
+        return "".join(types)
+
+
+def methods(client):
+    """(path, interface, method, signature) of everything that can be called, the properties included."""
+    found, paths = [], ["/org/mdevgpu1"]
+    while paths:
+        path = paths.pop()
+        tree = xml.etree.ElementTree.fromstring(ok(client.call(path, "org.freedesktop.DBus.Introspectable", "Introspect"))[0])
+        for interface in tree.findall("interface"):
+            for method in interface.findall("method"):
+                arguments = [a.get("type") for a in method.findall("arg") if a.get("direction", "in") == "in"]
+                found.append((path, interface.get("name"), method.get("name"), "".join(arguments)))
+        paths += [f"{path}/{node.get('name')}" for node in tree.findall("node")]
+    return found
+
+
+def outside(machine):
+    """Every file around the machine, of which none may come or go by what anybody says."""
+    return sorted(name for name in os.listdir(machine.dir) if name != "daemon.log")
+
+
+@test
+def guessed_arguments(stack):
+    """every method, found by introspection, with arguments of every kind, as root and as nobody: each call is answered, and
+    no name that somebody gives becomes a path"""
+    rounds = int(os.environ.get("MDEVGPUD_ABUSE_ROUNDS", "15"))
+    seed = int(os.environ.get("MDEVGPUD_ABUSE_SEED", str(random.randrange(1 << 32))))
+    print(f"# seed {seed}", flush=True)
+    guess = Guesser(seed)
+    machine = start(stack)
+    pid, around = machine.daemon.pid, outside(machine)
+    setup = connect(machine)
+    ok(setup.manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "c0ffee00-0000-4000-8000-000000000001", {}]))
+    with tempfile.TemporaryFile() as f, socket.socket() as s, contextlib.ExitStack() as fds:
+        wrong = [f.fileno(), s.fileno(), os.open("/dev/null", os.O_RDONLY), os.open("/", os.O_RDONLY), *os.pipe()]
+        for fd in wrong[2:]:
+            fds.callback(os.close, fd)
+        for uid in (None, NOBODY):
+            client = connect(machine, uid)
+            known = methods(client)
+            for _ in range(rounds):
+                for path, interface, method, right in known:
+                    signature = guess.signature(right)
+                    values = [guess.value(t) for t in split(signature)]
+                    # Every h is the first of those that come along.
+                    attached = [guess.random.choice(wrong)] if "h" in signature or guess.random.random() < 0.05 else []
+                    if "h" not in signature and b"h" in repr(values).encode() and not attached:
+                        attached = [wrong[0]]
+                    try:
+                        answer = client.call(path, interface, method, signature, values, fds=attached)
+                    except (TimeoutError, ConnectionError) as e:
+                        raise AssertionError(f"{e}: {path} {interface}.{method} {signature} {str(values)[:400]}") from e
+                    if answer.kind not in (RETURN, ERROR):
+                        raise AssertionError("no answer")
+                    if answer.kind == ERROR and not (answer.values() and answer.values()[0]):
+                        raise AssertionError(f"{method}: {answer.error} says nothing")
+                    if uid and method in ("Set", "Reload") and answer.kind == RETURN:
+                        raise AssertionError(f"{method}: nobody may")
+    if machine.daemon.poll() is not None or machine.daemon.pid != pid:
+        raise AssertionError("the daemon has ended")
+    if outside(machine) != around:
+        raise AssertionError(f"{outside(machine)} are there")
+    for folder in ("etc/mdevctl.d", "state", "var/vgpus", "etc/mdevgpud"):
+        for path, _, names in os.walk(machine.path(folder)):
+            for name in names:
+                if "%" in name or len(name) > 64 or not name.isascii():
+                    raise AssertionError(f"{path}/{name}")
+    ok(setup.manager("ListVGpus", "a{sv}", [{}]))
+    machine.check_log()
+
+
+@test
+def too_many_pending(stack):
+    """ten thousand calls of one user that wait for an authorization: so many wait, the others are told, and root is served"""
+    machine = Machine(stack, SIM)
+    os.chmod(machine.dir, 0o755)
+    authority = become_authority(machine)
+    machine.start(with_polkit=True)
+    clients, refused = [connect(machine, NOBODY) for _ in range(20)], 0
+    for client in clients:
+        for _ in range(500):
+            client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}])
+        client.call("/org/mdevgpu1", "org.freedesktop.DBus.Peer", "Ping")
+    root = connect(machine)
+    uuid, _ = ok(root.manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}]))
+    check_memory(machine.daemon.pid)
+    # What the authority was asked: it never answers.
+    questions = 0
+    authority.socket.settimeout(1)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            message = authority.receive()
+            questions += message.kind == CALL and message.member == "CheckAuthorization"
+    if not 1 <= questions <= 64:
+        raise AssertionError(f"{questions} wait for an authorization")
+    for client in clients:
+        client.close()
+    ok(root.manager("DestroyVGpu", "sa{sv}", [uuid, {}]))
+    if machine.devices():
+        raise AssertionError("something was made that nobody was allowed to")
+    machine.check_log()
+
+
+def become_authority(machine):
+    authority = connect(machine)
+    ok(authority.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su",
+                      ["org.freedesktop.PolicyKit1", 0], destination="org.freedesktop.DBus"))
+    return authority
+
+
+def await_question(authority):
+    message = authority.receive()
+    while message.kind != CALL or message.member != "CheckAuthorization":
+        message = authority.receive()
+    return message
+
+
+@test
+def authority_restarts(stack):
+    """an authority that ends while it is asked: that call is refused, and what is asked of its successor is answered; one
+    that hangs keeps nobody else from being served"""
+    machine = Machine(stack, SIM)
+    os.chmod(machine.dir, 0o755)
+    authority = become_authority(machine)
+    machine.start(with_polkit=True)
+    client = connect(machine, NOBODY)
+
+    pending = client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}])
+    await_question(authority)
+    # It hangs: whoever needs no authorization is served.
+    root = connect(machine)
+    ok(root.manager("ListVGpus", "a{sv}", [{}]))
+    uuid, _ = ok(root.manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}]))
+    authority.close()
+    answer = client.answer(pending)
+    if answer.kind != ERROR or not answer.error.endswith("AccessDenied"):
+        raise AssertionError(f"{answer.error}: {answer.values()}")
+    # It is away.
+    answer = client.manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}])
+    if answer.kind != ERROR or not answer.error.endswith("AccessDenied"):
+        raise AssertionError(f"{answer.error}: {answer.values()}")
+
+    authority = become_authority(machine)
+    pending = client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "DestroyVGpu", "sa{sv}", [uuid, {}])
+    authority.reply(await_question(authority), "(bba{ss})", [(1, 0, {})])
+    ok(client.answer(pending))
+    machine.check_log()
+
+
+@test
+def bus_restarts(stack):
+    """the bus ends and another one comes: the daemon leaves, and its successor on the new bus shows all that there was"""
+    machine = start(stack)
+    uuid, _ = ok(connect(machine).manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}]))
+    machine.dbus.kill()
+    machine.dbus.wait()
+    if machine.daemon.wait(20) == 0:
+        raise AssertionError("it left as if nothing were wrong: its unit would not start it again")
+    os.unlink(f"{machine.dir}/bus")
+    machine.start_bus()
+    machine.start()
+    ok(connect(machine).manager("DestroyVGpu", "sa{sv}", [uuid, {}]))
+    machine.check_log()
+
+
+def main():
+    tests = TESTS if not ONLY else [t for t in TESTS + LONG if ONLY == ["--all"] or t.__name__ in ONLY]
+    failed = 0
+    print(f"1..{len(tests)}", flush=True)
+    for number, function in enumerate(tests, 1):
+        begin = time.monotonic()
+        try:
+            with contextlib.ExitStack() as stack:
+                function(stack)
+            result = "ok"
+        except Exception: # pylint: disable=broad-exception-caught
+            result, failed = "not ok", failed + 1
+            print("# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
+        what = " ".join(function.__doc__.split())
+        print(f"{result} {number} {what} # {time.monotonic() - begin:.1f} s", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+main()
