@@ -121,14 +121,19 @@ static void fail_queue(Child *child, int code, const char *what) {
         }
 }
 
+/* "GPU 0000:41:00.0", or what else its worker is for. */
+static const char *child_subject(const Child *child) {
+        return child->role == CHILD_STORE ? "" : "GPU ";
+}
+
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         Child *child = userdata;
         char what[128];
 
         child->deadline = sd_event_source_disable_unref(child->deadline);
         child->stuck = true;
-        log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Worker process %i for GPU %s is stuck; it is left alone",
-                 (int)child->pid, child->gpu);
+        log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Worker process %i for %s%s is stuck; it is left alone",
+                 (int)child->pid, child_subject(child), child->gpu);
 
         if (child->running && child->running->listener.timeout)
                 child->running->listener.timeout(child->pid, child->running->listener.userdata);
@@ -273,7 +278,8 @@ static void child_break(Child *child, const char *what) {
         PlatformJob *job = TAKE(child->running);
         char sentence[SYSFS_NAME_SIZE + 128];
 
-        (void)snprintf(sentence, sizeof(sentence), "the worker process of GPU %s %s", child->gpu, what);
+        (void)snprintf(sentence, sizeof(sentence), "the worker process of %s%s %s", child_subject(child),
+                       child->gpu, what);
         log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Process %i: %s", (int)child->pid, sentence);
         child_disconnect(child);
         child->stuck = false;
