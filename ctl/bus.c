@@ -11,8 +11,6 @@
 #include "options.h"
 #include "reply.h"
 
-#define BUS_NAME "org.mdevgpu1"
-
 /* A person may be typing a password while the call waits, which the usual 25 seconds do not allow for. */
 #define INTERACTIVE_TIMEOUT_USEC (5U * 60U * 1000000U)
 
@@ -40,7 +38,7 @@ static int bus_connect_address(const char *address, sd_bus **ret) {
         return 0;
 }
 
-static Status bus_open(Ctl *ctl) {
+Status bus_connect(Ctl *ctl, sd_bus_error *ret_error) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         const char *unique, *where;
         int r;
@@ -58,6 +56,10 @@ static Status bus_open(Ctl *ctl) {
         /* The name comes with the end of the handshake: later errors then are the daemon's or the loss of the bus. */
         if (r >= 0)
                 r = sd_bus_get_unique_name(bus, &unique);
+        if (r < 0 && ret_error) {
+                (void)sd_bus_error_setf(ret_error, SD_BUS_ERROR_NO_SERVER, "%s", strerror(-r));
+                return STATUS_UNREACHABLE;
+        }
         if (r < 0) {
                 where = ctl->address ? ctl->address : ctl->host;
                 return ctl_error(STATUS_UNREACHABLE, "Cannot connect to the system bus%s%s: %s.", where ? " at " : "",
@@ -161,7 +163,7 @@ static Status message_new(Ctl *ctl, const char *path, const char *interface, con
         Status status;
         int r;
 
-        status = bus_open(ctl);
+        status = bus_connect(ctl, /* ret_error= */ NULL);
         if (status != STATUS_DONE)
                 return status;
 
@@ -193,6 +195,31 @@ static Status message_call(Ctl *ctl, sd_bus_message *m, uint64_t timeout_usec, c
         if (ret_reply)
                 *ret_reply = TAKE(reply);
         return STATUS_DONE;
+}
+
+Status bus_try(Ctl *ctl, const BusMethod *method, const char *expect, sd_bus_error *ret_error,
+               sd_bus_message **ret_reply, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Status status;
+        va_list ap;
+        int r;
+
+        status = bus_connect(ctl, ret_error);
+        if (status != STATUS_DONE)
+                return status;
+
+        r = sd_bus_message_new_method_call(ctl->bus, &m, method->destination ? method->destination : BUS_NAME,
+                                           method->path, method->interface, method->member);
+        if (r >= 0 && method->no_start)
+                r = sd_bus_message_set_auto_start(m, false);
+        va_start(ap, types);
+        if (r >= 0 && !isempty(types))
+                r = sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
+        if (r < 0)
+                return ctl_error(STATUS_FAILED, "Cannot compose %s: %s.", method->member, strerror(-r));
+
+        return message_call(ctl, m, /* timeout_usec= */ 0, expect, ret_error, ret_reply);
 }
 
 static Status message_incomplete(const char *member, int r) {
@@ -284,6 +311,26 @@ Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error
                 return message_incomplete(member, r);
 
         return message_change(ctl, m, expect, ret_error, ret_reply);
+}
+
+Status bus_change_at(Ctl *ctl, const char *path, const char *interface, const char *member, const char *expect,
+                     sd_bus_message **ret_reply, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Status status;
+        va_list ap;
+        int r;
+
+        status = message_new(ctl, path, interface, member, &m);
+        if (status != STATUS_DONE)
+                return status;
+
+        va_start(ap, types);
+        r = sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
+        if (r < 0)
+                return message_incomplete(member, r);
+
+        return message_change(ctl, m, expect, /* ret_error= */ NULL, ret_reply);
 }
 
 Status bus_change_object(Ctl *ctl, const char *path, const char *interface, const char *member,

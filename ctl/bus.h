@@ -7,9 +7,11 @@
 
 #include "ctl.h"
 
+#define BUS_NAME "org.mdevgpu1"
 #define BUS_GPU "org.mdevgpu1.Gpu"
 #define BUS_TYPE "org.mdevgpu1.Type"
 #define BUS_VGPU "org.mdevgpu1.VGpu"
+#define BUS_SRIOV "org.mdevgpu1.Gpu.Sriov"
 #define BUS_JOB "org.mdevgpu1.Job"
 #define BUS_MANAGER "org.mdevgpu1.Manager"
 #define BUS_ROOT "/org/mdevgpu1"
@@ -35,8 +37,25 @@ Status bus_ask(Ctl *ctl, const char *path, const char *interface, const char *me
 Status bus_change(Ctl *ctl, const char *member, const char *expect, sd_bus_error *ret_error, sd_bus_message **ret_reply,
                   const char *types, ...);
 
+/* The same for a method of another object. */
+Status bus_change_at(Ctl *ctl, const char *path, const char *interface, const char *member, const char *expect,
+                     sd_bus_message **ret_reply, const char *types, ...);
+
 /* The same for a method of another object, without arguments. */
 Status bus_change_object(Ctl *ctl, const char *path, const char *interface, const char *member, sd_bus_error *ret_error);
+
+typedef struct BusMethod {
+        const char *destination; /* NULL: the daemon */
+        const char *path, *interface, *member;
+        bool no_start; /* nobody is started for it: who does not run is not there */
+} BusMethod;
+
+/* Any method of anybody; an error is left in *ret_error and not said, that there is no bus included. */
+Status bus_try(Ctl *ctl, const BusMethod *method, const char *expect, sd_bus_error *ret_error,
+               sd_bus_message **ret_reply, const char *types, ...);
+
+/* Opens ctl->bus if it is not open. Without ret_error the failure is said. */
+Status bus_connect(Ctl *ctl, sd_bus_error *ret_error);
 
 /* A method of the Manager that answers with a list of structs. */
 typedef struct BusList {

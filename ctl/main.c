@@ -43,6 +43,8 @@ static const Verb verbs[] = {
         { "status", 0, SIZE_MAX, 0, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
           HELP_GPU, NULL },
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
+        { "usage", 1, SIZE_MAX, 0, verb_usage, "GPU…", "Show what drivers say that GPUs and vGPUs use", HELP_GPU,
+          NULL },
         { "attachment", 1, SIZE_MAX, OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB, verb_attachment, "UUID…",
           "Print how VMs or containers get vGPUs", "For one virtual machine name all of its vGPUs.\n",
           "      --format=FORMAT    libvirt-xml (the default), qemu or cdi\n"
@@ -103,6 +105,11 @@ static const Verb verbs[] = {
           "  export  Print what there is as a topology called NAME\n"
           "NAME is a topology, the default one without it.\n",
           "  -q, --quiet            Print nothing; the exit status tells\n" },
+        { "vfs", 0, 2, OPTION_ATTR, verb_vfs, "[GPU [N]]", "List or change numbers of virtual functions",
+          HELP_GPU "N is how many it shall have, 0 for none, or 'all'. It is refused while the GPU\n"
+                   "has vGPUs. How many there are after a boot is said in mdevgpud.yaml(5).\n"
+                   "Ctrl-C cancels.\n",
+          "      --attr=NAME=VALUE  Write VALUE to attribute NAME of all functions first\n" },
         { "jobs", 0, 0, 0, verb_jobs, "", "List what goes on, or has ended just now", NULL, NULL },
         { "cancel", 1, 1, 0, verb_cancel, "ID", "Cancel a job", "What it has done is taken back.\n", NULL },
         { "check", 0, 0, 0, verb_check, "", "Check the configuration files, apply nothing",
@@ -112,10 +119,36 @@ static const Verb verbs[] = {
         { "reload", 0, 0, 0, verb_reload, "", "Read the configuration files again and apply them",
           "With an error in them nothing changes: the last good configuration stays.\n",
           "  -q, --quiet            Do not say that drivers have not taken all types\n" },
+        { "doctor", 0, 0, 0, verb_doctor, "", "Say what is wrong, and what to do about it",
+          "It fails if something is wrong that should work. If the daemon does not answer\n"
+          "it says why that is.\n",
+          "  -q, --quiet            Print nothing; the exit status tells\n" },
+        { "monitor", 0, 0, 0, verb_monitor, "", "Show what happens, as it happens",
+          "With --json each event is an object on a line of its own.\n", NULL },
+        { "metrics", 0, 0, 0, verb_metrics, "", "Print metrics in the text format of OpenMetrics",
+          "Prometheus and others read it.\n", NULL },
         { "probe", 0, 0, 0, verb_probe, "", "Say what NVIDIA's driver answers on this machine",
           "Reports, for each GPU of NVIDIA's, its driver, whether vGPU types can be\n"
           "registered with it, and what it answers to each call that only reads.\n"
           "It needs no daemon, and most of it root.", NULL },
+        { "import", 2, 2 + IMPORT_NAMES_MAX, 0, verb_import, "KIND FILE [NAME…]",
+          "Print another tool's file in mdevgpud's own form",
+          "KIND is one of\n"
+          "  mdev-gpu             Mdev-GPU's generate-vgpu-types.yaml; types\n"
+          "  vgpu-config          NVIDIA's vgpuConfig.xml; types; NAME is a card's DEVICE\n"
+          "                       or DEVICE:SUBSYSTEM in hexadecimal digits\n"
+          "  profile-override     profile_override.toml of vgpu_unlock-rs; types\n"
+          "  vgpu-device-manager  Topologies; NAME is a configuration\n"
+          "  mig-parted           Nothing of it has an equivalent; says what to do\n"
+          "FILE is - for standard input. What has no equivalent is said, and stands in\n"
+          "comments. It needs no daemon and changes nothing.\n",
+          NULL },
+        { "dump", 0, 0, 0, verb_dump, "", "Print a report of everything, for who helps",
+          "It names this machine's GPUs, its vGPUs with their labels and users, the whole\n"
+          "configuration of mdevgpud and the last lines of its journal.\n",
+          NULL },
+        /* Of the shells' scripts, not of people: without a summary it is in no list. */
+        { "completion", 0, SIZE_MAX, 0, verb_completion, "", NULL, NULL, NULL },
         { "version", 0, 0, 0, verb_version, "", "Print the versions of mdevgpuctl and mdevgpud", NULL, NULL },
         { "help", 0, 1, 0, verb_help, "[VERB]", "Explain the command, or one verb", NULL, NULL },
 };
@@ -165,7 +198,7 @@ static const Verb *verb_find(const char *name) {
 }
 
 static Status help_print(const Verb *verb) {
-        if (verb) {
+        if (verb && verb->summary) {
                 printf("mdevgpuctl [OPTIONS] %s%s%s\n\n%s.\n", verb->name, *verb->synopsis ? " " : "", verb->synopsis,
                        verb->summary);
                 if (verb->text)
@@ -178,6 +211,9 @@ static Status help_print(const Verb *verb) {
 
         puts("mdevgpuctl [OPTIONS] [VERB [ARGUMENTS]]\n\nShow and change GPUs, vGPU types and vGPUs.\n\nVerbs:");
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                if (!verbs[i].summary)
+                        continue;
+
                 int used = printf("  %s %s", verbs[i].name, verbs[i].synopsis);
 
                 /* The ellipsis is one column but three bytes. */
@@ -252,33 +288,52 @@ static Status parse_option(Ctl *ctl, int option, bool *help, bool *version) {
         }
 }
 
+static const struct option options[] = {
+        { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, OPTION_VERSION },
+        { "json", optional_argument, NULL, OPTION_JSON },
+        { "no-legend", no_argument, NULL, OPTION_NO_LEGEND },
+        { "no-pager", no_argument, NULL, OPTION_NO_PAGER },
+        { "quiet", no_argument, NULL, 'q' },
+        { "host", required_argument, NULL, 'H' },
+        { "address", required_argument, NULL, OPTION_ADDRESS },
+        { "unmanaged", no_argument, NULL, OPTION_UNMANAGED },
+        { "persistent", no_argument, NULL, OPTION_PERSISTENT },
+        { "autostart", no_argument, NULL, OPTION_AUTOSTART },
+        { "manual", no_argument, NULL, OPTION_MANUAL },
+        { "off", no_argument, NULL, OPTION_OFF },
+        { "label", required_argument, NULL, OPTION_LABEL },
+        { "type", required_argument, NULL, OPTION_TYPE },
+        { "attr", required_argument, NULL, OPTION_ATTR },
+        { "live", no_argument, NULL, OPTION_LIVE },
+        { "config", no_argument, NULL, OPTION_CONFIG },
+        { "numa-node", required_argument, NULL, OPTION_NUMA_NODE },
+        { "take-display", no_argument, NULL, OPTION_TAKE_DISPLAY },
+        { "format", required_argument, NULL, OPTION_FORMAT },
+        { "display", no_argument, NULL, OPTION_DISPLAY },
+        { "ramfb", no_argument, NULL, OPTION_RAMFB },
+        { NULL, 0, NULL, 0 },
+};
+
+void verbs_each(void (*each)(const char *name, const char *summary, void *userdata), void *userdata) {
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                if (verbs[i].summary)
+                        each(verbs[i].name, verbs[i].summary, userdata);
+}
+
+void options_each(const char *verb, void (*each)(const struct option *option, void *userdata), void *userdata) {
+        unsigned takes = 0;
+
+        for (size_t i = 0; verb && i < ELEMENTSOF(verbs); i++)
+                if (streq(verbs[i].name, verb))
+                        takes = verbs[i].takes;
+
+        for (const struct option *option = options; option->name; option++)
+                if (option->val < OPTION_UNMANAGED || (takes & (unsigned)option->val))
+                        each(option, userdata);
+}
+
 static Status parse_options(Ctl *ctl, int argc, char **argv, bool *help, bool *version) {
-        static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, OPTION_VERSION },
-                { "json", optional_argument, NULL, OPTION_JSON },
-                { "no-legend", no_argument, NULL, OPTION_NO_LEGEND },
-                { "no-pager", no_argument, NULL, OPTION_NO_PAGER },
-                { "quiet", no_argument, NULL, 'q' },
-                { "host", required_argument, NULL, 'H' },
-                { "address", required_argument, NULL, OPTION_ADDRESS },
-                { "unmanaged", no_argument, NULL, OPTION_UNMANAGED },
-                { "persistent", no_argument, NULL, OPTION_PERSISTENT },
-                { "autostart", no_argument, NULL, OPTION_AUTOSTART },
-                { "manual", no_argument, NULL, OPTION_MANUAL },
-                { "off", no_argument, NULL, OPTION_OFF },
-                { "label", required_argument, NULL, OPTION_LABEL },
-                { "type", required_argument, NULL, OPTION_TYPE },
-                { "attr", required_argument, NULL, OPTION_ATTR },
-                { "live", no_argument, NULL, OPTION_LIVE },
-                { "config", no_argument, NULL, OPTION_CONFIG },
-                { "numa-node", required_argument, NULL, OPTION_NUMA_NODE },
-                { "take-display", no_argument, NULL, OPTION_TAKE_DISPLAY },
-                { "format", required_argument, NULL, OPTION_FORMAT },
-                { "display", no_argument, NULL, OPTION_DISPLAY },
-                { "ramfb", no_argument, NULL, OPTION_RAMFB },
-                { NULL, 0, NULL, 0 },
-        };
         Status status;
         int option;
 

@@ -13,15 +13,22 @@
 
 static pid_t pager_pid = 0;
 
+/* NULL: none is named. */
+static const char *pager_get(void) {
+        const char *pager = getenv("SYSTEMD_PAGER");
+
+        return pager ? pager : getenv("PAGER");
+}
+
 _Noreturn static void pager_exec(int input) {
-        const char *pager = getenv("PAGER");
+        const char *pager = pager_get(), *less = getenv("SYSTEMD_LESS");
 
         if (dup2(input, STDIN_FILENO) < 0)
                 _exit(EXIT_FAILURE);
 
-        /* Quit on one screen, colours, keep the screen. No shell and no editor out of it: it may run as root, on text
-         * that others wrote. */
-        (void)setenv("LESS", "FRX", true);
+        /* As systemctl's: quit on one screen, colours, long lines cut, keep the screen, where one is, and Ctrl-C ends it. No
+         * shell and no editor out of it: it may run as root, on text that others wrote. */
+        (void)setenv("LESS", less ? less : "FRSXMK", true);
         (void)setenv("LESSSECURE", "1", true);
 
         if (!isempty(pager))
@@ -35,12 +42,12 @@ _Noreturn static void pager_exec(int input) {
 }
 
 static bool pager_is_wanted(const Ctl *ctl) {
-        const char *pager = getenv("PAGER"), *term = getenv("TERM");
+        const char *pager = pager_get(), *term = getenv("TERM");
 
         if (pager_pid > 0 || ctl->no_pager || ctl->output != OUTPUT_TEXT || ctl->columns == 0)
                 return false;
 
-        /* An empty $PAGER, or cat, says that none is wanted. */
+        /* An empty one, or cat, says that none is wanted. */
         if (pager && (!*pager || streq(pager, "cat")))
                 return false;
 

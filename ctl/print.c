@@ -26,6 +26,7 @@ bool print_is_bad(const char *key, json_object *value) {
                 const char *key, *value;
         } bad[] = {
                 { "state", "failed" },
+                { "state", "degraded" },
                 { "registration", "refused" },
                 { "registration", "differs" },
         };
@@ -39,6 +40,11 @@ bool print_is_bad(const char *key, json_object *value) {
                         return true;
 
         return false;
+}
+
+bool print_is_empty(json_object *value) {
+        return json_object_is_type(value, json_type_null) ||
+               (json_object_is_type(value, json_type_string) && json_object_get_string_len(value) == 0);
 }
 
 static char *number_text(const char *key, json_object *value) {

@@ -8,11 +8,15 @@
 #include "ctl.h"
 
 #define COLOR_RED "\x1b[31m"
+#define COLOR_YELLOW "\x1b[33m"
 #define COLOR_BOLD "\x1b[1m"
 #define COLOR_OFF "\x1b[0m"
 
 /* Shown in red while it says so: a state that wants attention. */
 bool print_is_bad(const char *key, json_object *value);
+
+/* Nothing to be said: unknown, or an empty string. */
+bool print_is_empty(json_object *value);
 
 /*
  * What stands in a cell or behind a label: sizes with units, "-" for what is unknown or empty. Text longer than

@@ -173,6 +173,7 @@ char *text_label(const char *key) {
                 { "vgpus", "vGPUs" },
                 { "iommu_group", "IOMMU group" },
                 { "framebuffer_total", "Framebuffer" },
+                { "framebuffer_used", "Framebuffer used" },
                 { "sysfs_path", "Device" },
                 { "parent", "GPU" },
                 { "type_name", "Type" },

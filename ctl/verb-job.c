@@ -18,6 +18,7 @@ static const Column columns_jobs[] = {
         { "id", "ID", COLUMN_RIGHT, NULL },
         { "operation", "OPERATION", 0, NULL },
         { "topology", "TOPOLOGY", 0, NULL },
+        { "gpu", "GPU", 0, NULL },
         { "state", "STATE", 0, NULL },
         { "done", "DONE", COLUMN_RIGHT, NULL },
         { "error", "ERROR", COLUMN_TRUNCATE, NULL },

@@ -5,6 +5,8 @@
  * Verbs: what the command does. Each gets its own arguments (ended by NULL, their number checked by the caller).
  */
 
+#include <getopt.h>
+
 #include "print.h"
 
 Status verb_list(Ctl *ctl, char **arguments);
@@ -12,6 +14,7 @@ Status verb_gpus(Ctl *ctl, char **arguments);
 Status verb_types(Ctl *ctl, char **arguments);
 Status verb_status(Ctl *ctl, char **arguments);
 Status verb_users(Ctl *ctl, char **arguments);
+Status verb_usage(Ctl *ctl, char **arguments);
 Status verb_attachment(Ctl *ctl, char **arguments);
 Status verb_create(Ctl *ctl, char **arguments);
 Status verb_destroy(Ctl *ctl, char **arguments);
@@ -21,12 +24,26 @@ Status verb_start(Ctl *ctl, char **arguments);
 Status verb_modify(Ctl *ctl, char **arguments);
 Status verb_autostart(Ctl *ctl, char **arguments);
 Status verb_topology(Ctl *ctl, char **arguments);
+Status verb_vfs(Ctl *ctl, char **arguments);
 Status verb_jobs(Ctl *ctl, char **arguments);
 Status verb_cancel(Ctl *ctl, char **arguments);
 Status verb_check(Ctl *ctl, char **arguments);
 Status verb_reload(Ctl *ctl, char **arguments);
 Status verb_probe(Ctl *ctl, char **arguments);
+Status verb_import(Ctl *ctl, char **arguments);
+Status verb_doctor(Ctl *ctl, char **arguments);
+Status verb_monitor(Ctl *ctl, char **arguments);
+Status verb_metrics(Ctl *ctl, char **arguments);
+Status verb_dump(Ctl *ctl, char **arguments);
+Status verb_completion(Ctl *ctl, char **arguments);
 Status verb_version(Ctl *ctl, char **arguments);
+
+/* main.c: the verbs that help lists; the options that a verb takes, with those that all take. */
+void verbs_each(void (*each)(const char *name, const char *summary, void *userdata), void *userdata);
+void options_each(const char *verb, void (*each)(const struct option *option, void *userdata), void *userdata);
+
+/* How many configurations or cards of a file of many can be named. */
+#define IMPORT_NAMES_MAX 64
 
 /*
  * The rows of the lists as tables. Types and vGPUs begin with the GPU, and users with the vGPU, which goes where it is
@@ -64,6 +81,10 @@ Status types_print_reasons(const Ctl *ctl, json_object *types, bool with_gpu);
  * the GPU need not be there, it is the address in full. NULL for NULL.
  */
 Status gpu_resolve(Ctl *ctl, const char *name, bool absent, char **ret);
+
+/* What the daemon finds wrong or, if there is none, why that is; and that for a person. */
+Status findings_get(Ctl *ctl, json_object **ret);
+Status findings_print(const Ctl *ctl, json_object *findings);
 
 /* Configuration problems, a line each as compilers print them; and how many of one severity there are. */
 Status problems_print(const Ctl *ctl, json_object *problems);

@@ -72,7 +72,7 @@ static bool has_suffix(const char *name, const char *suffix) {
 
 /* Files of other names are not ours: what an editor or a package manager leaves, examples, documentation. */
 static int dirs_consider(ConfigDirs *dirs, int dir_fd, const char *dir_path, const char *name, ConfigReport *report) {
-        if (name[0] == '.')
+        if (name[0] == '.' || (dirs->only && !streq(name, dirs->only)))
                 return 0;
         if (has_suffix(name, ".yml"))
                 return report_file(report, dir_path, PROBLEM_WARNING,
@@ -100,14 +100,13 @@ static int dirs_scan(ConfigDirs *dirs, DIR *dir, const char *dir_path, ConfigRep
         /* By name: the same files give the same report on every file system. */
         n = scandirat(dirfd(dir), ".", &entries, NULL, entry_compare);
         if (n < 0)
-                return errno == ENOMEM ? -ENOMEM
-                                       : report_file(report, dir_path, PROBLEM_ERROR, "cannot be listed: %m");
+                return errno == ENOMEM ? -ENOMEM : report_file(report, dir_path, PROBLEM_ERROR, "cannot be listed: %m");
 
         for (int i = 0; i < n; i++) {
                 char *name = entries[i]->d_name;
 
                 /* The name goes into messages, and through them to the bus and to terminals. */
-                if (r >= 0 && !text_is_printable(name)) {
+                if (r >= 0 && !dirs->only && !text_is_printable(name)) {
                         text_sanitize(name);
                         r = report_file(report, dir_path, PROBLEM_ERROR, "'%s' is not a printable name", name);
                 } else if (r >= 0)
@@ -173,7 +172,7 @@ int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, Con
         for (size_t i = 0; i < CONFIG_DIRS_MAX; i++) {
                 _cleanup_(freep) char *path = NULL;
 
-                if (asprintf(&path, "%.*s/%s/%s", (int)n_root, root, config_places[i], folder) < 0) {
+                if (asprintf(&path, "%.*s/%s%s%s", (int)n_root, root, config_places[i], *folder ? "/" : "", folder) < 0) {
                         path = NULL;
                         return -ENOMEM;
                 }
@@ -186,6 +185,38 @@ int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, Con
         if (dirs->n_files > 0)
                 qsort(dirs->files, dirs->n_files, sizeof(ConfigFile), file_compare);
         return 0;
+}
+
+int config_file_find(const char *root, const char *path, ConfigReport *report, ConfigFile *ret_file) {
+        _cleanup_(freep) char *full = NULL, *folder = NULL;
+        const char *problem;
+        struct stat st;
+
+        if (asprintf(&full, "%s%s", root, path) < 0) {
+                full = NULL;
+                return -ENOMEM;
+        }
+        folder = strndup(full, (size_t)(strrchr(full, '/') - full));
+        if (!folder)
+                return -ENOMEM;
+
+        if (stat(folder, &st) < 0 || faccessat(AT_FDCWD, full, F_OK, AT_EACCESS) < 0)
+                return errno == ENOENT || errno == ENOTDIR
+                               ? 0
+                               : report_file(report, full, PROBLEM_ERROR, "cannot be looked at: %m");
+
+        problem = trust_problem(&st);
+        if (problem)
+                return report_file(report, folder, PROBLEM_ERROR, "the folder %s", problem);
+
+        *ret_file = (ConfigFile){ .path = full, .name = full, .dir_fd = AT_FDCWD };
+        full = NULL;
+        return 1;
+}
+
+int config_dirs_open_file(ConfigDirs *dirs, const char *root, const char *name, ConfigReport *report) {
+        dirs->only = name;
+        return config_dirs_open(dirs, root, "", report);
 }
 
 static int read_all(int fd, char **ret_text, size_t *ret_size) {

@@ -22,6 +22,7 @@ typedef struct ConfigFile {
 } ConfigFile;
 
 typedef struct ConfigDirs {
+        const char *only; /* the one file that is looked for; NULL: all */
         DIR *dirs[CONFIG_DIRS_MAX];
         ConfigFile *files; /* lexical order of names */
         size_t n_files;
@@ -29,7 +30,15 @@ typedef struct ConfigDirs {
 
 /* Lists folder, as types.d, in all places. -EBADMSG if that could not be done; less grave errors are reported only. */
 int config_dirs_open(ConfigDirs *dirs, const char *root, const char *folder, ConfigReport *report);
+/* The same of one file, as mdevgpud.yaml, which lies beside the folders. name lives as long as dirs. */
+int config_dirs_open_file(ConfigDirs *dirs, const char *root, const char *name, ConfigReport *report);
 void config_dirs_done(ConfigDirs *dirs);
+
+/*
+ * One file at path below root, for a place of others: 1 and the file (its path freed by the caller) if it is there, 0 if
+ * not, or if it must not be believed, which has been reported; -ENOMEM.
+ */
+int config_file_find(const char *root, const char *path, ConfigReport *report, ConfigFile *ret_file);
 
 /*
  * 1 and the contents (freed with free()); 0 if there are none, because the file says nothing or because what forbids to

@@ -65,11 +65,13 @@ static int report_unknown(ConfigReader *reader, const ConfigField *fields, const
         }
 
         if (!nearest)
-                return config_error(reader, key->mark, "unknown key '%s'", config_quote(key->text).text);
+                return config_reader_problem(reader, key->mark, config_reader_unknown(reader), "unknown key '%s'",
+                                             config_quote(key->text).text);
 
-        states[nearest - fields].misspelt = true;
-        return config_error(reader, key->mark, "unknown key '%s'; did you mean '%s'?", config_quote(key->text).text,
-                            nearest->name);
+        states[nearest - fields].misspelt = config_reader_unknown(reader) == PROBLEM_ERROR;
+        return config_reader_problem(reader, key->mark, config_reader_unknown(reader),
+                                     "unknown key '%s'; did you mean '%s'?", config_quote(key->text).text,
+                                     nearest->name);
 }
 
 /* *ret_field is NULL if the key was reported. */

@@ -74,29 +74,48 @@ static int read_one_device(ConfigReader *reader, const ConfigField *field, const
         return 0;
 }
 
-/* 10de:145e as lspci prints it, or 0x10de145e as NVIDIA's tables do. */
-static int subsystem_parse(const char *text, uint32_t *ret) {
-        uint64_t vendor, device;
-        const char *end;
+/* Four hexadecimal digits at most, or a star for any. */
+static int subsystem_half_parse(const char *text, uint32_t *ret_value, uint32_t *ret_mask, const char **ret_end) {
+        uint64_t value;
 
-        if (config_hex_parse(text, 4, &vendor, &end) < 0 || *end != ':') {
-                if (strncmp(text, "0x", 2) != 0 || config_hex_parse(text, 8, &device, &end) < 0 || *end || device == 0)
+        if (*text == '*') {
+                *ret_value = *ret_mask = 0;
+                *ret_end = text + 1;
+                return 0;
+        }
+        if (config_hex_parse(text, 4, &value, ret_end) < 0)
+                return -EINVAL;
+
+        *ret_value = (uint32_t)value;
+        *ret_mask = UINT16_MAX;
+        return 0;
+}
+
+/* 10de:145e as lspci prints it, with a star for what does not matter, or 0x10de145e as NVIDIA's tables do. */
+static int subsystem_parse(const char *text, SubsystemMatch *ret) {
+        uint32_t values[2], masks[2];
+        const char *end;
+        uint64_t number;
+
+        if (subsystem_half_parse(text, &values[0], &masks[0], &end) >= 0 && *end == ':') {
+                if (subsystem_half_parse(end + 1, &values[1], &masks[1], &end) < 0 || *end ||
+                    (masks[0] == 0 && masks[1] == 0))
                         return -EINVAL;
 
-                *ret = (uint32_t)device;
+                *ret = (SubsystemMatch){ values[0] << 16 | values[1], masks[0] << 16 | masks[1] };
                 return 0;
         }
 
-        if (config_hex_parse(end + 1, 4, &device, &end) < 0 || *end)
+        if (strncmp(text, "0x", 2) != 0 || config_hex_parse(text, 8, &number, &end) < 0 || *end || number == 0)
                 return -EINVAL;
 
-        *ret = (uint32_t)(vendor << 16 | device);
+        *ret = (SubsystemMatch){ (uint32_t)number, UINT32_MAX };
         return 0;
 }
 
 static int read_one_subsystem(ConfigReader *reader, const ConfigField *field, const ConfigItem *item,
                               ProfileMatch *match) {
-        uint32_t *subsystems, value;
+        SubsystemMatch *subsystems, value;
         int r;
 
         r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
@@ -111,7 +130,7 @@ static int read_one_subsystem(ConfigReader *reader, const ConfigField *field, co
         if (match->n_subsystems >= LIST_MAX)
                 return report_too_many(reader, field, item);
 
-        subsystems = reallocarray(match->subsystems, match->n_subsystems + 1, sizeof(uint32_t));
+        subsystems = reallocarray(match->subsystems, match->n_subsystems + 1, sizeof(SubsystemMatch));
         if (!subsystems)
                 return -ENOMEM;
 

@@ -8,72 +8,16 @@
 #include <inttypes.h>
 
 #include "config.h"
-#include "config-field.h"
 #include "config-match.h"
-#include "config-value.h"
+#include "config-type.h"
 
 #define PROFILE_VERSION 1U
-
-/* No product of instances and sizes overflows 64 bits, so that nobody behind this point has to check: 2^16 instances of
- * framebuffer and what is reserved, 2^46 bytes each. */
-#define INSTANCES_MAX 65535U
-#define MEMORY_MAX (64 * TIB)
-
-#define PIXELS_MAX 32768U
-#define HEADS_MAX 16U
-#define FRAMES_MAX 1000U
-
-/* NVIDIA's drivers up to 575 hold 32 bytes with the NUL (observed in NVIDIA's open kernel modules). */
-#define OLD_NAME_SIZE 32U
-
-/* What holds where a type says nothing. The other defaults are zero: no, none, or the driver's or the card's own. */
-static const TypeSpec type_defaults = {
-        .class = "Compute",
-        .encoder_percent = 100,
-        .heads = 1,
-        .max_width = 1920,
-        .max_height = 1080,
-        .frame_limit = 60,
-        .limiter = true,
-};
-
-/* What is being read, with the places that checks of more than one value speak of. */
-typedef struct TypeDraft {
-        TypeSpec spec;
-        ConfigMark id_mark;
-        ConfigMark name_mark;
-        ConfigMark mappable_mark;
-} TypeDraft;
+#define MATCHES_MAX 256U
 
 typedef struct ProfileDraft {
         Profile *profile;
         bool has_match;
 } ProfileDraft;
-
-static int read_type_id(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        TypeDraft *draft = target;
-
-        draft->id_mark = item->mark;
-        return config_read_u32(reader, field, item, target);
-}
-
-static int read_type_name(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        TypeDraft *draft = target;
-        size_t n;
-        int r;
-
-        draft->name_mark = item->mark;
-        r = config_read_text(reader, field, item, target);
-        if (r < 0)
-                return r;
-
-        n = strlen(draft->spec.name);
-        if (n < OLD_NAME_SIZE)
-                return 0;
-
-        return config_warning(reader, item->mark, "%s: is %zu bytes long; NVIDIA's drivers up to 575 hold only %u",
-                              field->name, n, OLD_NAME_SIZE - 1);
-}
 
 static int read_framebuffer(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
         uint64_t *size = config_field_target(field, target);
@@ -169,143 +113,136 @@ static int read_signature(ConfigReader *reader, const ConfigField *field, const 
         return 0;
 }
 
-#define SPEC(member) offsetof(TypeDraft, spec.member)
-
 static const ConfigField displays_fields[] = {
-        { "heads", config_read_u32, SPEC(heads), .min = 0, .max = HEADS_MAX },
+        { "heads", config_read_u32, TYPE_DRAFT(heads), .min = 0, .max = HEADS_MAX },
         { "max", read_resolution },
-        { "frame-limit", config_read_u32, SPEC(frame_limit), .min = 1, .max = FRAMES_MAX },
-        { "limiter", config_read_flag, SPEC(limiter) },
+        { "frame-limit", config_read_u32, TYPE_DRAFT(frame_limit), .min = 1, .max = FRAMES_MAX },
+        { "limiter", config_read_flag, TYPE_DRAFT(limiter) },
         {},
 };
 
 static const ConfigField nvidia_fields[] = {
-        { "license", config_read_text, SPEC(nvidia_license), .max = NVIDIA_LICENSE_SIZE },
-        { "signature", read_signature, SPEC(nvidia_signature), .max = NVIDIA_SIGNATURE_TEXT_SIZE },
-        { "newer-drivers", config_read_flag, SPEC(nvidia_newer) },
+        { "license", config_read_text, TYPE_DRAFT(nvidia_license), .max = NVIDIA_LICENSE_SIZE },
+        { "signature", read_signature, TYPE_DRAFT(nvidia_signature), .max = NVIDIA_SIGNATURE_TEXT_SIZE },
+        { "newer-drivers", config_read_flag, TYPE_DRAFT(nvidia_newer) },
+        {},
+};
+
+static int read_xe_priority(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        TypeDraft *draft = target;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+
+        for (XePriority p = XE_PRIORITY_LOW; p < XE_PRIORITY_MAX; p++)
+                if (streq(item->text, xe_priority_to_string(p))) {
+                        draft->spec.xe_priority = p;
+                        return 0;
+                }
+
+        return config_value_error(reader, field->name, item, "is not low, normal or high");
+}
+
+/* As wide as the driver's own (kernel 6.19, drivers/gpu/drm/xe: u32). */
+static const ConfigField xe_fields[] = {
+        { "exec-quantum-ms", config_read_u32, TYPE_DRAFT(xe_quantum_ms), .min = 0, .max = XE_UNSTATED - 1 },
+        { "preempt-timeout-us", config_read_u32, TYPE_DRAFT(xe_timeout_us), .min = 0, .max = XE_UNSTATED - 1 },
+        { "priority", read_xe_priority },
         {},
 };
 
 static const ConfigField type_fields[] = {
-        { "id", read_type_id, SPEC(id), .min = 1, .max = UINT32_MAX, .required = true },
-        { "name", read_type_name, SPEC(name), .max = TYPE_NAME_SIZE, .required = true },
-        { "class", config_read_text, SPEC(class), .max = TYPE_CLASS_SIZE },
-        { "max-instances", config_read_u32, SPEC(max_instances), .min = 1, .max = INSTANCES_MAX, .required = true },
-        { "framebuffer", read_framebuffer, SPEC(framebuffer), .min = MIB, .max = MEMORY_MAX, .required = true },
-        { "reserved", config_read_size, SPEC(reserved), .min = 0, .max = MEMORY_MAX },
-        { "mappable-video", read_mappable, SPEC(mappable_video), .min = 0, .max = MEMORY_MAX },
-        { "bar1", read_bar1, SPEC(bar1), .min = 4 * KIB, .max = MEMORY_MAX },
-        { "ecc", config_read_flag, SPEC(ecc) },
-        { "encoder", config_read_percent, SPEC(encoder_percent), .min = 0, .max = 100 },
+        { "id", config_read_type_id, TYPE_DRAFT(id), .min = 1, .max = UINT32_MAX, .required = true },
+        { "name", config_read_type_name, TYPE_DRAFT(name), .max = TYPE_NAME_SIZE, .required = true },
+        { "class", config_read_text, TYPE_DRAFT(class), .max = TYPE_CLASS_SIZE },
+        { "max-instances", config_read_u32, TYPE_DRAFT(max_instances), .min = 1, .max = INSTANCES_MAX,
+          .required = true },
+        { "framebuffer", read_framebuffer, TYPE_DRAFT(framebuffer), .min = MIB, .max = MEMORY_MAX, .required = true },
+        { "reserved", config_read_size, TYPE_DRAFT(reserved), .min = 0, .max = MEMORY_MAX },
+        { "mappable-video", read_mappable, TYPE_DRAFT(mappable_video), .min = 0, .max = MEMORY_MAX },
+        { "bar1", read_bar1, TYPE_DRAFT(bar1), .min = 4 * KIB, .max = MEMORY_MAX },
+        { "ecc", config_read_flag, TYPE_DRAFT(ecc) },
+        { "encoder", config_read_percent, TYPE_DRAFT(encoder_percent), .min = 0, .max = 100 },
         /* A device, which is never 0, above a subsystem device. */
-        { "vdev-id", config_read_id64, SPEC(vdev_id), .min = 0x10000, .max = UINT32_MAX },
-        { "pdev-id", config_read_id64, SPEC(pdev_id), .min = 1, .max = UINT32_MAX },
-        { "multi-vgpu", config_read_flag, SPEC(multi_vgpu) },
+        { "vdev-id", config_read_id64, TYPE_DRAFT(vdev_id), .min = 0x10000, .max = UINT32_MAX },
+        { "pdev-id", config_read_id64, TYPE_DRAFT(pdev_id), .min = 1, .max = UINT32_MAX },
+        { "multi-vgpu", config_read_flag, TYPE_DRAFT(multi_vgpu) },
+        { "keep-state", config_read_flag, TYPE_DRAFT(keep_state) },
         { "displays", config_read_mapping, .fields = displays_fields },
         { "nvidia", config_read_mapping, .fields = nvidia_fields },
+        { "xe", config_read_mapping, .fields = xe_fields },
         {},
 };
 
 static_assert(ELEMENTSOF(type_fields) <= CONFIG_FIELDS_MAX, "type_fields outgrew what is kept of a mapping");
 
-/* A name that two types have is no error, only a nuisance: the interface asks which of them is meant. */
-static int check_names(ConfigReader *reader, const Profile *profile, const TypeDraft *draft) {
-        if (!draft->spec.name[0])
-                return 0;
-
-        for (size_t i = 0; i < profile->n_types; i++)
-                if (streq(profile->types[i].name, draft->spec.name))
-                        return config_warning(reader, draft->name_mark,
-                                              "name: '%s' is already the name of type %" PRIu32 " in line %" PRIu32
-                                              "; both will have to be asked for by id",
-                                              draft->spec.name, profile->types[i].id, profile->types[i].line);
-
-        return 0;
-}
-
-static int check_sizes(ConfigReader *reader, const TypeDraft *draft) {
-        if (draft->spec.framebuffer == 0 || draft->spec.mappable_video <= draft->spec.framebuffer)
-                return 0;
-
-        return config_error(reader, draft->mappable_mark, "mappable-video: is more than the framebuffer, %s",
-                            config_size_format(draft->spec.framebuffer).text);
-}
-
-static int report_duplicate(ConfigReader *reader, const Profile *profile, const TypeDraft *draft) {
-        for (size_t i = 0; i < profile->n_types; i++)
-                if (profile->types[i].id == draft->spec.id)
-                        return config_error(reader, draft->id_mark,
-                                            "id: %" PRIu32 " is already the id of the type in line %" PRIu32,
-                                            draft->spec.id, profile->types[i].line);
-
-        assert(false);
-        return -EINVAL;
-}
-
-static int read_type(ConfigReader *reader, const ConfigItem *item, Profile *profile) {
-        TypeDraft draft = { .spec = type_defaults };
-        int r;
-
-        draft.spec.line = item->mark.line;
-        r = config_read_fields(reader, "type", type_fields, item, &draft);
-        if (r < 0)
-                return r;
-
-        r = check_sizes(reader, &draft);
-        if (r < 0)
-                return r;
-
-        /* Without an id it is an error already, and nothing that others could be compared with. */
-        if (draft.spec.id == 0)
-                return 0;
-
-        r = check_names(reader, profile, &draft);
-        if (r < 0)
-                return r;
-
-        r = profile_add_type(profile, &draft.spec);
-        if (r == -EEXIST)
-                return report_duplicate(reader, profile, &draft);
-        if (r == -E2BIG) {
-                r = config_error(reader, item->mark, "more than %u types; the rest of the file has not been looked at",
-                                 PROFILE_TYPES_MAX);
-                return r < 0 ? r : -EBADMSG;
-        }
-
-        return r;
-}
+static const TypeSchema type_schema = {
+        .fields = type_fields,
+        .defaults = {
+                /* The others are zero: no, none, or the driver's or the card's own. */
+                .class = "Compute",
+                .encoder_percent = 100,
+                .heads = 1,
+                .max_width = 1920,
+                .max_height = 1080,
+                .frame_limit = 60,
+                .limiter = true,
+                .xe_quantum_ms = XE_UNSTATED,
+                .xe_timeout_us = XE_UNSTATED,
+        },
+        .id = "id",
+        .name = "name",
+        .mappable = "mappable-video",
+};
 
 static int read_types(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
         ProfileDraft *draft = target;
-        ConfigMark begin = item->mark;
-        ConfigItem element;
-        size_t n = 0;
+
+        return config_read_types(reader, field, item, &type_schema, draft->profile);
+}
+
+static int read_one_match(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, Profile *profile) {
+        ProfileMatch *match;
         int r;
 
-        r = config_expect(reader, field->name, item, CONFIG_ITEM_LIST);
-        if (r <= 0)
-                return r;
+        if (profile->n_matches >= MATCHES_MAX) {
+                r = config_error(reader, item->mark, "%s: more than %u; the rest of the file has not been looked at",
+                                 field->name, MATCHES_MAX);
+                return r < 0 ? r : -EBADMSG;
+        }
 
-        for (;; n++) {
+        match = profile_add_match(profile);
+        return match ? config_read_match(reader, field->name, item, match) : -ENOMEM;
+}
+
+/* One, or a list of which any is enough. */
+static int read_match(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        ProfileDraft *draft = target;
+        ConfigMark begin = item->mark;
+        ConfigItem element;
+        int r;
+
+        draft->has_match = true;
+        if (item->kind != CONFIG_ITEM_LIST)
+                return read_one_match(reader, field, item, draft->profile);
+
+        for (;;) {
                 r = config_reader_next(reader, &element);
                 if (r < 0)
                         return r;
                 if (element.kind == CONFIG_ITEM_END)
                         break;
 
-                r = read_type(reader, &element, draft->profile);
+                r = read_one_match(reader, field, &element, draft->profile);
                 if (r < 0)
                         return r;
         }
 
-        return n > 0 ? 0 : config_warning(reader, begin, "%s: is empty, this profile offers nothing", field->name);
-}
-
-static int read_match(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
-        ProfileDraft *draft = target;
-
-        draft->has_match = true;
-        return config_read_match(reader, field->name, item, &draft->profile->match);
+        return draft->profile->n_matches > 0
+                       ? 0
+                       : config_error(reader, begin, "%s: is an empty list; leave it out", field->name);
 }
 
 static int read_strict(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
@@ -328,11 +265,28 @@ static int read_pending_apply(ConfigReader *reader, const ConfigField *field, co
         return 0;
 }
 
+static int read_mixed_size(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        ProfileDraft *draft = target;
+        bool enabled = false;
+        int r;
+
+        r = config_expect(reader, field->name, item, CONFIG_ITEM_SCALAR);
+        if (r <= 0)
+                return r;
+        if (config_flag_parse(item->text, &enabled) < 0)
+                return config_value_error(reader, field->name, item,
+                                          "is not a boolean (true, yes, on, false, no, off)");
+
+        draft->profile->mixed_size = tristate(enabled);
+        return 0;
+}
+
 static const ConfigField profile_fields[] = {
         { "version", config_read_version, .max = PROFILE_VERSION, .required = true },
         { "match", read_match },
         { "strict", read_strict, offsetof(Profile, strict) },
         { "pending-apply", read_pending_apply },
+        { "mixed-size", read_mixed_size },
         { "types", read_types, .required = true },
         {},
 };
@@ -354,6 +308,8 @@ static int read_profile(ConfigReader *reader, Profile *profile, bool *ret_empty)
         if (r < 0)
                 return r;
 
+        if (!draft.has_match && !profile_add_match(profile))
+                return -ENOMEM;
         if (!draft.has_match && config_reader_n_errors(reader) == 0) {
                 r = config_warning(reader, item.mark, "profile: without 'match' it applies to every GPU");
                 if (r < 0)

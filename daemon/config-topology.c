@@ -82,6 +82,7 @@ static int read_label(ConfigReader *reader, const ConfigField *field, const Conf
 static const ConfigField vgpu_fields[] = {
         { "type", config_read_text, VGPU(type), .max = TYPE_ID_SIZE, .required = true },
         { "count", read_count, VGPU(count), .min = 1, .max = TOPOLOGY_VGPUS_MAX },
+        { "per-gpu", config_read_flag, VGPU(per_gpu) },
         { "uuid", read_uuid },
         { "label", read_label },
         { "autostart", config_read_flag, VGPU(autostart) },
@@ -109,7 +110,9 @@ static int read_vgpu(ConfigReader *reader, const ConfigItem *item, EntryDraft *e
 
         if (draft.vgpu.uuid[0] != '\0') {
                 line = find_uuid(entry, draft.vgpu.uuid);
-                if (draft.vgpu.count > 1)
+                if (draft.vgpu.per_gpu)
+                        r = config_error(reader, draft.uuid_mark, "uuid: cannot be that of one vGPU on each GPU");
+                else if (draft.vgpu.count > 1)
                         r = config_error(reader, draft.count_mark, "count: %" PRIu32 " vGPUs cannot have one UUID",
                                          draft.vgpu.count);
         }
@@ -149,9 +152,26 @@ static int read_match(ConfigReader *reader, const ConfigField *field, const Conf
         return config_read_match(reader, field->name, item, &draft->entry->match);
 }
 
+static int read_vfs(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        EntryDraft *draft = target;
+        uint64_t n = SETTINGS_ALL_VFS;
+        int r = 1;
+
+        if (item->kind != CONFIG_ITEM_SCALAR || !streq(item->text, "all"))
+                r = config_expect_number(reader, field, item, &n);
+        if (r <= 0)
+                return r;
+
+        draft->entry->has_vfs = true;
+        draft->entry->n_vfs = (uint32_t)n;
+        draft->entry->vfs_line = item->mark.line;
+        return 0;
+}
+
 static const ConfigField entry_fields[] = {
         { "match", read_match, .required = true },
         { "mixed-size", config_read_flag, offsetof(EntryDraft, mixed_size) },
+        { "virtual-functions", read_vfs, .max = UINT16_MAX },
         { "vgpus", read_vgpus, .required = true },
         {},
 };

@@ -18,6 +18,7 @@ struct ConfigReader {
         ConfigMark end; /* of the text */
         size_t n_items;
         unsigned depth;
+        bool lenient;
 };
 
 ConfigQuote config_quote(const char *text) {
@@ -142,6 +143,14 @@ ConfigReader *config_reader_free(ConfigReader *reader) {
         yaml_parser_delete(&reader->parser);
         free(reader);
         return NULL;
+}
+
+void config_reader_set_lenient(ConfigReader *reader) {
+        reader->lenient = true;
+}
+
+ProblemSeverity config_reader_unknown(const ConfigReader *reader) {
+        return reader->lenient ? PROBLEM_WARNING : PROBLEM_ERROR;
 }
 
 /* What people run into most, as libyaml's own words do not lead them to it. */

@@ -45,6 +45,10 @@ int config_reader_new(const char *file, const char *text, size_t size, ConfigRep
 ConfigReader *config_reader_free(ConfigReader *reader);
 DEFINE_CLEANUP(ConfigReader *, config_reader_free)
 
+/* For a format of others: a key that it does not know is a warning, as the program that it is meant for ignores it. */
+void config_reader_set_lenient(ConfigReader *reader);
+ProblemSeverity config_reader_unknown(const ConfigReader *reader);
+
 int config_reader_next(ConfigReader *reader, ConfigItem *ret_item);
 
 /* Reads past what belongs to a list or mapping that has just begun; nothing to do for any other item. */

@@ -73,6 +73,33 @@ static int parse_profile(const char *path, const char *text, size_t size, void *
         return 0;
 }
 
+static int parse_mdev_gpu(const char *path, const char *text, size_t size, void *userdata, ConfigReport *report) {
+        return config_parse_mdev_gpu(path, text, size, userdata, report);
+}
+
+/* mdev-cli read the one file that it was told, which its unit did as the first of these. */
+static int load_mdev_gpu(const char *root, ProfileSet *set, ConfigReport *report) {
+        static const char *const paths[] = { CONFIG_MDEV_GPU_YAML, CONFIG_MDEV_GPU_JSON };
+
+        for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+                size_t n_errors = report->n_errors, size;
+                ConfigFile file = {};
+                int r;
+
+                r = config_file_find(root, paths[i], report, &file);
+                if (r < 0 || report->n_errors > n_errors)
+                        return MIN(r, 0);
+                if (r == 0)
+                        continue;
+
+                r = load_file(&file, parse_mdev_gpu, set, report, &size);
+                free(file.path);
+                return r;
+        }
+
+        return 0;
+}
+
 int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report) {
         size_t n_errors = report->n_errors;
         _cleanup_(config_dirs_done) ConfigDirs dirs = {};
@@ -86,6 +113,8 @@ int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report) {
         r = config_dirs_open(&dirs, root, "types.d", report);
         if (r >= 0)
                 r = load_files(&dirs, parse_profile, set, report);
+        if (r >= 0)
+                r = load_mdev_gpu(root, set, report);
         if (r < 0)
                 return r;
         if (report->n_errors > n_errors)
@@ -125,25 +154,57 @@ int config_load_topologies(const char *root, TopologySet **ret_set, ConfigReport
         return 0;
 }
 
+static int parse_settings(const char *path, const char *text, size_t size, void *userdata, ConfigReport *report) {
+        return config_parse_settings(path, text, size, userdata, report);
+}
+
+int config_load_settings(const char *root, Settings **ret_settings, ConfigReport *report) {
+        size_t n_errors = report->n_errors;
+        _cleanup_(config_dirs_done) ConfigDirs dirs = {};
+        _cleanup_(settings_freep) Settings *settings = NULL;
+        int r;
+
+        settings = settings_new();
+        if (!settings)
+                return -ENOMEM;
+
+        settings->root = root;
+        r = config_dirs_open_file(&dirs, root, "mdevgpud.yaml", report);
+        if (r >= 0)
+                r = load_files(&dirs, parse_settings, settings, report);
+        if (r < 0)
+                return r;
+        if (report->n_errors > n_errors)
+                return -EBADMSG;
+
+        settings->root = NULL;
+        *ret_settings = TAKE(settings);
+        return 0;
+}
+
 static bool root_was_refused(const char *root, const ConfigReport *report) {
         return root[0] != '\0' && report->n_problems > 0 && streq(report->problems[0].file, root);
 }
 
-int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, ConfigReport *report) {
+int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, Settings **ret_settings,
+                    ConfigReport *report) {
+        _cleanup_(settings_freep) Settings *settings = NULL;
         _cleanup_(topology_set_freep) TopologySet *topologies = NULL;
         _cleanup_(profile_set_freep) ProfileSet *profiles = NULL;
-        int r, k;
+        int r, k, l;
 
         r = config_load(root, &profiles, report);
         if (r < 0 && (r != -EBADMSG || root_was_refused(root, report)))
                 return r;
 
         k = config_load_topologies(root, &topologies, report);
-        if (k < 0 || r < 0)
-                return k < 0 ? k : r;
+        l = config_load_settings(root, &settings, report);
+        if (r < 0 || k < 0 || l < 0)
+                return r == -ENOMEM || k == -ENOMEM || l == -ENOMEM ? -ENOMEM : -EBADMSG;
 
         *ret_profiles = TAKE(profiles);
         *ret_topologies = TAKE(topologies);
+        *ret_settings = TAKE(settings);
         return 0;
 }
 

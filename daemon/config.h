@@ -10,6 +10,7 @@
 
 #include "config-text.h"
 #include "core/profile.h"
+#include "core/settings.h"
 #include "core/topology.h"
 
 /* Far above what people write and generate, far below what would make the daemon slow or large. A file of 256 types
@@ -24,8 +25,13 @@
 #define CONFIG_FILE_WARNINGS_MAX 20U
 #define CONFIG_ERRORS_MAX 500U
 
+/* Mdev-GPU's own file, below root; where there is none of the first name, the second is looked for. */
+#define CONFIG_MDEV_GPU_YAML "/etc/gvm/mdev-gpu/generate-vgpu-types.yaml"
+#define CONFIG_MDEV_GPU_JSON "/etc/gvm/mdev-gpu/generate-vgpu-types.json"
+
 /*
- * Reads types.d below root ("" for the system's own) in /etc, /run and /usr/lib. Missing folders are fine.
+ * Reads types.d below root ("" for the system's own) in /etc, /run and /usr/lib, and Mdev-GPU's file, whose profiles say
+ * nothing about a GPU that types.d speaks of. Missing folders are fine.
  *
  * 0 and a set (perhaps an empty one) if there were no errors, though perhaps warnings; -EBADMSG and no set if there
  * were; -ENOMEM, with a report that may be incomplete.
@@ -38,11 +44,24 @@ int config_load(const char *root, ProfileSet **ret_set, ConfigReport *report);
  */
 int config_parse_profile(const char *file, const char *text, size_t size, Profile **ret_profile, ConfigReport *report);
 
+/*
+ * The same for a file of Mdev-GPU (Arc-Compute's mdev-cli, whose last version is of August 2022), YAML or JSON, of which
+ * each entry of 'gpus' is a profile; these are appended to set. Its keys, defaults and units are those of its documentation
+ * and, where that is silent, of its source.
+ */
+int config_parse_mdev_gpu(const char *file, const char *text, size_t size, ProfileSet *set, ConfigReport *report);
+
 /* The same for topologies.d. */
 int config_load_topologies(const char *root, TopologySet **ret_set, ConfigReport *report);
 
-/* Both, all or nothing. */
-int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, ConfigReport *report);
+/* The same for mdevgpud.yaml, of which one file is in force; without one all is as by default. */
+int config_load_settings(const char *root, Settings **ret_settings, ConfigReport *report);
+/* Out of memory; what is filled in if there are errors is good for nothing. */
+int config_parse_settings(const char *file, const char *text, size_t size, Settings *settings, ConfigReport *report);
+
+/* All of it, or nothing. */
+int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, Settings **ret_settings,
+                    ConfigReport *report);
 
 /* What has been read of topologies.d so far: what one file says may be completed by others. */
 typedef struct TopologyDraft {

@@ -10,6 +10,7 @@
 #include "core/topology-auto.h"
 #include "daemon.h"
 #include "util/log.h"
+#include "util/message-ids.h"
 #include "worker/supervisor.h"
 
 /* READY comes when all present hardware was read, or after this: who waits for us must not wait for a stuck driver. */
@@ -40,9 +41,11 @@ static void log_problems(const ConfigReport *report) {
                 const char *severity = problem_severity_to_string(p->severity);
 
                 if (p->line > 0)
-                        log_full(level, NULL, "%s:%u:%u: %s: %s", p->file, p->line, p->column, severity, p->message);
+                        log_full(level, LOG_FIELDS("MDEVGPU_FILE", p->file), "%s:%u:%u: %s: %s", p->file, p->line,
+                                 p->column, severity, p->message);
                 else
-                        log_full(level, NULL, "%s: %s: %s", p->file, severity, p->message);
+                        log_full(level, LOG_FIELDS("MDEVGPU_FILE", p->file), "%s: %s: %s", p->file, severity,
+                                 p->message);
         }
 }
 
@@ -51,15 +54,20 @@ static int daemon_load_config(Daemon *d) {
         ConfigReport report = {};
         TopologySet *topologies;
         ProfileSet *profiles;
+        Settings *settings;
         int r;
 
-        r = config_load_all(d->config_root, &profiles, &topologies, &report);
+        r = config_load_all(d->config_root, &profiles, &topologies, &settings, &report);
         log_problems(&report);
         config_report_done(&d->report);
         d->report = report;
+        if (r == -EBADMSG)
+                log_full(LOG_ERR, LOG_FIELDS("MESSAGE_ID", MESSAGE_CONFIG_REFUSED),
+                         "The configuration has %zu errors and is not in force", report.n_errors);
         if (r < 0)
                 return r == -EBADMSG ? -ERROR_CONFIG_INVALID : r;
 
+        manager_set_settings(d->manager, settings);
         manager_set_topologies(d->manager, topologies);
         manager_set_profiles(d->manager, profiles);
         return 0;
@@ -94,11 +102,12 @@ static int on_reload(Error *error, void *userdata) {
 static int on_check_config(ConfigReport *ret_report, void *userdata) {
         _cleanup_(topology_set_freep) TopologySet *topologies = NULL;
         _cleanup_(profile_set_freep) ProfileSet *profiles = NULL;
+        _cleanup_(settings_freep) Settings *settings = NULL;
         ConfigReport report = {};
         Daemon *d = userdata;
         int r;
 
-        r = config_load_all(d->config_root, &profiles, &topologies, &report);
+        r = config_load_all(d->config_root, &profiles, &topologies, &settings, &report);
         if (r < 0 && r != -EBADMSG) {
                 config_report_done(&report);
                 return r;
@@ -211,7 +220,8 @@ static void become_ready(Daemon *d) {
         d->ready_timeout = sd_event_source_disable_unref(d->ready_timeout);
         bus_server_set_ready(d->server);
         notify_status(d, "READY=1\n");
-        log_info("Ready: %zu GPUs, %zu vGPUs", d->n_gpus, d->n_vgpus);
+        log_full(LOG_INFO, LOG_FIELDS("MESSAGE_ID", MESSAGE_READY), "Ready: %zu GPUs, %zu vGPUs", d->n_gpus,
+                 d->n_vgpus);
 }
 
 /* After every turn of the loop in which something happened. */

@@ -135,10 +135,11 @@ static int run(void) {
 static int check_config(const char *root) {
         _cleanup_(topology_set_freep) TopologySet *topologies = NULL;
         _cleanup_(profile_set_freep) ProfileSet *set = NULL;
+        _cleanup_(settings_freep) Settings *settings = NULL;
         ConfigReport report = {};
         int r;
 
-        r = config_load_all(root, &set, &topologies, &report);
+        r = config_load_all(root, &set, &topologies, &settings, &report);
         config_report_print(&report, stdout);
         config_report_done(&report);
         if (r < 0 && r != -EBADMSG)

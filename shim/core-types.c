@@ -18,7 +18,8 @@
 #define MDEVGPU_TYPE_DEFINITION	offsetof(struct mdevgpu_type, verdict)
 
 #define MDEVGPU_TYPE_FLAGS	(MDEVGPU_TYPE_ECC | MDEVGPU_TYPE_MULTI_VGPU | \
-				 MDEVGPU_TYPE_FRAME_LIMITER)
+				 MDEVGPU_TYPE_FRAME_LIMITER | \
+				 MDEVGPU_TYPE_KEEP_STATE)
 
 /* Printable, terminated, and nothing behind the terminator */
 static bool mdevgpu_string_valid(const char *s, size_t size)
@@ -70,6 +71,10 @@ static void mdevgpu_type_judge_range(const struct mdevgpu_device *gpu,
 
 	if (bad)
 		mdevgpu_type_verdict(t, MDEVGPU_VERDICT_BAD_FIELD, bad);
+	else if (t->flags & MDEVGPU_TYPE_KEEP_STATE &&
+		 !(gpu->identity.capabilities & MDEVGPU_CAP_KEEP_STATE))
+		mdevgpu_type_verdict(t, MDEVGPU_VERDICT_NOT_SUPPORTED,
+				     MDEVGPU_FIELD(flags));
 	else if (t->framebuffer > total)
 		mdevgpu_type_verdict(t, MDEVGPU_VERDICT_TOO_LARGE,
 				     MDEVGPU_FIELD(framebuffer));

@@ -39,6 +39,11 @@
 #define mdevgpu_vfio_free_device(vdev)	vfio_free_device(vdev)
 #endif
 
+/* 6.2: VFIO migration knows PRE_COPY, and how much there is to be sent */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define MDEVGPU_VFIO_PRE_COPY
+#endif
+
 /* 6.3: vm_flags can only be changed by functions */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)

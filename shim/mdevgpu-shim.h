@@ -97,6 +97,7 @@ struct mdevgpu_type {
 #define MDEVGPU_TYPE_ECC                (1U << 0)
 #define MDEVGPU_TYPE_MULTI_VGPU         (1U << 1)
 #define MDEVGPU_TYPE_FRAME_LIMITER      (1U << 2)
+#define MDEVGPU_TYPE_KEEP_STATE         (1U << 3)       /* a vGPU keeps its state when it is closed; MDEVGPU_CAP_KEEP_STATE */
 
 /* struct mdevgpu_type.verdict; a caller must expect values that it does not know */
 enum {
@@ -168,6 +169,7 @@ struct mdevgpu_identify {
 #define MDEVGPU_CAP_USAGE               (1ULL << 5)     /* MDEVGPU_GET_USAGE works */
 #define MDEVGPU_CAP_SHARE               (1ULL << 6)     /* MDEVGPU_SET_SHARE works */
 #define MDEVGPU_CAP_EVENTS              (1ULL << 7)     /* MDEVGPU_SUBSCRIBE and read() work */
+#define MDEVGPU_CAP_KEEP_STATE          (1ULL << 8)     /* types may have MDEVGPU_TYPE_KEEP_STATE */
 
 #define MDEVGPU_IDENTIFY_OWNED          (1U << 0)       /* some open file owns the GPU */
 #define MDEVGPU_IDENTIFY_OWNER          (1U << 1)       /* this one does */

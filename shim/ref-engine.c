@@ -39,6 +39,12 @@ static struct ref_gpu *ref_job_gpu(struct ref_job *job)
 	return container_of(job, struct ref_vgpu, job)->type->set->gpu;
 }
 
+/* It was told to stop, or to pause. */
+static bool ref_job_must_end(const struct ref_job *job)
+{
+	return READ_ONCE(job->stop) || READ_ONCE(job->held);
+}
+
 /* 1: a slice begins; 0: somebody else's turn; -ECANCELED */
 static int ref_job_try_begin(struct ref_job *job)
 {
@@ -47,7 +53,7 @@ static int ref_job_try_begin(struct ref_job *job)
 	int r = 1;
 
 	spin_lock(&gpu->lock);
-	if (READ_ONCE(job->stop))
+	if (ref_job_must_end(job))
 		r = -ECANCELED;
 	list_for_each_entry(other, &gpu->jobs, entry)
 		if (r > 0 && other != job &&
@@ -108,7 +114,7 @@ static ssize_t ref_job_step(struct ref_job *job, u64 done)
 	void *p;
 	int r = 0;
 
-	page = ref_memory_get_page(vgpu, at, /* aperture= */ false);
+	page = ref_memory_get_page(vgpu, at);
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 
@@ -119,8 +125,10 @@ static ssize_t ref_job_step(struct ref_job *job, u64 done)
 		r = vfio_dma_rw(&vgpu->vdev, job->dma + done, p + offset, n,
 				job->command == REF_COMMAND_WRITE);
 	kunmap_local(p);
-	if (job->command != REF_COMMAND_WRITE)
+	if (job->command != REF_COMMAND_WRITE) {
 		set_page_dirty_lock(page);
+		ref_dirty_mark(vgpu, at);
+	}
 	put_page(page);
 
 	return r < 0 ? r : n;
@@ -132,7 +140,7 @@ static int ref_job_slice(struct ref_job *job, u64 *done)
 	ssize_t n = 0;
 
 	while (*done < job->length && pages < REF_SLICE_PAGES &&
-	       !READ_ONCE(job->stop)) {
+	       !ref_job_must_end(job)) {
 		n = ref_job_step(job, *done);
 		if (n < 0)
 			break;
@@ -177,9 +185,15 @@ static void ref_job_finish(struct ref_job *job, u64 done, int error)
 
 	mutex_lock(&vgpu->lock);
 	job->done = done;
-	job->status = error ? REF_STATUS_FAULT :
-		      done < job->length ? REF_STATUS_IDLE : REF_STATUS_DONE;
-	ref_irq_raise(vgpu);
+	job->active = false;
+	/* One that pauses is busy, and goes on from where it is. */
+	if (error || done == job->length || READ_ONCE(job->stop) ||
+	    !job->held) {
+		job->status = error ? REF_STATUS_FAULT :
+			      done < job->length ? REF_STATUS_IDLE :
+						   REF_STATUS_DONE;
+		ref_irq_raise(vgpu);
+	}
 	mutex_unlock(&vgpu->lock);
 
 	if (error && ref_job_gpu(job)->node)
@@ -193,8 +207,13 @@ static void ref_job_work(struct work_struct *work)
 {
 	struct ref_job *job = container_of(work, struct ref_job, work);
 	struct ref_vgpu *vgpu = container_of(job, struct ref_vgpu, job);
-	u64 done = 0;
+	u64 done;
 	int r = 0;
+
+	/* Not from its beginning, if it has paused. */
+	mutex_lock(&vgpu->lock);
+	done = job->done;
+	mutex_unlock(&vgpu->lock);
 
 	ref_job_enter(job);
 	while (!r && done < job->length && ref_job_begin_slice(job)) {
@@ -212,6 +231,15 @@ void ref_engine_prepare(struct ref_vgpu *vgpu)
 {
 	INIT_WORK(&vgpu->job.work, ref_job_work);
 	INIT_LIST_HEAD(&vgpu->job.entry);
+}
+
+/* The worker has it now, unless nothing shall move. */
+static void ref_engine_go_on(struct ref_job *job)
+{
+	if (job->held)
+		return;
+	job->active = true;
+	queue_work(ref_engine_queue, &job->work);
 }
 
 /* Takes over the registers as they are; a command that is on is not disturbed. */
@@ -239,27 +267,78 @@ void ref_engine_start(struct ref_vgpu *vgpu, u32 command)
 	job->pattern = vgpu->pattern;
 	job->status = REF_STATUS_BUSY;
 	WRITE_ONCE(job->stop, false);
-	queue_work(ref_engine_queue, &job->work);
+	ref_engine_go_on(job);
+}
+
+static void ref_engine_wake(struct ref_vgpu *vgpu)
+{
+	wake_up_all(&vgpu->type->set->gpu->turn);
 }
 
 /* It stops soon, with STATUS idle. */
 void ref_engine_ask_stop(struct ref_vgpu *vgpu)
 {
-	struct ref_gpu *gpu = vgpu->type->set->gpu;
+	struct ref_job *job = &vgpu->job;
 
-	WRITE_ONCE(vgpu->job.stop, true);
-	wake_up_all(&gpu->turn);
+	lockdep_assert_held(&vgpu->lock);
+
+	WRITE_ONCE(job->stop, true);
+	/* One that pauses has no worker to see it. */
+	if (!job->active && job->status == REF_STATUS_BUSY)
+		job->status = REF_STATUS_IDLE;
+	ref_engine_wake(vgpu);
 }
 
 /* Nothing is on when this returns, unless the guest starts it again. */
 void ref_engine_stop(struct ref_vgpu *vgpu)
 {
+	mutex_lock(&vgpu->lock);
 	ref_engine_ask_stop(vgpu);
+	mutex_unlock(&vgpu->lock);
 	cancel_work_sync(&vgpu->job.work);
 
 	/* It may have been cancelled before it began. */
 	mutex_lock(&vgpu->lock);
 	vgpu->job.status = REF_STATUS_IDLE;
 	vgpu->job.done = 0;
+	vgpu->job.held = vgpu->job.active = false;
+	mutex_unlock(&vgpu->lock);
+}
+
+/* As if there had never been a command */
+void ref_engine_forget(struct ref_vgpu *vgpu)
+{
+	struct ref_job *job = &vgpu->job;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	job->command = REF_COMMAND_STOP;
+	job->dma = 0;
+	job->offset = 0;
+	job->length = 0;
+	job->pattern = 0;
+}
+
+/* Nothing moves when this returns; a command that is on, or comes, is busy. */
+void ref_engine_hold(struct ref_vgpu *vgpu)
+{
+	mutex_lock(&vgpu->lock);
+	WRITE_ONCE(vgpu->job.held, true);
+	mutex_unlock(&vgpu->lock);
+	ref_engine_wake(vgpu);
+	cancel_work_sync(&vgpu->job.work);
+
+	/* As above */
+	mutex_lock(&vgpu->lock);
+	vgpu->job.active = false;
+	mutex_unlock(&vgpu->lock);
+}
+
+void ref_engine_release(struct ref_vgpu *vgpu)
+{
+	mutex_lock(&vgpu->lock);
+	WRITE_ONCE(vgpu->job.held, false);
+	if (vgpu->job.status == REF_STATUS_BUSY)
+		ref_engine_go_on(&vgpu->job);
 	mutex_unlock(&vgpu->lock);
 }

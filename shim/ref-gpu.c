@@ -45,6 +45,7 @@ static int ref_gpu_register_node(struct ref_gpu *gpu)
 		.model = "Synthetic GPU",
 		.framebuffer_total = gpu->framebuffer,
 		.capabilities = MDEVGPU_CAP_CAPACITY | MDEVGPU_CAP_EDIT_LIVE |
+				MDEVGPU_CAP_KEEP_STATE |
 				(ref_types_add_live ? MDEVGPU_CAP_ADD_LIVE : 0),
 	};
 	struct mdevgpu_device *node;

@@ -17,10 +17,9 @@
 #define REF_REGION_SHIFT	40
 #define REF_REGION_MASK		((1ULL << REF_REGION_SHIFT) - 1)
 
-void ref_vgpu_reset(struct ref_vgpu *vgpu)
+/* Configuration space and registers; the copy engine has been stopped. */
+void ref_region_reset(struct ref_vgpu *vgpu)
 {
-	ref_engine_stop(vgpu);
-
 	mutex_lock(&vgpu->lock);
 	ref_config_reset(vgpu);
 	vgpu->scratch = 0;
@@ -29,9 +28,8 @@ void ref_vgpu_reset(struct ref_vgpu *vgpu)
 	vgpu->offset = 0;
 	vgpu->length = 0;
 	vgpu->pattern = 0;
+	ref_engine_forget(vgpu);
 	mutex_unlock(&vgpu->lock);
-
-	ref_memory_scrub(vgpu);
 }
 
 static u64 ref_region_size(const struct ref_vgpu *vgpu, u64 index)
@@ -142,7 +140,7 @@ static u32 ref_reg_read(struct ref_vgpu *vgpu, u64 reg)
 	case REF_REG_HEADS:
 		return t->heads;
 	case REF_REG_FLAGS:
-		return t->flags;
+		return t->flags & ~MDEVGPU_TYPE_KEEP_STATE;
 	case REF_REG_SCRATCH:
 		return vgpu->scratch;
 	case REF_REG_IRQ:
@@ -156,6 +154,9 @@ static u32 ref_reg_read(struct ref_vgpu *vgpu, u64 reg)
 
 static void ref_reg_write(struct ref_vgpu *vgpu, u64 reg, u32 value)
 {
+	if (ref_migration_is_stopped(vgpu))
+		return;
+
 	switch (reg) {
 	case REF_REG_SCRATCH:
 		vgpu->scratch = value;
@@ -259,7 +260,7 @@ static ssize_t ref_memory_rw(struct ref_vgpu *vgpu, u64 at, char __user *buf,
 	void *p;
 
 	count = min_t(size_t, count, PAGE_SIZE - offset);
-	page = ref_memory_get_page(vgpu, at, /* aperture= */ true);
+	page = ref_memory_get_window_page(vgpu, at, &at);
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 
@@ -267,8 +268,10 @@ static ssize_t ref_memory_rw(struct ref_vgpu *vgpu, u64 at, char __user *buf,
 	left = write ? copy_from_user(p + offset, buf, count) :
 		       copy_to_user(buf, p + offset, count);
 	kunmap_local(p);
-	if (write)
+	if (write) {
 		set_page_dirty_lock(page);
+		ref_dirty_mark(vgpu, at);
+	}
 	put_page(page);
 
 	return left ? -EFAULT : count;

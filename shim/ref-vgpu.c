@@ -25,9 +25,15 @@ static int ref_vgpu_init(struct vfio_device *vdev)
 	if (r)
 		return r;
 
-	r = ref_usage_take(type, vgpu);
+	r = ref_migration_init(vgpu);
 	if (r)
 		return r;
+
+	r = ref_usage_take(type, vgpu);
+	if (r) {
+		ref_migration_put(vgpu->migration);
+		return r;
+	}
 
 	ref_set_get(type->set);
 	vgpu->bar1_size = ref_type_bar1_size(&vgpu->definition);
@@ -42,6 +48,8 @@ static void ref_vgpu_release(struct vfio_device *vdev)
 	struct ref_vgpu *vgpu = to_ref_vgpu(vdev);
 	struct ref_type_set *set = vgpu->type->set;
 
+	ref_memory_free(vgpu, /* keep= */ false);
+	ref_migration_put(vgpu->migration);
 	mutex_destroy(&vgpu->lock);
 	ref_usage_give_back(vgpu);
 	ref_set_put(set);
@@ -57,7 +65,8 @@ static int ref_vgpu_open(struct vfio_device *vdev)
 	if (r)
 		return r;
 
-	ref_vgpu_reset(vgpu);
+	if (!vgpu->kept)
+		ref_vgpu_reset(vgpu);
 	ref_usage_open(vgpu);
 	return 0;
 }
@@ -65,11 +74,14 @@ static int ref_vgpu_open(struct vfio_device *vdev)
 static void ref_vgpu_close(struct vfio_device *vdev)
 {
 	struct ref_vgpu *vgpu = to_ref_vgpu(vdev);
+	bool whole;
 
-	ref_engine_stop(vgpu);
+	whole = ref_migration_close(vgpu);
+	vgpu->kept = whole &&
+		     vgpu->definition.flags & MDEVGPU_TYPE_KEEP_STATE;
 	ref_usage_close(vgpu);
 	ref_irq_release(vgpu);
-	ref_memory_free(vgpu);
+	ref_memory_free(vgpu, vgpu->kept);
 }
 
 static int ref_vgpu_get_info(void __user *uargs)

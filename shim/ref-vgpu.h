@@ -3,11 +3,15 @@
 #ifndef _MDEVGPU_REF_VGPU_H
 #define _MDEVGPU_REF_VGPU_H
 
+#include <linux/kref.h>
+#include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/vfio.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "kernel-compat.h"
 #include "ref.h"
 
 #define REF_CONFIG_SIZE		256
@@ -67,6 +71,8 @@ struct ref_job {
 	/* By the vGPU's lock */
 	u64 done;
 	u32 status;
+	bool held;			/* it may be busy, but nothing moves */
+	bool active;			/* a worker has it, or will */
 
 	/* By the GPU's lock */
 	struct list_head entry;		/* among the GPU's jobs */
@@ -74,6 +80,30 @@ struct ref_job {
 	unsigned long begun;		/* jiffies at the start of the slice */
 
 	bool stop;			/* by none */
+};
+
+#ifdef MDEVGPU_VFIO_PRE_COPY
+#define REF_STATE_PRE_COPY	VFIO_DEVICE_STATE_PRE_COPY
+#define REF_STATE_PRE_COPY_P2P	VFIO_DEVICE_STATE_PRE_COPY_P2P
+#define REF_MIGRATION_FLAGS	(VFIO_MIGRATION_STOP_COPY | \
+				 VFIO_MIGRATION_P2P | VFIO_MIGRATION_PRE_COPY)
+#else
+/* States that such a kernel never asks for */
+#define REF_STATE_PRE_COPY	((enum vfio_device_mig_state)6)
+#define REF_STATE_PRE_COPY_P2P	((enum vfio_device_mig_state)7)
+#define REF_MIGRATION_FLAGS	(VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P)
+#endif
+
+/* A vGPU's, and kept by each data descriptor that is still open */
+struct ref_migration {
+	struct kref ref;
+	struct mutex lock;		/* before the vGPU's; over copying */
+	wait_queue_head_t wait;		/* for more to be sent */
+
+	/* By the lock */
+	enum vfio_device_mig_state state;	/* changed under the vGPU's, too */
+	struct ref_save *save;
+	struct ref_resume *resume;
 };
 
 struct ref_vgpu {
@@ -89,7 +119,7 @@ struct ref_vgpu {
 	u32 share;
 	u32 opener;			/* pid; 0: not open */
 	u64 busy;
-	struct file *memory;		/* from open to close */
+	struct file *memory;		/* from open to close, or longer; by memory_lock, too */
 
 	/*
 	 * Shared: pages are looked up and mapped; exclusive: they are taken
@@ -99,6 +129,10 @@ struct ref_vgpu {
 	struct file *aperture;		/* where BAR1's mappings are linked */
 	struct mem_cgroup *memcg;	/* of who opened it */
 	u64 window;			/* bytes; by both locks */
+	struct ref_dirty *dirty;	/* while its state is being saved */
+
+	struct ref_migration *migration;
+	bool kept;			/* there is a state from the last opening */
 
 	struct ref_job job;
 
@@ -121,22 +155,76 @@ static inline struct ref_vgpu *to_ref_vgpu(struct vfio_device *vdev)
 }
 
 /* ref-memory.c */
+struct file *ref_memory_file(struct ref_vgpu *vgpu);
 int ref_memory_new(struct ref_vgpu *vgpu);
-void ref_memory_free(struct ref_vgpu *vgpu);
+void ref_memory_free(struct ref_vgpu *vgpu, bool keep);
+void ref_memory_replace(struct ref_vgpu *vgpu, struct file **memory);
+void ref_memory_unmap(struct ref_vgpu *vgpu);
 void ref_memory_scrub(struct ref_vgpu *vgpu);
 u64 ref_memory_size(const struct ref_vgpu *vgpu);
+u64 ref_memory_n_pages(const struct ref_vgpu *vgpu);
 void ref_memory_set_window(struct ref_vgpu *vgpu, u32 page);
-struct page *ref_memory_get_page(struct ref_vgpu *vgpu, u64 at, bool aperture);
+struct page *ref_memory_page_of(struct ref_vgpu *vgpu, struct file *memory,
+				u64 at);
+struct page *ref_memory_get_page(struct ref_vgpu *vgpu, u64 at);
+struct page *ref_memory_get_window_page(struct ref_vgpu *vgpu, u64 at,
+					u64 *ret_at);
 int ref_memory_mmap(struct ref_vgpu *vgpu, struct vm_area_struct *vma);
+
+/* ref-dirty.c */
+int ref_dirty_start(struct ref_vgpu *vgpu);
+void ref_dirty_stop(struct ref_vgpu *vgpu);
+void ref_dirty_mark(struct ref_vgpu *vgpu, u64 at);
+vm_fault_t ref_dirty_make_writable(struct ref_vgpu *vgpu, struct vm_fault *vmf);
+u64 ref_dirty_count(const struct ref_vgpu *vgpu);
+s64 ref_dirty_take(struct ref_vgpu *vgpu, u64 at, void *content);
 
 /* ref-engine.c */
 void ref_engine_prepare(struct ref_vgpu *vgpu);
 void ref_engine_start(struct ref_vgpu *vgpu, u32 command);
 void ref_engine_ask_stop(struct ref_vgpu *vgpu);
 void ref_engine_stop(struct ref_vgpu *vgpu);
+void ref_engine_forget(struct ref_vgpu *vgpu);
+void ref_engine_hold(struct ref_vgpu *vgpu);
+void ref_engine_release(struct ref_vgpu *vgpu);
+
+/* ref-migration.c */
+int ref_migration_init(struct ref_vgpu *vgpu);
+struct ref_migration *ref_migration_get(struct ref_migration *migration);
+void ref_migration_put(struct ref_migration *migration);
+bool ref_migration_is_stopped(const struct ref_vgpu *vgpu);
+bool ref_migration_close(struct ref_vgpu *vgpu);
+void ref_vgpu_reset(struct ref_vgpu *vgpu);
+
+static inline bool ref_migration_precopies(enum vfio_device_mig_state state)
+{
+	return state == REF_STATE_PRE_COPY || state == REF_STATE_PRE_COPY_P2P;
+}
+
+/* ref-save.c */
+struct file *ref_save_new(struct ref_vgpu *vgpu);
+void ref_save_end(struct ref_vgpu *vgpu);
+u64 ref_save_size(struct ref_vgpu *vgpu);
+
+/* ref-resume.c */
+struct file *ref_resume_new(struct ref_vgpu *vgpu);
+int ref_resume_commit(struct ref_vgpu *vgpu);
+void ref_resume_end(struct ref_vgpu *vgpu);
+
+/* ref-image.c */
+struct ref_image_header;
+struct ref_image_device;
+void ref_image_fill_header(const struct ref_vgpu *vgpu,
+			   struct ref_image_header *header);
+void ref_image_fill_device(struct ref_vgpu *vgpu,
+			   struct ref_image_device *image);
+bool ref_image_device_valid(struct ref_vgpu *vgpu,
+			    const struct ref_image_device *image);
+void ref_image_apply_device(struct ref_vgpu *vgpu,
+			    const struct ref_image_device *image);
 
 /* ref-region.c */
-void ref_vgpu_reset(struct ref_vgpu *vgpu);
+void ref_region_reset(struct ref_vgpu *vgpu);
 int ref_region_info(struct ref_vgpu *vgpu, struct vfio_region_info *info);
 ssize_t ref_region_read(struct vfio_device *vdev, char __user *buf,
 			size_t count, loff_t *ppos);

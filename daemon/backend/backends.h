@@ -14,6 +14,7 @@ extern const Backend backend_shim; /* types by ioctl through the open shim's con
 extern const Backend backend_mdev; /* any driver that is an mdev parent with types of its own */
 
 extern const Backend backend_xe; /* virtual functions that Intel's xe provisions */
+extern const Backend backend_gim; /* those that AMD's GIM driver made when it was loaded */
 extern const Backend backend_sriov; /* virtual functions of any other driver, as they are */
 extern const Backend backend_nvidia_vfio; /* virtual functions that NVIDIA's driver divides, without any mdev */
 extern const Backend backend_vfio_pci; /* the whole card */

@@ -30,6 +30,19 @@ static void take_function(const char *text, Claim *claim) {
         (void)text_copy(f->driver, sizeof(f->driver), space + 1);
 }
 
+/* "setting=NAME VALUE" */
+static void take_setting(const char *text, Claim *claim) {
+        const char *space = strchr(text, ' ');
+        ClaimSetting *s;
+
+        if (!space || claim->n_settings >= CLAIM_SETTINGS_MAX || (size_t)(space - text) >= sizeof(s->name))
+                return;
+
+        s = &claim->settings[claim->n_settings++];
+        (void)snprintf(s->name, sizeof(s->name), "%.*s", (int)(space - text), text);
+        (void)text_copy(s->value, sizeof(s->value), space + 1);
+}
+
 static void take_line(char *line, Claim *claim) {
         const char *v;
 
@@ -42,6 +55,8 @@ static void take_line(char *line, Claim *claim) {
                 claim->incarnation = strtoull(v, NULL, 10);
         else if ((v = match_key(line, "function")))
                 take_function(v, claim);
+        else if ((v = match_key(line, "setting")))
+                take_setting(v, claim);
 }
 
 /* Names become parts of paths. */
@@ -53,6 +68,9 @@ static bool is_good(const Claim *claim, const char *address) {
         for (size_t i = 0; i < claim->n_functions; i++)
                 if (!text_is_name(claim->functions[i].address) ||
                     (claim->functions[i].driver[0] != '\0' && !text_is_name(claim->functions[i].driver)))
+                        return false;
+        for (size_t i = 0; i < claim->n_settings; i++)
+                if (!text_is_name(claim->settings[i].name))
                         return false;
 
         return true;
@@ -97,6 +115,9 @@ int claim_write(const Host *host, const char *address, const Claim *claim) {
         for (size_t i = 0; i < claim->n_functions && n < sizeof(text); i++)
                 n += (size_t)snprintf(text + n, sizeof(text) - n, "function=%s %s\n", claim->functions[i].address,
                                       claim->functions[i].driver);
+        for (size_t i = 0; i < claim->n_settings && n < sizeof(text); i++)
+                n += (size_t)snprintf(text + n, sizeof(text) - n, "setting=%s %s\n", claim->settings[i].name,
+                                      claim->settings[i].value);
         return n >= sizeof(text) ? -E2BIG : file_replace(folder_fd, address, text);
 }
 

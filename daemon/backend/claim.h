@@ -15,12 +15,22 @@ typedef struct ClaimFunction {
         char driver[PCI_DRIVER_SIZE]; /* that it had before; empty: none */
 } ClaimFunction;
 
+/* What a driver's attribute said before it was written for this vGPU. */
+typedef struct ClaimSetting {
+        char name[32];
+        char value[32];
+} ClaimSetting;
+
+#define CLAIM_SETTINGS_MAX 8U
+
 typedef struct Claim {
         char uuid[UUID_STRING_SIZE];
         char type_id[TYPE_ID_SIZE];
         uint64_t incarnation;
         size_t n_functions;
         ClaimFunction functions[PCI_FUNCTIONS_MAX]; /* that were taken with it, itself first */
+        size_t n_settings;
+        ClaimSetting settings[CLAIM_SETTINGS_MAX];
 } Claim;
 
 /* -ENOENT: there is none of the device that is there now. */

@@ -49,6 +49,9 @@ static bool check(const NvidiaDialect *d, const TypeSpec *spec, char *reason) {
         if (spec->bar1 % MIB != 0)
                 return refuse(reason, "bar1 is not a number of MiB, in which the driver counts it");
 
+        if (spec->keep_state)
+                return refuse(reason, "keep-state is nothing that this driver does");
+
         limit = INT64_MAX;
         if (__builtin_add_overflow(spec->framebuffer, spec->reserved, &each) || each > limit)
                 return refuse(reason, "framebuffer and reserved together are too large");

@@ -107,6 +107,15 @@ void nvidia_get_text(const NvidiaDialect *dialect, const uint8_t *parameters, si
         (void)text_copy(buffer, size, text);
 }
 
+size_t nvidia_get_bytes(const NvidiaDialect *dialect, const uint8_t *parameters, size_t base, NvidiaAt at,
+                        uint8_t *buffer, size_t size) {
+        const NvidiaPlace *place = &dialect->places[at];
+        size_t n = place->there ? MIN((size_t)place->size, size) : 0;
+
+        memcpy(buffer, parameters + base + place->offset, n);
+        return n;
+}
+
 bool nvidia_put_text(const NvidiaDialect *dialect, uint8_t *parameters, size_t base, NvidiaAt at, const char *text) {
         const NvidiaPlace *place = &dialect->places[at];
         size_t n = strlen(text);

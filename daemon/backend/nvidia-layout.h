@@ -43,6 +43,8 @@ typedef enum NvidiaAt {
         NVIDIA_AT_TYPES_STATE,
         NVIDIA_AT_TYPES_COUNT,
         NVIDIA_AT_TYPES_IDS,
+        NVIDIA_AT_MIXED_SIZE_ENABLED,
+        NVIDIA_AT_MIXED_SIZE_INSTANCE,
         NVIDIA_AT_PLACEMENTS_INSTANCE,
         NVIDIA_AT_PLACEMENTS_TYPE,
         NVIDIA_AT_PLACEMENTS_SIZE,
@@ -51,14 +53,21 @@ typedef enum NvidiaAt {
         NVIDIA_AT_GUESTS_COUNT,
         NVIDIA_AT_GUESTS_FIRST,
         NVIDIA_AT_GUEST_PID,
+        NVIDIA_AT_GUEST_ID_TYPE,
         NVIDIA_AT_GUEST_PROHIBITED,
+        NVIDIA_AT_GUEST_FRAME_LIMIT,
         NVIDIA_AT_GUEST_LICENSED,
+        NVIDIA_AT_GUEST_LICENSE_STATE,
+        NVIDIA_AT_GUEST_VM_ID,
         NVIDIA_AT_GUEST_DRIVER,
         NVIDIA_AT_GUEST_VM_NAME,
         NVIDIA_AT_GUEST_TYPE,
         NVIDIA_AT_GUEST_PCI,
+        NVIDIA_AT_GUEST_VGPU,
+        NVIDIA_AT_GUEST_MDEV,
         NVIDIA_AT_GUEST_ENCODER,
         NVIDIA_AT_GUEST_FRAMEBUFFER,
+        NVIDIA_AT_GUEST_LOADED,
         NVIDIA_AT_MAX,
 } NvidiaAt;
 
@@ -68,6 +77,8 @@ typedef enum NvidiaControl {
         NVIDIA_CONTROL_ID_INFO,
         NVIDIA_CONTROL_VGPU_VERSION,
         NVIDIA_CONTROL_VIRTUALIZATION_MODE,
+        NVIDIA_CONTROL_MIXED_SIZE,
+        NVIDIA_CONTROL_SET_MIXED_SIZE,
         NVIDIA_CONTROL_SRIOV_CAPS,
         NVIDIA_CONTROL_BUS_PCI_INFO,
         NVIDIA_CONTROL_NAME_STRING,
@@ -76,7 +87,9 @@ typedef enum NvidiaControl {
         NVIDIA_CONTROL_TYPE_INFO,
         NVIDIA_CONTROL_SUPPORTED_TYPES,
         NVIDIA_CONTROL_CREATABLE_TYPES,
+        NVIDIA_CONTROL_NOTIFY,
         NVIDIA_CONTROL_UPDATE_PGPU,
+        NVIDIA_CONTROL_SET_ENCODER,
         NVIDIA_CONTROL_FB_USAGE,
         NVIDIA_CONTROL_MIGRATION_CAP,
         NVIDIA_CONTROL_HOST_RESERVATION,
@@ -159,6 +172,10 @@ void nvidia_get_text(const NvidiaDialect *dialect, const uint8_t *parameters, si
                      size_t size);
 /* False if it does not fit together with its NUL. */
 bool nvidia_put_text(const NvidiaDialect *dialect, uint8_t *parameters, size_t base, NvidiaAt at, const char *text);
+
+/* So many bytes as the member has, at most size; how many. */
+size_t nvidia_get_bytes(const NvidiaDialect *dialect, const uint8_t *parameters, size_t base, NvidiaAt at,
+                        uint8_t *buffer, size_t size);
 
 /* Plain little-endian numbers, where a control has only one layout. */
 uint32_t nvidia_u32(const uint8_t *p);

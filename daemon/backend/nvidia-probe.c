@@ -156,7 +156,14 @@ static int open_channel(NvidiaRm *rm, const Host *host, NvidiaVerdict *verdict, 
         return 1;
 }
 
-int nvidia_probe(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict *ret_verdict, Error *error) {
+static int judge_unknown(const NvidiaRm *rm, bool has_legacy, NvidiaVerdict *verdict) {
+        return judge(verdict, NVIDIA_LAYOUT_UNKNOWN,
+                     "the layout of driver '%s' is not known: it is spoken to no further%s", rm->version_text,
+                     has_legacy ? ", unless an expert says how (mdevgpud.yaml: nvidia: layout)" : "");
+}
+
+static int probe(NvidiaRm *rm, const Host *host, const char *gpu, bool legacy, NvidiaVerdict *ret_verdict,
+                 Error *error) {
         const NvidiaDialect *candidates[2];
         char sentence[NVIDIA_STATUS_SIZE];
         NvidiaVerdict *verdict = ret_verdict;
@@ -170,9 +177,8 @@ int nvidia_probe(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict 
                 return r;
 
         n = rm->version != 0 ? nvidia_dialects_find(rm->version, candidates, &verdict->known) : 0;
-        if (n == 0 || candidates[0]->expert)
-                return judge(verdict, NVIDIA_LAYOUT_UNKNOWN,
-                             "the layout of driver '%s' is not known: it is spoken to no further", rm->version_text);
+        if (n == 0 || (candidates[0]->expert && !legacy))
+                return judge_unknown(rm, n > 0, verdict);
 
         /* What is needed up to here is the same in all dialects of one branch. */
         rm->dialect = candidates[0];
@@ -186,6 +192,13 @@ int nvidia_probe(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict 
         if (r == NVIDIA_NOT_SUPPORTED || r == NVIDIA_INVALID_CLASS)
                 return judge(verdict, NVIDIA_NOT_VGPU_HOST, "driver %s has no vGPU configuration for this GPU",
                              rm->version_text);
+        if (r == 0 && candidates[0]->expert) {
+                /* Nothing can be asked of it that would tell more. */
+                verdict->known = false;
+                verdict->legacy = true;
+                verdict->state = NVIDIA_HOST_READY;
+                return 0;
+        }
         if (r == 0) {
                 r = discriminate(rm, candidates, n, verdict);
                 if (r >= 0)
@@ -195,4 +208,12 @@ int nvidia_probe(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict 
         nvidia_rm_describe(r, sentence);
         return error_set(error, r < 0 ? r : -ERROR_DRIVER_REJECTED,
                          "the driver does not answer about vGPU configuration: %s", sentence);
+}
+
+int nvidia_probe(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict *ret_verdict, Error *error) {
+        return probe(rm, host, gpu, /* legacy= */ false, ret_verdict, error);
+}
+
+int nvidia_probe_legacy(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict *ret_verdict, Error *error) {
+        return probe(rm, host, gpu, /* legacy= */ true, ret_verdict, error);
 }

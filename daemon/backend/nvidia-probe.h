@@ -22,6 +22,7 @@ const char *nvidia_state_to_string(NvidiaState s); /* "no-driver", "driver-not-v
 typedef struct NvidiaVerdict {
         NvidiaState state;
         bool known; /* there are public headers of just this driver, or of one before and one after it */
+        bool legacy; /* spoken to as an expert wants it: by nvidia-legacy.h, and by nothing else */
         char reason[REASON_SIZE]; /* empty in NVIDIA_HOST_READY */
 } NvidiaVerdict;
 
@@ -30,3 +31,6 @@ typedef struct NvidiaVerdict {
  * objects are there. Negative if it could not be found out, with *error filled. The channel is the caller's to close.
  */
 int nvidia_probe(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict *ret_verdict, Error *error);
+
+/* The same for an expert: a driver of which there are no headers is believed to have the layout that somebody found out. */
+int nvidia_probe_legacy(NvidiaRm *rm, const Host *host, const char *gpu, NvidiaVerdict *ret_verdict, Error *error);

@@ -3,9 +3,6 @@
 #include "backend/nvidia-query.h"
 #include "util/text.h"
 
-/* Any GPU instance (MIG), or none. */
-#define ANY_INSTANCE UINT32_MAX
-
 bool nvidia_types_hold(const NvidiaTypeList *list, uint32_t id) {
         for (size_t i = 0; i < list->n; i++)
                 if (list->ids[i] == id)
@@ -23,7 +20,7 @@ int nvidia_query_types(NvidiaRm *rm, NvidiaControl control, NvidiaTypeList *ret_
 
         assert(d->controls[control].size <= sizeof(parameters));
         if (d->places[NVIDIA_AT_TYPES_INSTANCE].there)
-                (void)nvidia_put(d, parameters, 0, NVIDIA_AT_TYPES_INSTANCE, ANY_INSTANCE);
+                (void)nvidia_put(d, parameters, 0, NVIDIA_AT_TYPES_INSTANCE, NVIDIA_ANY_INSTANCE);
 
         r = nvidia_rm_control(rm, control, parameters);
         if (r != 0)
@@ -93,6 +90,8 @@ int nvidia_query_type(NvidiaRm *rm, uint32_t id, NvidiaType *ret_type) {
         type.mappable_video = get_u64(d, parameters, NVIDIA_AT_INFO_MAPPABLE_VIDEO);
         type.bar1 = get_u64(d, parameters, NVIDIA_AT_INFO_BAR1);
         type.encoder = get_u32(d, parameters, NVIDIA_AT_INFO_ENCODER);
+        type.host_reserved = UNKNOWN_U64;
+        type.placements = UNKNOWN_U32;
 
         *ret_type = type;
         return 0;
@@ -102,11 +101,18 @@ static void read_guest(const NvidiaDialect *d, const uint8_t *p, size_t at, Nvid
         *guest = (NvidiaGuest){
                 .pid = (uint32_t)nvidia_get(d, p, at, NVIDIA_AT_GUEST_PID),
                 .type = (uint32_t)nvidia_get(d, p, at, NVIDIA_AT_GUEST_TYPE),
+                .vm_id_type = (uint32_t)nvidia_get(d, p, at, NVIDIA_AT_GUEST_ID_TYPE),
+                .frame_limit = (uint32_t)nvidia_get(d, p, at, NVIDIA_AT_GUEST_FRAME_LIMIT),
+                .license_state = (uint32_t)nvidia_get(d, p, at, NVIDIA_AT_GUEST_LICENSE_STATE),
+                .loaded = nvidia_get(d, p, at, NVIDIA_AT_GUEST_LOADED) != 0,
                 .migration_prohibited = nvidia_get(d, p, at, NVIDIA_AT_GUEST_PROHIBITED) != 0,
                 .licensed = nvidia_get(d, p, at, NVIDIA_AT_GUEST_LICENSED) != 0,
                 .encoder = (uint32_t)nvidia_get(d, p, at, NVIDIA_AT_GUEST_ENCODER),
                 .framebuffer_used = nvidia_get(d, p, at, NVIDIA_AT_GUEST_FRAMEBUFFER),
         };
+        (void)nvidia_get_bytes(d, p, at, NVIDIA_AT_GUEST_VGPU, guest->vgpu, sizeof(guest->vgpu));
+        (void)nvidia_get_bytes(d, p, at, NVIDIA_AT_GUEST_MDEV, guest->mdev, sizeof(guest->mdev));
+        (void)nvidia_get_bytes(d, p, at, NVIDIA_AT_GUEST_VM_ID, guest->vm_id, sizeof(guest->vm_id));
         nvidia_get_text(d, p, at, NVIDIA_AT_GUEST_DRIVER, guest->driver, sizeof(guest->driver));
         nvidia_get_text(d, p, at, NVIDIA_AT_GUEST_VM_NAME, guest->vm_name, sizeof(guest->vm_name));
 }
@@ -145,6 +151,17 @@ int nvidia_query_mode(NvidiaRm *rm, uint32_t *ret_mode) {
         return r;
 }
 
+int nvidia_query_host_reservation(NvidiaRm *rm, uint32_t type, uint64_t *ret_bytes) {
+        uint8_t parameters[32] = {};
+        int r;
+
+        nvidia_set_u32(parameters + 24, type);
+        r = nvidia_rm_control(rm, NVIDIA_CONTROL_HOST_RESERVATION, parameters);
+        if (r == 0)
+                *ret_bytes = nvidia_u64(parameters + 16);
+        return r;
+}
+
 int nvidia_query_name(NvidiaRm *rm, char *buffer, size_t size) {
         uint8_t parameters[132] = {};
         char name[65] = {};
@@ -169,7 +186,7 @@ int nvidia_query_placements(NvidiaRm *rm, uint32_t type, uint32_t *ret_n) {
 
         assert(d->controls[NVIDIA_CONTROL_PLACEMENTS].size <= sizeof(parameters));
         if (d->places[NVIDIA_AT_PLACEMENTS_INSTANCE].there)
-                (void)nvidia_put(d, parameters, 0, NVIDIA_AT_PLACEMENTS_INSTANCE, ANY_INSTANCE);
+                (void)nvidia_put(d, parameters, 0, NVIDIA_AT_PLACEMENTS_INSTANCE, NVIDIA_ANY_INSTANCE);
         (void)nvidia_put(d, parameters, 0, NVIDIA_AT_PLACEMENTS_TYPE, type);
 
         r = nvidia_rm_control(rm, NVIDIA_CONTROL_PLACEMENTS, parameters);

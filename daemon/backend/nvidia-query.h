@@ -41,12 +41,28 @@ typedef struct NvidiaType {
         uint64_t framebuffer, reserved, mappable_video;
         uint64_t bar1; /* MiB */
         uint32_t encoder;
+        /* As nvidia_types_read_more() has filled them; unknown before. */
+        uint64_t host_reserved;
+        uint32_t placements;
+        Tristate creatable;
 } NvidiaType;
+
+#define NVIDIA_UUID_SIZE 16U
+
+/* Any GPU instance (MIG), or none. */
+#define NVIDIA_ANY_INSTANCE UINT32_MAX
 
 /* A vGPU that a virtual machine runs with. */
 typedef struct NvidiaGuest {
-        uint32_t pid; /* of NVIDIA's plugin process */
+        uint32_t pid; /* of the virtual machine */
         uint32_t type;
+        uint8_t vgpu[NVIDIA_UUID_SIZE]; /* what the driver calls it, as long as the machine runs */
+        uint8_t mdev[NVIDIA_UUID_SIZE]; /* whose order is the driver's; zeros with vendor-specific VFIO */
+        uint8_t vm_id[NVIDIA_UUID_SIZE];
+        uint32_t vm_id_type; /* of ctrla081.h: 0 a number, 1 a UUID */
+        uint32_t frame_limit;
+        uint32_t license_state; /* NVIDIA's number for it */
+        bool loaded; /* the guest's driver runs */
         bool migration_prohibited;
         bool licensed;
         char driver[64]; /* the guest's */
@@ -60,6 +76,8 @@ int nvidia_query_types(NvidiaRm *rm, NvidiaControl control, NvidiaTypeList *ret_
 int nvidia_query_type(NvidiaRm *rm, uint32_t id, NvidiaType *ret_type);
 int nvidia_query_guests(NvidiaRm *rm, NvidiaGuest ret_guests[static NVIDIA_GUESTS_MAX], size_t *ret_n);
 int nvidia_query_mode(NvidiaRm *rm, uint32_t *ret_mode);
+/* What the host keeps of the card for instances of a type; bytes. */
+int nvidia_query_host_reservation(NvidiaRm *rm, uint32_t type, uint64_t *ret_bytes);
 int nvidia_query_name(NvidiaRm *rm, char *buffer, size_t size);
 
 /* How many places are left for a type, where the card knows places (mixed sizes, or equal sizes at fixed places). */

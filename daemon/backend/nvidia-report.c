@@ -78,6 +78,7 @@ static const struct {
         { NVIDIA_CONTROL_DRIVER_CAPS, show_u32 },          { NVIDIA_CONTROL_MIGRATION_CAP, show_bool },
         { NVIDIA_CONTROL_PGPU_METADATA, show_metadata },   { NVIDIA_CONTROL_STREAMING, show_bool },
         { NVIDIA_CONTROL_MIGRATION_BANDWIDTH, show_u32 },  { NVIDIA_CONTROL_FB_USAGE, show_u32 },
+        { NVIDIA_CONTROL_MIXED_SIZE, show_bool },
 };
 
 static void begin_line(const NvidiaRm *rm, NvidiaControl control, FILE *out) {
@@ -132,6 +133,7 @@ static void report_capabilities(NvidiaRm *rm, uint8_t *parameters, FILE *out) {
 }
 
 static void report_type(NvidiaRm *rm, uint32_t id, FILE *out) {
+        uint64_t reserved;
         uint32_t places;
         NvidiaType type;
         int r;
@@ -143,6 +145,8 @@ static void report_type(NvidiaRm *rm, uint32_t id, FILE *out) {
 
         fprintf(out, "\"%s\" (%s), %u instances, framebuffer %" PRIu64 " MiB + %" PRIu64 " MiB", type.name, type.class,
                 type.max_instances, type.framebuffer >> 20, type.reserved >> 20);
+        if (nvidia_query_host_reservation(rm, id, &reserved) == 0)
+                fprintf(out, ", the host keeps %" PRIu64 " MiB", reserved >> 20);
         if (nvidia_query_placements(rm, id, &places) == 0)
                 fprintf(out, ", %u places left", places);
         fputc('\n', out);

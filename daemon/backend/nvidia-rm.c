@@ -21,6 +21,9 @@
 #define ESCAPE_FREE ESCAPE(0x29, FREE_BYTES)
 #define ESCAPE_CONTROL ESCAPE(0x2a, CONTROL_BYTES)
 #define ESCAPE_CARDS ESCAPE(0xc8, CARD_BYTES *CARDS_MAX)
+#define EVENT_BYTES 16U
+#define ESCAPE_ALLOC_EVENT ESCAPE(0xce, EVENT_BYTES)
+#define ESCAPE_FETCH_EVENT ESCAPE(0x52, EVENT_BYTES)
 
 /* Asks for the version: from 530 on; before, it means that the caller's shall not be compared. */
 #define VERSION_QUERY 0x32U
@@ -29,6 +32,10 @@
 #define CLASS_DEVICE 0x0080U
 #define CLASS_SUBDEVICE 0x2080U
 #define CLASS_VGPU_CONFIG 0xa081U
+#define CLASS_OS_EVENT 0x79U
+
+/* NVA081_CTRL_EVENT_SET_NOTIFICATION_ACTION_REPEAT */
+#define NOTIFY_ALWAYS 2U
 
 #define NO_ID UINT32_MAX
 
@@ -376,4 +383,61 @@ int nvidia_rm_attach(NvidiaRm *rm, const char *gpu, Error *error) {
 
 int nvidia_rm_alloc_config(NvidiaRm *rm) {
         return alloc(rm, rm->subdevice, CLASS_VGPU_CONFIG, NULL, 0, &rm->config);
+}
+
+int nvidia_rm_open_events(NvidiaRm *rm, int *ret_fd) {
+        _cleanup_(fd_closep) int fd = -EBADF;
+        uint8_t args[EVENT_BYTES] = {};
+        uint32_t status;
+        int r;
+
+        fd = rm->host->ops->open_node(rm->host, NVIDIA_CONTROL_NODE, O_RDWR);
+        if (fd < 0)
+                return fd;
+
+        /* Events are told by the file on which this is called; the number names it in what follows (escape.c, osapi.c). */
+        nvidia_set_u32(args, rm->client);
+        nvidia_set_u32(args + 4, rm->device);
+        nvidia_set_u32(args + 8, (uint32_t)fd);
+        r = rm->host->ops->ioctl(rm->host, fd, ESCAPE_ALLOC_EVENT, args);
+        if (r < 0)
+                return r;
+        status = nvidia_u32(args + 12);
+        if (status != 0)
+                return status_result(status);
+
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+int nvidia_rm_listen(NvidiaRm *rm, int event_fd, uint32_t which) {
+        uint8_t parameters[24] = {}, notify[8] = {};
+        uint32_t event;
+        int r;
+
+        nvidia_set_u32(parameters, rm->client);
+        nvidia_set_u32(parameters + 4, rm->config);
+        nvidia_set_u32(parameters + 8, CLASS_OS_EVENT);
+        nvidia_set_u32(parameters + 12, which);
+        nvidia_set_u64(parameters + 16, (uint64_t)event_fd);
+        r = alloc(rm, rm->config, CLASS_OS_EVENT, parameters, sizeof(parameters), &event);
+        if (r != 0)
+                return r;
+
+        nvidia_set_u32(notify, which);
+        nvidia_set_u32(notify + 4, NOTIFY_ALWAYS);
+        return nvidia_rm_control(rm, NVIDIA_CONTROL_NOTIFY, notify);
+}
+
+int nvidia_rm_fetch_event(NvidiaRm *rm, int event_fd, bool *ret_more) {
+        uint8_t args[EVENT_BYTES] = {}, event[16] = {};
+        int r;
+
+        nvidia_set_u64(args, (uintptr_t)event);
+        r = rm->host->ops->ioctl(rm->host, event_fd, ESCAPE_FETCH_EVENT, args);
+        if (r < 0)
+                return r;
+
+        *ret_more = nvidia_u32(args + 8) != 0;
+        return status_result(nvidia_u32(args + 12));
 }

@@ -7,7 +7,7 @@
  * 0xA081. Structs and numbers are those of NVIDIA's open kernel modules; they were not tried on hardware.
  *
  * An open /dev/nvidiaN keeps the GPU initialised and with it others (sriov-manage, unbinding, unloading) from it: open
- * only for as long as one job takes.
+ * only for as long as one job takes, or the card has a vGPU (nvidia-events.h).
  *
  * A call's result is 0, a negative errno of ours or of the kernel's, or the resource manager's status, which is positive.
  */
@@ -61,6 +61,13 @@ int nvidia_rm_control(NvidiaRm *rm, NvidiaControl control, void *parameters);
 
 /* The same with parameters of any size, for finding out which one the driver wants. Never one that changes something. */
 int nvidia_rm_probe(NvidiaRm *rm, NvidiaControl control, void *parameters, size_t size);
+
+/* With a configuration object: another open control node, to poll, by which its events are told. */
+int nvidia_rm_open_events(NvidiaRm *rm, int *ret_fd);
+/* Has one kind of event told by it, each time that it happens; which: NVA081_NOTIFIERS_* of cla081.h. */
+int nvidia_rm_listen(NvidiaRm *rm, int event_fd, uint32_t which);
+/* Takes one that was told. Not 0: there is none. */
+int nvidia_rm_fetch_event(NvidiaRm *rm, int event_fd, bool *ret_more);
 
 /* True if that is how this driver says that parameters have the wrong size. */
 bool nvidia_status_is_size(const NvidiaRm *rm, int status);

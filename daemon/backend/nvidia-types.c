@@ -48,7 +48,29 @@ int nvidia_types_read(NvidiaTypes *t, NvidiaRm *rm, Error *error) {
         return 0;
 }
 
-static const NvidiaType *find_held(const NvidiaTypes *t, uint32_t id) {
+int nvidia_types_read_more(NvidiaTypes *t, NvidiaRm *rm, Error *error) {
+        NvidiaTypeList creatable;
+        int r, listed;
+
+        r = listed = nvidia_query_types(rm, NVIDIA_CONTROL_CREATABLE_TYPES, &creatable);
+        for (size_t i = 0; i < t->held.n && (r >= 0 || r == -EBADMSG || r == -EOPNOTSUPP); i++) {
+                NvidiaType *type = &t->types[i];
+
+                if (type->id == 0)
+                        continue;
+                if (listed == 0)
+                        type->creatable = tristate(nvidia_types_hold(&creatable, type->id));
+                r = nvidia_query_host_reservation(rm, type->id, &type->host_reserved);
+                if (r >= 0 || r == -EOPNOTSUPP)
+                        r = nvidia_query_placements(rm, type->id, &type->placements);
+        }
+
+        if (r < 0 && r != -EBADMSG && r != -EOPNOTSUPP)
+                return lost(r, "the driver does not say what is left for its types", error);
+        return 0;
+}
+
+const NvidiaType *nvidia_types_find(const NvidiaTypes *t, uint32_t id) {
         for (size_t i = 0; i < t->held.n; i++)
                 if (t->held.ids[i] == id)
                         return &t->types[i];
@@ -105,7 +127,7 @@ static size_t plan(NvidiaTypes *t, const NvidiaRm *rm, const NvidiaVerdict *verd
 
         for (size_t i = 0; i < t->n_outcomes; i++) {
                 NvidiaOutcome *o = &t->outcomes[i];
-                const NvidiaType *held = find_held(t, o->spec.id);
+                const NvidiaType *held = nvidia_types_find(t, o->spec.id);
 
                 if (held) {
                         judge_held(t, held, o);
@@ -121,8 +143,7 @@ static size_t plan(NvidiaTypes *t, const NvidiaRm *rm, const NvidiaVerdict *verd
                 if (!may_write(verdict, o)) {
                         decide(o, REGISTRATION_REFUSED,
                                "this driver is newer than the last one whose layout is known: it is read, but not "
-                               "written "
-                               "to; the profile can ask for it (nvidia: newer-drivers)");
+                               "written to; the profile or mdevgpud.yaml can ask for it (nvidia: newer-drivers)");
                         continue;
                 }
 
@@ -291,7 +312,7 @@ static int restore_state(NvidiaTypes *t, NvidiaRm *rm, uint8_t *parameters) {
         }
 
         (void)text_copy(t->degraded, sizeof(t->degraded),
-                        "degraded: since the driver refused a type it does not hold its set of types for ready, "
+                        "since the driver refused a type it does not hold its set of types for ready, "
                         "and vGPUs may not be made; reload the driver");
         return 0;
 }
@@ -307,7 +328,7 @@ static int prove(NvidiaTypes *t, NvidiaRm *rm, const bool *is_new, Error *error)
         for (size_t i = 0; i < t->n_outcomes; i++) {
                 NvidiaOutcome *o = &t->outcomes[i];
                 /* Also one that was refused: what timed out may have been done all the same. */
-                const NvidiaType *held = is_new[i] || o->sent ? find_held(t, o->spec.id) : NULL;
+                const NvidiaType *held = is_new[i] || o->sent ? nvidia_types_find(t, o->spec.id) : NULL;
 
                 if (held) {
                         judge_held(t, held, o);
@@ -332,8 +353,7 @@ static int finish(NvidiaTypes *t, NvidiaRm *rm) {
         if (r > 0) {
                 nvidia_rm_describe(r, sentence);
                 (void)snprintf(t->degraded, sizeof(t->degraded),
-                               "degraded: the driver took types, but did not bring the change to its end: %s",
-                               sentence);
+                               "the driver took types, but did not bring the change to its end: %s", sentence);
         }
 
         return r;
@@ -438,111 +458,15 @@ int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *ver
         return 0;
 }
 
-static TypeReport *find_row(GpuReport *report, uint32_t id) {
-        char name[TYPE_ID_SIZE];
-
-        (void)snprintf(name, sizeof(name), "nvidia-%u", id);
-        for (size_t i = 0; i < report->n_types; i++)
-                if (streq(report->types[i].id, name))
-                        return &report->types[i];
-
-        return NULL;
-}
-
-static void fill_held(const NvidiaType *type, TypeReport *row) {
-        if (row->name[0] == '\0')
-                (void)text_copy(row->name, sizeof(row->name), type->name);
-        (void)text_copy(row->class, sizeof(row->class), type->class);
-        row->vendor_id = type->id;
-        row->max_instances = type->max_instances;
-        row->framebuffer = type->framebuffer;
-        row->heads = type->heads;
-        row->max_width = type->max_width;
-        row->max_height = type->max_height;
-        row->frame_limit = type->frame_limit;
-}
-
-static void fill_wanted(const TypeSpec *spec, TypeReport *row) {
-        (void)text_copy(row->name, sizeof(row->name), spec->name);
-        (void)text_copy(row->class, sizeof(row->class), spec->class);
-        row->vendor_id = spec->id;
-        row->max_instances = spec->max_instances;
-        row->framebuffer = spec->framebuffer;
-        row->heads = spec->heads;
-        row->max_width = spec->max_width;
-        row->max_height = spec->max_height;
-        row->frame_limit = spec->frame_limit;
-}
-
-static int report_wanted(const NvidiaTypes *t, const TypeSpec *spec, GpuReport *report) {
-        const NvidiaType *held = find_held(t, spec->id);
+void nvidia_types_judge(const NvidiaTypes *t, const TypeSpec *spec, NvidiaOutcome *ret_now) {
+        const NvidiaType *held = nvidia_types_find(t, spec->id);
         const NvidiaOutcome *o = find_outcome(t, spec->id);
-        TypeReport *row = find_row(report, spec->id);
-        NvidiaOutcome now = { .spec = *spec };
-        bool shown = row;
 
-        if (!row) {
-                row = gpu_report_add_type(report);
-                if (!row)
-                        return -ENOMEM;
-                (void)snprintf(row->id, sizeof(row->id), "nvidia-%u", spec->id);
-                (void)text_copy(row->device_api, sizeof(row->device_api), "vfio-pci");
-                row->available = 0;
-        }
-
-        /* As it is now: it may have changed since it was registered. */
+        *ret_now = (NvidiaOutcome){ .spec = *spec };
         if (held)
-                judge_held(t, held, &now);
+                judge_held(t, held, ret_now);
         else if (o && o->registration != REGISTRATION_REGISTERED)
-                now = *o;
+                *ret_now = *o;
         else
-                decide(&now, REGISTRATION_PENDING, "not yet registered");
-
-        if (held && held->id != 0)
-                fill_held(held, row);
-        else
-                fill_wanted(spec, row);
-        row->source = TYPE_SOURCE_PROFILE;
-        row->registration = now.registration;
-        (void)text_copy(row->reason, sizeof(row->reason), now.reason);
-        if (held && !shown && row->reason[0] == '\0')
-                (void)text_copy(
-                        row->reason, sizeof(row->reason),
-                        "the driver holds it, but the kernel offers no such type (yet): a vGPU of it cannot be made");
-        return 0;
-}
-
-static bool is_wanted(const TypeSpec *wanted, size_t n_wanted, uint32_t id) {
-        for (size_t i = 0; i < n_wanted; i++)
-                if (wanted[i].id == id)
-                        return true;
-
-        return false;
-}
-
-int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report,
-                        Error *error) {
-        for (size_t i = 0; i < t->held.n; i++) {
-                TypeReport *row = find_row(report, t->held.ids[i]);
-
-                if (!row || t->types[i].id == 0 || is_wanted(wanted, n_wanted, t->held.ids[i]))
-                        continue;
-
-                fill_held(&t->types[i], row);
-                if (nvidia_types_hold(&t->ours, t->held.ids[i])) {
-                        row->source = TYPE_SOURCE_PROFILE;
-                        row->registration = REGISTRATION_RETIRED;
-                        (void)text_copy(row->reason, sizeof(row->reason),
-                                        "no profile states it any more; the driver keeps it until it is loaded anew");
-                }
-        }
-
-        for (size_t i = 0; i < n_wanted; i++)
-                if (report_wanted(t, &wanted[i], report) < 0)
-                        return error_set_errno(error, -ENOMEM, "the types cannot be reported");
-
-        report->pending_types = t->waiting;
-        if (t->degraded[0] != '\0')
-                (void)text_copy(report->reason, sizeof(report->reason), t->degraded);
-        return 0;
+                decide(ret_now, REGISTRATION_PENDING, "not yet registered");
 }

@@ -38,6 +38,9 @@ void nvidia_types_done(NvidiaTypes *t);
 /* Reads what the driver holds. A channel in NVIDIA_HOST_READY, here and below. */
 int nvidia_types_read(NvidiaTypes *t, NvidiaRm *rm, Error *error);
 
+/* Adds to each type what is left for it now, and what it costs the host; where the driver does not say, nothing. */
+int nvidia_types_read_more(NvidiaTypes *t, NvidiaRm *rm, Error *error);
+
 /* What the kernel's side of a card says about whether its types may be registered. */
 typedef struct NvidiaUse {
         bool in_use; /* a vGPU lives on the card: nothing may be changed */
@@ -51,5 +54,12 @@ typedef struct NvidiaUse {
 int nvidia_types_register(NvidiaTypes *t, NvidiaRm *rm, const NvidiaVerdict *verdict, const TypeSpec *wanted,
                           size_t n_wanted, NvidiaUse use, Error *error);
 
-/* Completes the rows that the kernel's view of types has filled, and adds those of wanted types that it has not. */
+/* A type of the set that was read last; NULL: there is none. */
+const NvidiaType *nvidia_types_find(const NvidiaTypes *t, uint32_t id);
+
+/* How it stands with a wanted type now: it may have changed since it was registered. */
+void nvidia_types_judge(const NvidiaTypes *t, const TypeSpec *spec, NvidiaOutcome *ret_now);
+
+/* nvidia-rows.c: completes the rows that the kernel's view of types has filled, and adds those of wanted types that it has
+ * not. */
 int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error);

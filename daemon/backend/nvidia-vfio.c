@@ -11,6 +11,7 @@
 #include "backend/backends.h"
 #include "backend/claim.h"
 #include "backend/nvidia-list.h"
+#include "backend/nvidia-mixed.h"
 #include "backend/passthrough.h"
 #include "util/file.h"
 #include "util/text.h"
@@ -123,6 +124,7 @@ static int nvidia_read(BackendContext *c, GpuReport *report, Error *error) {
         size_t n_vfs = pci_read_vfs(c->host, c->gpu, vfs);
         int r = types ? 0 : -ENOMEM;
 
+        report->mixed_size = nvidia_mixed_read(c->host, c->gpu);
         if (types)
                 nvidia_list_read(c->host, c->gpu, vfs, n_vfs, types);
         for (size_t i = 0; r >= 0 && i < n_vfs; i++) {
@@ -298,6 +300,10 @@ static int nvidia_remove(BackendContext *c, const char *uuid, Error *error) {
                          strerrordesc_np(-r) ?: "unknown error", strerrorname_np(-r) ?: "?");
 }
 
+static int nvidia_set_mixed(BackendContext *c, bool on, Error *error) {
+        return nvidia_mixed_set(c->host, c->gpu, on, error);
+}
+
 static int nvidia_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
         _cleanup_(freep) NvidiaList *types = malloc(sizeof(NvidiaList));
         _cleanup_(freep) TypeCount *counts = NULL;
@@ -327,5 +333,6 @@ const Backend backend_nvidia_vfio = {
         .find = nvidia_find,
         .configure = nvidia_configure,
         .remove = nvidia_remove,
+        .set_mixed = nvidia_set_mixed,
         .read_counts = nvidia_read_counts,
 };

@@ -8,7 +8,11 @@
 #include "backend/backends.h"
 #include "backend/mdev-counts.h"
 #include "backend/mdev-sysfs.h"
+#include "backend/nvidia-events.h"
+#include "backend/nvidia-legacy.h"
+#include "backend/nvidia-settings.h"
 #include "backend/nvidia-types.h"
+#include "backend/nvidia-usage.h"
 #include "util/file.h"
 #include "util/text.h"
 
@@ -19,7 +23,11 @@ typedef struct NvidiaBackend {
         NvidiaRm rm;
         NvidiaVerdict verdict;
         Error failure; /* of the channel, in this job */
+        bool may_write; /* as profiles had it when the card was read last */
+        char mixed_size[REASON_SIZE]; /* why the card's sizes are not as profiles have them; else empty */
         NvidiaTypes types;
+        NvidiaLegacy legacy; /* in place of these, with such a driver */
+        NvidiaEvents events;
 } NvidiaBackend;
 
 static uint16_t read_id(const Host *host, const char *gpu, const char *name) {
@@ -52,15 +60,23 @@ static void nvidia_backend_close(BackendContext *c) {
         if (b->open)
                 nvidia_rm_close(&b->rm);
         nvidia_types_done(&b->types);
+        nvidia_legacy_done(&b->legacy);
+        nvidia_events_done(&b->events);
         free(b);
         c->state = NULL;
 }
 
 static NvidiaBackend *get_state(BackendContext *c) {
-        if (!c->state)
-                c->state = calloc(1, sizeof(NvidiaBackend));
+        NvidiaBackend *b = c->state;
 
-        return c->state;
+        if (b)
+                return b;
+
+        b = calloc(1, sizeof(NvidiaBackend));
+        if (b)
+                b->events = NVIDIA_EVENTS_NULL;
+        c->state = b;
+        return b;
 }
 
 static void end_channel(NvidiaBackend *b) {
@@ -71,6 +87,7 @@ static void end_channel(NvidiaBackend *b) {
 
 /* The channel, once in a job: its nodes keep others from the GPU. */
 static int need_channel(BackendContext *c, NvidiaBackend *b) {
+        bool legacy = false;
         int r;
 
         if (b->open || b->failure.code < 0)
@@ -81,7 +98,10 @@ static int need_channel(BackendContext *c, NvidiaBackend *b) {
                 .device = read_id(c->host, c->gpu, "device"),
                 .subsystem_device = read_id(c->host, c->gpu, "subsystem_device"),
         };
-        r = nvidia_probe(&b->rm, c->host, c->gpu, &b->verdict, &b->failure);
+        for (size_t i = 0; i < c->n_wanted; i++)
+                legacy = legacy || c->wanted[i].nvidia_legacy;
+        r = legacy ? nvidia_probe_legacy(&b->rm, c->host, c->gpu, &b->verdict, &b->failure)
+                   : nvidia_probe(&b->rm, c->host, c->gpu, &b->verdict, &b->failure);
         if (r < 0)
                 end_channel(b);
         return r;
@@ -105,6 +125,32 @@ static void read_vfs(const Host *host, const char *gpu, NvidiaUse *use) {
         }
 }
 
+/* The driver's set of types and the kernel's are read: what the card is good for, and why no more. */
+static void judge_state(const NvidiaBackend *b, bool offered, GpuReport *report) {
+        static const GpuState states[NVIDIA_STATE_MAX] = {
+                [NVIDIA_NO_DRIVER] = GPU_NO_DRIVER,
+                [NVIDIA_NOT_VGPU_HOST] = GPU_NOT_VGPU_HOST,
+                [NVIDIA_LAYOUT_UNKNOWN] = GPU_LAYOUT_UNKNOWN,
+                [NVIDIA_HOST_READY] = GPU_HOST_READY,
+        };
+        bool failed = b->failure.code < 0;
+
+        if (failed || b->verdict.state != NVIDIA_HOST_READY) {
+                (void)snprintf(report->reason, sizeof(report->reason), "%s%.220s",
+                               offered ? "no types can be registered: " : "",
+                               failed ? b->failure.message : b->verdict.reason);
+                if (!failed)
+                        report->state = states[b->verdict.state];
+                else if (!offered)
+                        report->state = GPU_FAILED;
+        } else if (report->state == GPU_READY && !offered) {
+                report->state = GPU_HOST_READY;
+                (void)text_copy(
+                        report->reason, sizeof(report->reason),
+                        "its driver is a vGPU host, but the kernel offers nothing yet that a vGPU can be made of");
+        }
+}
+
 /* Whether a vGPU lives on the card, by anybody's word; what cannot be found out counts as yes. */
 static NvidiaUse read_use(BackendContext *c, NvidiaBackend *b) {
         _cleanup_(freep) NvidiaGuest *guests = NULL;
@@ -119,13 +165,27 @@ static NvidiaUse read_use(BackendContext *c, NvidiaBackend *b) {
         read_vfs(c->host, c->gpu, &use);
 
         guests = calloc(NVIDIA_GUESTS_MAX, sizeof(NvidiaGuest));
-        use.in_use = use.in_use || !guests || nvidia_query_guests(&b->rm, guests, &n) != 0 || n > 0;
+        if (!b->verdict.legacy) /* which tells of none */
+                use.in_use = use.in_use || !guests || nvidia_query_guests(&b->rm, guests, &n) != 0 || n > 0;
         return use;
+}
+
+static int register_legacy(BackendContext *c, NvidiaBackend *b, NvidiaUse use) {
+        GpuReport report;
+
+        gpu_report_init(&report);
+        if (mdev_sysfs_read(c->host, c->gpu, &report, &b->failure) < 0 ||
+            nvidia_legacy_register(&b->legacy, &b->rm, &b->types.card, c->wanted, c->n_wanted, use, &report,
+                                   &b->failure) < 0)
+                end_channel(b);
+        gpu_report_done(&report);
+        return 0;
 }
 
 /* What the channel does not do is said in the report and keeps nothing else from working. */
 static int nvidia_backend_register_types(BackendContext *c, Error *error) {
         NvidiaBackend *b = get_state(c);
+        NvidiaUse use;
 
         if (!b)
                 return error_set_errno(error, -ENOMEM, "the control channel cannot be opened");
@@ -134,8 +194,12 @@ static int nvidia_backend_register_types(BackendContext *c, Error *error) {
         if (c->n_wanted == 0 || need_channel(c, b) < 0 || b->verdict.state != NVIDIA_HOST_READY)
                 return 0;
 
-        if (nvidia_types_register(&b->types, &b->rm, &b->verdict, c->wanted, c->n_wanted, read_use(c, b), &b->failure) <
-            0)
+        use = read_use(c, b);
+        if (b->verdict.legacy)
+                return register_legacy(c, b, use);
+        if (nvidia_settings_mixed_size(&b->rm, &b->verdict, c->wanted, c->n_wanted, use, b->mixed_size, &b->failure) <
+                    0 ||
+            nvidia_types_register(&b->types, &b->rm, &b->verdict, c->wanted, c->n_wanted, use, &b->failure) < 0)
                 end_channel(b);
         return 0;
 }
@@ -172,6 +236,28 @@ static int refuse_all(BackendContext *c, const char *reason, GpuReport *report) 
         return 0;
 }
 
+/* Which vGPUs a virtual machine runs with, as far as the driver tells; of others nobody knows who has them open. */
+static void read_use_of_guests(const NvidiaBackend *b, GpuReport *report) {
+        _cleanup_(freep) NvidiaGuest *guests = calloc(NVIDIA_GUESTS_MAX, sizeof(NvidiaGuest));
+        NvidiaRm rm = b->rm;
+        uint64_t used = 0;
+        size_t n;
+
+        if (b->failure.code < 0 || !guests || nvidia_query_guests(&rm, guests, &n) != 0)
+                return;
+
+        for (size_t i = 0; i < n; i++) {
+                char uuid[UUID_STRING_SIZE];
+
+                used += guests[i].framebuffer_used;
+                nvidia_guest_find_mdev(rm.host, &guests[i], uuid);
+                for (size_t k = 0; k < report->n_vgpus; k++)
+                        if (streq(report->vgpus[k].uuid, uuid))
+                                report->vgpus[k].use = VGPU_USE_YES;
+        }
+        report->framebuffer_used = used;
+}
+
 /* Reads by the channel, after the kernel's view. Errors are in b->failure. */
 static void read_channel(BackendContext *c, NvidiaBackend *b, GpuReport *report) {
         if (need_channel(c, b) < 0)
@@ -183,14 +269,20 @@ static void read_channel(BackendContext *c, NvidiaBackend *b, GpuReport *report)
                 (void)nvidia_query_name(&b->rm, report->model, sizeof(report->model));
         if (b->verdict.state != NVIDIA_HOST_READY)
                 return;
+        if (b->verdict.legacy) {
+                (void)nvidia_legacy_report(&b->legacy, c->wanted, c->n_wanted, report, &b->failure);
+                return;
+        }
 
-        if (nvidia_types_read(&b->types, &b->rm, &b->failure) >= 0)
+        if (nvidia_types_read(&b->types, &b->rm, &b->failure) >= 0 &&
+            nvidia_types_read_more(&b->types, &b->rm, &b->failure) >= 0)
                 (void)nvidia_types_report(&b->types, c->wanted, c->n_wanted, report, &b->failure);
+        read_use_of_guests(b, report);
 }
 
 static int nvidia_backend_read(BackendContext *c, GpuReport *report, Error *error) {
         NvidiaBackend *b = get_state(c);
-        bool offered, ready;
+        NvidiaUse use = {};
         int r;
 
         if (!b)
@@ -203,20 +295,19 @@ static int nvidia_backend_read(BackendContext *c, GpuReport *report, Error *erro
         if (r < 0)
                 return r;
 
-        offered = mdev_sysfs_present(c->host, c->gpu);
-        ready = b->failure.code == 0 && b->verdict.state == NVIDIA_HOST_READY;
-        if (!ready) {
-                const char *reason = b->failure.code < 0 ? b->failure.message : b->verdict.reason;
-
-                (void)snprintf(report->reason, sizeof(report->reason), "%s%.220s",
-                               offered ? "no types can be registered: " : "", reason);
-                if (!offered)
-                        report->state = b->failure.code < 0 ? GPU_FAILED : GPU_UNSUPPORTED;
+        b->may_write = false;
+        for (size_t i = 0; i < c->n_wanted; i++)
+                b->may_write = b->may_write || c->wanted[i].nvidia_newer;
+        if (report->reason[0] == '\0')
+                (void)text_copy(report->reason, sizeof(report->reason), b->mixed_size);
+        read_vfs(c->host, c->gpu, &use);
+        judge_state(b, use.offered || mdev_sysfs_present(c->host, c->gpu), report);
+        if (b->failure.code < 0 || b->verdict.state != NVIDIA_HOST_READY)
                 r = refuse_all(c, report->reason, report);
-        } else if (!offered && report->reason[0] == '\0')
-                (void)text_copy(report->reason, sizeof(report->reason),
-                                "its driver is a vGPU host, but the kernel has no mediated devices for it (yet)");
 
+        nvidia_events_update(&b->events, c->host, c->gpu,
+                             b->failure.code >= 0 && b->verdict.state == NVIDIA_HOST_READY && !b->verdict.legacy &&
+                                     (report->n_vgpus > 0 || use.in_use));
         b->failure = ERROR_NULL;
         return r < 0 ? error_set_errno(error, r, "the types cannot be reported") : 0;
 }
@@ -230,12 +321,68 @@ static int nvidia_backend_find(BackendContext *c, const char *uuid, VGpuReport *
         return mdev_sysfs_find(c->host, c->gpu, uuid, ret_vgpu, error);
 }
 
+/* What the resource manager sets of a vGPU is no attribute of its in sysfs. */
+static int configure_by_channel(BackendContext *c, const char *uuid, const Attribute *attribute, Error *error) {
+        NvidiaBackend *b = get_state(c);
+        int r;
+
+        if (!b)
+                return error_set_errno(error, -ENOMEM, "the control channel cannot be opened");
+
+        b->failure = ERROR_NULL;
+        r = need_channel(c, b);
+        if (r < 0)
+                (void)error_set(error, r, "GPU %s: %.300s", c->gpu, b->failure.message);
+        else if (b->verdict.state != NVIDIA_HOST_READY)
+                r = error_set(error, -ERROR_NOT_SUPPORTED, "GPU %s: %s", c->gpu, b->verdict.reason);
+        else
+                r = nvidia_settings_configure(&b->rm, b->verdict.known || b->may_write, uuid, attribute, error);
+        end_channel(b);
+        b->failure = ERROR_NULL;
+        return r;
+}
+
 static int nvidia_backend_configure(BackendContext *c, const char *uuid, const Attribute *attribute, Error *error) {
+        if (nvidia_settings_has(attribute->name))
+                return configure_by_channel(c, uuid, attribute, error);
+
         return mdev_sysfs_configure(c->host, c->gpu, uuid, attribute, error);
 }
 
 static int nvidia_backend_remove(BackendContext *c, const char *uuid, Error *error) {
         return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
+}
+
+static int nvidia_backend_watch(BackendContext *c) {
+        const NvidiaBackend *b = c->state;
+
+        return b ? nvidia_events_watch(&b->events) : -1;
+}
+
+static int nvidia_backend_hear(BackendContext *c, WorkerEvent *ret_event) {
+        NvidiaBackend *b = c->state;
+
+        return nvidia_events_hear(&b->events, c->host, ret_event);
+}
+
+static int nvidia_backend_read_usage(BackendContext *c, UsageReport *report, Error *error) {
+        NvidiaBackend *b = get_state(c);
+        int r;
+
+        if (!b)
+                return error_set_errno(error, -ENOMEM, "the control channel cannot be opened");
+
+        b->failure = ERROR_NULL;
+        r = need_channel(c, b);
+        if (r < 0)
+                (void)error_set(error, r, "GPU %s: %.300s", c->gpu, b->failure.message);
+        else if (b->verdict.state != NVIDIA_HOST_READY)
+                r = error_set(error, -ERROR_NOT_SUPPORTED, "GPU %s: %s", c->gpu, b->verdict.reason);
+        else
+                r = nvidia_usage_read(&b->rm, report, error);
+        end_channel(b);
+        b->failure = ERROR_NULL;
+        return r;
 }
 
 const Backend backend_nvidia = {
@@ -248,5 +395,8 @@ const Backend backend_nvidia = {
         .configure = nvidia_backend_configure,
         .remove = nvidia_backend_remove,
         .read_counts = mdev_counts_read,
+        .read_usage = nvidia_backend_read_usage,
+        .watch = nvidia_backend_watch,
+        .hear = nvidia_backend_hear,
         .close = nvidia_backend_close,
 };

@@ -78,22 +78,40 @@ static int32_t read_parent_pid(const Host *host, int32_t pid) {
         return p ? (int32_t)strtol(p + strlen("\nPPid:\t"), NULL, 10) : -1;
 }
 
+/* The program of a process, as /proc names it; false if it has none any more, as a zombie. */
+static bool read_program(const Host *host, int32_t pid, char *buffer, size_t size) {
+        char path[64];
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "%i/exe", pid);
+        n = readlinkat(host->proc_fd, path, buffer, size - 1);
+        if (n < 0)
+                return false;
+
+        buffer[n] = '\0';
+        return true;
+}
+
+/* The two run the same program, which an upgrade may have replaced since: then the link says so behind its name. */
+static bool runs_program(const Host *host, int32_t pid, int32_t pattern) {
+        char own[512], other[512];
+        size_t n;
+
+        if (!read_program(host, pattern, own, sizeof(own)) || !read_program(host, pid, other, sizeof(other)))
+                return false;
+
+        n = strlen(own);
+        return strncmp(own, other, n) == 0 && (other[n] == '\0' || streq(other + n, " (deleted)"));
+}
+
 bool shim_owner_is_orphan(const Host *host, const User *owner) {
-        char path[64], own[512], other[512];
-        ssize_t n, k;
+        int32_t parent;
 
-        n = readlink("/proc/self/exe", own, sizeof(own) - 1);
-        (void)snprintf(path, sizeof(path), "%i/exe", owner->pid);
-        k = readlinkat(host->proc_fd, path, other, sizeof(other) - 1);
-        if (n < 0 || k < 0)
-                return false;
-        own[n] = other[k] = '\0';
-
-        /* The program may have been replaced by an upgrade since: then the link says so behind its name. */
-        if (strncmp(own, other, (size_t)n) != 0 || (other[n] != '\0' && !streq(other + n, " (deleted)")))
+        if (!runs_program(host, owner->pid, getpid()))
                 return false;
 
-        return read_parent_pid(host, owner->pid) != getppid();
+        parent = read_parent_pid(host, owner->pid);
+        return parent > 0 && parent != getppid() && !runs_program(host, parent, getppid());
 }
 
 int shim_take_over(const Host *host, const char *node, int *ret_fd, Error *error) {

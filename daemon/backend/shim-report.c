@@ -57,6 +57,20 @@ static const char *field_to_key(uint32_t offset) {
         return NULL;
 }
 
+/* Why a type is not what its profile states, or @otherwise. */
+static const char *explain_wait(const ShimTypes *t, const TypeSpec *spec, const char *otherwise) {
+        const struct mdevgpu_type *judged = shim_type_find(t->sent, t->n_sent, spec->id);
+
+        if (t->refusal.code < 0)
+                return t->refusal.message;
+        if (!t->waiting || !judged || judged->verdict != MDEVGPU_VERDICT_LIVE)
+                return otherwise;
+        if (spec->pending_manual)
+                return "the driver registers it only while no vGPU exists; its profile has it wait for the next reload";
+
+        return "the driver registers it only while no vGPU exists; done when the last one goes";
+}
+
 static void explain_missing(const ShimTypes *t, const TypeSpec *spec, TypeReport *row) {
         const struct mdevgpu_type *judged = shim_type_find(t->sent, t->n_sent, spec->id);
         const char *sentence = judged ? verdict_to_sentence(judged->verdict) : NULL;
@@ -71,8 +85,7 @@ static void explain_missing(const ShimTypes *t, const TypeSpec *spec, TypeReport
 
         if (t->waiting || t->refusal.code == 0)
                 row->registration = REGISTRATION_PENDING;
-        (void)text_copy(row->reason, sizeof(row->reason),
-                        t->refusal.code < 0 ? t->refusal.message : "not yet registered");
+        (void)text_copy(row->reason, sizeof(row->reason), explain_wait(t, spec, "not yet registered"));
 }
 
 static void fill_row(const struct mdevgpu_type *type, TypeReport *row) {
@@ -85,6 +98,13 @@ static void fill_row(const struct mdevgpu_type *type, TypeReport *row) {
         row->max_width = type->max_width;
         row->max_height = type->max_height;
         row->frame_limit = type->frame_limit;
+        row->details.reserved = type->framebuffer_reserved;
+        row->details.mappable_video = type->mappable_video;
+        row->details.bar1 = type->bar1_size;
+        row->details.encoder = type->encoder_percent;
+        row->details.ecc = tristate((type->flags & MDEVGPU_TYPE_ECC) != 0);
+        row->details.multi_vgpu = tristate((type->flags & MDEVGPU_TYPE_MULTI_VGPU) != 0);
+        row->details.limiter = tristate((type->flags & MDEVGPU_TYPE_FRAME_LIMITER) != 0);
 }
 
 static const TypeSpec *find_spec(const TypeSpec *wanted, size_t n_wanted, uint32_t id) {
@@ -103,7 +123,7 @@ static TypeReport *find_row(GpuReport *report, const char *id) {
         return NULL;
 }
 
-static void type_folder(const ShimTypes *t, uint32_t id, char *buffer, size_t size) {
+void shim_type_folder(const ShimTypes *t, uint32_t id, char *buffer, size_t size) {
         (void)snprintf(buffer, size, "%s-%u", t->identity.type_prefix, id);
 }
 
@@ -112,7 +132,7 @@ static void report_held(const ShimTypes *t, const struct mdevgpu_type *type, con
         char id[TYPE_ID_SIZE];
         TypeReport *row;
 
-        type_folder(t, type->id, id, sizeof(id));
+        shim_type_folder(t, type->id, id, sizeof(id));
         row = find_row(report, id);
         if (!row)
                 return;
@@ -128,8 +148,7 @@ static void report_held(const ShimTypes *t, const struct mdevgpu_type *type, con
         } else if (!shim_type_is(type, spec)) {
                 row->registration = REGISTRATION_DIFFERS;
                 (void)text_copy(row->reason, sizeof(row->reason),
-                                t->refusal.code < 0 ? t->refusal.message
-                                                    : "the driver holds it otherwise than the profile states it");
+                                explain_wait(t, spec, "the driver holds it otherwise than the profile states it"));
         } else if (shim_type_exceeds(t, spec))
                 (void)text_copy(
                         row->reason, sizeof(row->reason),
@@ -141,7 +160,7 @@ static int report_missing(const ShimTypes *t, const TypeSpec *spec, GpuReport *r
         char id[TYPE_ID_SIZE];
         TypeReport *row;
 
-        type_folder(t, spec->id, id, sizeof(id));
+        shim_type_folder(t, spec->id, id, sizeof(id));
         if (find_row(report, id))
                 return 0;
 
@@ -168,7 +187,7 @@ static void report_retired(const ShimTypes *t, GpuReport *report) {
                 for (size_t k = 0; !held && k < t->n_current; k++) {
                         char id[TYPE_ID_SIZE];
 
-                        type_folder(t, t->current[k].id, id, sizeof(id));
+                        shim_type_folder(t, t->current[k].id, id, sizeof(id));
                         held = streq(row->id, id);
                 }
                 if (held)

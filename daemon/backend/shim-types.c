@@ -91,7 +91,8 @@ void shim_type_from_spec(const TypeSpec *spec, struct mdevgpu_type *type) {
                 .frame_limit = spec->frame_limit,
                 .encoder_percent = spec->encoder_percent,
                 .flags = (spec->ecc ? MDEVGPU_TYPE_ECC : 0) | (spec->multi_vgpu ? MDEVGPU_TYPE_MULTI_VGPU : 0) |
-                         (spec->limiter ? MDEVGPU_TYPE_FRAME_LIMITER : 0),
+                         (spec->limiter ? MDEVGPU_TYPE_FRAME_LIMITER : 0) |
+                         (spec->keep_state ? MDEVGPU_TYPE_KEEP_STATE : 0),
         };
         (void)text_copy(type->name, sizeof(type->name), spec->name);
         (void)text_copy(type->type_class, sizeof(type->type_class), spec->class);
@@ -134,7 +135,7 @@ static bool set_is(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted) 
 
 /* What a refusal of the whole set means; per type the verdicts say it. */
 static void keep_refusal(ShimTypes *t, int code) {
-        t->waiting = code == -EBUSY;
+        t->waiting = t->waiting_whole = code == -EBUSY;
         switch (-code) {
         case EBUSY:
                 (void)error_set(
@@ -182,7 +183,10 @@ static bool was_sent(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted
         return true;
 }
 
-/* A copy of the types that have this verdict, without it. */
+/*
+ * A copy of the types that have this verdict, without it, and of what the driver holds in place of those that wait: to leave
+ * them out would retire them.
+ */
 static struct mdevgpu_type *copy_judged(const ShimTypes *t, uint32_t verdict, size_t *ret_n) {
         struct mdevgpu_type *types;
         size_t n = 0;
@@ -191,20 +195,30 @@ static struct mdevgpu_type *copy_judged(const ShimTypes *t, uint32_t verdict, si
         if (!types)
                 return NULL;
 
-        for (size_t i = 0; i < t->n_sent; i++)
-                if (t->sent[i].verdict == verdict) {
-                        types[n] = t->sent[i];
+        for (size_t i = 0; i < t->n_sent; i++) {
+                const struct mdevgpu_type *type = &t->sent[i];
+
+                if (type->verdict == MDEVGPU_VERDICT_LIVE)
+                        type = shim_type_find(t->current, t->n_current, type->id);
+                else if (type->verdict != verdict)
+                        type = NULL;
+                if (type) {
+                        types[n] = *type;
                         types[n++].verdict = 0;
                 }
+        }
 
         *ret_n = n;
         return types;
 }
 
-static void take_verdicts(ShimTypes *t, const struct mdevgpu_type *types, size_t n_types) {
+static void take_verdicts(ShimTypes *t, uint32_t verdict, const struct mdevgpu_type *types, size_t n_types) {
         for (size_t i = 0; i < t->n_sent; i++) {
-                const struct mdevgpu_type *judged = shim_type_find(types, n_types, t->sent[i].id);
+                const struct mdevgpu_type *judged;
 
+                if (t->sent[i].verdict != verdict)
+                        continue;
+                judged = shim_type_find(types, n_types, t->sent[i].id);
                 if (judged) {
                         t->sent[i].verdict = judged->verdict;
                         t->sent[i].verdict_field = judged->verdict_field;
@@ -226,7 +240,7 @@ static int send_judged(ShimTypes *t, const Host *host, int fd, uint32_t verdict)
         args.n_types = (uint32_t)n;
         args.types = n > 0 ? (uintptr_t)types : 0;
         r = host->ops->ioctl(host, fd, MDEVGPU_SET_TYPES, &args);
-        take_verdicts(t, types, n);
+        take_verdicts(t, verdict, types, n);
         t->sent_generation = args.generation;
         return r;
 }
@@ -239,7 +253,14 @@ static bool some_are(const ShimTypes *t, uint32_t verdict) {
         return false;
 }
 
-static int prepare(ShimTypes *t, const TypeSpec *wanted, size_t n_wanted) {
+/* It had to wait when it was sent last, and its profile wants that somebody asks for it. */
+static bool is_withheld(const ShimTypes *t, const TypeSpec *spec, bool apply_pending) {
+        const struct mdevgpu_type *before = shim_type_find(t->sent, t->n_sent, spec->id);
+
+        return spec->pending_manual && !apply_pending && before && before->verdict == MDEVGPU_VERDICT_LIVE;
+}
+
+static int prepare(ShimTypes *t, const TypeSpec *wanted, size_t n_wanted, bool apply_pending) {
         struct mdevgpu_type *types;
 
         types = calloc(MAX(n_wanted, 1U), sizeof(struct mdevgpu_type));
@@ -250,6 +271,8 @@ static int prepare(ShimTypes *t, const TypeSpec *wanted, size_t n_wanted) {
                 shim_type_from_spec(&wanted[i], &types[i]);
                 if (wanted[i].strict && shim_type_exceeds(t, &wanted[i]))
                         types[i].verdict = SHIM_VERDICT_STRICT;
+                else if (is_withheld(t, &wanted[i], apply_pending))
+                        types[i].verdict = MDEVGPU_VERDICT_LIVE;
         }
 
         free(t->sent);
@@ -257,7 +280,7 @@ static int prepare(ShimTypes *t, const TypeSpec *wanted, size_t n_wanted) {
         t->n_sent = n_wanted;
         t->sent_generation = 0;
         t->refusal = ERROR_NULL;
-        t->waiting = false;
+        t->waiting = t->waiting_whole = false;
         return 0;
 }
 
@@ -266,15 +289,44 @@ static bool can_tidy(const ShimTypes *t) {
         return t->identity.n_retired > 0 && t->identity.n_live == 0;
 }
 
-static bool waits_to_be_told(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted) {
-        if (!t->waiting)
-                return false;
-
+static bool some_wait_to_be_told(const TypeSpec *wanted, size_t n_wanted) {
         for (size_t i = 0; i < n_wanted; i++)
                 if (wanted[i].pending_manual)
                         return true;
 
         return false;
+}
+
+/* Something waits, and its time may have come. */
+static bool can_go_on(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted, bool apply_pending) {
+        if (!t->waiting || apply_pending)
+                return t->waiting;
+        if (t->identity.n_live > 0)
+                return false;
+
+        for (size_t i = 0; i < n_wanted; i++)
+                if (t->sent[i].verdict == MDEVGPU_VERDICT_LIVE && !wanted[i].pending_manual)
+                        return true;
+
+        return false;
+}
+
+/*
+ * The call is all or nothing. One type that the driver refuses must not keep the others away, nor one that has to wait what
+ * can be done under vGPUs.
+ */
+static int send_all(ShimTypes *t, const Host *host, int fd) {
+        int r;
+
+        r = send_judged(t, host, fd, MDEVGPU_VERDICT_NONE);
+        if (r == -EINVAL && some_are(t, MDEVGPU_VERDICT_OK))
+                r = send_judged(t, host, fd, MDEVGPU_VERDICT_OK);
+        if (r == -EBUSY && t->identity.capabilities & MDEVGPU_CAP_EDIT_LIVE && some_are(t, MDEVGPU_VERDICT_LIVE))
+                r = send_judged(t, host, fd, MDEVGPU_VERDICT_OK);
+        if (r >= 0)
+                t->waiting = some_are(t, MDEVGPU_VERDICT_LIVE);
+
+        return r;
 }
 
 int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, bool apply_pending,
@@ -284,22 +336,18 @@ int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wante
         r = shim_types_read(t, host, fd, error);
         if (r < 0)
                 return r;
-        if (was_sent(t, wanted, n_wanted) && !can_tidy(t))
+        if (was_sent(t, wanted, n_wanted) && !can_tidy(t) && !can_go_on(t, wanted, n_wanted, apply_pending))
                 return 0;
-        if (!apply_pending && waits_to_be_told(t, wanted, n_wanted))
+        if (t->waiting_whole && !apply_pending && some_wait_to_be_told(wanted, n_wanted))
                 return 0;
 
-        r = prepare(t, wanted, n_wanted);
+        r = prepare(t, wanted, n_wanted, apply_pending);
         if (r < 0)
                 return error_set_errno(error, r, "the types cannot be registered");
         if (!some_are(t, SHIM_VERDICT_STRICT) && set_is(t, wanted, n_wanted) && !can_tidy(t))
                 return 0;
 
-        /* The call is all or nothing; one type that the driver refuses must not keep the others away. */
-        r = send_judged(t, host, fd, MDEVGPU_VERDICT_NONE);
-        if (r == -EINVAL && some_are(t, MDEVGPU_VERDICT_OK))
-                r = send_judged(t, host, fd, MDEVGPU_VERDICT_OK);
-
+        r = send_all(t, host, fd);
         if (r == -ENODEV || r == -ESTALE || r == -EBADF)
                 return error_set(error, r, "the control channel was lost: %s",
                                  r == -ESTALE ? "another process took the GPU over" : "the driver has gone");

@@ -20,7 +20,8 @@ typedef struct ShimTypes {
         struct mdevgpu_type *sent; /* what was wanted last, with verdicts; else NULL */
         size_t n_sent;
         uint64_t sent_generation; /* of the set that came of it; 0: it has to be sent again */
-        bool waiting; /* the last set waits until no vGPU lives */
+        bool waiting; /* some of these wait until no vGPU lives: their verdict is LIVE */
+        bool waiting_whole; /* all of the set does */
         Error refusal; /* of the last set as a whole */
 } ShimTypes;
 
@@ -39,10 +40,16 @@ bool shim_type_exceeds(const ShimTypes *t, const TypeSpec *spec);
 
 /*
  * Makes the set what is wanted, unless it is already; t->identity must be fresh. A refusal or a wait is kept for the report,
- * and no error. A set that waits is not sent again before apply_pending says so, if the profile of a type wants that.
+ * and no error. What the driver can change under vGPUs it is sent at once, only the types that it cannot wait; and with a
+ * profile that wants that, until apply_pending says so. Of a driver that can change nothing the set waits as a whole.
  */
-int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted,
-                   bool apply_pending, Error *error);
+int shim_types_set(ShimTypes *t, const Host *host, int fd, const TypeSpec *wanted, size_t n_wanted, bool apply_pending,
+                   Error *error);
+
+/* What a type is called in sysfs. */
+void shim_type_folder(const ShimTypes *t, uint32_t id, char *buffer, size_t size);
+/* -ERROR_NO_INSTANCES if one more vGPU cannot fit the framebuffer that is left. The driver need not be asked then. */
+int shim_check_room(ShimTypes *t, const Host *host, int fd, const char *gpu, const char *type_id, Error *error);
 
 /* Completes the rows that sysfs gave, and adds those of types that are wanted and not there. */
 int shim_types_report(const ShimTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error);
@@ -53,9 +60,11 @@ int shim_subscribe(const ShimTypes *t, const Host *host, int fd);
 int shim_read_event(const Host *host, int watch_fd, WorkerEvent *ret_event);
 /* Who is open at present. */
 int shim_read_use(const Host *host, int fd, GpuReport *report, Error *error);
+/* The same, and what they take of the GPU. */
+int shim_read_usage(const Host *host, int fd, UsageReport *report, Error *error);
 
 /* The process that holds the node open for writing: 1 and *ret_owner, 0 if none is seen. */
 int shim_find_owner(const Host *host, const char *node, User *ret_owner);
-/* True if it is a worker of ours whose daemon has gone. */
+/* True if it is a worker whose daemon has gone: neither this worker's nor another one that runs. */
 bool shim_owner_is_orphan(const Host *host, const User *owner);
 int shim_take_over(const Host *host, const char *node, int *ret_fd, Error *error);

@@ -84,8 +84,8 @@ static int explain_owned(const ShimState *state, const User *owner, Error *error
 
 /*
  * Becomes the owner of the control node. If somebody else is, it may be a worker of a daemon before this one, which ends
- * in a moment; or is stuck in the kernel and cannot be killed: from such a one the GPU is taken over. There is one daemon
- * at a time (it owns the bus name), so that a worker that is not this process's sibling has no master any more.
+ * in a moment; or is stuck in the kernel and cannot be killed: from such a one the GPU is taken over. Not from one whose
+ * daemon runs: there is one daemon on a bus, but there may be another bus.
  */
 static int open_node(BackendContext *c, ShimState *state, Error *error) {
         const Host *host = c->host;
@@ -185,8 +185,14 @@ static int shim_register_types(BackendContext *c, Error *error) {
 
 static int shim_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,
                        VGpuReport *ret_vgpu, Error *error) {
-        const ShimState *state = c->state;
+        ShimState *state = c->state;
         int r;
+
+        if (state) {
+                r = shim_check_room(&state->types, c->host, state->fd, c->gpu, type_id, error);
+                if (r < 0)
+                        return r;
+        }
 
         r = mdev_sysfs_create(c->host, c->gpu, parent, type_id, uuid, ret_vgpu, error);
         /* Whoever opens it after this is told of when this job is done. */
@@ -205,6 +211,27 @@ static int shim_configure(BackendContext *c, const char *uuid, const Attribute *
 
 static int shim_remove(BackendContext *c, const char *uuid, Error *error) {
         return mdev_sysfs_remove(c->host, c->gpu, uuid, error);
+}
+
+/* Whoever does not own the GPU may ask, too: a worker that looks for users. */
+static int shim_read_usage_now(BackendContext *c, UsageReport *report, Error *error) {
+        const ShimState *state = c->state;
+        char node[64];
+        int fd, r;
+
+        if (state)
+                return shim_read_usage(c->host, state->fd, report, error);
+
+        r = find_node(c->host, c->gpu, node, sizeof(node));
+        if (r < 0)
+                return error_set(error, -ERROR_NO_SUCH_GPU, "its driver has left the shim");
+        fd = c->host->ops->open_node(c->host, node, O_RDONLY | O_NONBLOCK);
+        if (fd < 0)
+                return error_set(error, fd, "/dev/%s cannot be opened: %s", node, strerrordesc_np(-fd));
+
+        r = shim_read_usage(c->host, fd, report, error);
+        fd_close(fd);
+        return r;
 }
 
 static int shim_watch(BackendContext *c) {
@@ -240,6 +267,7 @@ const Backend backend_shim = {
         .configure = shim_configure,
         .remove = shim_remove,
         .read_counts = mdev_counts_read,
+        .read_usage = shim_read_usage_now,
         .watch = shim_watch,
         .hear = shim_hear,
         .close = shim_close,

@@ -30,7 +30,7 @@ static int sriov_create(BackendContext *c, const char *parent, const char *type_
         if (!streq(type_id, TYPE_ID_VF))
                 return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s has no type %s", c->gpu, type_id);
 
-        return vf_create(c->host, c->gpu, parent, PCI_VFIO_DRIVER, uuid, ret_vgpu, error);
+        return vf_create(c->host, c->gpu, parent, PCI_VFIO_DRIVER, TYPE_ID_VF, uuid, ret_vgpu, error);
 }
 
 static int sriov_find(BackendContext *c, const char *uuid, VGpuReport *ret_vgpu, Error *error) {

@@ -30,11 +30,36 @@ static uint32_t count_free(const Host *host, const PciAddress *vfs, size_t n_vfs
         return n;
 }
 
+/* What it was claimed as: it may have been provisioned for that. */
+static void read_type(const Host *host, const char *vf, char ret_type[static TYPE_ID_SIZE]) {
+        Claim claim;
+
+        (void)text_copy(ret_type, TYPE_ID_SIZE, claim_read(host, vf, &claim) >= 0 ? claim.type_id : TYPE_ID_VF);
+}
+
+/* 1: it is a vGPU. */
+static int read_vgpu(const Host *host, const char *vf, VGpuReport *ret_vgpu) {
+        char type_id[TYPE_ID_SIZE];
+
+        if (!is_taken(host, vf))
+                return 0;
+
+        read_type(host, vf, type_id);
+        return passthrough_read(host, vf, type_id, VGPU_VF, ret_vgpu);
+}
+
+uint32_t vf_count_free(const Host *host, const char *gpu) {
+        PciAddress vfs[PCI_VFS_MAX];
+        char reason[REASON_SIZE];
+
+        return count_free(host, vfs, pci_read_vfs(host, gpu, vfs), reason, sizeof(reason));
+}
+
 static int read_vgpus(const Host *host, const PciAddress *vfs, size_t n_vfs, GpuReport *report) {
         for (size_t i = 0; i < n_vfs; i++) {
                 VGpuReport vgpu, *slot;
 
-                if (passthrough_read(host, vfs[i].name, TYPE_ID_VF, VGPU_VF, &vgpu) <= 0)
+                if (read_vgpu(host, vfs[i].name, &vgpu) <= 0)
                         continue;
                 slot = gpu_report_add_vgpu(report);
                 if (!slot)
@@ -106,8 +131,8 @@ static int choose(const Host *host, const char *gpu, const char *parent, PciAddr
                          n_vfs, any ? "" : ", and a vGPU has ", any ? "" : parent);
 }
 
-int vf_create(const Host *host, const char *gpu, const char *parent, const char *vfio_driver, const char *uuid,
-              VGpuReport *ret_vgpu, Error *error) {
+int vf_create(const Host *host, const char *gpu, const char *parent, const char *vfio_driver, const char *type_id,
+              const char *uuid, VGpuReport *ret_vgpu, Error *error) {
         PciAddress vf;
         int r;
 
@@ -118,11 +143,11 @@ int vf_create(const Host *host, const char *gpu, const char *parent, const char 
         if (r >= 0)
                 r = card_check_users(host, vf.name, error);
         if (r >= 0)
-                r = passthrough_take(host, &vf, 1, vfio_driver, TYPE_ID_VF, uuid, error);
+                r = passthrough_take(host, &vf, 1, vfio_driver, type_id, uuid, error);
         if (r < 0)
                 return r;
 
-        passthrough_describe(host, vf.name, TYPE_ID_VF, VGPU_VF, ret_vgpu);
+        passthrough_describe(host, vf.name, type_id, VGPU_VF, ret_vgpu);
         return 0;
 }
 
@@ -134,7 +159,7 @@ int vf_find(const Host *host, const char *gpu, const char *uuid, VGpuReport *ret
         for (size_t i = 0; i < n_vfs; i++) {
                 VGpuReport vgpu;
 
-                if (passthrough_read(host, vfs[i].name, TYPE_ID_VF, VGPU_VF, &vgpu) <= 0 || !streq(vgpu.uuid, uuid))
+                if (read_vgpu(host, vfs[i].name, &vgpu) <= 0 || !streq(vgpu.uuid, uuid))
                         continue;
                 *ret_vgpu = vgpu;
                 if (ret_number)
@@ -154,8 +179,6 @@ int vf_remove(const Host *host, const char *gpu, const char *uuid, Error *error)
 }
 
 int vf_read_counts(const Host *host, const char *gpu, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {
-        PciAddress vfs[PCI_VFS_MAX];
-        char reason[REASON_SIZE];
         TypeCount *count;
 
         count = calloc(1, sizeof(TypeCount));
@@ -163,7 +186,7 @@ int vf_read_counts(const Host *host, const char *gpu, TypeCount **ret_counts, si
                 return error_set_errno(error, -ENOMEM, "the types' counts cannot be read");
 
         (void)text_copy(count->id, sizeof(count->id), TYPE_ID_VF);
-        count->available = count_free(host, vfs, pci_read_vfs(host, gpu, vfs), reason, sizeof(reason));
+        count->available = vf_count_free(host, gpu);
         *ret_counts = count;
         *ret_n_counts = 1;
         return 0;

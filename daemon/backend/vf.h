@@ -8,12 +8,14 @@
 
 #include "backend/passthrough.h"
 
-/* The type, and the functions that are vGPUs. */
+/* The type "a virtual function as it is", and the functions that are vGPUs, of that type or the one of their claim. */
 int vf_read(const Host *host, const char *gpu, GpuReport *report, Error *error);
-int vf_create(const Host *host, const char *gpu, const char *parent, const char *vfio_driver, const char *uuid,
-              VGpuReport *ret_vgpu, Error *error);
+int vf_create(const Host *host, const char *gpu, const char *parent, const char *vfio_driver, const char *type_id,
+              const char *uuid, VGpuReport *ret_vgpu, Error *error);
 /* ret_number counts from 1; NULL: nobody asks. */
 int vf_find(const Host *host, const char *gpu, const char *uuid, VGpuReport *ret_vgpu, unsigned *ret_number,
             Error *error);
 int vf_remove(const Host *host, const char *gpu, const char *uuid, Error *error);
+/* Functions that could be handed over now. */
+uint32_t vf_count_free(const Host *host, const char *gpu);
 int vf_read_counts(const Host *host, const char *gpu, TypeCount **ret_counts, size_t *ret_n_counts, Error *error);

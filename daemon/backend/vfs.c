@@ -1,46 +1,97 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "backend/gim.h"
 #include "backend/vfs.h"
+#include "backend/xe-profile.h"
+#include "util/log.h"
 #include "util/text.h"
 
 /* Part of NVIDIA's vGPU host package (vendor-documented, 580). It enables all functions that the card can have, or none,
- * takes the card from its driver meanwhile, and says yes when it has failed. */
+ * takes the card from its driver meanwhile, and may say yes when it has failed. */
 #define SRIOV_MANAGE "/usr/lib/nvidia/sriov-manage"
+#define NVIDIA_DRIVER "nvidia"
 
 void vfs_read_counts(const Host *host, const char *gpu, uint32_t *ret_num, uint32_t *ret_max) {
         *ret_max = pci_read_number(host, gpu, "sriov_totalvfs", 0);
         *ret_num = pci_read_number(host, gpu, "sriov_numvfs", 0);
 }
 
-static int write_number(const Host *host, const char *gpu, uint32_t n) {
+static int write_number(const Host *host, const char *gpu, const char *attribute, uint32_t n) {
         char path[PCI_ADDRESS_SIZE + 64], text[16];
 
-        (void)snprintf(path, sizeof(path), "bus/pci/devices/%.63s/sriov_numvfs", gpu);
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%.63s/%s", gpu, attribute);
         (void)snprintf(text, sizeof(text), "%u", n);
         return host->ops->store(host, host->sys_fd, path, text);
 }
 
+/* What is written for all at once has to come before the first is enabled, as then each is provisioned (kernel 7.0, xe). */
+static int write_attributes(const Host *host, const char *gpu, const Attributes *attributes, Error *error) {
+        int r = 0;
+
+        if (!xe_profile_present(host, gpu))
+                return error_set(
+                        error, -ERROR_NOT_SUPPORTED,
+                        "The virtual functions of GPU %s have no attributes: its driver is not one that provisions "
+                        "them as Intel's xe does",
+                        gpu);
+
+        for (size_t i = 0; r >= 0 && i < attributes->n; i++)
+                r = xe_profile_write_all(host, gpu, &attributes->items[i], error);
+        return r;
+}
+
+/* The kernel goes from some to others by way of none only (kernel 6.12, drivers/pci/pci-sysfs.c: EBUSY). *error is filled
+ * where it was not the number that was refused. */
+static int write_numvfs(const Host *host, const char *gpu, uint32_t now, uint32_t n, const Attributes *attributes,
+                        Error *error) {
+        int r = 0;
+
+        if (now > 0)
+                r = write_number(host, gpu, "sriov_numvfs", 0);
+        if (r >= 0 && attributes && attributes->n > 0) {
+                r = write_attributes(host, gpu, attributes, error);
+                if (r < 0 && now > 0)
+                        (void)write_number(host, gpu, "sriov_numvfs", now);
+        }
+        return r >= 0 && n > 0 ? write_number(host, gpu, "sriov_numvfs", n) : r;
+}
+
+/*
+ * Functions that are to be handed over need no driver of the host's, which would only make devices of them that somebody
+ * might take: so none is offered them while they come. Who wants one for a function binds it later; NVIDIA's, which have to
+ * stay with its driver, are left to that.
+ */
+static int change_by_kernel(const Host *host, const char *gpu, const char *driver, uint32_t now, uint32_t n,
+                            const Attributes *attributes, Error *error) {
+        uint32_t probe = pci_read_number(host, gpu, "sriov_drivers_autoprobe", 0);
+        int r;
+
+        if (streq(driver, NVIDIA_DRIVER) || n == 0)
+                probe = 0;
+        if (probe != 0) {
+                r = write_number(host, gpu, "sriov_drivers_autoprobe", 0);
+                if (r < 0)
+                        log_debug("GPU %s: drivers will take its virtual functions: %s", gpu, strerror(-r));
+        }
+        r = write_numvfs(host, gpu, now, n, attributes, error);
+        if (probe != 0)
+                (void)write_number(host, gpu, "sriov_drivers_autoprobe", probe);
+        return r;
+}
+
 static int explain(int code, const char *gpu, uint32_t n, Error *error) {
         if (code == -ENOENT)
-                return error_set(error, -ERROR_NOT_SUPPORTED, "The driver of GPU %s has no virtual functions", gpu);
+                return error_set(error, -ERROR_NOT_SUPPORTED,
+                                 "The driver of GPU %s has no virtual functions to offer, though the card has", gpu);
 
         return error_set(error, -ERROR_DRIVER_REJECTED, "The driver of GPU %s refused %u virtual functions: %s (%s)",
                          gpu, n, strerrordesc_np(-code) ?: "unknown error", strerrorname_np(-code) ?: "?");
 }
 
-/* The kernel goes from some to others by way of none only (kernel 6.12, drivers/pci/pci-sysfs.c: EBUSY). */
-static int change_by_kernel(const Host *host, const char *gpu, uint32_t now, uint32_t n, Error *error) {
-        int r = 0;
-
-        if (now > 0)
-                r = write_number(host, gpu, 0);
-        if (r >= 0 && n > 0)
-                r = write_number(host, gpu, n);
-        return r < 0 ? explain(r, gpu, n, error) : 0;
-}
-
-static int change_by_nvidia(const Host *host, const char *gpu, uint32_t n, uint32_t max, Error *error) {
-        const char *const command[] = { SRIOV_MANAGE, n > 0 ? "-e" : "-d", gpu, NULL };
+/* The program's status, which proves nothing; or why it could not be run. */
+static int change_by_nvidia(const Host *host, const char *gpu, const char *program, uint32_t n, uint32_t max,
+                            Error *error) {
+        const char *const command[] = { *program ? program : SRIOV_MANAGE, n > 0 ? "-e" : "-d", gpu, NULL };
         int r;
 
         if (n != 0 && n != max)
@@ -49,13 +100,34 @@ static int change_by_nvidia(const Host *host, const char *gpu, uint32_t n, uint3
 
         r = host->ops->run ? host->ops->run(host, command) : -ENOENT;
         if (r < 0)
-                return error_set(error, -ERROR_NOT_SUPPORTED, SRIOV_MANAGE " cannot be run: %s",
+                return error_set(error, -ERROR_NOT_SUPPORTED,
+                                 "NVIDIA's driver leaves it to %s, which cannot be run: %s", command[0],
                                  strerrordesc_np(-r) ?: "unknown error");
 
-        return 0;
+        return r;
 }
 
-int vfs_enable(const Host *host, const char *gpu, uint32_t n, Error *error) {
+static int check_outcome(const Host *host, const char *gpu, uint32_t n, int status, Error *error) {
+        char remark[64] = "";
+        uint32_t now, max;
+
+        vfs_read_counts(host, gpu, &now, &max);
+        if (now == n)
+                return 0;
+
+        if (status > 0)
+                (void)snprintf(remark, sizeof(remark), " (the program's exit status was %i)", status);
+        return error_set(
+                error, -ERROR_DRIVER_REJECTED,
+                "GPU %s was to have %u virtual functions, and has %u%s; somebody may have the GPU open, or the "
+                "kernel's log may say why",
+                gpu, n, now, remark);
+}
+
+int vfs_enable(const Host *host, const char *gpu, uint32_t n, const Attributes *attributes, const char *sriov_manage,
+               Error *error) {
+        bool anew = attributes && attributes->n > 0;
+        Error refusal = ERROR_NULL;
         uint32_t now, max;
         char driver[PCI_DRIVER_SIZE];
         int r;
@@ -70,18 +142,25 @@ int vfs_enable(const Host *host, const char *gpu, uint32_t n, Error *error) {
         if (driver[0] == '\0')
                 return error_set(error, -ERROR_NOT_SUPPORTED,
                                  "No driver is bound to GPU %s that could make virtual functions", gpu);
-        if (now == n)
+        if (now == n && !anew)
                 return 0;
+        if (gim_is_driver(driver))
+                return error_set(
+                        error, -ERROR_NOT_SUPPORTED,
+                        "AMD's GIM driver makes the virtual functions of GPU %s when it is loaded; their number is "
+                        "one of its module's parameters",
+                        gpu);
 
-        r = streq(driver, "nvidia") ? change_by_nvidia(host, gpu, n, max, error)
-                                    : change_by_kernel(host, gpu, now, n, error);
-        if (r < 0)
-                return r;
+        r = change_by_kernel(host, gpu, driver, now, n, attributes, &refusal);
+        if (refusal.code < 0)
+                return error_set(error, refusal.code, "%s", refusal.message);
+        /* NVIDIA's driver refuses what others take (reported, up to 580). */
+        if (r < 0 && streq(driver, NVIDIA_DRIVER)) {
+                r = change_by_nvidia(host, gpu, sriov_manage, n, max, error);
+                if (r < 0)
+                        return r;
+        } else if (r < 0)
+                return explain(r, gpu, n, error);
 
-        vfs_read_counts(host, gpu, &now, &max);
-        if (now != n)
-                return error_set(error, -ERROR_DRIVER_REJECTED,
-                                 "GPU %s was to have %u virtual functions, and has %u; the kernel's log may say why",
-                                 gpu, n, now);
-        return 0;
+        return check_outcome(host, gpu, n, r, error);
 }

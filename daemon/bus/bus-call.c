@@ -3,6 +3,7 @@
 #include "bus/bus-call.h"
 #include "bus/bus-error.h"
 #include "bus/bus-message.h"
+#include "core/examination.h"
 #include "core/manager.h"
 #include "core/users-query.h"
 #include "util/log.h"
@@ -18,6 +19,9 @@ BusCall *bus_call_free(BusCall *call) {
         }
         idle_wait_free(call->wait);
         users_query_free(call->users);
+        vfs_change_free(call->change);
+        usage_query_free(call->usage);
+        examination_free(call->examination);
         sd_bus_slot_unref(call->query);
         sd_bus_message_unref(call->message);
         sd_bus_error_free(&call->error);
@@ -226,4 +230,15 @@ void bus_call_reply_error(BusCall *call, const Error *error) {
 
 uid_t bus_call_uid(const BusCall *call) {
         return call->client ? call->client->uid : CLIENT_UID_UNKNOWN;
+}
+
+Caller bus_call_get_caller(const BusCall *call) {
+        const BusClient *client = call->client;
+
+        return (Caller){
+                .uid = client->uid,
+                .groups = client->groups,
+                .n_groups = client->n_groups,
+                .groups_known = client->groups_known,
+        };
 }

@@ -13,6 +13,8 @@
 #include "bus/bus-polkit.h"
 #include "core/manager.h"
 #include "core/operation.h"
+#include "core/vfs-change.h"
+#include "core/usage-query.h"
 
 typedef enum BusCallState {
         CALL_NEW,
@@ -28,6 +30,7 @@ typedef struct BusVerb {
         const char *done; /* "Created" */
         const char *failed; /* "Cannot create" */
         bool returns_vgpu; /* its UUID and path; else nothing */
+        const char *message_id; /* of what the journal says when it is done, or NULL */
 } BusVerb;
 
 typedef struct BusCall {
@@ -47,6 +50,9 @@ typedef struct BusCall {
         Operation *operation;
         IdleWait *wait; /* of a reload, for what it set in motion */
         UsersQuery *users;
+        VfsChange *change; /* of a GPU's hardware */
+        UsageQuery *usage;
+        Examination *examination;
         const BusVerb *verb; /* of a call about a vGPU */
 } BusCall;
 
@@ -78,6 +84,9 @@ void bus_call_reply_error(BusCall *call, const Error *error);
 
 /* For the log: who asked. */
 uid_t bus_call_uid(const BusCall *call);
+
+/* For rules: the same with his groups, as long as the call lives. Of one that has been authorized. */
+Caller bus_call_get_caller(const BusCall *call);
 
 BusCall *bus_call_free(BusCall *call);
 DEFINE_CLEANUP(BusCall *, bus_call_free)

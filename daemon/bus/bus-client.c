@@ -36,6 +36,7 @@ BusClient *bus_client_free(BusClient *client) {
         client->query = sd_bus_slot_unref(client->query);
         map_remove(&client->server->clients, &client->node);
         list_unlink(&client->link);
+        free(client->groups);
         free(client);
         return NULL;
 }
@@ -118,26 +119,49 @@ static int on_crowd_match_installed(sd_bus_message *reply, void *userdata, sd_bu
         return 1;
 }
 
+/* UnixGroupIDs: all of them, the primary one too, as they were when the process connected (D-Bus specification 0.35). */
+static int read_groups(sd_bus_message *reply, BusClient *client) {
+        const void *groups;
+        size_t size;
+        int r;
+
+        r = sd_bus_message_enter_container(reply, 'v', "au");
+        if (r >= 0)
+                r = sd_bus_message_read_array(reply, 'u', &groups, &size);
+        if (r < 0)
+                return r;
+
+        free(client->groups);
+        client->groups = malloc(MAX(size, sizeof(gid_t)));
+        client->n_groups = client->groups ? size / sizeof(gid_t) : 0;
+        client->groups_known = client->groups;
+        if (client->groups && size > 0)
+                memcpy(client->groups, groups, size);
+        return sd_bus_message_exit_container(reply);
+}
+
 /* CLIENT_UID_UNKNOWN if the bus did not say. */
-static uid_t read_uid(sd_bus_message *reply) {
+static uid_t read_credentials(sd_bus_message *reply, BusClient *client) {
         uint32_t uid = CLIENT_UID_UNKNOWN;
         const char *key;
+        int r;
 
         if (sd_bus_message_enter_container(reply, 'a', "{sv}") < 0)
                 return CLIENT_UID_UNKNOWN;
 
         while (sd_bus_message_enter_container(reply, 'e', "sv") > 0) {
-                if (sd_bus_message_read_basic(reply, 's', &key) < 0)
-                        return CLIENT_UID_UNKNOWN;
-
-                if (streq(key, "UnixUserID"))
-                        return sd_bus_message_read(reply, "v", "u", &uid) < 0 ? CLIENT_UID_UNKNOWN : uid;
-
-                if (sd_bus_message_skip(reply, "v") < 0 || sd_bus_message_exit_container(reply) < 0)
+                r = sd_bus_message_read_basic(reply, 's', &key);
+                if (r >= 0 && streq(key, "UnixUserID"))
+                        r = sd_bus_message_read(reply, "v", "u", &uid);
+                else if (r >= 0 && streq(key, "UnixGroupIDs"))
+                        r = read_groups(reply, client);
+                else if (r >= 0)
+                        r = sd_bus_message_skip(reply, "v");
+                if (r < 0 || sd_bus_message_exit_container(reply) < 0)
                         return CLIENT_UID_UNKNOWN;
         }
 
-        return CLIENT_UID_UNKNOWN;
+        return uid;
 }
 
 static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
@@ -152,7 +176,7 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *r
         }
 
         if (!sd_bus_message_is_method_error(reply, /* name= */ NULL))
-                uid = read_uid(reply);
+                uid = read_credentials(reply, client);
 
         client_identified(client, uid == CLIENT_UID_UNKNOWN ? CLIENT_UNKNOWN : CLIENT_KNOWN, uid);
         return 1;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Client: a unique name on the bus that asks for changes, and the user behind it. The user is asked of the bus once and
- * forgotten when the name goes; a name is never given out twice.
+ * Client: a unique name on the bus that asks for changes, and the user behind it with his groups. These are asked of the
+ * bus once, never of /proc or a name service, and forgotten when the name goes; a name is never given out twice.
  */
 
 #include "bus/bus-server.h"
@@ -22,6 +22,9 @@ typedef struct BusClient {
         List link;    /* in server->clients_by_use */
         BusClientState state;
         uid_t uid;
+        gid_t *groups; /* that the process was in when it connected */
+        size_t n_groups;
+        bool groups_known; /* else the bus did not say */
         sd_bus_slot *match;
         bool in_crowd; /* watched by the server's crowd_match instead */
         sd_bus_slot *query;

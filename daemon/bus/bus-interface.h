@@ -31,6 +31,7 @@ typedef struct BusInterface {
 extern const BusInterface manager_interface;
 extern const BusInterface gpu_interface;
 extern const BusInterface sriov_interface; /* at GPUs that can have virtual functions */
+extern const BusInterface mixed_interface; /* at GPUs whose driver can mix sizes or not */
 extern const BusInterface type_interface;
 extern const BusInterface vgpu_interface;
 extern const BusInterface job_interface;
@@ -75,6 +76,17 @@ const char *bus_task_error(const Task *task);
 
 /* users-call.c */
 int manager_method_get_users(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* usage-call.c */
+int manager_method_get_usage(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+/* Entries of an a{sv}, but for those with these keys; NULL: all. */
+int bus_append_facts(sd_bus_message *message, const Facts *facts, const char *const *except);
+
+/* statistics-call.c */
+int manager_method_get_statistics(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* diagnose-call.c */
+int manager_method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
 /* attachment-call.c */
 int vgpu_method_get_attachment(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);

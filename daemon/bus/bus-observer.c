@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "bus/bus-change.h"
+#include "bus/bus-journal.h"
 #include "bus/bus-message.h"
 #include "bus/bus-observer.h"
 #include "bus/bus-path.h"
 #include "core/task.h"
+#include "util/message-ids.h"
 
 static bool gpu_is_degraded(const Gpu *gpu) {
-        return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY);
+        return gpu->linked && (gpu->state == GPU_FAILED || gpu->state == GPU_BUSY || gpu->state == GPU_DEGRADED);
 }
 
 /* `except` is on its way out; NULL for none. */
@@ -37,6 +39,7 @@ static void update_degraded(BusServer *server, const Gpu *except) {
                 return;
 
         server->degraded = degraded;
+        bus_journal_degraded(degraded);
         bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_DEGRADED);
 }
 
@@ -75,6 +78,8 @@ static void on_gpu_added(Gpu *gpu, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
+        if (server->manager)
+                bus_journal_gpu_added(gpu);
         if (!path)
                 return;
 
@@ -87,6 +92,8 @@ static void on_gpu_removed(Gpu *gpu, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
+        if (server->manager)
+                bus_journal_gpu_removed(gpu);
         if (!path)
                 return;
 
@@ -110,16 +117,32 @@ static void sriov_changed(BusServer *server, const Gpu *gpu, const char *path, u
                          strerrordesc_np(-r));
 }
 
+static void mixed_changed(BusServer *server, const Gpu *gpu, const char *path, unsigned mask) {
+        char *names[] = { (char *)mixed_interface.name, NULL };
+        int r = 0;
+
+        if (mask & GPU_CHANGED_MIXABLE)
+                r = gpu->mixed_size != MIXED_SIZE_NONE ? sd_bus_emit_interfaces_added_strv(server->bus, path, names)
+                                                       : sd_bus_emit_interfaces_removed_strv(server->bus, path, names);
+        else if (mask & GPU_CHANGED_MIXED)
+                r = sd_bus_emit_properties_changed(server->bus, path, mixed_interface.name, "Enabled", NULL);
+        if (r < 0)
+                log_full(bus_log_level(r), NULL, "Cannot tell whether %s mixes sizes: %s", path, strerrordesc_np(-r));
+}
+
 static void on_gpu_changed(Gpu *gpu, unsigned mask, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_gpu(gpu) : NULL;
 
+        if (server->manager && (mask & GPU_CHANGED_STATE))
+                bus_journal_gpu_state(gpu);
         if (!path)
                 return;
 
-        if (mask & ~(unsigned)(GPU_CHANGED_VFS | GPU_CHANGED_SRIOV))
+        if (mask & ~(unsigned)(GPU_CHANGED_VFS | GPU_CHANGED_SRIOV | GPU_CHANGED_MIXED | GPU_CHANGED_MIXABLE))
                 bus_changed(server, path, &gpu_interface, mask);
         sriov_changed(server, gpu, path, mask);
+        mixed_changed(server, gpu, path, mask);
         if (mask & GPU_CHANGED_STATE)
                 bus_update_degraded(server);
 }
@@ -141,6 +164,8 @@ static void on_type_added(Type *type, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
+        if (server->manager)
+                bus_journal_type(type);
         if (!path)
                 return;
 
@@ -163,6 +188,8 @@ static void on_type_changed(Type *type, unsigned mask, void *userdata) {
         BusServer *server = userdata;
         _cleanup_(freep) char *path = server->tells ? bus_path_of_type(type) : NULL;
 
+        if (server->manager && (mask & TYPE_CHANGED_REGISTRATION))
+                bus_journal_type(type);
         if (path)
                 bus_changed(server, path, &type_interface, mask);
 }
@@ -199,7 +226,9 @@ static void on_vgpu_changed(VGpu *vgpu, unsigned mask, void *userdata) {
 
 /* For an administrator: there is nothing in the model that it changes. */
 static void on_device_error(Gpu *gpu, VGpu *vgpu, uint32_t code, const char *text, void *userdata) {
-        log_full(LOG_WARNING, LOG_FIELDS("GPU", gpu->identity.address, "VGPU_UUID", vgpu ? vgpu->uuid : ""),
+        log_full(LOG_WARNING,
+                 LOG_FIELDS("MESSAGE_ID", MESSAGE_DEVICE_ERROR, "MDEVGPU_GPU", gpu->identity.address, "MDEVGPU_VGPU",
+                            vgpu ? vgpu->uuid : ""),
                  "GPU %s reports error %u%s%s%s%s", gpu->identity.address, code, vgpu ? " of vGPU " : "",
                  vgpu ? vgpu->uuid : "", *text ? ": " : "", text);
 }
@@ -283,6 +312,8 @@ static void on_task_finished(Task *task, void *userdata) {
         _cleanup_(freep) char *path = server->tells ? bus_path_of_task(task) : NULL;
         int r;
 
+        if (server->manager)
+                bus_journal_task(task);
         if (!path)
                 return;
 

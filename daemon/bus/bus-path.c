@@ -7,9 +7,13 @@
 #include "core/task.h"
 
 char *bus_path_of_gpu(const Gpu *gpu) {
+        return bus_path_of_address(gpu->identity.address);
+}
+
+char *bus_path_of_address(const char *address) {
         char *path;
 
-        return sd_bus_path_encode(GPU_PREFIX, gpu->identity.address, &path) < 0 ? NULL : path;
+        return sd_bus_path_encode(GPU_PREFIX, address, &path) < 0 ? NULL : path;
 }
 
 char *bus_path_of_type(const Type *type) {

@@ -17,6 +17,7 @@
 #define BUS_PATH_OF_UUID_SIZE (sizeof(VGPU_PATH_START) + UUID_STRING_SIZE)
 
 char *bus_path_of_gpu(const Gpu *gpu);
+char *bus_path_of_address(const char *address); /* of a GPU that need not be there */
 char *bus_path_of_type(const Type *type);
 char *bus_path_of_vgpu(const VGpu *vgpu);
 char *bus_path_of_uuid(const char *uuid); /* of a vGPU that need not be there */

@@ -11,6 +11,7 @@
 #define POLKIT_DEFINE_VGPUS "org.mdevgpu1.define-vgpus" /* implies manage-vgpus */
 #define POLKIT_RELOAD "org.mdevgpu1.reload"
 #define POLKIT_APPLY_TOPOLOGY "org.mdevgpu1.apply-topology"
+#define POLKIT_MANAGE_HARDWARE "org.mdevgpu1.manage-hardware" /* virtual functions */
 #define POLKIT_CANCEL_JOB "org.mdevgpu1.cancel-job-of-others"
 
 /* What a rule may look at besides the action. An empty one is not there. */

@@ -12,6 +12,7 @@ static const BusInterface *const interfaces[] = {
         &manager_interface,
         &gpu_interface,
         &sriov_interface,
+        &mixed_interface,
         &type_interface,
         &vgpu_interface,
         &job_interface,

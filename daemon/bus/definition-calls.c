@@ -54,12 +54,13 @@ static void define_details(const BusServer *server, const DefineRequest *request
         (void)text_copy(ret_details->uuid, sizeof(ret_details->uuid), request->uuid);
 }
 
-static int define(BusServer *server, sd_bus_message *message, const DefineRequest *request, sd_bus_error *ret_error) {
+static int define(BusServer *server, sd_bus_message *message, DefineRequest *request, sd_bus_error *ret_error) {
         static const BusVerb verb = { "Defined", "Cannot define", .returns_vgpu = true };
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         PolkitDetails details;
         Operation *operation;
         Error error = ERROR_NULL;
+        Caller caller;
         int r;
 
         r = manager_check_define(server->manager, request, &error);
@@ -72,6 +73,8 @@ static int define(BusServer *server, sd_bus_message *message, const DefineReques
                 return r < 0 ? r : 1;
 
         call->verb = &verb;
+        caller = bus_call_get_caller(call);
+        request->by = &caller;
         r = manager_define_vgpu(server->manager, request, vgpu_answer, call, &operation, &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
@@ -181,12 +184,13 @@ static const char *modify_action(const BusServer *server, const ModifyRequest *r
         return live ? POLKIT_MANAGE_VGPUS : POLKIT_DEFINE_VGPUS;
 }
 
-static int modify(BusServer *server, sd_bus_message *message, const ModifyRequest *request, sd_bus_error *ret_error) {
+static int modify(BusServer *server, sd_bus_message *message, ModifyRequest *request, sd_bus_error *ret_error) {
         static const BusVerb verb = { "Changed", "Cannot change", .returns_vgpu = false };
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         PolkitDetails details;
         Operation *operation;
         Error error = ERROR_NULL;
+        Caller caller;
         int r;
 
         r = manager_check_modify(server->manager, request, &error);
@@ -200,6 +204,8 @@ static int modify(BusServer *server, sd_bus_message *message, const ModifyReques
                 return r < 0 ? r : 1;
 
         call->verb = &verb;
+        caller = bus_call_get_caller(call);
+        request->by = &caller;
         r = manager_modify_vgpu(server->manager, request, vgpu_answer, call, &operation, &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);

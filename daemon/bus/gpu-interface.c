@@ -57,6 +57,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("Reason", "s", bus_get_text, offsetof(Gpu, reason), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("FramebufferTotal", "t", NULL, offsetof(Gpu, framebuffer_total),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("FramebufferUsed", "t", NULL, offsetof(Gpu, framebuffer_used), 0),
         SD_BUS_PROPERTY("PendingTypes", "b", bus_get_bool, offsetof(Gpu, pending_types),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_METHOD_WITH_ARGS("Refresh", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, method_refresh,

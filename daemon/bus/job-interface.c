@@ -41,6 +41,11 @@ static int get_objects(sd_bus *bus, const char *path, const char *interface, con
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "o");
+        if (r >= 0 && task->about_gpu) {
+                _cleanup_(freep) char *object = bus_path_of_address(task->object);
+
+                r = object ? sd_bus_message_append_basic(reply, 'o', object) : -ENOMEM;
+        }
         for (size_t i = 0; i < task->n_uuids && r >= 0; i++) {
                 _cleanup_(freep) char *object = bus_path_of_uuid(task->uuids[i]);
 
@@ -53,7 +58,7 @@ static int get_objects(sd_bus *bus, const char *path, const char *interface, con
 static int get_progress(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         const Task *task = userdata;
-        double progress = task->n_steps > 0 ? (double)task->n_done / (double)task->n_steps : 0;
+        double progress = MAX(task_get_progress(task), 0);
 
         return sd_bus_message_append_basic(reply, 'd', &progress);
 }
@@ -61,7 +66,7 @@ static int get_progress(sd_bus *bus, const char *path, const char *interface, co
 static int get_progress_valid(sd_bus *bus, const char *path, const char *interface, const char *property,
                               sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         const Task *task = userdata;
-        int valid = task->n_steps > 0;
+        int valid = task_get_progress(task) >= 0;
 
         return sd_bus_message_append_basic(reply, 'b', &valid);
 }
@@ -74,12 +79,16 @@ static int get_started_by(sd_bus *bus, const char *path, const char *interface, 
         return sd_bus_message_append_basic(reply, 'u', &uid);
 }
 
+static int append_object(sd_bus_message *message, const Task *task) {
+        return bus_append_text_entry(message, task->about_gpu ? "gpu" : "topology", task->object);
+}
+
 int bus_append_task_result(sd_bus_message *message, const Task *task) {
         int r;
 
         r = sd_bus_message_open_container(message, 'a', "{sv}");
         if (r >= 0)
-                r = bus_append_text_entry(message, "topology", task->object);
+                r = append_object(message, task);
         if (r >= 0)
                 r = sd_bus_message_append(message, "{sv}", "changed", "b", (int)task->changed);
 
@@ -114,7 +123,7 @@ static int append_job(sd_bus_message *reply, const Task *task) {
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "{sv}");
         if (r >= 0)
-                r = bus_append_text_entry(reply, "topology", task->object);
+                r = append_object(reply, task);
         if (r >= 0)
                 r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "steps", "u", (uint32_t)task->n_steps, "done", "u",
                                           (uint32_t)task->n_done, "uid", "u", (uint32_t)task->started_by);
@@ -178,10 +187,14 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Objects", "ao", get_objects, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Progress", "d", get_progress, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("ProgressValid", "b", get_progress_valid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ProgressValid", "b", get_progress_valid, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Bytes", "t", NULL, offsetof(Task, bytes), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("TotalBytes", "t", NULL, offsetof(Task, total_bytes), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Rate", "t", NULL, offsetof(Task, rate), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Cancelable", "b", bus_get_bool, offsetof(Task, cancelable),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("StartTime", "t", NULL, offsetof(Task, start_usec), SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ExpectedEndTime", "t", NULL, offsetof(Task, end_usec), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("StartedByUID", "u", get_started_by, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Result", "a{sv}", get_result, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Error", "s", get_error, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -197,7 +210,10 @@ static const BusMask masks[] = {
         { TASK_CHANGED_STATE, "State" },           { TASK_CHANGED_PROGRESS, "Progress" },
         { TASK_CHANGED_CANCELABLE, "Cancelable" }, { TASK_CHANGED_OBJECTS, "Objects" },
         { TASK_CHANGED_RESULT, "Result" },         { TASK_CHANGED_RESULT, "Error" },
-        { TASK_CHANGED_RESULT, "ErrorMessage" },   {},
+        { TASK_CHANGED_RESULT, "ErrorMessage" },   { TASK_CHANGED_PROGRESS, "ProgressValid" },
+        { TASK_CHANGED_PROGRESS, "Bytes" },        { TASK_CHANGED_PROGRESS, "TotalBytes" },
+        { TASK_CHANGED_PROGRESS, "Rate" },         { TASK_CHANGED_PROGRESS, "ExpectedEndTime" },
+        {},
 };
 
 const BusInterface job_interface = {

@@ -100,6 +100,8 @@ int bus_server_reload(BusServer *server, Error *error) {
 
         announce_reload(server, true);
         r = server->callbacks->reload(error, server->userdata);
+        if (server->manager)
+                (*(r < 0 ? &server->manager->statistics.n_reloads_failed : &server->manager->statistics.n_reloads))++;
 
         bus_changed(server, BUS_PATH, &manager_interface, MANAGER_CHANGED_CONFIG);
         bus_update_degraded(server);
@@ -187,7 +189,7 @@ int manager_method_reload(sd_bus_message *message, void *userdata, sd_bus_error 
                 return r < 0 ? r : 1;
 
         r = bus_server_reload(server, &error);
-        log_full(r < 0 ? LOG_WARNING : LOG_INFO, LOG_FIELDS("SENDER", sd_bus_message_get_sender(message)),
+        log_full(r < 0 ? LOG_WARNING : LOG_INFO, LOG_FIELDS("MDEVGPU_SENDER", sd_bus_message_get_sender(message)),
                  "Configuration reloaded for user %u: %s", bus_call_uid(call),
                  r < 0 ? "not valid, the last good one stays" : "in force");
         if (r == -ERROR_CONFIG_INVALID)

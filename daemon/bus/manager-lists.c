@@ -124,6 +124,9 @@ static int append_gpu(sd_bus_message *reply, const Gpu *gpu) {
                 return r;
 
         r = bus_append_text_entry(reply, "reason", gpu->reason);
+        if (r >= 0 && gpu->max_vfs > 0)
+                r = sd_bus_message_append(reply, "{sv}{sv}", "num-vfs", "u", gpu->num_vfs, "max-vfs", "u",
+                                          gpu->max_vfs);
         if (r < 0)
                 return r;
 

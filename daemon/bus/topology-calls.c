@@ -66,6 +66,8 @@ static int append_step(sd_bus_message *reply, const TopologyStep *step) {
                 r = sd_bus_message_append(reply, "{sv}", "autostart", "b", (int)step->autostart);
         if (r >= 0)
                 r = bus_append_text_entry(reply, "reason", step->reason);
+        if (r >= 0 && step->action == TOPOLOGY_ENABLE_VFS)
+                r = sd_bus_message_append(reply, "{sv}", "virtual-functions", "u", step->n_vfs);
 
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -132,6 +134,7 @@ int manager_method_apply_topology(sd_bus_message *message, void *userdata, sd_bu
         const Topology *topology;
         Error error = ERROR_NULL;
         const char *name;
+        Caller caller;
         Task *task;
         int r;
 
@@ -152,11 +155,12 @@ int manager_method_apply_topology(sd_bus_message *message, void *userdata, sd_bu
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        r = topology_apply(server->manager, topology->name, bus_call_uid(call), &task, &error);
+        caller = bus_call_get_caller(call);
+        r = topology_apply(server->manager, topology->name, &caller, &task, &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
 
-        log_full(LOG_INFO, LOG_FIELDS("SENDER", sd_bus_message_get_sender(message)),
+        log_full(LOG_INFO, LOG_FIELDS("MDEVGPU_SENDER", sd_bus_message_get_sender(message)),
                  "Applying topology '%s' for user %u, job %u", topology->name, bus_call_uid(call), task->id);
         bus_changes_flush(server);
         path = bus_path_of_task(task);

@@ -40,6 +40,57 @@ static int get_registration(sd_bus *bus, const char *path, const char *interface
         return sd_bus_message_append_basic(reply, 's', strempty(registration_to_string(*registration)));
 }
 
+/* An entry, unless the number is the one that stands for not knowing it. */
+static int append_u64(sd_bus_message *reply, const char *key, uint64_t v) {
+        return v != UNKNOWN_U64 ? sd_bus_message_append(reply, "{sv}", key, "t", v) : 0;
+}
+
+static int append_u32(sd_bus_message *reply, const char *key, uint32_t v) {
+        return v != UNKNOWN_U32 ? sd_bus_message_append(reply, "{sv}", key, "u", v) : 0;
+}
+
+static int append_tristate(sd_bus_message *reply, const char *key, Tristate v) {
+        return v != TRISTATE_UNKNOWN ? sd_bus_message_append(reply, "{sv}", key, "b", (int)(v == TRISTATE_YES)) : 0;
+}
+
+static int append_details(sd_bus_message *reply, const TypeDetails *d) {
+        int r;
+
+        r = append_u64(reply, "reserved", d->reserved);
+        if (r >= 0)
+                r = append_u64(reply, "mappable-video", d->mappable_video);
+        if (r >= 0)
+                r = append_u64(reply, "bar1", d->bar1);
+        if (r >= 0)
+                r = append_u64(reply, "host-reserved", d->host_reserved);
+        if (r >= 0)
+                r = append_u32(reply, "encoder", d->encoder);
+        if (r >= 0)
+                r = append_u32(reply, "gpu-instance", d->gpu_instance);
+        if (r >= 0)
+                r = append_u32(reply, "placements", d->placements);
+        if (r >= 0)
+                r = append_tristate(reply, "ecc", d->ecc);
+        if (r >= 0)
+                r = append_tristate(reply, "multi-vgpu", d->multi_vgpu);
+        if (r >= 0)
+                r = append_tristate(reply, "limiter", d->limiter);
+        if (r >= 0)
+                r = append_tristate(reply, "creatable", d->creatable);
+        return r;
+}
+
+static int get_details(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const Type *type = userdata;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r >= 0)
+                r = append_details(reply, &type->report.details);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Gpu", "o", get_gpu, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -56,6 +107,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("MaxWidth", "u", NULL, offsetof(Type, report.max_width), CHANGES),
         SD_BUS_PROPERTY("MaxHeight", "u", NULL, offsetof(Type, report.max_height), CHANGES),
         SD_BUS_PROPERTY("FrameLimit", "u", NULL, offsetof(Type, report.frame_limit), CHANGES),
+        SD_BUS_PROPERTY("Details", "a{sv}", get_details, 0, CHANGES),
         SD_BUS_PROPERTY("Source", "s", get_source, offsetof(Type, report.source), CHANGES),
         SD_BUS_PROPERTY("Registration", "s", get_registration, offsetof(Type, report.registration), CHANGES),
         SD_BUS_PROPERTY("Reason", "s", bus_get_text, offsetof(Type, report.reason), CHANGES),
@@ -75,6 +127,7 @@ static const BusMask masks[] = {
         { TYPE_CHANGED_DEFINITION, "MaxHeight" },
         { TYPE_CHANGED_DEFINITION, "FrameLimit" },
         { TYPE_CHANGED_AVAILABLE, "AvailableInstances" },
+        { TYPE_CHANGED_DETAILS, "Details" },
         { TYPE_CHANGED_REGISTRATION, "Source" },
         { TYPE_CHANGED_REGISTRATION, "Registration" },
         { TYPE_CHANGED_REGISTRATION, "Reason" },

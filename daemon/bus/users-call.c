@@ -10,7 +10,10 @@
 #include "core/vgpu.h"
 #include "util/log.h"
 
-static int append_user(sd_bus_message *reply, const User *user) {
+/* told: what the driver says of this process, or NULL; its words never replace ours. */
+static int append_user(sd_bus_message *reply, const User *user, const VGpuUsage *told) {
+        static const char *const ours[] = { "pid", "uid", "comm", "unit", "vm", NULL };
+        const Fact *vm = told ? facts_find(&told->facts, "vm") : NULL;
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "{sv}");
@@ -21,12 +24,14 @@ static int append_user(sd_bus_message *reply, const User *user) {
         if (r >= 0)
                 r = bus_append_text_entry(reply, "unit", user->unit);
         if (r >= 0)
-                r = bus_append_text_entry(reply, "vm", user->vm);
+                r = bus_append_text_entry(reply, "vm", user->vm[0] == '\0' && vm ? vm->text : user->vm);
+        if (r >= 0 && told)
+                r = bus_append_facts(reply, &told->facts, ours);
 
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int reply_users(sd_bus_message *message, const User *users, size_t n_users) {
+static int reply_users(sd_bus_message *message, const User *users, size_t n_users, const VGpuUsage *told) {
         _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
 
@@ -34,14 +39,14 @@ static int reply_users(sd_bus_message *message, const User *users, size_t n_user
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         for (size_t i = 0; r >= 0 && i < n_users; i++)
-                r = append_user(reply, &users[i]);
+                r = append_user(reply, &users[i], users[i].told ? told : NULL);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
 
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-static void on_users(const Error *error, const User *users, size_t n_users, void *userdata) {
+static void on_users(const Error *error, const User *users, size_t n_users, const VGpuUsage *told, void *userdata) {
         _cleanup_(bus_call_freep) BusCall *call = userdata;
         int r;
 
@@ -51,7 +56,7 @@ static void on_users(const Error *error, const User *users, size_t n_users, void
                 return;
         }
 
-        r = reply_users(call->message, users, n_users);
+        r = reply_users(call->message, users, n_users, told);
         if (r < 0)
                 log_warning("Cannot answer who uses a vGPU: %s", strerrordesc_np(-r));
 }
@@ -74,7 +79,7 @@ int manager_method_get_users(sd_bus_message *message, void *userdata, sd_bus_err
         if (!vgpu)
                 return bus_error_setf(ret_error, -ERROR_NO_SUCH_VGPU, "There is no vGPU %s", uuid);
         if (!vgpu->present)
-                return reply_users(message, NULL, 0);
+                return reply_users(message, NULL, 0, NULL);
 
         r = bus_call_begin(server, message, &call, ret_error);
         if (r < 0)

@@ -6,14 +6,16 @@
 #include "core/gpu.h"
 #include "core/vgpu.h"
 #include "util/log.h"
+#include "util/message-ids.h"
 #include "util/text.h"
 
 static void log_call(const BusCall *call, const Error *error) {
         const PolkitDetails *details = &call->details;
 
         log_full(error ? LOG_NOTICE : LOG_INFO,
-                 LOG_FIELDS("GPU", details->gpu, "TYPE", details->type, "VGPU_UUID", details->uuid, "SENDER",
-                            sd_bus_message_get_sender(call->message)),
+                 LOG_FIELDS("MESSAGE_ID", error ? MESSAGE_VGPU_FAILED : call->verb->message_id, "MDEVGPU_GPU",
+                            details->gpu, "MDEVGPU_TYPE", details->type, "MDEVGPU_VGPU", details->uuid,
+                            "MDEVGPU_SENDER", sd_bus_message_get_sender(call->message)),
                  "%s vGPU%s%s of type %s on GPU %s for user %u%s%s", error ? call->verb->failed : call->verb->done,
                  *details->uuid ? " " : "", details->uuid, details->type, details->gpu, bus_call_uid(call),
                  error ? ": " : "", error ? error->message : "");

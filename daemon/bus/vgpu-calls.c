@@ -2,6 +2,8 @@
 
 /* The calls that make and remove vGPUs, on whichever object they are made. */
 
+#include <inttypes.h>
+
 #include "bus/bus-error.h"
 #include "bus/bus-interface.h"
 #include "bus/bus-message.h"
@@ -9,12 +11,28 @@
 #include "core/gpu.h"
 #include "core/type.h"
 #include "core/vgpu.h"
+#include "util/message-ids.h"
 #include "util/text.h"
+
+/* Numbers that are attributes of the vGPUs of drivers that know places; others refuse them. */
+static int add_number(Attributes *attributes, const char *name, uint32_t number, sd_bus_error *ret_error) {
+        Error error = ERROR_NULL;
+        char text[16];
+        int r;
+
+        (void)snprintf(text, sizeof(text), "%" PRIu32, number);
+        r = attributes_add(attributes, name, text, &error);
+        return r < 0 ? bus_error_set(ret_error, r, &error) : 0;
+}
 
 /* What the caller releases, whatever comes of it: ret_request->attributes. */
 static int read_create(sd_bus_message *message, CreateRequest *ret_request, char ret_uuid[static UUID_STRING_SIZE],
                        sd_bus_error *ret_error) {
+        bool has_placement = false, has_instance = false;
+        uint32_t placement, instance;
         const BusOption options[] = {
+                { "placement-id", 'u', { .number = &placement }, &has_placement },
+                { "gpu-instance-id", 'u', { .number = &instance }, &has_instance },
                 { "persistent", 'b', { &ret_request->persistent }, NULL },
                 { "autostart", 'b', { &ret_request->autostart }, NULL },
                 { "label", 's', { &ret_request->label }, NULL },
@@ -47,8 +65,12 @@ static int read_create(sd_bus_message *message, CreateRequest *ret_request, char
                                       ret_request->gpu);
         if (*ret_request->type == '\0')
                 return bus_error_setf(ret_error, -EINVAL, "No type is named: name one of those that ListTypes() shows");
+        if (has_instance)
+                r = add_number(&ret_request->attributes, "gpu_instance_id", instance, ret_error);
+        if (r >= 0 && has_placement)
+                r = add_number(&ret_request->attributes, "placement_id", placement, ret_error);
 
-        return 0;
+        return MIN(r, 0);
 }
 
 /* By their real names, so that a rule need not know what else a type can be called. */
@@ -86,12 +108,13 @@ static int choose_gpu(BusServer *server, CreateRequest *request, Error *error) {
 
 /* What is chosen before polkit is asked is what it is asked about; if another is chosen then, it is asked again. */
 static int create(BusServer *server, sd_bus_message *message, CreateRequest *request, sd_bus_error *ret_error) {
-        static const BusVerb verb = { "Created", "Cannot create", .returns_vgpu = true };
+        static const BusVerb verb = { "Created", "Cannot create", .returns_vgpu = true, MESSAGE_VGPU_CREATED };
         bool defines = request->persistent || request->autostart;
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         PolkitDetails details;
         Operation *operation;
         Error error = ERROR_NULL;
+        Caller caller;
         int r = 0;
 
         if (*request->gpu == '\0')
@@ -109,6 +132,8 @@ static int create(BusServer *server, sd_bus_message *message, CreateRequest *req
                 return r < 0 ? r : 1;
 
         call->verb = &verb;
+        caller = bus_call_get_caller(call);
+        request->by = &caller;
         r = manager_create_vgpu(server->manager, request, vgpu_answer, call, &operation, &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
@@ -131,7 +156,7 @@ int manager_method_create_vgpu(sd_bus_message *message, void *userdata, sd_bus_e
 
 /* The options are what is left to read of the message. */
 static int destroy(BusServer *server, sd_bus_message *message, const char *uuid, sd_bus_error *ret_error) {
-        static const BusVerb verb = { "Destroyed", "Cannot destroy", .returns_vgpu = false };
+        static const BusVerb verb = { "Destroyed", "Cannot destroy", .returns_vgpu = false, MESSAGE_VGPU_DESTROYED };
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         DestroyRequest request = { .uuid = uuid };
         const BusOption options[] = { { "unmanaged", 'b', { &request.unmanaged }, NULL } };
@@ -164,10 +189,11 @@ static int destroy(BusServer *server, sd_bus_message *message, const char *uuid,
 }
 
 static int start(BusServer *server, sd_bus_message *message, const char *uuid, sd_bus_error *ret_error) {
-        static const BusVerb verb = { "Started", "Cannot start", .returns_vgpu = false };
+        static const BusVerb verb = { "Started", "Cannot start", .returns_vgpu = false, MESSAGE_VGPU_CREATED };
         _cleanup_(bus_call_freep) BusCall *call = NULL;
-        const StartRequest request = { .uuid = uuid };
+        StartRequest request = { .uuid = uuid };
         PolkitDetails details;
+        Caller caller;
         Operation *operation;
         Error error = ERROR_NULL;
         int r;
@@ -187,6 +213,8 @@ static int start(BusServer *server, sd_bus_message *message, const char *uuid, s
                 return r < 0 ? r : 1;
 
         call->verb = &verb;
+        caller = bus_call_get_caller(call);
+        request.by = &caller;
         r = manager_start_vgpu(server->manager, &request, vgpu_answer, call, &operation, &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);

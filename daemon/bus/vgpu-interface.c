@@ -62,6 +62,14 @@ static int get_type(sd_bus *bus, const char *path, const char *interface, const 
         return type_path ? sd_bus_message_append_basic(reply, 'o', type_path) : -ENOMEM;
 }
 
+static int get_owner_uid(sd_bus *bus, const char *path, const char *interface, const char *property,
+                         sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const VGpu *vgpu = userdata;
+        uint32_t uid = vgpu->owner.known ? vgpu->owner.uid : UNKNOWN_U32;
+
+        return sd_bus_message_append_basic(reply, 'u', &uid);
+}
+
 static int method_refresh(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         VGpu *vgpu = userdata;
 
@@ -88,6 +96,7 @@ static const sd_bus_vtable vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Autostart", "b", bus_get_bool, offsetof(VGpu, autostart), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Managed", "b", bus_get_bool, offsetof(VGpu, managed), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("OwnerUid", "u", get_owner_uid, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("InUse", "s", get_use, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("IommuGroup", "i", NULL, offsetof(VGpu, iommu_group), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LastError", "s", bus_get_text, offsetof(VGpu, last_error),
@@ -118,6 +127,7 @@ static const BusMask masks[] = {
         { VGPU_CHANGED_DEFINITION, "Autostart" },
         { VGPU_CHANGED_LABEL, "Label" },
         { VGPU_CHANGED_USE, "InUse" },
+        { VGPU_CHANGED_OWNER, "OwnerUid" },
         {},
 };
 

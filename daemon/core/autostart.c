@@ -8,6 +8,7 @@
 #include "core/scan.h"
 #include "core/type.h"
 #include "util/log.h"
+#include "util/message-ids.h"
 
 /* Tries: at once, then after 1, 2, 4 and 8 s; a driver that is still coming up has had its time by then. */
 #define STARTS_MAX 5U
@@ -86,7 +87,7 @@ static bool is_due(const VGpu *vgpu) {
         const Type *type = vgpu_get_type(vgpu);
 
         return vgpu->autostart && vgpu->state == VGPU_DEFINED && !vgpu->operation && !vgpu->stopped && !vgpu->waits &&
-               !vgpu->start_timer && vgpu->gpu && vgpu->gpu->state == GPU_READY && type &&
+               !vgpu->start_timer && vgpu->gpu && gpu_makes_vgpus(vgpu->gpu) && type &&
                (type->report.registration == REGISTRATION_REGISTERED ||
                 type->report.registration == REGISTRATION_DIFFERS);
 }
@@ -111,8 +112,10 @@ static void try_again(VGpu *vgpu) {
 
 void autostart_failed(VGpu *vgpu, const Error *error) {
         try_again(vgpu);
-        log_full(LOG_WARNING, LOG_FIELDS("VGPU_UUID", vgpu->uuid, "TYPE", vgpu->type_id), "Cannot start vGPU %s%s: %s",
-                 vgpu->uuid, autostart_gave_up(vgpu) ? "" : " yet", error->message);
+        log_full(LOG_WARNING,
+                 LOG_FIELDS("MESSAGE_ID", MESSAGE_VGPU_FAILED, "MDEVGPU_VGPU", vgpu->uuid, "MDEVGPU_TYPE",
+                            vgpu->type_id),
+                 "Cannot start vGPU %s%s: %s", vgpu->uuid, autostart_gave_up(vgpu) ? "" : " yet", error->message);
         (void)vgpu_rest(vgpu, error->message);
 }
 
@@ -121,7 +124,9 @@ static void on_started(const Error *error, VGpu *vgpu, void *userdata) {
 
         manager->n_autostarts--;
         if (!error)
-                log_full(LOG_INFO, LOG_FIELDS("VGPU_UUID", vgpu->uuid, "TYPE", vgpu->type_id, "GPU", vgpu->parent),
+                log_full(LOG_INFO,
+                         LOG_FIELDS("MESSAGE_ID", MESSAGE_VGPU_CREATED, "MDEVGPU_VGPU", vgpu->uuid, "MDEVGPU_TYPE",
+                                    vgpu->type_id, "MDEVGPU_GPU", vgpu->parent),
                          "Started vGPU %s of type %s on %s", vgpu->uuid, vgpu->type_id, vgpu->parent);
 }
 

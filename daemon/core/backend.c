@@ -6,6 +6,7 @@ void gpu_report_init(GpuReport *report) {
         *report = (GpuReport){
                 .state = GPU_PROBING,
                 .framebuffer_total = UNKNOWN_U64,
+                .framebuffer_used = UNKNOWN_U64,
         };
 }
 
@@ -43,6 +44,15 @@ TypeReport *gpu_report_add_type(GpuReport *report) {
                 .max_width = UNKNOWN_U32,
                 .max_height = UNKNOWN_U32,
                 .frame_limit = UNKNOWN_U32,
+                .details = {
+                        .reserved = UNKNOWN_U64,
+                        .mappable_video = UNKNOWN_U64,
+                        .bar1 = UNKNOWN_U64,
+                        .host_reserved = UNKNOWN_U64,
+                        .encoder = UNKNOWN_U32,
+                        .gpu_instance = UNKNOWN_U32,
+                        .placements = UNKNOWN_U32,
+                },
         };
         return type;
 }
@@ -60,14 +70,42 @@ VGpuReport *gpu_report_add_vgpu(GpuReport *report) {
         return vgpu;
 }
 
+void usage_report_init(UsageReport *report) {
+        *report = (UsageReport){ .framebuffer_total = UNKNOWN_U64, .framebuffer_used = UNKNOWN_U64 };
+}
+
+void usage_report_done(UsageReport *report) {
+        for (size_t i = 0; i < report->n_vgpus; i++)
+                facts_done(&report->vgpus[i].facts);
+        free(report->vgpus);
+        facts_done(&report->facts);
+        usage_report_init(report);
+}
+
+VGpuUsage *usage_report_add_vgpu(UsageReport *report) {
+        VGpuUsage *vgpus, *vgpu;
+
+        vgpus = array_extend(report->vgpus, report->n_vgpus, REPORT_VGPUS_MAX, sizeof(VGpuUsage));
+        if (!vgpus)
+                return NULL;
+
+        report->vgpus = vgpus;
+        vgpu = &vgpus[report->n_vgpus++];
+        *vgpu = (VGpuUsage){};
+        return vgpu;
+}
+
 void job_result_init(JobResult *result) {
         *result = (JobResult){};
         gpu_report_init(&result->report);
+        usage_report_init(&result->usage);
 }
 
 void job_result_done(JobResult *result) {
         gpu_report_done(&result->report);
         free(result->counts);
         free(result->users);
+        usage_report_done(&result->usage);
+        free(result->facts);
         job_result_init(result);
 }

@@ -9,8 +9,11 @@
  */
 
 #include "core/attributes.h"
+#include "core/facts.h"
+#include "core/host-facts.h"
 #include "core/platform.h"
 #include "core/profile.h"
+#include "core/settings.h"
 #include "util/error.h"
 
 #define UUID_STRING_SIZE 37U
@@ -36,6 +39,10 @@ typedef enum GpuState {
         GPU_UNSUPPORTED, /* its driver has no interface for vGPUs that we know */
         GPU_BUSY, /* its worker is stuck in the kernel; the reason names the process */
         GPU_FAILED, /* its worker could not read it; the reason says why */
+        GPU_HOST_READY, /* its driver is a vGPU host, but there is nothing yet that a vGPU can be made of */
+        GPU_NOT_VGPU_HOST, /* its driver could register types, but is none that runs vGPUs */
+        GPU_LAYOUT_UNKNOWN, /* its driver is not known to lay its structs out as we do: it is never written to */
+        GPU_DEGRADED, /* as GPU_READY, but the driver did not bring a change of its types to an end */
         GPU_STATE_MAX,
         GPU_STATE_INVALID = -EINVAL,
 } GpuState;
@@ -65,6 +72,19 @@ typedef enum VGpuKind {
         VGPU_KIND_INVALID = -EINVAL,
 } VGpuKind;
 
+/* What few drivers tell of a type. */
+typedef struct TypeDetails {
+        uint64_t reserved; /* bytes beside the framebuffer of each instance, for its driver */
+        uint64_t mappable_video; /* bytes */
+        uint64_t bar1; /* bytes */
+        uint64_t host_reserved; /* bytes of the card that the host keeps while there are instances of it */
+        uint32_t encoder; /* percent of the card's */
+        uint32_t gpu_instance; /* size of the part of a partitioned card (MIG) that each takes; 0: it takes none */
+        uint32_t placements; /* places that are left for it, where the card knows places */
+        Tristate ecc, multi_vgpu, limiter;
+        Tristate creatable; /* the driver would take one more now */
+} TypeDetails;
+
 /* A vGPU type as found. An unknown number is the maximum of its type. */
 typedef struct TypeReport {
         char id[TYPE_ID_SIZE]; /* the sysfs folder's name, as nvidia-530 */
@@ -81,6 +101,7 @@ typedef struct TypeReport {
         uint32_t max_width;
         uint32_t max_height;
         uint32_t frame_limit;
+        TypeDetails details;
         TypeSource source;
         Registration registration;
         char reason[REASON_SIZE];
@@ -118,7 +139,38 @@ typedef struct User {
         char comm[20];
         char unit[128]; /* systemd unit or scope of its control group, or empty */
         char vm[128]; /* name of the virtual machine that it runs, or empty */
+        bool told; /* the driver speaks of this process: what it says is in the result's usage */
 } User;
+
+/* What a driver says that one vGPU uses. */
+typedef struct VGpuUsage {
+        char uuid[UUID_STRING_SIZE]; /* empty: the driver does not say which it is */
+        char type_id[TYPE_ID_SIZE]; /* empty: not known */
+        int32_t pid; /* of who runs it; 0: nobody, or not known */
+        Facts facts;
+} VGpuUsage;
+
+/* What a driver says of its GPU at this moment. An unknown number is the maximum of its type. */
+typedef struct UsageReport {
+        uint64_t framebuffer_total; /* bytes */
+        uint64_t framebuffer_used;
+        Facts facts;
+        VGpuUsage *vgpus;
+        size_t n_vgpus;
+} UsageReport;
+
+void usage_report_init(UsageReport *report);
+void usage_report_done(UsageReport *report);
+VGpuUsage *usage_report_add_vgpu(UsageReport *report); /* NULL: out of memory or over the bound */
+
+/* Whether vGPUs of different sizes may be on a card at one time, where that is a setting of its driver. */
+typedef enum MixedSize {
+        MIXED_SIZE_NONE, /* it is none */
+        MIXED_SIZE_OFF,
+        MIXED_SIZE_ON,
+        MIXED_SIZE_MAX,
+        MIXED_SIZE_INVALID = -EINVAL,
+} MixedSize;
 
 /* All that is known of a GPU, read at one time. */
 typedef struct GpuReport {
@@ -129,9 +181,11 @@ typedef struct GpuReport {
         char driver_version[64];
         char model[128]; /* the driver's name for the card; empty if it has none */
         uint64_t framebuffer_total;
+        uint64_t framebuffer_used; /* by its vGPUs; bytes */
         bool pending_types;
         uint32_t num_vfs; /* virtual functions that are enabled */
         uint32_t max_vfs; /* 0: it can have none */
+        MixedSize mixed_size;
         TypeReport *types;
         size_t n_types;
         VGpuReport *vgpus;
@@ -150,7 +204,10 @@ typedef enum JobKind {
         JOB_REMOVE, /* look for users, remove one vGPU and prove that it is gone; in a worker of its own */
         JOB_USERS, /* look for users; in a worker of its own */
         JOB_STORE, /* write or remove a definition, durably; in the worker for files */
+        JOB_EXAMINE, /* look at the machine around the GPUs; in a worker of its own, and about no vGPU */
         JOB_ENABLE_VFS, /* another number of virtual functions; refused with vGPUs present */
+        JOB_SET_MIXED, /* whether sizes may be mixed; refused with vGPUs present */
+        JOB_USAGE, /* what the driver says that the GPU and its vGPUs use */
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
 } JobKind;
@@ -194,14 +251,17 @@ typedef struct Job {
         const char *parent; /* create: the GPU or virtual function to make it on, "": whichever has room; store */
         bool adopt; /* create: one that is there already, with this parent and type, will do */
         bool take_display; /* create: also what shows the console, or a picture */
-        const Attributes *attributes; /* create, configure, store; NULL: none */
+        const Attributes *attributes; /* create, configure, store; enable VFs: of all of them; NULL: none */
         int32_t iommu_group; /* users: as it was last seen, for a vGPU whose removal has begun; -1: not known */
         StoreAction action; /* store */
+        bool mixed_size; /* set mixed */
         uint32_t n_vfs; /* enable VFs */
+        const char *sriov_manage; /* enable VFs: the path of NVIDIA's program; "": the usual one */
         VGpuKind vgpu_kind; /* store: which says in whose folder and format */
         bool autostart;
         bool managed; /* store: as the note shall say */
         const char *label; /* store */
+        const char *owner; /* store: see owner.h */
 } Job;
 
 /* error.code is 0 on success. Only what the kind of job yields is filled. */
@@ -215,6 +275,8 @@ typedef struct JobResult {
         size_t n_counts;
         User *users; /* users; remove, refused with ERROR_IN_USE */
         size_t n_users;
+        UsageReport usage; /* usage; users: of that vGPU alone, if the driver says anything */
+        HostFacts *facts; /* examine; NULL if it failed */
 } JobResult;
 
 void job_result_init(JobResult *result);
@@ -270,7 +332,13 @@ struct Backend {
         /* Blocks as long as somebody holds the vGPU open (kernel 5.2 and later). */
         int (*remove)(BackendContext *c, const char *uuid, Error *error);
 
+        /* Whether sizes may be mixed, as *report says. NULL: no driver of this kind has such a setting. */
+        int (*set_mixed)(BackendContext *c, bool on, Error *error);
+
         int (*read_counts)(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error);
+
+        /* Fills *report with what the driver says now. Also without a read() before. NULL: it says nothing. */
+        int (*read_usage)(BackendContext *c, UsageReport *report, Error *error);
 
         /*
          * The descriptor that polls readable when the driver has something to tell, or -1 for now; and what that is: 1, or 0

@@ -8,9 +8,12 @@
 #include "core/record.h"
 #include "core/topology-auto.h"
 #include "core/type.h"
+#include "core/vfs-auto.h"
+#include "core/vfs-change.h"
 #include "core/vgpu.h"
 #include "util/file.h"
 #include "util/log.h"
+#include "util/message-ids.h"
 #include "util/text.h"
 
 #define USEC_PER_MSEC UINT64_C(1000)
@@ -21,7 +24,8 @@
 #define EXPECT_TRIES 100U
 #define EXPECTED_MAX 1024U
 
-/* A GPU whose worker fails is read again after 1, 2, 4, 8 and 16 s, then at its next event or Refresh. */
+/* A GPU whose worker fails is read again after 1, 2, 4, 8 and 16 s, then at its next event or Refresh; one that another
+ * process keeps for itself every 16 s, as nothing tells when that ends. */
 #define FAILURE_INTERVAL_USEC (1000 * USEC_PER_MSEC)
 #define FAILURES_MAX 5U
 
@@ -56,6 +60,7 @@ static bool replace_text(char *text, size_t size, const char *value) {
 }
 
 static void apply_card(Gpu *gpu, const GpuReport *report) {
+        char reason[sizeof(gpu->reason)];
         unsigned mask = 0;
 
         if (replace_text(gpu->driver, sizeof(gpu->driver), report->driver))
@@ -70,6 +75,7 @@ static void apply_card(Gpu *gpu, const GpuReport *report) {
                 gpu->framebuffer_total = report->framebuffer_total;
                 mask |= GPU_CHANGED_IDENTITY;
         }
+        gpu->framebuffer_used = report->framebuffer_used;
         if (gpu->pending_types != report->pending_types) {
                 gpu->pending_types = report->pending_types;
                 mask |= GPU_CHANGED_PENDING;
@@ -78,12 +84,18 @@ static void apply_card(Gpu *gpu, const GpuReport *report) {
                 mask |= GPU_CHANGED_SRIOV;
         else if (gpu->num_vfs != report->num_vfs || gpu->max_vfs != report->max_vfs)
                 mask |= GPU_CHANGED_VFS;
+        if ((gpu->mixed_size == MIXED_SIZE_NONE) != (report->mixed_size == MIXED_SIZE_NONE))
+                mask |= GPU_CHANGED_MIXABLE;
+        else if (gpu->mixed_size != report->mixed_size)
+                mask |= GPU_CHANGED_MIXED;
+        gpu->mixed_size = report->mixed_size;
         gpu->num_vfs = report->num_vfs;
         gpu->max_vfs = report->max_vfs;
 
         if (mask != 0 && gpu->linked)
                 OBSERVE(gpu->manager, gpu_changed, gpu, mask);
-        gpu_set_state(gpu, report->state, report->reason);
+        vfs_auto_explain(gpu, report, reason, sizeof(reason));
+        gpu_set_state(gpu, report->state, reason);
 }
 
 static int apply_types(Gpu *gpu, const GpuReport *report) {
@@ -142,6 +154,8 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         autostart_succeeded(vgpu);
         if (recorded && !vgpu->file)
                 vgpu_set_label(vgpu, record.label);
+        if (recorded && !vgpu->owner.known)
+                vgpu_set_owner(vgpu, &record.owner);
         (void)vgpu_rest(vgpu, NULL);
 
         if (ours && is_half(vgpu, record.phase))
@@ -163,12 +177,15 @@ static int adopt_vgpu(Gpu *gpu, const VGpuReport *report) {
 /* One that we know: what is read of it replaces what we knew. */
 static void renew_vgpu(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         bool renewed = !streq(vgpu->type_id, report->type_id);
-        Record record;
+        Record record = {};
 
         vgpu_update(vgpu, report);
         /* Removed and made again, of another type, between two readings: hardly by us. */
-        if (renewed)
+        if (renewed) {
                 vgpu_set_made(vgpu, read_record(gpu, report, &record) && phase_is_made(record.phase));
+                if (!vgpu->file)
+                        vgpu_set_owner(vgpu, &record.owner);
+        }
         if (vgpu->state == VGPU_REMOVING) /* it was made again */
                 (void)vgpu_rest(vgpu, NULL);
 }
@@ -252,7 +269,10 @@ static void lose_vgpu(VGpu *vgpu) {
                 return;
         }
 
-        log_debug("GPU %s: vGPU %s has gone", vgpu->gpu->identity.address, vgpu->uuid);
+        log_full(vgpu->managed ? LOG_NOTICE : LOG_DEBUG,
+                 LOG_FIELDS("MESSAGE_ID", MESSAGE_VGPU_LOST, "MDEVGPU_GPU", vgpu->gpu->identity.address, "MDEVGPU_VGPU",
+                            vgpu->uuid, "MDEVGPU_TYPE", vgpu->type_id),
+                 "vGPU %s has gone from GPU %s, and was not asked to", vgpu->uuid, vgpu->gpu->identity.address);
         vgpu_device_gone(vgpu, VGPU_END_VANISHED);
 }
 
@@ -376,12 +396,12 @@ void gpu_refresh(Gpu *gpu) {
         gpu_arm(gpu, &gpu->refresh, REFRESH_INTERVAL_USEC, on_refreshed);
 }
 
-static void gpu_fail(Gpu *gpu, const char *reason) {
+static void gpu_fail(Gpu *gpu, int code, const char *reason) {
         gpu_set_state(gpu, GPU_FAILED, reason);
-        if (gpu->retry || gpu->n_failures >= FAILURES_MAX)
+        if (gpu->retry || (gpu->n_failures >= FAILURES_MAX && code != -ERROR_BUSY))
                 return;
 
-        gpu_arm(gpu, &gpu->retry, FAILURE_INTERVAL_USEC << gpu->n_failures, on_retry);
+        gpu_arm(gpu, &gpu->retry, FAILURE_INTERVAL_USEC << MIN(gpu->n_failures, FAILURES_MAX - 1), on_retry);
         gpu->n_failures++;
 }
 
@@ -399,15 +419,16 @@ static void on_sync_done(JobResult *result, void *userdata) {
                  * not so any more, which goes for a driver's refusal to change its types as well. */
                 gpu->dirty = gpu->dirty_register = true;
         else if (result->error.code < 0)
-                gpu_fail(gpu, result->error.message);
+                gpu_fail(gpu, result->error.code, result->error.message);
         else {
                 r = gpu_apply_report(gpu, &result->report);
                 if (r < 0)
-                        gpu_fail(gpu, strerror(-r));
+                        gpu_fail(gpu, r, strerror(-r));
                 else {
                         gpu->n_failures = 0;
                         manager_place_vgpus(gpu->manager);
                         autostart_check(gpu);
+                        vfs_auto_check(gpu);
                         topology_auto_check(gpu->manager);
                 }
         }
@@ -417,6 +438,7 @@ static void on_sync_done(JobResult *result, void *userdata) {
         gpu->dirty_register = gpu->dirty_register || gpu->pending_types;
         if (gpu->dirty)
                 gpu_start_sync(gpu);
+        vfs_change_gpu_read(gpu);
         idle_wait_check(gpu->manager);
 }
 
@@ -425,7 +447,16 @@ static void on_sync_timeout(pid_t pid, void *userdata) {
 
         gpu->sync_stuck = true;
         gpu_set_stuck(gpu, pid);
+        vfs_change_gpu_read(gpu);
         idle_wait_check(gpu->manager);
+}
+
+/* What the host's settings say of all types. */
+static void add_settings(const Settings *settings, TypeSpec *types, size_t n_types) {
+        for (size_t i = 0; settings && i < n_types; i++) {
+                types[i].nvidia_newer = types[i].nvidia_newer || settings->nvidia_newer;
+                types[i].nvidia_legacy = settings->nvidia_legacy;
+        }
 }
 
 static void gpu_start_sync(Gpu *gpu) {
@@ -445,10 +476,11 @@ static void gpu_start_sync(Gpu *gpu) {
                 (void)snprintf(reason, sizeof(reason),
                                "profiles state %zu types for it, and %u are the most there can be", n_types,
                                REPORT_TYPES_MAX);
-                gpu_fail(gpu, reason);
+                gpu_fail(gpu, -E2BIG, reason);
                 return;
         }
         if (r >= 0) {
+                add_settings(manager->settings, types, n_types);
                 job = (Job){
                         .kind = JOB_SYNC,
                         /* Without a good configuration nobody knows what should be registered: leave it alone. */
@@ -463,9 +495,10 @@ static void gpu_start_sync(Gpu *gpu) {
         if (r == -EBUSY && gpu->stuck_pid > 0) /* in an operation: its end marks the GPU dirty */
                 return;
         if (r < 0) {
-                gpu_fail(gpu, r == -EBUSY    ? "its last worker process has not ended yet"
-                              : r == -EDQUOT ? "too many operations wait for it"
-                                             : strerrordesc_np(-r));
+                gpu_fail(gpu, r,
+                         r == -EBUSY    ? "its last worker process has not ended yet"
+                         : r == -EDQUOT ? "too many operations wait for it"
+                                        : strerrordesc_np(-r));
                 return;
         }
 
@@ -523,6 +556,7 @@ void gpu_sync_stop(Gpu *gpu) {
         gpu->retry = sd_event_source_disable_unref(gpu->retry);
         gpu->expecting = sd_event_source_disable_unref(gpu->expecting);
         gpu->refresh = sd_event_source_disable_unref(gpu->refresh);
+        vfs_auto_stop(gpu);
 
         LIST_FOREACH(expected, &gpu->expected, link) {
                 list_unlink(&expected->link);

@@ -9,8 +9,16 @@
 #include "util/text.h"
 
 static const char *const gpu_state_table[GPU_STATE_MAX] = {
-        [GPU_PROBING] = "probing",         [GPU_READY] = "ready", [GPU_NO_DRIVER] = "no-driver",
-        [GPU_UNSUPPORTED] = "unsupported", [GPU_BUSY] = "busy",   [GPU_FAILED] = "failed",
+        [GPU_PROBING] = "probing",
+        [GPU_READY] = "ready",
+        [GPU_NO_DRIVER] = "no-driver",
+        [GPU_UNSUPPORTED] = "unsupported",
+        [GPU_BUSY] = "busy",
+        [GPU_FAILED] = "failed",
+        [GPU_HOST_READY] = "host-ready",
+        [GPU_NOT_VGPU_HOST] = "driver-not-vgpu-host",
+        [GPU_LAYOUT_UNKNOWN] = "layout-unknown",
+        [GPU_DEGRADED] = "degraded",
 };
 
 DEFINE_STRING_TABLE(gpu_state, GpuState)
@@ -31,7 +39,7 @@ int gpu_new(Manager *manager, const GpuIdentity *identity, Gpu **ret_gpu) {
         }
 
         gpu->manager = manager;
-        gpu->framebuffer_total = UNKNOWN_U64;
+        gpu->framebuffer_total = gpu->framebuffer_used = UNKNOWN_U64;
         list_init(&gpu->types);
         list_init(&gpu->vgpus);
         list_init(&gpu->expected);
@@ -75,6 +83,32 @@ void gpu_unlink(Gpu *gpu) {
         if (gpu->linked)
                 OBSERVE(gpu->manager, gpu_removed, gpu);
         gpu->linked = false;
+}
+
+bool gpu_offers_type(const Gpu *gpu) {
+        Type *type;
+
+        LIST_FOREACH(type, &gpu->types, link)
+                if (type->report.registration == REGISTRATION_REGISTERED ||
+                    type->report.registration == REGISTRATION_DIFFERS)
+                        return true;
+
+        return false;
+}
+
+bool gpu_makes_vgpus(const Gpu *gpu) {
+        switch (gpu->state) {
+        case GPU_READY:
+        case GPU_HOST_READY:
+        case GPU_DEGRADED:
+                return true;
+        case GPU_NOT_VGPU_HOST:
+        case GPU_LAYOUT_UNKNOWN:
+                /* Nothing can be registered, but what the kernel offers by itself, or the card as a whole, can be had. */
+                return gpu_offers_type(gpu);
+        default:
+                return false;
+        }
 }
 
 const char *gpu_get_name(const Gpu *gpu) {

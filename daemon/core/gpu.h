@@ -35,9 +35,11 @@ struct Gpu {
         char backend[32];
         char model[128];
         uint64_t framebuffer_total; /* bytes */
+        uint64_t framebuffer_used; /* the same, as it was read last */
         bool pending_types;
         uint32_t num_vfs; /* virtual functions that are enabled */
         uint32_t max_vfs; /* 0: it can have none */
+        MixedSize mixed_size;
         List types; /* Type.link */
         List vgpus; /* VGpu.gpu_link, visible or not: on it, or defined for it */
         PlatformJob *sync;
@@ -47,6 +49,8 @@ struct Gpu {
         bool stale; /* a removal ended while the running sync read: its report may show what is gone */
         bool sync_stuck; /* the running sync is what stuck_pid is stuck in, no operation */
         pid_t stuck_pid;
+        struct UsageReading *usage; /* of usage-query.c: the one that is under way, or NULL */
+        uint64_t usage_time; /* when the last one ended; CLOCK_MONOTONIC, microseconds */
         sd_event_source *retry; /* after a sync that failed */
         sd_event_source *refresh; /* after one that was asked for */
         bool refresh_owed; /* another was asked for since */
@@ -54,6 +58,11 @@ struct Gpu {
         List expected; /* devices announced before they were complete */
         unsigned n_expected;
         unsigned n_failures; /* syncs that failed in a row */
+        uint64_t vfs_binding; /* of the driver for which the setting of virtual functions was looked at; 0: not known */
+        bool vfs_changed; /* somebody had their number changed since it was read */
+        unsigned n_vfs_tries; /* that failed in a row */
+        sd_event_source *vfs_retry;
+        char vfs_reason[REASON_SIZE * 2]; /* why there are not as many as a setting says; or empty */
 };
 
 const char *gpu_state_to_string(GpuState s);
@@ -64,6 +73,11 @@ DEFINE_CLEANUP(Gpu *, gpu_free)
 
 void gpu_link(Gpu *gpu);
 void gpu_unlink(Gpu *gpu); /* its vGPUs have left it */
+
+/* True if vGPUs can be made on it, as far as its state goes; perhaps it has no type. */
+bool gpu_makes_vgpus(const Gpu *gpu);
+/* It has a type of which vGPUs can be made, or could if it had room. */
+bool gpu_offers_type(const Gpu *gpu);
 
 /* The name a person knows it by: the hardware database's, the driver's, else the sysfs name. */
 const char *gpu_get_name(const Gpu *gpu);

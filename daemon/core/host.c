@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +26,26 @@ static int real_ioctl(const Host *host, int fd, unsigned long request, void *arg
 
         r = ioctl(fd, request, argument);
         return r < 0 ? negative_errno() : r;
+}
+
+/* A process holds the file that it runs open until it ends: that it is closed then is what inotify tells. */
+static int real_watch_program(const Host *host, const char *name) {
+        char path[128];
+        int fd;
+
+        fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (fd < 0)
+                return negative_errno();
+
+        (void)snprintf(path, sizeof(path), "/usr/bin/%.64s", name);
+        if (inotify_add_watch(fd, path, IN_CLOSE | IN_MOVE_SELF | IN_DELETE_SELF) < 0) {
+                int r = negative_errno();
+
+                fd_close(fd);
+                return r;
+        }
+
+        return fd;
 }
 
 static int real_watch_node(const Host *host, int fd) {
@@ -70,6 +91,7 @@ static const HostOps real_ops = {
         .open_node = real_open_node,
         .run = real_run,
         .ioctl = real_ioctl,
+        .watch_program = real_watch_program,
         .watch_node = real_watch_node,
         .read_node = real_read_node,
 };
@@ -81,7 +103,8 @@ int host_open(Host *ret_host) {
                       .proc_fd = -EBADF,
                       .etc_fd = -EBADF,
                       .var_fd = -EBADF,
-                      .run_fd = -EBADF };
+                      .run_fd = -EBADF,
+                      .usr_fd = -EBADF };
         int r;
 
         r = host.sys_fd = directory_open(AT_FDCWD, "/sys");
@@ -98,6 +121,7 @@ int host_open(Host *ret_host) {
         host.etc_fd = directory_open(AT_FDCWD, "/etc");
         host.var_fd = directory_open(AT_FDCWD, "/var/lib/mdevgpud");
         host.run_fd = directory_open(AT_FDCWD, "/run/mdevgpud");
+        host.usr_fd = directory_open(AT_FDCWD, "/usr");
         *ret_host = host;
         return 0;
 }
@@ -109,4 +133,5 @@ void host_close(Host *host) {
         host->etc_fd = fd_close(host->etc_fd);
         host->var_fd = fd_close(host->var_fd);
         host->run_fd = fd_close(host->run_fd);
+        host->usr_fd = fd_close(host->usr_fd);
 }

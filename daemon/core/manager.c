@@ -11,6 +11,7 @@
 #include "core/task.h"
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
+#include "core/usage-query.h"
 #include "core/vfs-change.h"
 #include "core/vgpu.h"
 #include "util/log.h"
@@ -39,6 +40,7 @@ static void on_worker_heard(const char *gpu, const WorkerEvent *event, void *use
                         vgpu_set_use(vgpu, event->use);
                 break;
         case WORKER_EVENT_ERROR:
+                manager->statistics.n_device_errors++;
                 OBSERVE(manager, device_error, found, vgpu && vgpu->linked ? vgpu : NULL, event->code, event->text);
                 break;
         default:
@@ -71,6 +73,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->idle_waits);
         list_init(&manager->tasks);
         list_init(&manager->vfs_changes);
+        statistics_init(&manager->statistics);
 
         r = definition_files_new(manager, VGPU_MDEV, &manager->mdev_definitions);
         if (r >= 0)
@@ -91,6 +94,7 @@ static void release_gpu(Gpu *gpu) {
         Platform *platform = gpu->manager->platform;
 
         vfs_change_gpu_gone(gpu);
+        usage_gpu_gone(gpu);
         gpu_unlink(gpu);
         gpu_sync_stop(gpu);
         platform->ops->release_gpu(platform, gpu->identity.address);
@@ -133,8 +137,6 @@ Manager *manager_free(Manager *manager) {
         manager->platform->heard = NULL;
         topology_auto_end(manager);
         topology_apply_free(manager->topology_apply);
-        LIST_FOREACH(task, &manager->tasks, link)
-                task_free(task);
         definition_files_free(manager->mdev_definitions);
         definition_files_free(manager->own_definitions);
         LIST_FOREACH(vgpu, &manager->all_vgpus, link) {
@@ -145,6 +147,8 @@ Manager *manager_free(Manager *manager) {
         }
         LIST_FOREACH(gpu, &manager->gpus, link)
                 release_gpu(gpu);
+        LIST_FOREACH(task, &manager->tasks, link) /* after the GPUs, whose changes tell them of their end */
+                task_free(task);
 
         idle_wait_free_all(manager);
         assert(list_is_empty(&manager->operations));
@@ -152,6 +156,7 @@ Manager *manager_free(Manager *manager) {
         map_done(&manager->vgpus);
         profile_set_free(manager->profiles);
         topology_set_free(manager->topologies);
+        settings_free(manager->settings);
         sd_event_unref(manager->event);
         free(manager);
         return NULL;
@@ -166,6 +171,12 @@ void manager_set_profiles(Manager *manager, ProfileSet *set) {
                 gpu->apply_pending = true;
                 gpu_mark_dirty(gpu, /* may_register= */ true);
         }
+}
+
+void manager_set_settings(Manager *manager, Settings *settings) {
+        settings_free(manager->settings);
+        manager->settings = settings;
+        manager->rules = settings->rules;
 }
 
 void manager_set_topologies(Manager *manager, TopologySet *set) {
@@ -418,7 +429,7 @@ void manager_read_definitions(Manager *manager) {
 bool manager_is_settled(const Manager *manager) {
         Gpu *gpu;
 
-        if (autostart_is_pending(manager))
+        if (autostart_is_pending(manager) || vfs_change_is_pending(manager))
                 return false;
 
         LIST_FOREACH(gpu, &manager->gpus, link)
@@ -447,6 +458,7 @@ bool manager_adopt_lingering(Manager *manager, const char *uuid, VGpu *vgpu) {
         vgpu_set_gpu(vgpu, gpu);
         vgpu_update(vgpu, &report);
         vgpu_set_made(vgpu, record.phase == RECORD_MADE);
+        vgpu_set_owner(vgpu, &record.owner);
         vgpu->lingers = true;
         (void)vgpu_rest(vgpu, "its removal waits in the kernel until whoever holds it lets go");
         return true;

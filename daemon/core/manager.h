@@ -13,6 +13,8 @@
 #include "core/operation.h"
 #include "core/placement.h"
 #include "core/profile.h"
+#include "core/settings.h"
+#include "core/statistics.h"
 #include "core/topology.h"
 #include "core/uevent.h"
 #include "util/list.h"
@@ -36,6 +38,8 @@ struct Manager {
         void *name_lookup_userdata;
         ProfileSet *profiles; /* NULL as long as none was good */
         TopologySet *topologies; /* the same */
+        Settings *settings; /* the same */
+        const RuleSet *rules; /* of the settings in force, or NULL */
         PlacementRules placement; /* of the topologies in force, whose the patterns are */
         List gpus; /* Gpu.link, in the order of their appearance */
         Map gpus_by_address;
@@ -53,6 +57,7 @@ struct Manager {
         TopologyAuto *topology_auto; /* NULL as long as nothing is applied by itself */
         char active_topology[TOPOLOGY_NAME_SIZE]; /* that was applied last; empty: none */
         List vfs_changes; /* VfsChange.link */
+        Statistics statistics;
 };
 
 typedef struct ManagerParameters {
@@ -71,6 +76,9 @@ DEFINE_CLEANUP(Manager *, manager_free)
 
 /* Takes the set over; every GPU is matched and registered anew. */
 void manager_set_profiles(Manager *manager, ProfileSet *set);
+
+/* Takes them over; they count for what comes from now on. What there is stays, however much rules allow. */
+void manager_set_settings(Manager *manager, Settings *settings);
 
 /* Takes the set over; nothing is applied. */
 void manager_set_topologies(Manager *manager, TopologySet *set);
@@ -96,6 +104,7 @@ bool manager_is_settled(const Manager *manager);
  */
 typedef struct IdleWait IdleWait;
 typedef struct UsersQuery UsersQuery;
+typedef struct Examination Examination;
 
 int manager_wait_idle(Manager *manager, void (*callback)(void *userdata), void *userdata, IdleWait **ret_wait);
 IdleWait *idle_wait_free(IdleWait *wait);

@@ -23,6 +23,8 @@ enum {
         GPU_CHANGED_STATE = 1U << 2, /* state and reason */
         GPU_CHANGED_PENDING = 1U << 3, /* types that wait to be registered */
         GPU_CHANGED_VFS = 1U << 4, /* how many virtual functions it has */
+        GPU_CHANGED_MIXED = 1U << 8, /* whether sizes may be mixed */
+        GPU_CHANGED_MIXABLE = 1U << 9, /* whether that is a setting */
         GPU_CHANGED_SRIOV = 1U << 5, /* whether it can have any */
 };
 
@@ -30,6 +32,7 @@ enum {
         TYPE_CHANGED_DEFINITION = 1U << 0, /* name, description and every limit of it */
         TYPE_CHANGED_AVAILABLE = 1U << 1,
         TYPE_CHANGED_REGISTRATION = 1U << 2, /* source, registration and its reason */
+        TYPE_CHANGED_DETAILS = 1U << 3,
 };
 
 enum {
@@ -42,6 +45,7 @@ enum {
         VGPU_CHANGED_DEFINITION = 1U << 6, /* persistent, autostart */
         VGPU_CHANGED_LABEL = 1U << 7,
         VGPU_CHANGED_USE = 1U << 8,
+        VGPU_CHANGED_OWNER = 1U << 9,
 };
 
 enum {

@@ -16,6 +16,7 @@ typedef struct OperationPlan {
         Definition definition;
         bool owned;
         const char *label;
+        Owner owner;
 } OperationPlan;
 
 /* Submits the job; NULL: the plan's store is all there is to do. Negative: nothing began and no callback comes. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <time.h>
+
 #include "core/autostart.h"
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
@@ -39,8 +41,25 @@ VGpu *operation_release(Operation *operation) {
         return vgpu;
 }
 
+static uint64_t monotonic_usec(void) {
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * 1000000U + (uint64_t)ts.tv_nsec / 1000U;
+}
+
+static uint64_t usec_since(const Operation *operation) {
+        return monotonic_usec() - operation->start_usec;
+}
+
 void operation_answer(Operation *operation, const Error *error) {
         OperationCallback callback = operation->callback;
+
+        /* One that was answered at its deadline ends later once more. */
+        if (!operation->counted) {
+                statistics_count(&operation->manager->statistics, operation->kind, usec_since(operation), error);
+                operation->counted = true;
+        }
 
         operation->callback = NULL;
         if (callback)
@@ -234,6 +253,7 @@ int operation_submit(Operation *operation, OperationStep step, const Job *job) {
 }
 
 int operation_submit_store(Operation *operation) {
+        char owner[OWNER_TEXT_SIZE];
         const Job job = {
                 .kind = JOB_STORE,
                 .action = operation->store_action,
@@ -245,8 +265,10 @@ int operation_submit_store(Operation *operation) {
                 .attributes = &operation->definition.attributes,
                 .managed = operation->owned,
                 .label = operation->label,
+                .owner = owner,
         };
 
+        owner_format(&operation->owner, owner);
         return operation_submit(operation, STEP_STORE, &job);
 }
 
@@ -261,11 +283,13 @@ int operation_start(VGpu *vgpu, OperationPlan *plan, const Job *job, OperationCa
                 return -ENOMEM;
 
         operation->manager = manager;
+        operation->start_usec = monotonic_usec();
         operation->kind = plan->kind;
         operation->automatic = plan->automatic;
         operation->stores = plan->stores;
         operation->store_action = plan->store_action;
         operation->owned = plan->owned;
+        operation->owner = plan->owner;
         operation->callback = callback;
         operation->userdata = userdata;
         (void)text_copy(operation->label, sizeof(operation->label), strempty(plan->label));

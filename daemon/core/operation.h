@@ -13,6 +13,7 @@
 
 #include "core/definition.h"
 #include "core/record.h"
+#include "core/rules.h"
 #include "util/list.h"
 
 /* From authorization to an answer: below the 25 s after which D-Bus clients give up. */
@@ -29,6 +30,8 @@ typedef enum OperationKind {
         OPERATION_DEFINE,
         OPERATION_UNDEFINE,
         OPERATION_MODIFY,
+        OPERATION_KIND_MAX,
+        OPERATION_KIND_INVALID = -EINVAL,
 } OperationKind;
 
 typedef enum OperationStep {
@@ -50,6 +53,8 @@ struct Operation {
         sd_event_source *deadline;
         OperationCallback callback; /* NULL once it was called */
         void *userdata;
+        uint64_t start_usec; /* CLOCK_MONOTONIC */
+        bool counted; /* among the statistics */
         bool begun; /* a step is behind it: it cannot be as if nothing had been */
         bool expired; /* the caller was told that it timed out, or that the vGPU is stuck; the job goes on */
         bool stuck; /* its GPU's worker is stuck in it */
@@ -61,8 +66,14 @@ struct Operation {
         Definition definition; /* as it shall be */
         bool owned; /* and whether it is ours */
         char label[LABEL_SIZE];
+        Owner owner; /* whose it is, as its note shall say */
         Error undone; /* why the device is being removed again */
 };
+
+/*
+ * In all requests: `by` is who asks; his is what comes of it, and rules are judged. NULL: nobody does, and then it is
+ * `owner`'s, or NULL: it is not known whose.
+ */
 
 /* gpu: sysfs name of a GPU, empty: placed; type: id or name; uuid: empty: generated. The strings live for the call. */
 typedef struct CreateRequest {
@@ -76,6 +87,8 @@ typedef struct CreateRequest {
         Attributes attributes;
         uint32_t numa_node; /* preferred where the GPU is chosen */
         bool has_numa_node;
+        const Caller *by;
+        const Owner *owner;
 } CreateRequest;
 
 typedef struct DestroyRequest {
@@ -92,6 +105,8 @@ typedef struct DefineRequest {
         bool autostart;
         const char *label;
         Attributes attributes;
+        const Caller *by;
+        const Owner *owner;
 } DefineRequest;
 
 typedef struct UndefineRequest {
@@ -102,6 +117,8 @@ typedef struct UndefineRequest {
 typedef struct StartRequest {
         const char *uuid;
         bool automatic;
+        const Caller *by;
+        const Owner *owner; /* of what is nobody's */
 } StartRequest;
 
 typedef enum ModifyScope {
@@ -124,4 +141,5 @@ typedef struct ModifyRequest {
         const char *type;
         const Attributes *attributes;
         bool unmanaged;
+        const Caller *by; /* it stays whose it is */
 } ModifyRequest;

@@ -26,7 +26,7 @@ static const char *find_problem(const PlacementRules *rules, const Gpu *gpu) {
         if (gpu->state == GPU_BUSY)
                 return "is busy";
 
-        return gpu->state == GPU_READY ? NULL : "makes no vGPUs at present";
+        return gpu_makes_vgpus(gpu) ? NULL : "makes no vGPUs at present";
 }
 
 static PlacementType *find_type(const PlacementGpu *gpu, const char *id) {

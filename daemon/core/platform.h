@@ -35,6 +35,12 @@ typedef struct HostOps {
         int (*ioctl)(const Host *host, int fd, unsigned long request, void *argument);
 
         /*
+         * A descriptor of the caller's that polls readable once the program that is installed under this name has been closed
+         * by whoever ran or read it, or was replaced. -ENOENT: it is not installed. NULL: there are no programs.
+         */
+        int (*watch_program)(const Host *host, const char *name);
+
+        /*
          * A descriptor of the caller's that polls readable when such a node has something to read, and reading that, never
          * waiting: read(2)'s return value or negative errno, -EAGAIN if there is nothing.
          */
@@ -51,6 +57,7 @@ struct Host {
         int etc_fd; /* /etc: definitions in mdevctl.d and mdevgpud/vgpus.d; -EBADF: there is none */
         int var_fd; /* /var/lib/mdevgpud: what must survive a reboot; -EBADF: there is none */
         int run_fd; /* /run/mdevgpud: what must survive a restart and no reboot; -EBADF: there is none */
+        int usr_fd; /* /usr: which other programs deal with vGPUs; -EBADF: that cannot be seen */
 };
 
 /* The host this machine is. */
@@ -78,9 +85,9 @@ typedef struct Platform Platform;
 
 typedef struct PlatformOps {
         /*
-         * Queues a job for the GPU; its values are copied. JOB_REMOVE and JOB_USERS have a worker of their own, JOB_STORE
-         * waits for the one that writes files, whatever the GPU, and everything else for the GPU's worker, one after the
-         * other. -EBUSY: the worker is stuck; -EDQUOT: too many wait.
+         * Queues a job for the GPU; its values are copied. JOB_REMOVE, JOB_USERS and JOB_EXAMINE have a worker of their
+         * own, JOB_STORE waits for the one that writes files, whatever the GPU, and everything else for the GPU's worker,
+         * one after the other. -EBUSY: the worker is stuck; -EDQUOT: too many wait.
          */
         int (*submit)(Platform *platform, const char *gpu, const Job *job, const JobListener *listener,
                       PlatformJob **ret_job);
@@ -95,8 +102,16 @@ typedef struct PlatformOps {
         void (*release_gpu)(Platform *platform, const char *gpu);
 } PlatformOps;
 
+/* How often, since the platform exists. */
+typedef struct PlatformStatistics {
+        uint64_t n_started; /* worker processes */
+        uint64_t n_lost; /* that ended, or made no sense, of themselves */
+        uint64_t n_stuck; /* that overran a deadline */
+} PlatformStatistics;
+
 struct Platform {
         const PlatformOps *ops;
+        PlatformStatistics statistics;
         /* A GPU's worker has ended while it had nothing to do, and with it whatever it held open. NULL: nobody listens. */
         void (*lost)(const char *gpu, void *userdata);
         /* A GPU's worker has heard something of its driver. NULL: nobody listens. */

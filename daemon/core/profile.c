@@ -14,6 +14,12 @@ static const char *const problem_severity_table[PROBLEM_SEVERITY_MAX] = {
 
 DEFINE_STRING_TABLE(problem_severity, ProblemSeverity)
 
+const char *xe_priority_to_string(XePriority p) {
+        static const char *const table[XE_PRIORITY_MAX] = { "", "low", "normal", "high" };
+
+        return p >= 0 && p < XE_PRIORITY_MAX ? table[p] : "";
+}
+
 int config_report_add(ConfigReport *report, const char *file, uint32_t line, uint32_t column, ProblemSeverity severity,
                       const char *format, ...) {
         _cleanup_(freep) char *file_copy = NULL, *message = NULL;
@@ -97,7 +103,7 @@ Profile *profile_new(const char *file) {
                 return NULL;
 
         profile->file = strdup(file);
-        if (profile_match_init(&profile->match) < 0 || !profile->file)
+        if (!profile->file)
                 return NULL;
 
         return TAKE(profile);
@@ -108,10 +114,26 @@ Profile *profile_free(Profile *profile) {
                 return NULL;
 
         free(profile->file);
-        profile_match_done(&profile->match);
+        for (size_t i = 0; i < profile->n_matches; i++)
+                profile_match_done(&profile->matches[i]);
+        free(profile->matches);
         free(profile->types);
         free(profile);
         return NULL;
+}
+
+ProfileMatch *profile_add_match(Profile *profile) {
+        ProfileMatch *matches;
+
+        matches = reallocarray(profile->matches, profile->n_matches + 1, sizeof(ProfileMatch));
+        if (!matches)
+                return NULL;
+
+        profile->matches = matches;
+        if (profile_match_init(&matches[profile->n_matches]) < 0)
+                return NULL;
+
+        return &matches[profile->n_matches++];
 }
 
 int profile_add_type(Profile *profile, const TypeSpec *spec) {
@@ -144,20 +166,24 @@ static bool match_subsystem(const ProfileMatch *match, const GpuIdentity *gpu) {
         uint32_t subsystem = (uint32_t)gpu->subsystem_vendor << 16 | gpu->subsystem_device;
 
         for (size_t i = 0; i < match->n_subsystems; i++)
-                if (match->subsystems[i] == subsystem)
+                if (((match->subsystems[i].value ^ subsystem) & match->subsystems[i].mask) == 0)
                         return true;
 
         return match->n_subsystems == 0;
 }
 
 bool profile_matches(const Profile *profile, const GpuIdentity *gpu) {
-        return profile_match_gpu(&profile->match, gpu);
+        for (size_t i = 0; i < profile->n_matches; i++)
+                if (profile_match_gpu(&profile->matches[i], gpu))
+                        return true;
+
+        return false;
 }
 
 bool profile_match_gpu(const ProfileMatch *match, const GpuIdentity *gpu) {
         if (!match->any_vendor && (!gpu->pci || match->vendor != gpu->vendor))
                 return false;
-        if (match->n_devices > 0 && !gpu->pci)
+        if (match->n_devices + match->n_subsystems > 0 && !gpu->pci)
                 return false;
 
         return match_device(match, gpu->device) && match_subsystem(match, gpu) &&
@@ -200,15 +226,26 @@ static void select_type(TypeSpec *types, size_t *n_types, const TypeSpec *spec, 
         types[i] = *spec;
         types[i].strict = profile->strict;
         types[i].pending_manual = profile->pending_manual;
+        types[i].mixed_size = profile->mixed_size;
         *n_types = MAX(*n_types, i + 1);
+}
+
+/* Whether a profile that gives way to none speaks of this GPU. */
+static bool set_is_firm(const ProfileSet *set, const GpuIdentity *gpu) {
+        for (size_t i = 0; i < set->n_profiles; i++)
+                if (!set->profiles[i]->fallback && profile_matches(set->profiles[i], gpu))
+                        return true;
+
+        return false;
 }
 
 int profile_set_select(const ProfileSet *set, const GpuIdentity *gpu, TypeSpec **ret_types, size_t *ret_n_types) {
         _cleanup_(freep) TypeSpec *types = NULL;
+        bool firm = set_is_firm(set, gpu);
         size_t n_max = 0, n_types = 0;
 
         for (size_t i = 0; i < set->n_profiles; i++)
-                if (profile_matches(set->profiles[i], gpu))
+                if (set->profiles[i]->fallback != firm && profile_matches(set->profiles[i], gpu))
                         n_max += set->profiles[i]->n_types;
 
         if (n_max > 0) {
@@ -218,7 +255,7 @@ int profile_set_select(const ProfileSet *set, const GpuIdentity *gpu, TypeSpec *
         }
 
         for (size_t i = 0; i < set->n_profiles; i++)
-                if (profile_matches(set->profiles[i], gpu))
+                if (set->profiles[i]->fallback != firm && profile_matches(set->profiles[i], gpu))
                         for (size_t j = 0; j < set->profiles[i]->n_types; j++)
                                 select_type(types, &n_types, &set->profiles[i]->types[j], set->profiles[i]);
 

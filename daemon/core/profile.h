@@ -38,6 +38,32 @@ typedef struct GpuIdentity {
         uint32_t class; /* 24 bits: class, subclass, programming interface */
 } GpuIdentity;
 
+/* What Intel's xe calls sched_priority (kernel 6.19). */
+typedef enum XePriority {
+        XE_PRIORITY_UNSTATED, /* as the driver has it */
+        XE_PRIORITY_LOW,
+        XE_PRIORITY_NORMAL,
+        XE_PRIORITY_HIGH,
+        XE_PRIORITY_MAX,
+        XE_PRIORITY_INVALID = -EINVAL,
+} XePriority;
+
+#define XE_UNSTATED UINT32_MAX
+
+const char *xe_priority_to_string(XePriority p); /* "low" …; "" for the first */
+
+typedef enum Tristate {
+        TRISTATE_UNKNOWN,
+        TRISTATE_NO,
+        TRISTATE_YES,
+        TRISTATE_MAX,
+        TRISTATE_INVALID = -EINVAL,
+} Tristate;
+
+static inline Tristate tristate(bool v) {
+        return v ? TRISTATE_YES : TRISTATE_NO;
+}
+
 /* One vGPU type as a profile states it. Sizes are in bytes. */
 typedef struct TypeSpec {
         uint32_t id; /* 1 and up: the N of sysfs' <driver>-N */
@@ -58,29 +84,44 @@ typedef struct TypeSpec {
         bool limiter; /* the frame limit is enforced */
         bool ecc;
         bool multi_vgpu;
+        bool keep_state; /* a vGPU is at its next opening what it was when it was closed */
         bool strict; /* of its profile: refused if the card cannot hold max_instances of it together */
         bool pending_manual; /* of its profile: once it has to wait, registered only when somebody asks for it */
+        Tristate mixed_size; /* of its profile: the card takes vGPUs of several sizes; unknown: left as it is */
         char nvidia_license[NVIDIA_LICENSE_SIZE]; /* empty: none */
         char nvidia_signature[NVIDIA_SIGNATURE_TEXT_SIZE]; /* empty: none; else all of its digits */
         bool nvidia_newer; /* registered with drivers, too, that are newer than any whose layout is known to be theirs */
+        uint32_t xe_quantum_ms; /* Intel xe: how long it runs at a time; XE_UNSTATED: as the driver has it */
+        uint32_t xe_timeout_us; /* and how long it may take to leave then; the same */
+        XePriority xe_priority;
+        bool nvidia_legacy; /* of the host's settings: a driver of branch 510 is spoken to as the Mdev-GPU project does */
         uint32_t line; /* where the profile states it, for messages */
 } TypeSpec;
+
+/* A subsystem's vendor << 16 | device, and the bits that have to agree. */
+typedef struct SubsystemMatch {
+        uint32_t value;
+        uint32_t mask;
+} SubsystemMatch;
 
 typedef struct ProfileMatch {
         bool any_vendor;
         uint16_t vendor;
         uint16_t *devices; /* any device if n_devices is 0 */
         size_t n_devices;
-        uint32_t *subsystems; /* vendor << 16 | device; any if n_subsystems is 0 */
+        SubsystemMatch *subsystems; /* any if n_subsystems is 0 */
         size_t n_subsystems;
         char *address; /* a glob(7) pattern over the sysfs name, never NULL */
 } ProfileMatch;
 
 typedef struct Profile {
         char *file; /* path, for messages */
-        ProfileMatch match;
+        ProfileMatch *matches; /* any one is enough */
+        size_t n_matches;
+        bool fallback; /* says nothing about a GPU of which another profile speaks */
         bool strict; /* a type that does not fit the card is an error */
         bool pending_manual; /* types that have to wait are registered only when somebody asks for it */
+        Tristate mixed_size; /* vGPUs of several sizes on one card; unknown: it says nothing of it */
         TypeSpec *types;
         size_t n_types;
 } Profile;
@@ -120,6 +161,7 @@ typedef struct ProfileSet {
         size_t n_profiles;
 } ProfileSet;
 
+/* One without a match, which no GPU is. */
 Profile *profile_new(const char *file);
 Profile *profile_free(Profile *profile);
 DEFINE_CLEANUP(Profile *, profile_free)
@@ -128,6 +170,9 @@ DEFINE_CLEANUP(Profile *, profile_free)
 int profile_match_init(ProfileMatch *match);
 void profile_match_done(ProfileMatch *match);
 bool profile_match_gpu(const ProfileMatch *match, const GpuIdentity *gpu);
+
+/* Appends a match for every GPU, for the caller to narrow; NULL: out of memory. */
+ProfileMatch *profile_add_match(Profile *profile);
 
 /* Appends a copy of spec; -E2BIG past PROFILE_TYPES_MAX, -EEXIST if the id is there already. */
 int profile_add_type(Profile *profile, const TypeSpec *spec);

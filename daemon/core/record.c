@@ -8,7 +8,7 @@
 #include "util/string-table.h"
 #include "util/text.h"
 
-#define RECORD_SIZE (SYSFS_NAME_SIZE + TYPE_ID_SIZE + LABEL_SIZE + 128U)
+#define RECORD_SIZE (SYSFS_NAME_SIZE + TYPE_ID_SIZE + LABEL_SIZE + OWNER_TEXT_SIZE + 128U)
 
 static const char *const record_phase_table[RECORD_PHASE_MAX] = {
         [RECORD_CREATING] = "creating", [RECORD_BUILDING] = "building", [RECORD_DEFINING] = "defining",
@@ -27,15 +27,16 @@ static RecordPhase record_phase_from_string(const char *s) {
 }
 
 int record_write(int state_fd, const char *uuid, const Record *record) {
-        char contents[RECORD_SIZE];
+        char contents[RECORD_SIZE], owner[OWNER_TEXT_SIZE];
 
         if (state_fd < 0)
                 return 0;
 
+        owner_format(&record->owner, owner);
         (void)snprintf(contents, sizeof(contents),
-                       "phase=%s\ngpu=%s\ntype=%s\nlabel=%s\ngroup=%" PRIi32 "\nregistration=%" PRIu64 "\n",
+                       "phase=%s\ngpu=%s\ntype=%s\nlabel=%s\ngroup=%" PRIi32 "\nregistration=%" PRIu64 "\nowner=%s\n",
                        record_phase_to_string(record->phase), record->gpu, record->type_id, record->label,
-                       record->iommu_group, record->registration);
+                       record->iommu_group, record->registration, owner);
         return file_replace(state_fd, uuid, contents);
 }
 
@@ -81,6 +82,8 @@ static void take_record_line(const char *line, void *userdata) {
                 record->iommu_group = (int32_t)strtol(v, NULL, 10);
         else if ((v = match_key(line, "registration")))
                 record->registration = strtoull(v, NULL, 10);
+        else if ((v = match_key(line, "owner")))
+                (void)owner_parse(v, &record->owner);
 }
 
 int record_read(int state_fd, const char *uuid, Record *ret_record) {
@@ -126,7 +129,11 @@ void record_prune(int state_fd, bool (*keep)(const char *uuid, void *userdata), 
 }
 
 void note_format(const Note *note, char ret_text[static NOTE_TEXT_SIZE]) {
-        (void)snprintf(ret_text, NOTE_TEXT_SIZE, "managed=%i\nlabel=%s\n", note->managed, note->label);
+        char owner[OWNER_TEXT_SIZE];
+
+        owner_format(&note->owner, owner);
+        (void)snprintf(ret_text, NOTE_TEXT_SIZE, "managed=%i\nlabel=%s\n%s%s%s", note->managed, note->label,
+                       note->owner.known ? "owner=" : "", owner, note->owner.known ? "\n" : "");
 }
 
 static void take_note_line(const char *line, void *userdata) {
@@ -137,6 +144,8 @@ static void take_note_line(const char *line, void *userdata) {
                 note->managed = streq(v, "1");
         else if ((v = match_key(line, "label")))
                 (void)text_copy(note->label, sizeof(note->label), v);
+        else if ((v = match_key(line, "owner")))
+                (void)owner_parse(v, &note->owner);
 }
 
 int note_read(int var_fd, const char *uuid, Note *ret_note) {

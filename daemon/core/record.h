@@ -11,6 +11,7 @@
  */
 
 #include "core/backend.h"
+#include "core/owner.h"
 
 /* A person's word for a vGPU, with its NUL. */
 #define LABEL_SIZE 128U
@@ -34,6 +35,7 @@ typedef struct Record {
         char label[LABEL_SIZE];
         int32_t iommu_group; /* -1: none, or not known */
         uint64_t registration; /* which registration of its parent it was made on; 0: not known */
+        Owner owner;
 } Record;
 
 const char *record_phase_to_string(RecordPhase p);
@@ -53,13 +55,14 @@ void record_prune(int state_fd, bool (*keep)(const char *uuid, void *userdata), 
 typedef struct Note {
         bool managed; /* the definition is ours */
         char label[LABEL_SIZE];
+        Owner owner;
 } Note;
 
 /* Below /var/lib/mdevgpud. */
 #define NOTES_FOLDER "vgpus"
 
 /* Room for a note as text. */
-#define NOTE_TEXT_SIZE (LABEL_SIZE + 64U)
+#define NOTE_TEXT_SIZE (LABEL_SIZE + OWNER_TEXT_SIZE + 64U)
 
 void note_format(const Note *note, char ret_text[static NOTE_TEXT_SIZE]);
 /* Below /var/lib/mdevgpud. -ENOENT: there is none; another error: it cannot be told now. What makes no sense is no note. */

@@ -5,6 +5,7 @@
 #include "core/definition-files.h"
 #include "core/gpu.h"
 #include "core/operation-private.h"
+#include "core/permission.h"
 #include "core/request.h"
 #include "core/scan.h"
 #include "core/type.h"
@@ -121,6 +122,21 @@ static int begin_store(VGpu *vgpu, OperationPlan *plan, OperationCallback callba
         return r < 0 ? request_submit_error(r, NULL, error) : 0;
 }
 
+/* A device that is there already counts, and is whose it is. */
+static int check_define(const Manager *manager, const DefineRequest *request, const VGpu *vgpu, const Place *place,
+                        Error *error) {
+        const PermissionRequest permission = {
+                .caller = request->by,
+                .counted = vgpu && vgpu->owner.known,
+                .vgpu = vgpu,
+                .gpu = place->gpu,
+                .parent = place->parent,
+                .type_id = place->type_id,
+        };
+
+        return permission_check(manager, &permission, error);
+}
+
 int manager_define_vgpu(Manager *manager, const DefineRequest *request, OperationCallback callback, void *userdata,
                         Operation **ret_operation, Error *error) {
         OperationPlan plan = {
@@ -138,9 +154,13 @@ int manager_define_vgpu(Manager *manager, const DefineRequest *request, Operatio
         int r;
 
         r = judge_define(manager, request, &vgpu, &place, uuid, error);
+        if (r >= 0)
+                r = check_define(manager, request, vgpu, &place, error);
         if (r < 0)
                 return r;
 
+        plan.owner = vgpu && vgpu->owner.known ? vgpu->owner
+                                               : permission_get_owner(manager, request->by, request->owner);
         if (!vgpu) {
                 if (uuid[0] == '\0')
                         request_generate_uuid(uuid);
@@ -334,6 +354,21 @@ static int plan_config(const VGpu *vgpu, const ModifyRequest *request, const Cha
         return 0;
 }
 
+/* Of another type it may be another that may be used, and takes more. */
+static int check_modify(const Manager *manager, const ModifyRequest *request, const VGpu *vgpu, const Change *change,
+                        Error *error) {
+        const PermissionRequest permission = {
+                .caller = request->by,
+                .vgpu = vgpu,
+                .counted = !vgpu->owner.known || (request->by && vgpu->owner.uid != request->by->uid),
+                .gpu = vgpu->gpu,
+                .parent = vgpu->parent,
+                .type_id = change->type_id,
+        };
+
+        return change->type_id ? permission_check(manager, &permission, error) : 0;
+}
+
 int manager_modify_vgpu(Manager *manager, const ModifyRequest *request, OperationCallback callback, void *userdata,
                         Operation **ret_operation, Error *error) {
         OperationPlan plan = { .kind = OPERATION_MODIFY };
@@ -343,9 +378,12 @@ int manager_modify_vgpu(Manager *manager, const ModifyRequest *request, Operatio
         int r;
 
         r = judge_modify(manager, request, &vgpu, &change, error);
+        if (r >= 0)
+                r = check_modify(manager, request, vgpu, &change, error);
         if (r < 0)
                 return r;
 
+        plan.owner = vgpu->owner;
         plan.label = request->label ?: vgpu->label;
         r = change.config || change.note ? plan_config(vgpu, request, &change, &plan) : 0;
         if (r < 0) {

@@ -11,6 +11,7 @@
 #include "core/gpu.h"
 #include "core/manager.h"
 #include "core/operation-private.h"
+#include "core/permission.h"
 #include "core/placement-view.h"
 #include "core/request.h"
 #include "core/type.h"
@@ -31,9 +32,10 @@ static int find_gpu(const Manager *manager, const char *address, Gpu **ret_gpu, 
 static int check_gpu_ready(const Gpu *gpu, Error *error) {
         const char *address = gpu->identity.address;
 
-        switch (gpu->state) {
-        case GPU_READY:
+        if (gpu_makes_vgpus(gpu))
                 return 0;
+
+        switch (gpu->state) {
         case GPU_PROBING:
                 return error_set(error, -ERROR_BUSY, "GPU %s is still being read; try again in a moment", address);
         case GPU_BUSY:
@@ -206,14 +208,16 @@ int request_submit_error(int code, const Gpu *gpu, Error *error) {
 }
 
 /* The note that the device is ours, before there is one. */
-static int record_create(const VGpu *vgpu, const Gpu *gpu, const char *type_id, const char *label, bool whole,
-                         Error *error) {
+static int record_create(const VGpu *vgpu, const char *type_id, const Owner *owner, bool whole, Error *error) {
+        const Gpu *gpu = vgpu->gpu;
+        const char *label = vgpu->label;
         Record record = { .phase = whole ? RECORD_CREATING : RECORD_BUILDING, .iommu_group = -1 };
         int r;
 
         (void)text_copy(record.gpu, sizeof(record.gpu), gpu->identity.address);
         (void)text_copy(record.type_id, sizeof(record.type_id), type_id);
         (void)text_copy(record.label, sizeof(record.label), label);
+        record.owner = *owner;
         r = record_write(vgpu->manager->state_fd, vgpu->uuid, &record);
         if (r < 0) /* what the disk says would mean something else as a code of ours */
                 return error_set(error, -EIO, "The record that the vGPU is ours cannot be written: %s",
@@ -240,6 +244,11 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
         int r;
 
         r = judge_create(manager, request, &gpu, &type, uuid, error);
+        if (r >= 0)
+                r = permission_check(manager,
+                                     &(PermissionRequest){
+                                             .caller = request->by, .gpu = gpu, .type_id = type->report.id },
+                                     error);
         if (r < 0)
                 return r;
         if (uuid[0] == '\0')
@@ -255,7 +264,8 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
         (void)text_copy(vgpu->type_id, sizeof(vgpu->type_id), type->report.id);
         (void)text_copy(vgpu->label, sizeof(vgpu->label), strempty(request->label));
         (void)text_copy(plan.definition.type_id, sizeof(plan.definition.type_id), type->report.id);
-        r = record_create(vgpu, gpu, vgpu->type_id, vgpu->label, !plan.stores && request->attributes.n == 0, error);
+        plan.owner = vgpu->owner = permission_get_owner(manager, request->by, request->owner);
+        r = record_create(vgpu, vgpu->type_id, &vgpu->owner, !plan.stores && request->attributes.n == 0, error);
         if (r >= 0) {
                 job = (Job){
                         .kind = JOB_CREATE,
@@ -339,20 +349,37 @@ int manager_check_start(Manager *manager, const StartRequest *request, Error *er
         return judge_start(manager, request, &vgpu, error);
 }
 
+/* What is defined counts for whoever had it defined, and what is nobody's for who starts it. */
+static int check_start(const Manager *manager, const StartRequest *request, const VGpu *vgpu, Error *error) {
+        const PermissionRequest permission = {
+                .caller = request->by,
+                .vgpu = vgpu,
+                .counted = vgpu->owner.known && request->by && vgpu->owner.uid != request->by->uid,
+                .gpu = vgpu->gpu,
+                .type_id = vgpu->type_id,
+        };
+
+        return permission_check(manager, &permission, error);
+}
+
 int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationCallback callback, void *userdata,
                        Operation **ret_operation, Error *error) {
         OperationPlan plan = { .kind = OPERATION_START, .automatic = request->automatic };
         const Definition *d;
+        Owner owner;
         VGpu *vgpu;
         Job job;
         int r;
 
         r = judge_start(manager, request, &vgpu, error);
+        if (r >= 0)
+                r = check_start(manager, request, vgpu, error);
         if (r < 0)
                 return r;
 
         d = &vgpu->file->definition;
-        r = record_create(vgpu, vgpu->gpu, d->type_id, vgpu->label, d->attributes.n == 0, error);
+        owner = vgpu->owner.known ? vgpu->owner : permission_get_owner(manager, request->by, request->owner);
+        r = record_create(vgpu, d->type_id, &owner, d->attributes.n == 0, error);
         if (r < 0)
                 return r;
 
@@ -371,6 +398,7 @@ int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationC
                 return request_submit_error(r, vgpu->gpu, error);
         }
 
+        vgpu_set_owner(vgpu, &owner);
         vgpu_set_state(vgpu, VGPU_CREATING, NULL);
         return 0;
 }

@@ -154,10 +154,10 @@ int scan_gpus(const Host *host, int (*found)(const GpuIdentity *identity, void *
         return r;
 }
 
-uint64_t scan_incarnation(const Host *host, const char *path) {
+static uint64_t read_incarnation(const Host *host, const char *path, int flags) {
         struct statx st;
 
-        if (statx(host->sys_fd, path, 0, STATX_INO | STATX_BTIME, &st) < 0)
+        if (statx(host->sys_fd, path, flags, STATX_INO | STATX_BTIME, &st) < 0)
                 return 0;
 
         /* The number of a folder in sysfs, which has no time of birth, is not used again before 2^32 others were (kernel
@@ -165,6 +165,18 @@ uint64_t scan_incarnation(const Host *host, const char *path) {
         return st.stx_mask & STATX_BTIME
                        ? st.stx_ino ^ ((uint64_t)st.stx_btime.tv_sec * 1000000000U + st.stx_btime.tv_nsec)
                        : st.stx_ino;
+}
+
+uint64_t scan_incarnation(const Host *host, const char *path) {
+        return read_incarnation(host, path, 0);
+}
+
+/* Of the link to the driver, which is made when it is bound. */
+uint64_t scan_binding(const Host *host, const char *name) {
+        char path[PATH_SIZE];
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/driver", name);
+        return read_incarnation(host, path, AT_SYMLINK_NOFOLLOW);
 }
 
 int scan_numa_node(const Host *host, const char *name) {

@@ -27,6 +27,9 @@ uint64_t scan_incarnation(const Host *host, const char *path);
  */
 uint64_t scan_registration(const Host *host, const char *parent);
 
+/* Which binding of a PCI device to its driver is in force: another number each time it is bound. 0: it cannot be told. */
+uint64_t scan_binding(const Host *host, const char *name);
+
 /* The NUMA node that a PCI device is at; -1: none, or not known. */
 int scan_numa_node(const Host *host, const char *name);
 

@@ -34,15 +34,24 @@ struct Task {
         List link; /* in manager->tasks */
         uint32_t id; /* 1 and up, never used again */
         const char *operation; /* what it does, a word */
-        char object[256]; /* and with what */
+        char object[256]; /* and with what: a topology, by its name, unless */
+        bool about_gpu; /* it is a GPU, by its address */
         TaskState state;
         uid_t started_by;
         uint64_t start_usec; /* CLOCK_REALTIME */
+        uint64_t begun_usec; /* CLOCK_MONOTONIC, as the next two */
         uint64_t told_usec; /* when its progress was told last */
+        uint64_t rated_usec; /* when its rate was reckoned last, */
+        uint64_t rated_bytes; /* and what it had done then */
+        sd_event_source *teller; /* of progress that was too soon after the last */
         char (*uuids)[UUID_STRING_SIZE]; /* of the vGPUs that it touches */
         size_t n_uuids;
         size_t n_steps;
         size_t n_done;
+        uint64_t bytes; /* that it has moved; UNKNOWN_U64 with all of these */
+        uint64_t total_bytes; /* that it will have */
+        uint64_t rate; /* bytes in a second, of late */
+        uint64_t end_usec; /* when it will have ended at this rate, or has; CLOCK_REALTIME */
         bool cancelable;
         bool changed; /* something is not as it was */
         Error error; /* code 0 unless it failed or was cancelled */
@@ -55,13 +64,25 @@ struct Task {
 /* Queued, and shown at once. The cancel and userdata are its maker's to set. */
 int task_new(Manager *manager, const char *operation, const char *object, uid_t started_by, size_t n_steps,
              Task **ret_task);
+/* The same about a GPU, by its address. */
+int task_new_about_gpu(Manager *manager, const char *operation, const char *address, uid_t started_by, size_t n_steps,
+                       Task **ret_task);
 /* Not shown any more. */
 Task *task_free(Task *task);
 
+/* Empty: nothing is added. */
 int task_add_uuid(Task *task, const char *uuid);
 
 void task_begin(Task *task);
 void task_set_done(Task *task, size_t n_done);
+/* It comes to more than it seemed. */
+void task_set_steps(Task *task, size_t n_steps);
+/* Of one that moves data: progress is by this, and by no steps. total UNKNOWN_U64: nobody knows. */
+void task_set_bytes(Task *task, uint64_t bytes, uint64_t total);
+/* What it does takes another way than was reckoned with: nobody knows how long. */
+void task_forget_end(Task *task);
+/* How much is done, from 0 to 1; negative: it cannot be told. */
+double task_get_progress(const Task *task);
 void task_set_cancelable(Task *task, bool cancelable);
 /* error NULL: it is done. It goes by itself after a while. */
 void task_finish(Task *task, TaskState state, const Error *error);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "core/gpu.h"
+#include "core/permission.h"
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
+#include "core/topology-permit.h"
 #include "core/topology-undo.h"
 #include "core/users-query.h"
+#include "core/vfs-change.h"
 #include "core/vgpu.h"
 #include "util/log.h"
 
@@ -21,8 +24,12 @@ struct TopologyApply {
         TopologyPlan plan; /* the steps that change something */
         Phase phase;
         size_t next; /* step to check or to do; undoing: how many are left to take back */
+        size_t base; /* steps of an earlier turn, which are done */
+        bool more; /* when these are done the rest is planned */
+        Caller by; /* whose permission is looked at then; has_caller */
+        bool has_caller;
+        VfsChange *vfs;
         unsigned n_tries; /* to take back the one that is next */
-        bool lenient; /* a step that fails is left */
         bool cancelled;
         UsersQuery *query;
         bool answered; /* what was begun has ended */
@@ -45,7 +52,41 @@ static void on_answer(const Error *error, VGpu *vgpu, void *userdata) {
         wake(apply);
 }
 
-static void on_users(const Error *error, const User *users, size_t n_users, void *userdata) {
+static void on_vfs(const Error *error, void *userdata) {
+        TopologyApply *apply = userdata;
+
+        apply->vfs = NULL;
+        on_answer(error, NULL, apply);
+}
+
+/* 1: it has begun; 0: there is nothing to do. */
+static int set_vfs(TopologyApply *apply, const TopologyStep *step, uint32_t n, Error *error) {
+        int r;
+
+        r = manager_enable_vfs(apply->manager, step->gpu, n, on_vfs, apply, &apply->vfs, error);
+        return r < 0 ? r : r == 0;
+}
+
+/* The same of any step. */
+static int begin_step(TopologyApply *apply, const TopologyStep *step, Error *error) {
+        int r;
+
+        if (step->action == TOPOLOGY_ENABLE_VFS)
+                return set_vfs(apply, step, step->n_vfs, error);
+
+        r = topology_step_begin(apply->manager, step, &apply->plan.owner, on_answer, apply, error);
+        return r < 0 ? r : 1;
+}
+
+/* The same the other way. */
+static int take_back_step(TopologyApply *apply, const TopologyStep *step, Error *error) {
+        if (step->action == TOPOLOGY_ENABLE_VFS)
+                return set_vfs(apply, step, step->old_vfs, error);
+
+        return topology_step_take_back(apply->manager, step, apply->n_tries++, on_answer, apply, error);
+}
+
+static void on_users(const Error *error, const User *users, size_t n_users, const VGpuUsage *told, void *userdata) {
         TopologyApply *apply = userdata;
         const char *uuid = apply->plan.steps[apply->next].uuid;
 
@@ -99,12 +140,15 @@ static void begin_undo(TopologyApply *apply, size_t n_begun, const Error *why) {
         apply->n_tries = 0;
         apply->answered = false;
         task_set_cancelable(apply->task, false);
+        task_forget_end(apply->task);
         (void)topology_journal_note(apply->manager->state_fd, &progress);
 }
 
-static void note_problem(TopologyApply *apply, const char *uuid, const Error *error) {
+static void note_problem(TopologyApply *apply, const TopologyStep *step, const Error *error) {
+        const char *kind = step->uuid[0] != '\0' ? "vGPU" : "GPU", *name = step->uuid[0] != '\0' ? step->uuid : step->gpu;
+
         if (apply->undo_problem.code == 0)
-                (void)error_set(&apply->undo_problem, error->code, "vGPU %s: %.400s", uuid, error->message);
+                (void)error_set(&apply->undo_problem, error->code, "%s %s: %.200s", kind, name, error->message);
 }
 
 /* True: something was begun, or all of it has ended. */
@@ -125,11 +169,11 @@ static bool turn_undo(TopologyApply *apply) {
         step = &apply->plan.steps[apply->next - 1];
         r = error.code;
         if (r == 0)
-                r = topology_step_take_back(apply->manager, step, apply->n_tries++, on_answer, apply, &error);
+                r = take_back_step(apply, step, &error);
         if (r > 0)
                 return true;
         if (r < 0)
-                note_problem(apply, step->uuid, &error);
+                note_problem(apply, step, &error);
 
         progress.n_begun = --apply->next;
         apply->n_tries = 0;
@@ -149,10 +193,11 @@ static int judge_answer(TopologyApply *apply) {
                 return 0;
         }
 
-        log_full(LOG_NOTICE, LOG_FIELDS("VGPU_UUID", step->uuid, "GPU", step->gpu),
-                 "Cannot %s vGPU %s for topology '%s': %s", strempty(topology_action_to_string(step->action)),
-                 step->uuid, apply->plan.topology, apply->answer.message);
-        if (apply->lenient) {
+        log_full(LOG_NOTICE, LOG_FIELDS("MDEVGPU_VGPU", step->uuid, "MDEVGPU_GPU", step->gpu),
+                 "Cannot %s %s for topology '%s': %s",
+                 step->uuid[0] != '\0' ? strempty(topology_action_to_string(step->action)) : "enable virtual functions of",
+                 step->uuid[0] != '\0' ? step->uuid : step->gpu, apply->plan.topology, apply->answer.message);
+        if (apply->plan.automatic) {
                 if (apply->why.code == 0)
                         apply->why = apply->answer;
                 apply->next++;
@@ -161,6 +206,111 @@ static int judge_answer(TopologyApply *apply) {
 
         begin_undo(apply, apply->next + (unclear ? 1 : 0), &apply->answer);
         return apply->answer.code;
+}
+
+/* What stays as it is needs nothing to be done. True: something is to be planned later. */
+static bool drop_keeps(TopologyPlan *plan) {
+        bool later = false;
+        size_t n = 0;
+
+        for (size_t i = 0; i < plan->n_steps; i++) {
+                later = later || plan->steps[i].action == TOPOLOGY_LATER;
+                if (plan->steps[i].action != TOPOLOGY_KEEP && plan->steps[i].action != TOPOLOGY_LATER)
+                        plan->steps[n++] = plan->steps[i];
+                else
+                        topology_step_done(&plan->steps[i]);
+        }
+        plan->n_steps = n;
+        return later;
+}
+
+/* Takes them over; the plan is empty then. */
+static int append_steps(TopologyApply *apply, TopologyPlan *plan) {
+        TopologyStep *steps;
+        int r = 0;
+
+        steps = reallocarray(apply->plan.steps, apply->plan.n_steps + plan->n_steps + 1, sizeof(TopologyStep));
+        if (!steps)
+                return -ENOMEM;
+
+        apply->plan.steps = steps;
+        memcpy(&steps[apply->plan.n_steps], plan->steps, plan->n_steps * sizeof(TopologyStep));
+        apply->plan.n_steps += plan->n_steps;
+        for (size_t i = 0; i < plan->n_steps && r >= 0; i++)
+                r = task_add_uuid(apply->task, plan->steps[i].uuid);
+        plan->n_steps = 0;
+        task_set_steps(apply->task, apply->plan.n_steps);
+        return r;
+}
+
+/* GPUs whose virtual functions it has changed. */
+static int list_changed_gpus(const TopologyApply *apply, const char ***ret_gpus, size_t *ret_n) {
+        const char **gpus;
+        size_t n = 0;
+
+        gpus = calloc(MAX(apply->plan.n_steps, 1U), sizeof(char *));
+        if (!gpus)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < apply->plan.n_steps; i++)
+                if (apply->plan.steps[i].action == TOPOLOGY_ENABLE_VFS)
+                        gpus[n++] = apply->plan.steps[i].gpu;
+
+        *ret_gpus = gpus;
+        *ret_n = n;
+        return 0;
+}
+
+/* A plan for what virtual functions had to be there for. */
+static int make_rest(const TopologyApply *apply, TopologyPlan *ret_plan, Error *error) {
+        const TopologySet *set = apply->manager->topologies;
+        _cleanup_(freep) const char **gpus = NULL;
+        TopologyPlanOptions options = {};
+        const Topology *topology;
+        int r;
+
+        r = topology_find(apply->manager, apply->plan.topology, &topology, error);
+        if (r < 0)
+                return r;
+        r = list_changed_gpus(apply, &gpus, &options.n_only);
+        options.only = gpus;
+        if (r >= 0)
+                r = topology_plan_new(apply->manager, topology, &set->policy, apply->plan.automatic ? &options : NULL,
+                                      ret_plan);
+        return r < 0 ? error_set_errno(error, r, "the rest of the topology cannot be planned") : 0;
+}
+
+static int check_rest(const TopologyApply *apply, const TopologyPlan *plan, Error *error) {
+        for (size_t i = 0; i < plan->n_problems; i++) {
+                if (!apply->plan.automatic)
+                        return error_set(error, plan->problems[i].code, "%s", plan->problems[i].message);
+                log_warning("Default topology '%s': %s", apply->plan.topology, plan->problems[i].message);
+        }
+        for (size_t i = 0; i < plan->n_steps; i++)
+                if (plan->steps[i].action == TOPOLOGY_ENABLE_VFS)
+                        return error_set(error, -EIO, "GPU %s has other virtual functions than were enabled: %s",
+                                         plan->steps[i].gpu, plan->steps[i].reason);
+
+        return topology_plan_permit(apply->manager, plan, apply->has_caller ? &apply->by : NULL, error);
+}
+
+/* The virtual functions are there: what shall be on them. */
+static int plan_rest(TopologyApply *apply, Error *error) {
+        _cleanup_(topology_plan_done) TopologyPlan plan = {};
+        int r;
+
+        apply->more = false;
+        r = make_rest(apply, &plan, error);
+        if (r >= 0)
+                r = check_rest(apply, &plan, error);
+        if (r < 0)
+                return r;
+
+        (void)drop_keeps(&plan);
+        apply->base = apply->next;
+        apply->phase = PHASE_CHECK;
+        r = append_steps(apply, &plan);
+        return r < 0 ? error_set_errno(error, r, "the rest of the topology cannot be applied") : 0;
 }
 
 static bool turn_apply(TopologyApply *apply) {
@@ -175,6 +325,12 @@ static bool turn_apply(TopologyApply *apply) {
                 begin_undo(apply, apply->next, &error);
                 return false;
         }
+        if (apply->next == apply->plan.n_steps && apply->more) {
+                r = plan_rest(apply, &error);
+                if (r < 0)
+                        begin_undo(apply, apply->next, &error);
+                return false;
+        }
         if (apply->next == apply->plan.n_steps) {
                 end(apply, apply->why.code < 0 ? TASK_FAILED : TASK_DONE, apply->why.code < 0 ? &apply->why : NULL);
                 return true;
@@ -185,8 +341,8 @@ static bool turn_apply(TopologyApply *apply) {
         if (r < 0)
                 (void)error_set_errno(&error, r, "what is being done cannot be recorded");
         else
-                r = topology_step_begin(apply->manager, &apply->plan.steps[apply->next], on_answer, apply, &error);
-        if (r >= 0)
+                r = begin_step(apply, &apply->plan.steps[apply->next], &error);
+        if (r > 0)
                 return true;
 
         apply->answered = true;
@@ -194,12 +350,18 @@ static bool turn_apply(TopologyApply *apply) {
         return false;
 }
 
-/* Nothing has been touched: there is nothing to take back. */
-static void refuse(TopologyApply *apply, const Error *why) {
+/* True: nothing has been touched, and that is its end. */
+static bool refuse(TopologyApply *apply, const Error *why) {
         Error error = ERROR_NULL;
+
+        if (apply->base > 0) {
+                begin_undo(apply, apply->base, why);
+                return false;
+        }
 
         (void)error_set(&error, why->code, "%.400s; nothing was changed", why->message);
         end(apply, apply->cancelled ? TASK_CANCELLED : TASK_FAILED, &error);
+        return true;
 }
 
 static bool turn_check(TopologyApply *apply) {
@@ -209,8 +371,10 @@ static bool turn_check(TopologyApply *apply) {
         if (apply->cancelled)
                 (void)error_set(&apply->answer, -ERROR_CANCELLED, "It was cancelled");
         if ((apply->answered || apply->cancelled) && apply->answer.code < 0) {
-                refuse(apply, &apply->answer);
-                return true;
+                const Error why = apply->answer;
+
+                apply->answered = false;
+                return refuse(apply, &why);
         }
         apply->next += apply->answered ? 1 : 0;
         apply->answered = false;
@@ -228,18 +392,16 @@ static bool turn_check(TopologyApply *apply) {
         }
 
         if (r >= 0 && apply->plan.n_steps > 0) {
-                r = topology_journal_write(apply->manager->state_fd, &apply->plan);
+                r = topology_journal_write(apply->manager->state_fd, &apply->plan, /* anew= */ apply->base == 0);
                 if (r < 0)
                         (void)error_set(&error, -EIO, "What is to be done cannot be recorded: %s",
                                         strerrordesc_np(-r) ?: "unknown error");
         }
-        if (r < 0) {
-                refuse(apply, &error);
-                return true;
-        }
+        if (r < 0)
+                return refuse(apply, &error);
 
         apply->phase = PHASE_APPLY;
-        apply->next = 0;
+        apply->next = apply->base;
         return false;
 }
 
@@ -277,24 +439,14 @@ static void on_cancel(Task *task, void *userdata) {
         }
 }
 
-/* What stays as it is needs nothing to be done. */
-static void drop_keeps(TopologyPlan *plan) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < plan->n_steps; i++)
-                if (plan->steps[i].action != TOPOLOGY_KEEP)
-                        plan->steps[n++] = plan->steps[i];
-                else
-                        topology_step_done(&plan->steps[i]);
-        plan->n_steps = n;
-}
-
 TopologyApply *topology_apply_free(TopologyApply *apply) {
         if (!apply)
                 return NULL;
 
         apply->manager->topology_apply = NULL;
         users_query_free(apply->query);
+        vfs_change_free(apply->vfs);
+        free((gid_t *)apply->by.groups);
         sd_event_source_disable_unref(apply->turn);
         topology_plan_done(&apply->plan);
         free(apply);
@@ -304,8 +456,8 @@ TopologyApply *topology_apply_free(TopologyApply *apply) {
 DEFINE_CLEANUP(TopologyApply *, topology_apply_free)
 
 /* Takes the plan over in any case. */
-static int apply_new(Manager *manager, TopologyPlan *plan, const char *operation, uid_t started_by,
-                     TopologyApply **ret_apply) {
+static int apply_new(Manager *manager, TopologyPlan *plan, const char *operation, TopologyApply **ret_apply) {
+        const Caller self = { .uid = geteuid(), .groups_known = true };
         _cleanup_(topology_apply_freep) TopologyApply *apply = NULL;
         int r = 0;
 
@@ -318,12 +470,14 @@ static int apply_new(Manager *manager, TopologyPlan *plan, const char *operation
         apply->manager = manager;
         apply->plan = *plan;
         *plan = (TopologyPlan){};
-        drop_keeps(&apply->plan);
+        apply->more = drop_keeps(&apply->plan);
+        if (!apply->plan.owner.known) /* nobody asked for it */
+                apply->plan.owner = caller_get_owner(&self, manager->rules);
         manager->topology_apply = apply;
 
         r = sd_event_add_defer(manager->event, &apply->turn, on_turn, apply);
         if (r >= 0)
-                r = task_new(manager, operation, apply->plan.topology, started_by, apply->plan.n_steps, &apply->task);
+                r = task_new(manager, operation, apply->plan.topology, apply->plan.owner.uid, apply->plan.n_steps, &apply->task);
         for (size_t i = 0; i < apply->plan.n_steps && r >= 0; i++)
                 r = task_add_uuid(apply->task, apply->plan.steps[i].uuid);
         if (r < 0) {
@@ -385,7 +539,23 @@ int topology_check_apply(Manager *manager, const char *name, Error *error) {
         return judge(manager, name, &plan, error);
 }
 
-int topology_apply(Manager *manager, const char *name, uid_t started_by, Task **ret_task, Error *error) {
+/* He may be gone when it is asked. */
+static int set_caller(TopologyApply *apply, const Caller *by) {
+        gid_t *groups;
+
+        groups = calloc(MAX(by->n_groups, 1U), sizeof(gid_t));
+        if (!groups)
+                return -ENOMEM;
+
+        if (by->n_groups > 0)
+                memcpy(groups, by->groups, by->n_groups * sizeof(gid_t));
+        apply->by = *by;
+        apply->by.groups = groups;
+        apply->has_caller = true;
+        return 0;
+}
+
+int topology_apply(Manager *manager, const char *name, const Caller *by, Task **ret_task, Error *error) {
         TopologyPlan plan = {};
         TopologyApply *apply;
         int r;
@@ -393,9 +563,22 @@ int topology_apply(Manager *manager, const char *name, uid_t started_by, Task **
         r = judge(manager, name, &plan, error);
         if (r < 0)
                 return r;
-        r = apply_new(manager, &plan, "apply-topology", started_by, &apply);
+        r = topology_plan_permit(manager, &plan, by, error);
+        if (r < 0) {
+                topology_plan_done(&plan);
+                return r;
+        }
+        plan.owner = permission_get_owner(manager, by, NULL);
+        r = apply_new(manager, &plan, "apply-topology", &apply);
         if (r < 0)
                 return error_set_errno(error, r, "the topology cannot be applied");
+
+        r = by ? set_caller(apply, by) : 0;
+        if (r < 0) {
+                task_free(apply->task);
+                topology_apply_free(apply);
+                return error_set_errno(error, r, "the topology cannot be applied");
+        }
 
         task_set_cancelable(apply->task, true);
         if (ret_task)
@@ -405,14 +588,28 @@ int topology_apply(Manager *manager, const char *name, uid_t started_by, Task **
 
 int topology_apply_plan(Manager *manager, TopologyPlan *plan) {
         TopologyApply *apply;
+
+        plan->automatic = true;
+        return apply_new(manager, plan, "apply-topology", &apply);
+}
+
+int topology_go_on(Manager *manager, const TopologyPlan *left, Error *error) {
+        TopologyPlan plan = {};
+        TopologyApply *apply;
         int r;
 
-        r = apply_new(manager, plan, "apply-topology", geteuid(), &apply);
+        r = judge(manager, left->topology, &plan, error);
         if (r < 0)
                 return r;
+        r = topology_plan_add_left(&plan, manager, left);
+        if (r < 0) {
+                topology_plan_done(&plan);
+                return error_set_errno(error, r, "the topology cannot be applied");
+        }
 
-        apply->lenient = true;
-        return 0;
+        plan.owner = left->owner;
+        r = apply_new(manager, &plan, "apply-topology", &apply);
+        return r < 0 ? error_set_errno(error, r, "the topology cannot be applied") : 0;
 }
 
 int topology_roll_back(Manager *manager, TopologyPlan *plan, const TopologyProgress *progress) {
@@ -420,7 +617,7 @@ int topology_roll_back(Manager *manager, TopologyPlan *plan, const TopologyProgr
         Error why = ERROR_NULL;
         int r;
 
-        r = apply_new(manager, plan, "roll-back-topology", geteuid(), &apply);
+        r = apply_new(manager, plan, "roll-back-topology", &apply);
         if (r < 0)
                 return r;
 

@@ -16,9 +16,9 @@ typedef struct TopologyApply TopologyApply;
 
 /*
  * Begins; the task tells what comes of it. A negative code with *error filled: it did not, and nothing was touched.
- * -ERROR_BUSY: another one is being applied.
+ * -ERROR_BUSY: another one is being applied. by NULL: nobody asks, and no rule is judged.
  */
-int topology_apply(Manager *manager, const char *name, uid_t started_by, Task **ret_task, Error *error);
+int topology_apply(Manager *manager, const char *name, const Caller *by, Task **ret_task, Error *error);
 /* The same judgement, no more. */
 int topology_check_apply(Manager *manager, const char *name, Error *error);
 /* The topology of that name, or the default one for an empty name. */
@@ -27,7 +27,9 @@ int topology_find(const Manager *manager, const char *name, const Topology **ret
 /* Nobody asked: does what can be done of it, which it takes over in any case. What fails is logged and left. */
 int topology_apply_plan(Manager *manager, TopologyPlan *plan);
 
-/* What a daemon before us left, which it takes over in any case. */
+/* What a daemon before us left: the rest of it is done. Negative with *error filled: that cannot be, and nothing began. */
+int topology_go_on(Manager *manager, const TopologyPlan *left, Error *error);
+/* The same taken back; the plan is taken over in any case. */
 int topology_roll_back(Manager *manager, TopologyPlan *plan, const TopologyProgress *progress);
 
 /* The daemon ends: what has been begun is left to its successor. */

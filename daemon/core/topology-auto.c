@@ -47,20 +47,9 @@ void topology_set_active(Manager *manager, const char *name) {
         }
 }
 
-static bool offers_something(const Gpu *gpu) {
-        Type *type;
-
-        LIST_FOREACH(type, &gpu->types, link)
-                if (type->report.registration == REGISTRATION_REGISTERED ||
-                    type->report.registration == REGISTRATION_DIFFERS)
-                        return true;
-
-        return false;
-}
-
 /* vGPUs can be made on it. */
 static bool is_up(const Gpu *gpu) {
-        return gpu->state == GPU_READY && offers_something(gpu);
+        return gpu_makes_vgpus(gpu) && gpu_offers_type(gpu);
 }
 
 /* Nothing is known of it at present: no reason to take it for gone. */
@@ -155,6 +144,26 @@ static int look_at_gpus(TopologyAuto *a) {
         return r;
 }
 
+/* What nobody asked for is not taken back: on the GPUs for which it was under way it is looked at once more. */
+static int resume_default(TopologyAuto *a, const TopologyPlan *plan) {
+        _cleanup_(freep) const char **gpus = NULL;
+        size_t n = 0;
+
+        topology_journal_remove(a->manager->state_fd);
+        gpus = calloc(MAX(plan->n_steps, 1U), sizeof(char *));
+        if (!gpus)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < plan->n_steps; i++) {
+                const Gpu *gpu = manager_find_gpu_of(a->manager, plan->steps[i].gpu);
+
+                if (gpu && (n == 0 || !streq(gpus[n - 1], gpu->identity.address)))
+                        gpus[n++] = gpu->identity.address;
+        }
+
+        return n > 0 ? apply_default(a, gpus, n) : 0;
+}
+
 /* What a daemon that died left: completed, which is what applying it anew does, or taken back. */
 static int recover(TopologyAuto *a) {
         _cleanup_(topology_plan_done) TopologyPlan plan = {};
@@ -175,8 +184,10 @@ static int recover(TopologyAuto *a) {
 
         log_notice("The daemon ended while it %s topology '%s', %zu of %zu steps had begun",
                    progress.undoing ? "took back" : "applied", plan.topology, progress.n_begun, plan.n_steps);
+        if (plan.automatic && !progress.undoing)
+                return resume_default(a, &plan);
         if (set && set->policy.interrupted == TOPOLOGY_INTERRUPTED_GO_ON && !progress.undoing) {
-                r = topology_apply(a->manager, plan.topology, geteuid(), NULL, &error);
+                r = topology_go_on(a->manager, &plan, &error);
                 if (r >= 0)
                         return 0;
                 log_warning("Going on with topology '%s' is not possible, so it is taken back: %s", plan.topology,

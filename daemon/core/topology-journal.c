@@ -102,6 +102,14 @@ static bool get_flag(json_object *object, const char *key) {
         return json_object_object_get_ex(object, key, &value) && json_object_get_boolean(value);
 }
 
+static uint32_t get_number(json_object *object, const char *key) {
+        json_object *value;
+        int64_t number;
+
+        number = json_object_object_get_ex(object, key, &value) ? json_object_get_int64(value) : 0;
+        return number > 0 && number < UINT32_MAX ? (uint32_t)number : 0;
+}
+
 static int add_attributes(json_object *object, const Attributes *attributes) {
         json_object *list = json_object_new_array();
         int r = add(object, "attributes", list);
@@ -136,6 +144,7 @@ static int get_attributes(json_object *object, Attributes *attributes) {
 
 static int format_step(const TopologyStep *step, json_object *list) {
         json_object *object = json_object_new_object();
+        char owner[OWNER_TEXT_SIZE];
         int r;
 
         if (!object || json_object_array_add(list, object) < 0) {
@@ -154,38 +163,50 @@ static int format_step(const TopologyStep *step, json_object *list) {
                 r = add_text(object, "label", step->label);
         if (r >= 0)
                 r = add_text(object, "old-label", step->old_label);
+        owner_format(&step->old_owner, owner);
+        if (r >= 0)
+                r = add_text(object, "old-owner", owner);
         if (r >= 0)
                 r = add_flag(object, "autostart", step->autostart);
         if (r >= 0)
                 r = add_flag(object, "old-autostart", step->old_autostart);
         if (r >= 0)
                 r = add_flag(object, "unmanaged", step->unmanaged);
+        if (r >= 0)
+                r = add(object, "vfs", json_object_new_int64(step->n_vfs));
+        if (r >= 0)
+                r = add(object, "old-vfs", json_object_new_int64(step->old_vfs));
         return r < 0 ? r : add_attributes(object, &step->attributes);
 }
 
 static int parse_step(json_object *object, TopologyStep *step) {
-        char action[16], uuid[UUID_STRING_SIZE];
+        char action[16], uuid[UUID_STRING_SIZE], owner[OWNER_TEXT_SIZE];
 
         if (!json_object_is_type(object, json_type_object) || !get_text(object, "action", action, sizeof(action)) ||
             !get_text(object, "uuid", uuid, sizeof(uuid)) || !get_text(object, "gpu", step->gpu, sizeof(step->gpu)) ||
             !get_text(object, "type", step->type_id, sizeof(step->type_id)) ||
             !get_text(object, "label", step->label, sizeof(step->label)) ||
-            !get_text(object, "old-label", step->old_label, sizeof(step->old_label)))
+            !get_text(object, "old-label", step->old_label, sizeof(step->old_label)) ||
+            !get_text(object, "old-owner", owner, sizeof(owner)) || owner_parse(owner, &step->old_owner) < 0)
                 return -EBADMSG;
 
         step->action = topology_action_from_string(action);
-        if (step->action < 0 || text_parse_uuid(uuid, step->uuid) < 0 || !text_is_name(step->gpu))
+        if (step->action < 0 || !text_is_name(step->gpu) ||
+            (text_parse_uuid(uuid, step->uuid) < 0 && step->action != TOPOLOGY_ENABLE_VFS))
                 return -EBADMSG;
 
         step->autostart = get_flag(object, "autostart");
         step->old_autostart = get_flag(object, "old-autostart");
         step->unmanaged = get_flag(object, "unmanaged");
+        step->n_vfs = get_number(object, "vfs");
+        step->old_vfs = get_number(object, "old-vfs");
         return get_attributes(object, &step->attributes) < 0 ? -EBADMSG : 0;
 }
 
-int topology_journal_write(int state_fd, const TopologyPlan *plan) {
+int topology_journal_write(int state_fd, const TopologyPlan *plan, bool anew) {
         _cleanup_(json_putp) json_object *object = json_object_new_object();
         json_object *list = json_object_new_array();
+        char owner[OWNER_TEXT_SIZE];
         int r;
 
         if (!object) {
@@ -196,12 +217,18 @@ int topology_journal_write(int state_fd, const TopologyPlan *plan) {
         r = add(object, "steps", list);
         if (r >= 0)
                 r = add_text(object, "topology", plan->topology);
+        owner_format(&plan->owner, owner);
+        if (r >= 0)
+                r = add_text(object, "owner", owner);
+        if (r >= 0)
+                r = add_flag(object, "automatic", plan->automatic);
         for (size_t i = 0; i < plan->n_steps && r >= 0; i++)
                 r = format_step(&plan->steps[i], list);
         if (r < 0)
                 return r;
 
-        (void)unlinkat(state_fd, PROGRESS, 0); /* of the last one */
+        if (anew)
+                (void)unlinkat(state_fd, PROGRESS, 0); /* of the last one */
         return write_json(state_fd, JOURNAL, object);
 }
 
@@ -225,14 +252,17 @@ void topology_journal_remove(int state_fd) {
 }
 
 static int parse_plan(json_object *object, TopologyPlan *plan) {
+        char owner[OWNER_TEXT_SIZE];
         json_object *list;
         size_t n;
         int r = 0;
 
         if (!get_text(object, "topology", plan->topology, sizeof(plan->topology)) ||
+            !get_text(object, "owner", owner, sizeof(owner)) || owner_parse(owner, &plan->owner) < 0 ||
             !json_object_object_get_ex(object, "steps", &list) || !json_object_is_type(list, json_type_array))
                 return -EBADMSG;
 
+        plan->automatic = get_flag(object, "automatic");
         n = json_object_array_length(list);
         if (n > STEPS_MAX)
                 return -EBADMSG;

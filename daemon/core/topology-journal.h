@@ -17,7 +17,8 @@ typedef struct TopologyProgress {
         size_t n_begun; /* steps that have begun; undoing: that have not been taken back */
 } TopologyProgress;
 
-int topology_journal_write(int state_fd, const TopologyPlan *plan);
+/* anew: nothing of it has begun; else it has become longer, and what was noted of its beginning stands. */
+int topology_journal_write(int state_fd, const TopologyPlan *plan, bool anew);
 int topology_journal_note(int state_fd, const TopologyProgress *progress);
 void topology_journal_remove(int state_fd);
 

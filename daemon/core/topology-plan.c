@@ -5,8 +5,7 @@
 
 #include "core/definition-files.h"
 #include "core/gpu.h"
-#include "core/placement-view.h"
-#include "core/topology-plan.h"
+#include "core/topology-planner.h"
 #include "core/type.h"
 #include "core/vgpu.h"
 #include "util/identity.h"
@@ -16,7 +15,7 @@
 static const char *const topology_action_table[TOPOLOGY_ACTION_MAX] = {
         [TOPOLOGY_KEEP] = "keep",     [TOPOLOGY_DESTROY] = "destroy", [TOPOLOGY_UNDEFINE] = "undefine",
         [TOPOLOGY_MODIFY] = "modify", [TOPOLOGY_DEFINE] = "define",   [TOPOLOGY_START] = "start",
-        [TOPOLOGY_CREATE] = "create",
+        [TOPOLOGY_CREATE] = "create", [TOPOLOGY_LATER] = "later",     [TOPOLOGY_ENABLE_VFS] = "enable-vfs",
 };
 
 DEFINE_STRING_TABLE(topology_action, TopologyAction)
@@ -29,34 +28,7 @@ TopologyAction topology_action_from_string(const char *s) {
         return TOPOLOGY_ACTION_INVALID;
 }
 
-/* One vGPU that there shall be. */
-typedef struct Want {
-        const TopologyEntry *entry;
-        const TopologyVGpu *spec;
-        int *types; /* which type it is on each GPU of the view, -1: not there; shared by all of its spec */
-        VGpu *vgpu; /* that is it, or becomes it */
-        bool remade; /* vgpu is another one that has its UUID, and goes first */
-        bool given_up; /* a problem says why */
-        size_t gpu; /* where it is made, if there is no vgpu */
-} Want;
-
-typedef struct Planner {
-        const Manager *manager;
-        const Topology *topology;
-        const TopologyPolicy *policy;
-        const TopologyPlanOptions *options;
-        PlacementView view;
-        bool *scope; /* the topology speaks of the GPU */
-        int **types; /* one for each spec */
-        size_t n_types;
-        Want *wants;
-        size_t n_wants;
-        TopologyPlan *plan;
-} Planner;
-
-static int add_problem(Planner *p, int code, const char *format, ...) _printf_(3, 4);
-
-static int add_problem(Planner *p, int code, const char *format, ...) {
+int planner_add_problem(Planner *p, int code, const char *format, ...) {
         _cleanup_(freep) char *message = NULL;
         Error *problems;
         va_list ap;
@@ -78,8 +50,8 @@ static int add_problem(Planner *p, int code, const char *format, ...) {
         return 0;
 }
 
-static TopologyStep *add_step(Planner *p, TopologyAction action, const char *uuid, const char *gpu,
-                              const char *type_id) {
+TopologyStep *planner_add_step(Planner *p, TopologyAction action, const char *uuid, const char *gpu,
+                               const char *type_id) {
         TopologyStep *steps, *step;
 
         steps = reallocarray(p->plan->steps, p->plan->n_steps + 1, sizeof(TopologyStep));
@@ -97,7 +69,7 @@ static TopologyStep *add_step(Planner *p, TopologyAction action, const char *uui
 
 /* With what it is now, which is what it is to be again if the step is taken back. */
 static TopologyStep *add_step_for(Planner *p, TopologyAction action, const VGpu *vgpu) {
-        TopologyStep *step = add_step(p, action, vgpu->uuid, vgpu->parent, vgpu->type_id);
+        TopologyStep *step = planner_add_step(p, action, vgpu->uuid, vgpu->parent, vgpu->type_id);
 
         if (!step)
                 return NULL;
@@ -106,12 +78,11 @@ static TopologyStep *add_step_for(Planner *p, TopologyAction action, const VGpu 
         (void)text_copy(step->old_label, sizeof(step->old_label), vgpu->label);
         step->autostart = step->old_autostart = vgpu->autostart;
         step->unmanaged = !vgpu->managed;
+        step->old_owner = vgpu->owner;
         return step;
 }
 
-static void say(TopologyStep *step, const char *format, ...) _printf_(2, 3);
-
-static void say(TopologyStep *step, const char *format, ...) {
+void planner_say(TopologyStep *step, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
@@ -132,7 +103,7 @@ static bool may_touch(const Planner *p, const VGpu *vgpu) {
         return vgpu->managed || p->policy->unmanaged == TOPOLOGY_UNMANAGED_TAKE;
 }
 
-static bool is_open(const Planner *p, const Gpu *gpu) {
+bool planner_may_touch_gpu(const Planner *p, const Gpu *gpu) {
         if (!p->options->only)
                 return true;
 
@@ -175,17 +146,48 @@ static int report_impossible(Planner *p, const TopologyEntry *entry, const Topol
         if (p->options->only) /* what is not there yet is waited for */
                 return 0;
         if (n == 0)
-                return add_problem(p, -ERROR_NO_SUCH_GPU, "%s:%u: no GPU matches", p->topology->file, spec->line);
-        if (n == 1 && gpu->state != GPU_READY)
-                return add_problem(p, -ERROR_NOT_SUPPORTED, "%s:%u: GPU %s is %s: %s", p->topology->file, spec->line,
+                return planner_add_problem(p, -ERROR_NO_SUCH_GPU, "%s:%u: no GPU matches", p->topology->file, spec->line);
+        if (n == 1 && !gpu_makes_vgpus(gpu))
+                return planner_add_problem(p, -ERROR_NOT_SUPPORTED, "%s:%u: GPU %s is %s: %s", p->topology->file, spec->line,
                                    gpu->identity.address, strempty(gpu_state_to_string(gpu->state)), gpu->reason);
 
-        return add_problem(p, -ERROR_NO_SUCH_TYPE, "%s:%u: no GPU that matches has just one type '%s'",
+        return planner_add_problem(p, -ERROR_NO_SUCH_TYPE, "%s:%u: no GPU that matches has just one type '%s'",
                            p->topology->file, spec->line, spec->type);
 }
 
+static void add_want(Planner *p, const TopologyEntry *entry, const TopologyVGpu *spec, int *types) {
+        for (uint32_t k = 0; k < spec->count; k++)
+                p->wants[p->n_wants++] = (Want){
+                        .entry = entry,
+                        .spec = spec,
+                        .types = types,
+                        .gpu = p->view.n,
+                        .waits = planner_waits(p, entry),
+                };
+}
+
+/* As if each GPU had an entry of its own. */
+static int add_wants_per_gpu(Planner *p, const TopologyEntry *entry, const TopologyVGpu *spec, const int *all) {
+        for (size_t i = 0; i < p->view.n; i++) {
+                int *types;
+
+                if (all[i] < 0)
+                        continue;
+                types = calloc(p->view.n, sizeof(int));
+                if (!types)
+                        return -ENOMEM;
+
+                p->types[p->n_types++] = types;
+                for (size_t j = 0; j < p->view.n; j++)
+                        types[j] = j == i ? all[i] : -1;
+                add_want(p, entry, spec, types);
+        }
+
+        return 0;
+}
+
 static int add_wants(Planner *p, const TopologyEntry *entry, const TopologyVGpu *spec) {
-        bool possible = false;
+        bool possible = planner_waits(p, entry);
         int *types = NULL;
         int r;
 
@@ -198,9 +200,29 @@ static int add_wants(Planner *p, const TopologyEntry *entry, const TopologyVGpu 
         if (!possible)
                 return report_impossible(p, entry, spec);
 
-        for (uint32_t k = 0; k < spec->count; k++)
-                p->wants[p->n_wants++] = (Want){ .entry = entry, .spec = spec, .types = types, .gpu = p->view.n };
+        if (spec->per_gpu)
+                return add_wants_per_gpu(p, entry, spec, types);
+
+        add_want(p, entry, spec, types);
         return 0;
+}
+
+/* How many vGPUs the topology may ask for on the GPUs there are, and how many lists of types that takes at most. */
+static int allocate_wants(Planner *p) {
+        size_t n_wants = 1, n_types = 1;
+
+        for (size_t i = 0; i < p->topology->n_entries; i++)
+                for (size_t j = 0; j < p->topology->entries[i].n_vgpus; j++) {
+                        const TopologyVGpu *spec = &p->topology->entries[i].vgpus[j];
+                        size_t n_gpus = spec->per_gpu ? p->view.n : 1;
+
+                        n_wants += spec->count * n_gpus;
+                        n_types += 1 + n_gpus;
+                }
+
+        p->types = calloc(n_types, sizeof(int *));
+        p->wants = calloc(n_wants, sizeof(Want));
+        return p->types && p->wants ? 0 : -ENOMEM;
 }
 
 static int check_gpus(Planner *p, const TopologyEntry *entry) {
@@ -212,31 +234,28 @@ static int check_gpus(Planner *p, const TopologyEntry *entry) {
                 if (!profile_match_gpu(&entry->match, &gpu->identity))
                         continue;
                 if (!p->scope[i] && gpu->state == GPU_PROBING && !p->options->only)
-                        r = add_problem(p, -ERROR_BUSY, "GPU %s is still being read; try again in a moment",
+                        r = planner_add_problem(p, -ERROR_BUSY, "GPU %s is still being read; try again in a moment",
                                         gpu->identity.address);
                 p->scope[i] = true;
                 if (entry->one_size)
                         p->view.gpus[i].mixed = false;
+                if (r >= 0)
+                        r = planner_want_vfs(p, entry, i);
         }
 
         return r;
 }
 
 static int read_topology(Planner *p) {
-        size_t n_specs = 0;
-        int r = 0;
+        int r;
 
-        for (size_t i = 0; i < p->topology->n_entries; i++)
-                n_specs += p->topology->entries[i].n_vgpus;
-        p->types = calloc(MAX(n_specs, 1U), sizeof(int *));
-        p->wants = calloc(MAX(topology_count_vgpus(p->topology), 1U), sizeof(Want));
-        if (!p->types || !p->wants)
-                return -ENOMEM;
+        r = allocate_wants(p);
 
+        for (size_t i = 0; i < p->topology->n_entries && r >= 0; i++)
+                r = check_gpus(p, &p->topology->entries[i]);
         for (size_t i = 0; i < p->topology->n_entries && r >= 0; i++) {
                 const TopologyEntry *entry = &p->topology->entries[i];
 
-                r = check_gpus(p, entry);
                 for (size_t j = 0; j < entry->n_vgpus && r >= 0; j++)
                         r = add_wants(p, entry, &entry->vgpus[j]);
         }
@@ -270,7 +289,7 @@ static bool is_busy(const VGpu *vgpu) {
 }
 
 static int report_busy(Planner *p, const VGpu *vgpu) {
-        return add_problem(p, -ERROR_BUSY, "vGPU %s on %s is being changed; try again in a moment", vgpu->uuid,
+        return planner_add_problem(p, -ERROR_BUSY, "vGPU %s on %s is being changed; try again in a moment", vgpu->uuid,
                            vgpu->gpu ? vgpu->gpu->identity.address : vgpu->parent);
 }
 
@@ -298,7 +317,7 @@ static int claim_named(Planner *p, Want *want) {
                 return 0;
 
         want->given_up = true;
-        return add_problem(p, -ERROR_NOT_MANAGED,
+        return planner_add_problem(p, -ERROR_NOT_MANAGED,
                            "vGPU %s is of type %s on %s, and is not ours: the topology wants '%s' there", vgpu->uuid,
                            vgpu->type_id, vgpu->parent, want->spec->type);
 }
@@ -349,7 +368,7 @@ static int add_removal(Planner *p, const VGpu *vgpu, const char *why) {
                 step = add_step_for(p, TOPOLOGY_DESTROY, vgpu);
                 if (!step)
                         return -ENOMEM;
-                say(step, "%s", why);
+                planner_say(step, "%s", why);
                 for (size_t t = 0; gpu < p->view.n && t < p->view.gpus[gpu].n_types; t++)
                         if (streq(p->view.gpus[gpu].types[t].id, vgpu->type_id))
                                 p->view.gpus[gpu].types[t].leaving++;
@@ -362,7 +381,7 @@ static int add_removal(Planner *p, const VGpu *vgpu, const char *why) {
                 (void)text_copy(step->gpu, sizeof(step->gpu), vgpu->file->definition.parent);
                 (void)text_copy(step->type_id, sizeof(step->type_id), vgpu->file->definition.type_id);
                 step->unmanaged = !vgpu->owned;
-                say(step, "%s", why);
+                planner_say(step, "%s", why);
                 return attributes_copy(&vgpu->file->definition.attributes, &step->attributes);
         }
 
@@ -405,7 +424,7 @@ static int add_changes(Planner *p, const Want *want) {
         TopologyAction action = TOPOLOGY_KEEP;
         TopologyStep *step;
 
-        if (may_touch(p, vgpu) && is_open(p, vgpu->gpu) && (label || autostart))
+        if (may_touch(p, vgpu) && planner_may_touch_gpu(p, vgpu->gpu) && (label || autostart))
                 action = autostart && !vgpu->file ? TOPOLOGY_DEFINE : TOPOLOGY_MODIFY;
         if (action == TOPOLOGY_KEEP && !vgpu->present) /* it is started, which is enough */
                 return 0;
@@ -414,7 +433,7 @@ static int add_changes(Planner *p, const Want *want) {
         if (!step)
                 return -ENOMEM;
         if (action == TOPOLOGY_KEEP) {
-                say(step, "it is as the topology asks");
+                planner_say(step, "it is as the topology asks");
                 return 0;
         }
 
@@ -423,7 +442,7 @@ static int add_changes(Planner *p, const Want *want) {
         step->autostart = spec->autostart;
         if (vgpu->file)
                 step->unmanaged = !vgpu->owned;
-        say(step, "%s%s%s",
+        planner_say(step, "%s%s%s",
             autostart ? spec->autostart ? "it shall start by itself" : "it shall not start by itself" : "",
             autostart && label ? ", and " : "", label ? "its label shall be another one" : "");
         return 0;
@@ -437,7 +456,7 @@ static int add_start(Planner *p, Want *want) {
         size_t type = (size_t)want->types[gpu];
         TopologyStep *step;
 
-        if (!is_open(p, vgpu->gpu)) {
+        if (!planner_may_touch_gpu(p, vgpu->gpu)) {
                 want->given_up = true;
                 return 0;
         }
@@ -452,7 +471,7 @@ static int add_start(Planner *p, Want *want) {
                 }
                 want->given_up = true;
                 (void)placement_explain(p->view.gpus, p->view.n, &item, want->spec->type, &error);
-                return add_problem(p, error.code, "%s:%u: vGPU %s cannot be started: %s", p->topology->file,
+                return planner_add_problem(p, error.code, "%s:%u: vGPU %s cannot be started: %s", p->topology->file,
                                    want->spec->line, vgpu->uuid, error.message);
         }
 
@@ -460,7 +479,7 @@ static int add_start(Planner *p, Want *want) {
         step = add_step_for(p, TOPOLOGY_START, vgpu);
         if (!step)
                 return -ENOMEM;
-        say(step, "it is defined and not there");
+        planner_say(step, "it is defined and not there");
         return 0;
 }
 
@@ -470,7 +489,7 @@ static int keep(Planner *p) {
         for (size_t i = 0; i < p->n_wants && r >= 0; i++) {
                 Want *want = &p->wants[i];
 
-                if (!want->vgpu || want->remade || want->given_up)
+                if (!want->vgpu || want->remade || want->given_up || (want->waits && !want->vgpu->present))
                         continue;
                 if (!want->vgpu->present)
                         r = add_start(p, want);
@@ -482,7 +501,7 @@ static int keep(Planner *p) {
 }
 
 static bool is_missing(const Want *want) {
-        return !want->given_up && (!want->vgpu || want->remade);
+        return !want->given_up && !want->waits && (!want->vgpu || want->remade);
 }
 
 /* One after the other, as far as that goes: says what does not find a place. */
@@ -508,7 +527,7 @@ static int place_singly(Planner *p) {
                 p->wants[i].given_up = true;
                 (void)placement_explain(p->view.gpus, p->view.n, &item, spec->type, &error);
                 if (i == 0 || p->wants[i - 1].spec != spec || !p->wants[i - 1].given_up) /* once for all of a kind */
-                        r = add_problem(p, error.code, "%s:%u: %s", p->topology->file, spec->line, error.message);
+                        r = planner_add_problem(p, error.code, "%s:%u: %s", p->topology->file, spec->line, error.message);
         }
 
         return r;
@@ -527,7 +546,7 @@ static int place(Planner *p) {
 
         /* What is not to be changed takes nothing more. */
         for (size_t i = 0; i < p->view.n; i++)
-                if (!is_open(p, p->view.objects[i]) && !p->view.gpus[i].problem)
+                if (!planner_may_touch_gpu(p, p->view.objects[i]) && !p->view.gpus[i].problem)
                         p->view.gpus[i].problem = "is left as it is";
 
         for (size_t i = 0; i < p->n_wants; i++)
@@ -597,12 +616,12 @@ static int add_creations(Planner *p) {
                 if (r < 0)
                         return r;
 
-                step = add_step(p, TOPOLOGY_CREATE, uuid, gpu->address, type_id);
+                step = planner_add_step(p, TOPOLOGY_CREATE, uuid, gpu->address, type_id);
                 if (!step)
                         return -ENOMEM;
                 (void)text_copy(step->label, sizeof(step->label), want->spec->label);
                 step->autostart = want->spec->autostart;
-                say(step, "the topology asks for it in line %u", want->spec->line);
+                planner_say(step, "the topology asks for it in line %u", want->spec->line);
         }
 
         return 0;
@@ -626,6 +645,7 @@ static void planner_done(Planner *p) {
         free(p->types);
         free(p->wants);
         free(p->scope);
+        free(p->vfs);
         placement_view_done(&p->view);
 }
 
@@ -636,14 +656,18 @@ static int make_plan(Planner *p) {
         if (r < 0)
                 return r;
         p->scope = calloc(MAX(p->view.n, 1U), sizeof(bool));
-        if (!p->scope)
+        p->vfs = malloc(MAX(p->view.n, 1U) * sizeof(uint32_t));
+        if (!p->scope || !p->vfs)
                 return -ENOMEM;
+        memset(p->vfs, 0xff, p->view.n * sizeof(uint32_t));
 
         r = read_topology(p);
         if (r >= 0)
                 r = claim(p);
         if (r >= 0)
                 r = prune(p);
+        if (r >= 0)
+                r = planner_add_vfs(p);
         if (r >= 0)
                 r = keep(p);
         if (r >= 0)
@@ -676,6 +700,39 @@ int topology_plan_new(const Manager *manager, const Topology *topology, const To
         *ret = plan;
         plan = (TopologyPlan){};
         return 0;
+}
+
+static bool has_uuid(const TopologyPlan *plan, const char *uuid) {
+        for (size_t i = 0; i < plan->n_steps; i++)
+                if (streq(plan->steps[i].uuid, uuid))
+                        return true;
+
+        return false;
+}
+
+int topology_plan_add_left(TopologyPlan *plan, const Manager *manager, const TopologyPlan *left) {
+        TopologyStep *steps;
+        int r = 0;
+
+        steps = reallocarray(plan->steps, plan->n_steps + left->n_steps + 1, sizeof(TopologyStep));
+        if (!steps)
+                return -ENOMEM;
+
+        plan->steps = steps;
+        for (size_t i = 0; i < left->n_steps && r >= 0; i++) {
+                const TopologyStep *step = &left->steps[i];
+                const VGpu *vgpu = manager_find_vgpu(manager, step->uuid);
+
+                if (step->action != TOPOLOGY_UNDEFINE || !vgpu || vgpu->present || !vgpu->file ||
+                    has_uuid(plan, step->uuid))
+                        continue;
+                steps[plan->n_steps] = *step;
+                steps[plan->n_steps].attributes = (Attributes){};
+                r = attributes_copy(&step->attributes, &steps[plan->n_steps++].attributes);
+        }
+
+        qsort(plan->steps, plan->n_steps, sizeof(TopologyStep), compare_steps);
+        return r;
 }
 
 void topology_step_done(TopologyStep *step) {

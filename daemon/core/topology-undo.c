@@ -8,7 +8,7 @@
 /* What a step comes to: a device and a definition, each made and removed. */
 #define TRIES_MAX 3U
 
-static int create(Manager *manager, const TopologyStep *step, bool autostart, const char *label,
+static int create(Manager *manager, const TopologyStep *step, bool autostart, const char *label, const Owner *owner,
                   OperationCallback callback, void *userdata, Error *error) {
         const Gpu *gpu = manager_find_gpu_of(manager, step->gpu);
         const CreateRequest request = {
@@ -17,13 +17,15 @@ static int create(Manager *manager, const TopologyStep *step, bool autostart, co
                 .uuid = step->uuid,
                 .autostart = autostart,
                 .label = label[0] != '\0' ? label : NULL,
+                .owner = owner,
         };
 
         return manager_create_vgpu(manager, &request, callback, userdata, NULL, error);
 }
 
-static int start(Manager *manager, const char *uuid, OperationCallback callback, void *userdata, Error *error) {
-        const StartRequest request = { .uuid = uuid };
+static int start(Manager *manager, const char *uuid, const Owner *owner, OperationCallback callback, void *userdata,
+                 Error *error) {
+        const StartRequest request = { .uuid = uuid, .owner = owner };
 
         return manager_start_vgpu(manager, &request, callback, userdata, NULL, error);
 }
@@ -65,14 +67,15 @@ static int label_again(Manager *manager, const TopologyStep *step, OperationCall
 }
 
 /* As it is: where it is and of what type is known. */
-static int define_active(Manager *manager, const TopologyStep *step, OperationCallback callback, void *userdata,
-                         Error *error) {
+static int define_active(Manager *manager, const TopologyStep *step, const Owner *owner, OperationCallback callback,
+                         void *userdata, Error *error) {
         const DefineRequest request = {
                 .gpu = "",
                 .type = "",
                 .uuid = step->uuid,
                 .autostart = step->autostart,
                 .label = step->label,
+                .owner = owner,
         };
 
         return manager_define_vgpu(manager, &request, callback, userdata, NULL, error);
@@ -88,13 +91,14 @@ static int define_again(Manager *manager, const TopologyStep *step, OperationCal
                 .autostart = step->old_autostart,
                 .label = step->old_label,
                 .attributes = step->attributes,
+                .owner = &step->old_owner,
         };
 
         return manager_define_vgpu(manager, &request, callback, userdata, NULL, error);
 }
 
-int topology_step_begin(Manager *manager, const TopologyStep *step, OperationCallback callback, void *userdata,
-                        Error *error) {
+int topology_step_begin(Manager *manager, const TopologyStep *step, const Owner *owner, OperationCallback callback,
+                        void *userdata, Error *error) {
         switch (step->action) {
         case TOPOLOGY_DESTROY:
                 return destroy(manager, step, callback, userdata, error);
@@ -103,11 +107,11 @@ int topology_step_begin(Manager *manager, const TopologyStep *step, OperationCal
         case TOPOLOGY_MODIFY:
                 return modify(manager, step, /* back= */ false, callback, userdata, error);
         case TOPOLOGY_DEFINE:
-                return define_active(manager, step, callback, userdata, error);
+                return define_active(manager, step, owner, callback, userdata, error);
         case TOPOLOGY_START:
-                return start(manager, step->uuid, callback, userdata, error);
+                return start(manager, step->uuid, owner, callback, userdata, error);
         default:
-                return create(manager, step, step->autostart, step->label, callback, userdata, error);
+                return create(manager, step, step->autostart, step->label, owner, callback, userdata, error);
         }
 }
 
@@ -170,8 +174,9 @@ int topology_step_take_back(Manager *manager, const TopologyStep *step, unsigned
         case TOPOLOGY_DESTROY:
                 if (present)
                         return 0;
-                r = defined ? start(manager, step->uuid, callback, userdata, error)
-                            : create(manager, step, /* autostart= */ false, step->old_label, callback, userdata, error);
+                r = defined ? start(manager, step->uuid, &step->old_owner, callback, userdata, error)
+                            : create(manager, step, /* autostart= */ false, step->old_label, &step->old_owner, callback,
+                                     userdata, error);
                 break;
         default:
                 return 0;

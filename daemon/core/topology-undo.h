@@ -8,9 +8,9 @@
 
 #include "core/topology-plan.h"
 
-/* Begins; the callback follows. */
-int topology_step_begin(Manager *manager, const TopologyStep *step, OperationCallback callback, void *userdata,
-                        Error *error);
+/* Begins; the callback follows. What comes of it is the owner's. */
+int topology_step_begin(Manager *manager, const TopologyStep *step, const Owner *owner, OperationCallback callback,
+                        void *userdata, Error *error);
 
 /* It failed, and yet what it was for is so. */
 bool topology_step_is_done(const Manager *manager, const TopologyStep *step, int code);

@@ -11,6 +11,7 @@
 #include "core/backend.h"
 #include "core/placement.h"
 #include "core/record.h"
+#include "core/settings.h"
 
 /* More than any host has. */
 #define TOPOLOGY_NAME_SIZE 64U
@@ -21,7 +22,8 @@
 /* vGPUs of a type that there shall be. */
 typedef struct TopologyVGpu {
         char type[TYPE_ID_SIZE]; /* id or name */
-        uint32_t count; /* 1 and up, on all GPUs that match together */
+        uint32_t count; /* 1 and up, on all GPUs that match together … */
+        bool per_gpu; /* … or on each of them that has the type */
         char uuid[UUID_STRING_SIZE]; /* empty: it does not matter; else count is 1 */
         char label[LABEL_SIZE]; /* empty: it does not matter */
         bool autostart; /* defined as well, and started by itself */
@@ -32,6 +34,9 @@ typedef struct TopologyVGpu {
 typedef struct TopologyEntry {
         ProfileMatch match;
         bool one_size; /* each of them has vGPUs of one type alone */
+        bool has_vfs; /* each of them has so many virtual functions */
+        uint32_t n_vfs; /* SETTINGS_ALL_VFS: as many as it can have */
+        uint32_t vfs_line;
         TopologyVGpu *vgpus;
         size_t n_vgpus;
 } TopologyEntry;

@@ -62,6 +62,13 @@ static bool limits_equal(const TypeReport *a, const TypeReport *b) {
                a->frame_limit == b->frame_limit;
 }
 
+static bool details_equal(const TypeDetails *a, const TypeDetails *b) {
+        return a->reserved == b->reserved && a->mappable_video == b->mappable_video && a->bar1 == b->bar1 &&
+               a->host_reserved == b->host_reserved && a->encoder == b->encoder && a->gpu_instance == b->gpu_instance &&
+               a->placements == b->placements && a->ecc == b->ecc && a->multi_vgpu == b->multi_vgpu &&
+               a->limiter == b->limiter && a->creatable == b->creatable;
+}
+
 void type_update(Type *type, const TypeReport *report) {
         const TypeReport *old = &type->report;
         unsigned mask = 0;
@@ -70,6 +77,8 @@ void type_update(Type *type, const TypeReport *report) {
 
         if (!limits_equal(old, report))
                 mask |= TYPE_CHANGED_DEFINITION;
+        if (!details_equal(&old->details, &report->details))
+                mask |= TYPE_CHANGED_DETAILS;
         if (old->available != report->available)
                 mask |= TYPE_CHANGED_AVAILABLE;
         if (old->source != report->source || old->registration != report->registration ||

@@ -20,7 +20,7 @@ static void on_timeout(pid_t pid, void *userdata) {
                         (int)pid);
         userdata = query->userdata;
         users_query_free(query);
-        callback(&error, NULL, 0, userdata);
+        callback(&error, NULL, 0, NULL, userdata);
 }
 
 static void on_done(JobResult *result, void *userdata) {
@@ -29,7 +29,8 @@ static void on_done(JobResult *result, void *userdata) {
 
         userdata = query->userdata;
         free(query);
-        callback(result->error.code < 0 ? &result->error : NULL, result->users, result->n_users, userdata);
+        callback(result->error.code < 0 ? &result->error : NULL, result->users, result->n_users,
+                 result->usage.n_vgpus > 0 ? &result->usage.vgpus[0] : NULL, userdata);
 }
 
 int users_query_new(Manager *manager, const VGpu *vgpu, UsersCallback callback, void *userdata, UsersQuery **ret_query,

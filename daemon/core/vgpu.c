@@ -195,12 +195,29 @@ void vgpu_set_label(VGpu *vgpu, const char *label) {
         vgpu_changed(vgpu, VGPU_CHANGED_LABEL);
 }
 
+static unsigned replace_owner(VGpu *vgpu, const Owner *owner) {
+        if (owner_equal(&vgpu->owner, owner))
+                return 0;
+
+        vgpu->owner = *owner;
+        return VGPU_CHANGED_OWNER;
+}
+
+void vgpu_set_owner(VGpu *vgpu, const Owner *owner) {
+        vgpu_changed(vgpu, replace_owner(vgpu, owner));
+}
+
 Type *vgpu_get_type(const VGpu *vgpu) {
         return vgpu->gpu ? gpu_find_type_by_id(vgpu->gpu, vgpu->type_id) : NULL;
 }
 
 Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase) {
-        Record record = { .phase = phase, .iommu_group = vgpu->iommu_group, .registration = vgpu->registration };
+        Record record = {
+                .phase = phase,
+                .iommu_group = vgpu->iommu_group,
+                .registration = vgpu->registration,
+                .owner = vgpu->owner,
+        };
 
         (void)text_copy(record.gpu, sizeof(record.gpu), vgpu->gpu ? vgpu->gpu->identity.address : vgpu->parent);
         (void)text_copy(record.type_id, sizeof(record.type_id), vgpu->type_id);
@@ -318,6 +335,9 @@ static unsigned update_note(VGpu *vgpu, bool was_defined) {
                 mask |= VGPU_CHANGED_LABEL;
         }
 
+        /* Where the definition is nobody's that is known, the device is whose had it started. */
+        if (note.owner.known || (!vgpu->present && !vgpu->operation))
+                mask |= replace_owner(vgpu, &note.owner);
         return mask;
 }
 

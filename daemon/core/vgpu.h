@@ -64,6 +64,7 @@ struct VGpu {
         bool overlooked; /* its device came or went while its definition was being written: to be read again */
         List files; /* DefinitionFile.link */
         const DefinitionFile *file; /* the one that counts, or NULL */
+        Owner owner;
         Operation *operation; /* that works on it, or NULL */
 
         /* Starting by itself: see autostart.h. */
@@ -99,6 +100,8 @@ void vgpu_set_use(VGpu *vgpu, VGpuUse use);
 /* In its record, from which a successor would take the label of what is not defined. */
 void vgpu_forget_label(const VGpu *vgpu);
 void vgpu_set_label(VGpu *vgpu, const char *label);
+
+void vgpu_set_owner(VGpu *vgpu, const Owner *owner);
 
 /* The type object that it is an instance of, or would be; NULL if its GPU shows no such type (any more). */
 Type *vgpu_get_type(const VGpu *vgpu);

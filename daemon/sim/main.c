@@ -170,6 +170,10 @@ static int plug_nvidia(SimHost *host, char **arguments) {
         return sim_host_plug(host, arguments[0], SIM_GPU_NVIDIA_VFIO, NVIDIA_PLACES);
 }
 
+static int plug_gim(SimHost *host, char **arguments) {
+        return sim_host_plug(host, arguments[0], SIM_GPU_GIM, SRIOV_VFS);
+}
+
 static int plug_xe(SimHost *host, char **arguments) {
         return sim_host_plug(host, arguments[0], SIM_GPU_XE, SRIOV_VFS);
 }
@@ -185,6 +189,18 @@ static int set_vfs(SimHost *host, char **arguments) {
         (void)snprintf(path, sizeof(path), "bus/pci/devices/%.64s/sriov_numvfs", arguments[0]);
         r = sysfs_write(host, path, arguments[1]);
         return r == -EPERM ? host->host.ops->run(&host->host, command) : r;
+}
+
+/* A card's driver is unloaded, or loaded again. */
+static int unbind(SimHost *host, char **arguments) {
+        char path[512];
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%.64s/driver/unbind", arguments[0]);
+        return sysfs_write(host, path, arguments[0]);
+}
+
+static int bind(SimHost *host, char **arguments) {
+        return sysfs_write(host, "bus/pci/drivers_probe", arguments[0]);
 }
 
 static int unplug(SimHost *host, char **arguments) {
@@ -203,7 +219,10 @@ static int act(SimHost *host, int n, char **arguments) {
                 { "plug-sriov", 1, plug_sriov },
                 { "plug-nvidia", 1, plug_nvidia },
                 { "plug-xe", 1, plug_xe },
+                { "plug-gim", 1, plug_gim },
                 { "set-vfs", 2, set_vfs },
+                { "unbind", 1, unbind },
+                { "bind", 1, bind },
                 { "unplug", 1, unplug },
                 { "mdev-create", 3, mdev_create },
                 { "mdev-remove", 1, mdev_remove },
@@ -236,7 +255,10 @@ static int usage(FILE *stream) {
                 "     plug-sriov GPU                 One with virtual functions appears\n"
                 "     plug-nvidia GPU                One with NVIDIA's vendor-specific VFIO appears\n"
                 "     plug-xe GPU                    One of Intel's that xe drives appears\n"
+                "     plug-gim GPU                   One of AMD's that GIM drives appears\n"
                 "     set-vfs GPU N                  Somebody enables virtual functions through sysfs\n"
+                "     unbind GPU                     Its driver leaves it; and its virtual functions go\n"
+                "     bind GPU                       Its driver takes it again\n"
                 "     unplug GPU                     It disappears, with its vGPUs\n"
                 "     mdev-create PARENT TYPE UUID   Somebody makes a vGPU through sysfs\n"
                 "     mdev-remove UUID               Somebody removes one; waits for whoever holds it\n"

@@ -96,7 +96,7 @@ static int sim_open_node(const Host *host, const char *path, int flags) {
         fd = openat(host->dev_fd, path, flags | O_CLOEXEC);
         if (fd < 0)
                 return negative_errno();
-        if ((flags & O_ACCMODE) != O_RDONLY && flock(fd, LOCK_EX | LOCK_NB) < 0)
+        if ((flags & O_ACCMODE) != O_RDONLY && strncmp(path, "nvidia", 6) != 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? -EBUSY : negative_errno();
 
         return TAKE_FD(fd);
@@ -115,6 +115,8 @@ static int sim_ioctl(const Host *host, int fd, unsigned long request, void *argu
         target[n] = '\0';
 
         name = strrchr(target, '/');
+        if (name && strncmp(name, "/nvidia", 7) == 0)
+                return sim_nvidia_ioctl(sim_from(host), request, argument);
         if (!name || sscanf(name, "/gpu%u", &index) != 1)
                 return -ENOTTY;
         if (strstr(target, " (deleted)"))
@@ -146,6 +148,7 @@ static int make_machine(SimHost *sim) {
                 "etc",
                 "var",
                 "run",
+                "usr",
         };
         int r = 0;
 
@@ -173,7 +176,8 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
                            .proc_fd = -EBADF,
                            .etc_fd = -EBADF,
                            .var_fd = -EBADF,
-                           .run_fd = -EBADF };
+                           .run_fd = -EBADF,
+                           .usr_fd = -EBADF };
         r = sim.root_fd = directory_open(AT_FDCWD, root);
         if (r >= 0)
                 r = make_machine(&sim);
@@ -189,6 +193,8 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
                 r = sim.host.var_fd = directory_open(sim.root_fd, "var");
         if (r >= 0)
                 r = sim.host.run_fd = directory_open(sim.root_fd, "run");
+        if (r >= 0)
+                r = sim.host.usr_fd = directory_open(sim.root_fd, "usr");
         if (r < 0) {
                 sim_host_close(&sim);
                 return r;

@@ -24,6 +24,7 @@ typedef enum SimGpuKind {
         SIM_GPU_SRIOV, /* the same, with virtual functions; capacity: how many there can be */
         SIM_GPU_NVIDIA_VFIO, /* its virtual functions are divided by NVIDIA's vendor-specific VFIO */
         SIM_GPU_XE, /* its virtual functions are provisioned by Intel xe's sriov_admin */
+        SIM_GPU_GIM, /* its virtual functions are there as soon as its driver is, as AMD's GIM makes them */
         SIM_GPU_NVIDIA, /* a card of NVIDIA's; who opens the machine answers its control nodes and registers its types */
 } SimGpuKind;
 

@@ -47,6 +47,8 @@ int sim_pci_plug(const SimHost *sim, const SimGpu *gpu);
 void sim_pci_unplug(const SimHost *sim, const SimGpu *gpu);
 int sim_pci_add_function(const SimHost *sim, const char *address, const char *physfn, const char *class,
                          const char *driver, unsigned group);
+/* Its driver leaves it and takes it again; with the lock taken. */
+int sim_pci_rebind(const SimHost *sim, const char *address);
 void sim_pci_remove_function(const SimHost *sim, const char *address);
 /* A store below sys/bus/pci or to driver_override; -ENOTTY: it is none of these. */
 int sim_pci_store(SimHost *sim, const char *folder, const char *attribute, const char *text);
@@ -60,7 +62,19 @@ int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu);
 int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, const char *text);
 /* NVIDIA's sriov-manage. */
 int sim_run(const Host *host, const char *const *command);
+/* A driver has come to a card: one that makes its functions by itself does. */
+int sim_sriov_bound(const SimHost *sim, const char *address);
+/* The driver leaves a card, and takes its functions with it. */
+void sim_sriov_unbound(const SimHost *sim, const char *address);
 void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu);
+
+/* sim-nvidia.c: NVIDIA's control node. */
+int sim_nvidia_plug(const SimHost *sim, const SimGpu *gpu);
+int sim_nvidia_ioctl(const SimHost *sim, unsigned long request, void *argument);
+/* What its driver was told of it. */
+void sim_nvidia_forget(const SimHost *sim, const SimGpu *gpu);
+/* A virtual function of it has a type. */
+bool sim_nvidia_is_divided(const SimHost *sim, const SimGpu *gpu);
 
 /* The stores of the mdev core. text is what was written. */
 int sim_mdev_create(SimHost *sim, const char *parent, const char *type_folder, const char *text);

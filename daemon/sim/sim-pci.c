@@ -182,6 +182,7 @@ static void choose_driver(const SimHost *sim, const char *address, char *buffer,
 static int bind_device(SimHost *sim, const char *driver, const char *address) {
         _cleanup_(fd_closep) int lock = sim_lock(sim);
         char bound[64], wanted[64];
+        int r;
 
         if (lock < 0)
                 return lock;
@@ -195,7 +196,8 @@ static int bind_device(SimHost *sim, const char *driver, const char *address) {
         if (driver ? !streq(driver, wanted) : !sim_exists(sim, "sys/bus/pci/drivers/%s", wanted))
                 return driver ? -ENODEV : 0;
 
-        return bind_driver(sim, address, wanted);
+        r = bind_driver(sim, address, wanted);
+        return r < 0 ? r : sim_sriov_bound(sim, address);
 }
 
 static int unbind_device(SimHost *sim, const char *driver, const char *address) {
@@ -211,11 +213,24 @@ static int unbind_device(SimHost *sim, const char *driver, const char *address) 
         lock = sim_lock(sim);
         if (lock < 0)
                 return lock;
+        sim_sriov_unbound(sim, address);
         device_path(address, path, sizeof(path));
         sim_remove_tree(sim, "sys/%s/driver", path);
         update_node(sim, group);
         sim_emit(sim, UEVENT_UNBIND, UEVENT_PCI, path);
         return 0;
+}
+
+int sim_pci_rebind(const SimHost *sim, const char *address) {
+        char bound[64], path[256];
+
+        if (!read_link(sim, address, "driver", bound, sizeof(bound)))
+                return -ENODEV;
+
+        device_path(address, path, sizeof(path));
+        sim_remove_tree(sim, "sys/%s/driver", path);
+        sim_emit(sim, UEVENT_UNBIND, UEVENT_PCI, path);
+        return bind_driver(sim, address, bound);
 }
 
 static int set_override(const SimHost *sim, const char *folder, const char *text) {

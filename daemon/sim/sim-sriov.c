@@ -57,6 +57,10 @@ static unsigned nvidia_left(const SimHost *sim, const SimGpu *gpu) {
         return used < gpu->capacity ? (unsigned)gpu->capacity - used : 0;
 }
 
+bool sim_nvidia_is_divided(const SimHost *sim, const SimGpu *gpu) {
+        return nvidia_left(sim, gpu) < gpu->capacity;
+}
+
 /* The lists of its siblings shrink with each that is made; a function that has one lists nothing more. */
 static void nvidia_recount(const SimHost *sim, const SimGpu *gpu) {
         unsigned left = nvidia_left(sim, gpu);
@@ -135,6 +139,23 @@ static int xe_add(const SimHost *sim, const SimGpu *gpu, const char *name) {
         return r;
 }
 
+static int xe_set_priority(const SimHost *sim, const char *folder, const char *text) {
+        static const char *const words[] = { "low", "normal", "high" };
+        char line[64];
+        size_t n = 0;
+        bool known = false;
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                bool meant = streq(text, words[i]);
+
+                known = known || meant;
+                n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s%s%s", i > 0 ? " " : "", meant ? "[" : "",
+                                      words[i], meant ? "]" : "");
+        }
+
+        return known ? sim_write(sim, line, 0644, "sys/%s/sched_priority", folder) : -EINVAL;
+}
+
 static int xe_set(const SimHost *sim, const char *folder, const char *attribute, const char *text) {
         unsigned long v;
         char *end;
@@ -143,42 +164,47 @@ static int xe_set(const SimHost *sim, const char *folder, const char *attribute,
                 return -ENOENT;
         errno = 0;
         v = strtoul(text, &end, 0);
-        if (streq(attribute, "sched_priority")) {
-                if (!streq(text, "low") && !streq(text, "normal") && !streq(text, "high"))
-                        return -EINVAL;
-        } else if (errno != 0 || end == text || (*end != '\0' && *end != '\n') || v > UINT64_C(1) << 40)
+        if (streq(attribute, "sched_priority"))
+                return xe_set_priority(sim, folder, text);
+        if (errno != 0 || end == text || (*end != '\0' && *end != '\n') || v > UINT64_C(1) << 40)
                 return -EINVAL;
 
         return sim_write(sim, text, 0644, "sys/%s/%s", folder, attribute);
 }
 
-int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
-        unsigned n = count_possible(gpu);
-        char text[32], name[32];
+/* What is written there is written to all functions. */
+static int xe_add_bulk(const SimHost *sim, const SimGpu *gpu) {
+        static const char *const names[] = { "exec_quantum_ms", "preempt_timeout_us", "sched_priority", "vram_quota" };
         int r;
 
-        (void)snprintf(text, sizeof(text), "%u\n", n);
-        r = sim_write(sim, text, 0444, "sys/bus/pci/devices/%s/sriov_totalvfs", gpu->address);
-        if (r >= 0)
-                r = sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
-        if (r < 0 || gpu->kind != SIM_GPU_XE)
-                return r;
+        r = sim_mkdir(sim, "sys/bus/pci/devices/%s/sriov_admin/.bulk_profile", gpu->address);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(names); i++)
+                r = sim_write(sim, "", 0200, "sys/bus/pci/devices/%s/sriov_admin/.bulk_profile/%s", gpu->address,
+                              names[i]);
+        return r;
+}
 
-        r = xe_add(sim, gpu, "pf");
-        for (unsigned i = 1; r >= 0 && i <= n; i++) {
-                (void)snprintf(name, sizeof(name), "vf%u", i);
-                r = xe_add(sim, gpu, name);
+static int xe_set_all(const SimHost *sim, const SimGpu *gpu, const char *attribute, const char *text) {
+        int r = 0;
+
+        for (unsigned i = 1; r >= 0 && i <= count_possible(gpu); i++) {
+                char path[256];
+
+                (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/sriov_admin/vf%u/profile", gpu->address, i);
+                r = xe_set(sim, path, attribute, text);
         }
         return r;
 }
 
 static int add_vf(const SimHost *sim, const SimGpu *gpu, unsigned i) {
-        const char *driver = gpu->kind == SIM_GPU_NVIDIA_VFIO ? "nvidia" : "";
+        /* Their drivers would have them, if they were offered any (drivers/pci/pci-driver.c, pci_device_can_probe()). */
+        bool probe = read_number(sim, gpu->address, "sriov_drivers_autoprobe") != 0 && gpu->kind != SIM_GPU_GIM;
         char vf[64], target[128];
         int r;
 
         vf_address(gpu, i, vf, sizeof(vf));
-        r = sim_pci_add_function(sim, vf, gpu->address, "0x030000\n", driver, sim_next_group(sim));
+        r = sim_pci_add_function(sim, vf, gpu->address, "0x030000\n", probe ? sim_gpu_driver(gpu) : "",
+                                 sim_next_group(sim));
         (void)snprintf(target, sizeof(target), "sys/bus/pci/devices/%s", vf);
         if (r >= 0)
                 r = sim_symlink(sim, target, "sys/devices/pci%.4s:00/%s/virtfn%u", gpu->address, gpu->address, i);
@@ -197,25 +223,10 @@ static void remove_vfs(const SimHost *sim, const SimGpu *gpu) {
         }
 }
 
-void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu) {
-        remove_vfs(sim, gpu);
-}
-
-static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
-        unsigned now = read_number(sim, gpu->address, "sriov_numvfs"), n;
+/* So many, where there are none; or none. */
+static int make_vfs(const SimHost *sim, const SimGpu *gpu, unsigned n) {
         char value[32], path[256];
         int r = 0;
-
-        if (sscanf(text, "%u", &n) != 1)
-                return -EINVAL;
-        if (n > count_possible(gpu))
-                return -ERANGE;
-        if (!sim_exists(sim, "sys/bus/pci/devices/%s/driver", gpu->address))
-                return -ENOENT;
-        if (n == now)
-                return 0;
-        if (n > 0 && now > 0)
-                return -EBUSY;
 
         if (n == 0)
                 remove_vfs(sim, gpu);
@@ -226,11 +237,92 @@ static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
 
         (void)snprintf(value, sizeof(value), "%u\n", n);
         r = sim_write(sim, value, 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
-        if (gpu->kind == SIM_GPU_NVIDIA_VFIO)
+        if (gpu->kind == SIM_GPU_NVIDIA_VFIO) {
+                sim_nvidia_forget(sim, gpu);
                 nvidia_recount(sim, gpu);
+        }
         (void)snprintf(path, sizeof(path), "devices/pci%.4s:00/%s", gpu->address, gpu->address);
         sim_emit(sim, UEVENT_CHANGE, UEVENT_PCI, path);
         return r;
+}
+
+int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
+        unsigned n = count_possible(gpu);
+        char text[32], name[32];
+        int r;
+
+        (void)snprintf(text, sizeof(text), "%u\n", n);
+        r = sim_write(sim, text, 0444, "sys/bus/pci/devices/%s/sriov_totalvfs", gpu->address);
+        if (r >= 0)
+                r = sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
+        if (r >= 0)
+                r = sim_write(sim, "1\n", 0644, "sys/bus/pci/devices/%s/sriov_drivers_autoprobe", gpu->address);
+        if (r >= 0 && gpu->kind == SIM_GPU_NVIDIA_VFIO)
+                r = sim_nvidia_plug(sim, gpu);
+        if (r >= 0 && gpu->kind == SIM_GPU_GIM)
+                r = make_vfs(sim, gpu, n);
+        if (r < 0 || gpu->kind != SIM_GPU_XE)
+                return r;
+
+        r = xe_add(sim, gpu, "pf");
+        if (r >= 0)
+                r = xe_add_bulk(sim, gpu);
+        for (unsigned i = 1; r >= 0 && i <= n; i++) {
+                (void)snprintf(name, sizeof(name), "vf%u", i);
+                r = xe_add(sim, gpu, name);
+        }
+        return r;
+}
+
+void sim_sriov_unplug(const SimHost *sim, const SimGpu *gpu) {
+        remove_vfs(sim, gpu);
+}
+
+/* As drivers do in their remove() (kernel 6.12, pci_disable_sriov()). */
+void sim_sriov_unbound(const SimHost *sim, const char *address) {
+        SimGpu gpu;
+
+        if (!sim_exists(sim, "sys/bus/pci/devices/%s/sriov_numvfs", address) || sim_gpu_load(sim, address, &gpu) < 0)
+                return;
+
+        remove_vfs(sim, &gpu);
+        (void)sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", address);
+}
+
+int sim_sriov_bound(const SimHost *sim, const char *address) {
+        char driver[64], path[128];
+        SimGpu gpu;
+
+        (void)snprintf(path, sizeof(path), "sys/bus/pci/devices/%.63s/driver", address);
+        if (link_read_basename(sim->root_fd, path, driver, sizeof(driver)) < 0 || !streq(driver, "gim") ||
+            sim_gpu_load(sim, address, &gpu) < 0)
+                return 0;
+
+        return make_vfs(sim, &gpu, count_possible(&gpu));
+}
+
+static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
+        unsigned now = read_number(sim, gpu->address, "sriov_numvfs"), n;
+
+        if (sscanf(text, "%u", &n) != 1)
+                return -EINVAL;
+        if (n > count_possible(gpu))
+                return -ERANGE;
+        if (!sim_exists(sim, "sys/bus/pci/devices/%s/driver", gpu->address) || gpu->kind == SIM_GPU_GIM)
+                return -ENOENT;
+        if (n == now)
+                return 0;
+        if (n > 0 && now > 0)
+                return -EBUSY;
+
+        return make_vfs(sim, gpu, n);
+}
+
+static int set_autoprobe(const SimHost *sim, const SimGpu *gpu, const char *text) {
+        if (!streq(text, "0") && !streq(text, "1"))
+                return -EINVAL;
+
+        return sim_write(sim, text, 0644, "sys/bus/pci/devices/%s/sriov_drivers_autoprobe", gpu->address);
 }
 
 /* The card whose function the folder belongs to. */
@@ -268,13 +360,18 @@ int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, con
                 return sim_exists(sim, "sys/%s/%s", folder, attribute)
                                ? sim_write(sim, text, 0644, "sys/%s/%s", folder, attribute)
                                : -ENOENT;
+        if (strstr(folder, "/sriov_admin/.bulk_profile"))
+                return xe_set_all(sim, &gpu, attribute, text);
         if (strstr(folder, "/sriov_admin/"))
                 return xe_set(sim, folder, attribute, text);
+
+        if (streq(attribute, "sriov_drivers_autoprobe"))
+                return set_autoprobe(sim, &gpu, text);
 
         return -ENOTTY;
 }
 
-/* It says that it has succeeded in any case (reported). */
+/* It takes the card from its driver and gives it back, and says that it has succeeded in any case (reported). */
 int sim_run(const Host *host, const char *const *command) {
         SimHost *sim = host->userdata;
         _cleanup_(fd_closep) int lock = -EBADF;
@@ -284,6 +381,7 @@ int sim_run(const Host *host, const char *const *command) {
                 return -ENOENT;
         lock = sim_lock(sim);
         if (lock >= 0 && sim_gpu_load(sim, command[2], &gpu) >= 0 && gpu.kind == SIM_GPU_NVIDIA_VFIO)
-                (void)set_numvfs(sim, &gpu, streq(command[1], "-e") ? "8" : "0");
+                (void)(sim_pci_rebind(sim, gpu.address) < 0 ||
+                       set_numvfs(sim, &gpu, streq(command[1], "-e") ? "8" : "0") < 0);
         return 0;
 }

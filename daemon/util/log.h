@@ -23,7 +23,7 @@ int log_to_journal(int level, const char *const *fields, const char *message);
 void log_setup(const char *identifier, int max_level, LogSink journal);
 
 /*
- * fields: alternating names and values ("GPU", "0000:41:00.0", …), at most eight pairs, ended by NULL; or NULL for none.
+ * fields: alternating names and values ("MDEVGPU_GPU", "0000:41:00.0", …), at most eight pairs, ended by NULL; or NULL for none.
  * A pair whose value is NULL is left out.
  */
 void log_full(int level, const char *const *fields, const char *format, ...) _printf_(3, 4);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "util/log.h"
+#include "util/message-ids.h"
 #include "util/text.h"
 #include "worker/child.h"
 #include "worker/process.h"
@@ -75,6 +76,7 @@ static int child_start(Child *child) {
         r = process_spawn(child->command, child->gpu, &child->pid, &child->fd);
         if (r < 0)
                 return r;
+        child->statistics->n_started++;
 
         r = sd_event_add_child(child->event, &child->exited, child->pid, WEXITED, on_exited, child);
         if (r >= 0)
@@ -132,14 +134,18 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
 
         child->deadline = sd_event_source_disable_unref(child->deadline);
         child->stuck = true;
-        log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Worker process %i for %s%s is stuck; it is left alone",
-                 (int)child->pid, child_subject(child), child->gpu);
+        child->statistics->n_stuck++;
+        log_full(LOG_WARNING, LOG_FIELDS("MESSAGE_ID", MESSAGE_WORKER_STUCK, "MDEVGPU_GPU", child->gpu),
+                 "Worker process %i for %s%s is stuck; it is %s", (int)child->pid, child_subject(child), child->gpu,
+                 child->role == CHILD_USERS ? "killed" : "left alone");
 
         if (child->running && child->running->listener.timeout)
                 child->running->listener.timeout(child->pid, child->running->listener.userdata);
 
         (void)snprintf(what, sizeof(what), "worker process %i is stuck in the kernel or its driver", (int)child->pid);
         fail_queue(child, -ERROR_BUSY, what);
+        if (child->role == CHILD_USERS && child->pid > 0)
+                (void)kill(child->pid, SIGKILL);
         child_uncount(child);
         return 0;
 }
@@ -278,9 +284,11 @@ static void child_break(Child *child, const char *what) {
         PlatformJob *job = TAKE(child->running);
         char sentence[SYSFS_NAME_SIZE + 128];
 
+        child->statistics->n_lost++;
         (void)snprintf(sentence, sizeof(sentence), "the worker process of %s%s %s", child_subject(child),
                        child->gpu, what);
-        log_full(LOG_WARNING, LOG_FIELDS("GPU", child->gpu), "Process %i: %s", (int)child->pid, sentence);
+        log_full(LOG_WARNING, LOG_FIELDS("MESSAGE_ID", MESSAGE_WORKER_LOST, "MDEVGPU_GPU", child->gpu),
+                 "Process %i: %s", (int)child->pid, sentence);
         child_disconnect(child);
         child->stuck = false;
         if (child->pid > 0)

@@ -15,7 +15,7 @@ typedef struct Child Child;
 
 /* A job in a queue: its frame, and whom to tell. */
 struct PlatformJob {
-        List link; /* in the child's queue, or in the supervisor's removals or failing */
+        List link; /* in the child's queue, or in a pool of the supervisor's, or in its failing */
         Child *child; /* whose queue it is in, or who does it */
         char gpu[SYSFS_NAME_SIZE];
         JobKind kind;
@@ -35,7 +35,8 @@ void platform_job_fail_soon(PlatformJob *job, List *failing, sd_event *event, in
 
 typedef enum ChildRole {
         CHILD_GPU,
-        CHILD_REMOVAL, /* and whatever else has a worker of its own, once */
+        CHILD_REMOVAL, /* one removal */
+        CHILD_USERS, /* looks for users, or at the machine, once; changes nothing, so that it is killed when it is stuck */
         CHILD_STORE, /* writes files */
         CHILD_LEAVING, /* its socket is closed; it is only waited for */
 } ChildRole;
@@ -44,14 +45,14 @@ typedef struct ChildOps {
         void (*idle)(Child *child, void *userdata); /* it has done what it had */
         void (*lost)(Child *child, void *userdata); /* it ended, with nothing to do */
         void (*heard)(Child *child, const WorkerEvent *event, void *userdata);
-        void (*uncounted)(Child *child, void *userdata); /* a removal ended or is stuck; once */
+        void (*uncounted)(Child *child, void *userdata); /* one of a pool ended or is stuck; once */
 } ChildOps;
 
 struct Child {
         List link; /* in the supervisor's children */
         sd_event *event;
         ChildRole role;
-        bool counted; /* among the removals */
+        bool counted; /* in its pool */
         bool stuck; /* overran its deadline */
         char gpu[SYSFS_NAME_SIZE];
         const char *const *command;
@@ -63,6 +64,7 @@ struct Child {
         sd_event_source *exited;
         sd_event_source *deadline;
         List *failing; /* the supervisor's */
+        PlatformStatistics *statistics; /* the same */
         List queue; /* PlatformJob.link */
         unsigned n_queued;
         PlatformJob *running;

@@ -5,6 +5,34 @@
 #include "util/text.h"
 #include "worker/protocol-frame.h"
 
+static void put_details(WireWriter *w, const TypeDetails *d) {
+        wire_put_u64(w, d->reserved);
+        wire_put_u64(w, d->mappable_video);
+        wire_put_u64(w, d->bar1);
+        wire_put_u64(w, d->host_reserved);
+        wire_put_u32(w, d->encoder);
+        wire_put_u32(w, d->gpu_instance);
+        wire_put_u32(w, d->placements);
+        wire_put_u32(w, (uint32_t)d->ecc);
+        wire_put_u32(w, (uint32_t)d->multi_vgpu);
+        wire_put_u32(w, (uint32_t)d->limiter);
+        wire_put_u32(w, (uint32_t)d->creatable);
+}
+
+static void get_details(WireReader *r, TypeDetails *d) {
+        d->reserved = wire_get_u64(r);
+        d->mappable_video = wire_get_u64(r);
+        d->bar1 = wire_get_u64(r);
+        d->host_reserved = wire_get_u64(r);
+        d->encoder = wire_get_u32(r);
+        d->gpu_instance = wire_get_u32(r);
+        d->placements = wire_get_u32(r);
+        d->ecc = (Tristate)wire_get_enum(r, TRISTATE_MAX);
+        d->multi_vgpu = (Tristate)wire_get_enum(r, TRISTATE_MAX);
+        d->limiter = (Tristate)wire_get_enum(r, TRISTATE_MAX);
+        d->creatable = (Tristate)wire_get_enum(r, TRISTATE_MAX);
+}
+
 static void put_type(WireWriter *w, const TypeReport *t) {
         wire_put_string(w, t->id);
         wire_put_string(w, t->name);
@@ -20,6 +48,7 @@ static void put_type(WireWriter *w, const TypeReport *t) {
         wire_put_u32(w, t->max_width);
         wire_put_u32(w, t->max_height);
         wire_put_u32(w, t->frame_limit);
+        put_details(w, &t->details);
         wire_put_u32(w, (uint32_t)t->source);
         wire_put_u32(w, (uint32_t)t->registration);
         wire_put_string(w, t->reason);
@@ -40,6 +69,7 @@ static void get_type(WireReader *r, TypeReport *t) {
         t->max_width = wire_get_u32(r);
         t->max_height = wire_get_u32(r);
         t->frame_limit = wire_get_u32(r);
+        get_details(r, &t->details);
         t->source = (TypeSource)wire_get_enum(r, TYPE_SOURCE_MAX);
         t->registration = (Registration)wire_get_enum(r, REGISTRATION_MAX);
         wire_get_string(r, t->reason, sizeof(t->reason));
@@ -80,9 +110,11 @@ static void put_report(WireWriter *w, const GpuReport *report) {
         wire_put_string(w, report->driver_version);
         wire_put_string(w, report->model);
         wire_put_u64(w, report->framebuffer_total);
+        wire_put_u64(w, report->framebuffer_used);
         wire_put_u8(w, report->pending_types);
         wire_put_u32(w, report->num_vfs);
         wire_put_u32(w, report->max_vfs);
+        wire_put_u32(w, (uint32_t)report->mixed_size);
         wire_put_u32(w, (uint32_t)report->n_types);
         for (size_t i = 0; i < report->n_types; i++)
                 put_type(w, &report->types[i]);
@@ -101,9 +133,11 @@ static int get_report(WireReader *r, GpuReport *report) {
         wire_get_string(r, report->driver_version, sizeof(report->driver_version));
         wire_get_string(r, report->model, sizeof(report->model));
         report->framebuffer_total = wire_get_u64(r);
+        report->framebuffer_used = wire_get_u64(r);
         report->pending_types = wire_get_bool(r);
         report->num_vfs = wire_get_u32(r);
         report->max_vfs = wire_get_u32(r);
+        report->mixed_size = (MixedSize)wire_get_enum(r, MIXED_SIZE_MAX);
 
         n = wire_get_count(r, REPORT_TYPES_MAX);
         for (size_t i = 0; i < n && !r->bad; i++) {
@@ -158,6 +192,7 @@ static void put_users(WireWriter *w, const JobResult *result) {
                 wire_put_string(w, result->users[i].comm);
                 wire_put_string(w, result->users[i].unit);
                 wire_put_string(w, result->users[i].vm);
+                wire_put_u8(w, result->users[i].told);
         }
 }
 
@@ -175,8 +210,60 @@ static int get_users(WireReader *r, JobResult *result) {
                 wire_get_string(r, result->users[i].comm, sizeof(result->users[i].comm));
                 wire_get_string(r, result->users[i].unit, sizeof(result->users[i].unit));
                 wire_get_string(r, result->users[i].vm, sizeof(result->users[i].vm));
+                result->users[i].told = wire_get_bool(r);
         }
 
+        return 0;
+}
+
+static void put_facts(WireWriter *w, const HostFacts *f) {
+        wire_put_u8(w, f->iommu);
+        wire_put_u32(w, (uint32_t)f->firmware_iommu);
+        wire_put_u8(w, f->mdev_class);
+        wire_put_u8(w, f->nvidia_vgpu_module);
+        wire_put_u32(w, (uint32_t)f->gvt);
+        wire_put_u8(w, f->kvmgt_module);
+        wire_put_u32(w, (uint32_t)f->n_apertures);
+        for (size_t i = 0; i < f->n_apertures; i++) {
+                wire_put_string(w, f->apertures[i].address);
+                wire_put_u64(w, f->apertures[i].size);
+        }
+        wire_put_u8(w, f->mdevctl_rule);
+        wire_put_u8(w, f->mdevctl_program);
+        wire_put_string(w, f->libvirt_mdevctl);
+        wire_put_u8(w, f->libvirt_mdevctl_exists);
+        wire_put_string(w, f->callouts);
+        wire_put_u32(w, f->n_callouts);
+        wire_put_u8(w, f->mdev_gpu_unit);
+        wire_put_u8(w, f->mdev_gpu_program);
+}
+
+static int get_facts(WireReader *r, JobResult *result) {
+        HostFacts *f = calloc(1, sizeof(HostFacts));
+
+        if (!f)
+                return -ENOMEM;
+        result->facts = f;
+
+        f->iommu = wire_get_bool(r);
+        f->firmware_iommu = (FirmwareIommu)wire_get_enum(r, FIRMWARE_IOMMU_MAX);
+        f->mdev_class = wire_get_bool(r);
+        f->nvidia_vgpu_module = wire_get_bool(r);
+        f->gvt = (GvtParameter)wire_get_enum(r, GVT_PARAMETER_MAX);
+        f->kvmgt_module = wire_get_bool(r);
+        f->n_apertures = wire_get_count(r, FACTS_APERTURES_MAX);
+        for (size_t i = 0; i < f->n_apertures && !r->bad; i++) {
+                wire_get_string(r, f->apertures[i].address, sizeof(f->apertures[i].address));
+                f->apertures[i].size = wire_get_u64(r);
+        }
+        f->mdevctl_rule = wire_get_bool(r);
+        f->mdevctl_program = wire_get_bool(r);
+        wire_get_string(r, f->libvirt_mdevctl, sizeof(f->libvirt_mdevctl));
+        f->libvirt_mdevctl_exists = wire_get_bool(r);
+        wire_get_string(r, f->callouts, sizeof(f->callouts));
+        f->n_callouts = wire_get_u32(r);
+        f->mdev_gpu_unit = wire_get_bool(r);
+        f->mdev_gpu_program = wire_get_bool(r);
         return 0;
 }
 
@@ -188,6 +275,12 @@ void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const Job
         if (kind == JOB_SYNC) {
                 if (result->error.code == 0)
                         put_report(w, &result->report);
+        } else if (kind == JOB_USAGE) {
+                if (result->error.code == 0)
+                        protocol_put_usage(w, &result->usage);
+        } else if (kind == JOB_EXAMINE) {
+                if (result->error.code == 0)
+                        put_facts(w, result->facts);
         } else {
                 put_counts(w, result);
                 put_users(w, result);
@@ -195,6 +288,8 @@ void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const Job
                 wire_put_u8(w, result->existed);
                 if (result->exists)
                         put_vgpu(w, &result->vgpu);
+                if (kind == JOB_USERS)
+                        protocol_put_usage(w, &result->usage);
         }
 
         protocol_end_frame(w);
@@ -209,6 +304,10 @@ static int get_result_fields(WireReader *r, JobKind kind, JobResult *result) {
 
         if (kind == JOB_SYNC)
                 return result->error.code == 0 ? get_report(r, &result->report) : 0;
+        if (kind == JOB_USAGE)
+                return result->error.code == 0 ? protocol_get_usage(r, &result->usage) : 0;
+        if (kind == JOB_EXAMINE)
+                return result->error.code == 0 ? get_facts(r, result) : 0;
 
         k = get_counts(r, result);
         if (k >= 0)
@@ -223,7 +322,7 @@ static int get_result_fields(WireReader *r, JobKind kind, JobResult *result) {
         /* A create that succeeded has something to show, and nothing else has. */
         if (kind == JOB_CREATE ? result->error.code == 0 && !result->exists : result->exists)
                 r->bad = true;
-        return 0;
+        return kind == JOB_USERS ? protocol_get_usage(r, &result->usage) : 0;
 }
 
 int protocol_get_result(const uint8_t *data, size_t size, JobKind kind, JobResult *ret_result) {

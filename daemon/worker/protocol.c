@@ -37,11 +37,17 @@ static void put_spec(WireWriter *w, const TypeSpec *s) {
         wire_put_u8(w, s->limiter);
         wire_put_u8(w, s->ecc);
         wire_put_u8(w, s->multi_vgpu);
+        wire_put_u8(w, s->keep_state);
         wire_put_u8(w, s->strict);
         wire_put_u8(w, s->pending_manual);
         wire_put_string(w, s->nvidia_license);
         wire_put_string(w, s->nvidia_signature);
         wire_put_u8(w, s->nvidia_newer);
+        wire_put_u32(w, s->xe_quantum_ms);
+        wire_put_u32(w, s->xe_timeout_us);
+        wire_put_u32(w, (uint32_t)s->xe_priority);
+        wire_put_u8(w, s->nvidia_legacy);
+        wire_put_u32(w, (uint32_t)s->mixed_size);
 }
 
 static void get_spec(WireReader *r, TypeSpec *s) {
@@ -63,11 +69,17 @@ static void get_spec(WireReader *r, TypeSpec *s) {
         s->limiter = wire_get_bool(r);
         s->ecc = wire_get_bool(r);
         s->multi_vgpu = wire_get_bool(r);
+        s->keep_state = wire_get_bool(r);
         s->strict = wire_get_bool(r);
         s->pending_manual = wire_get_bool(r);
         wire_get_string(r, s->nvidia_license, sizeof(s->nvidia_license));
         wire_get_string(r, s->nvidia_signature, sizeof(s->nvidia_signature));
         s->nvidia_newer = wire_get_bool(r);
+        s->xe_quantum_ms = wire_get_u32(r);
+        s->xe_timeout_us = wire_get_u32(r);
+        s->xe_priority = (XePriority)wire_get_enum(r, XE_PRIORITY_MAX);
+        s->nvidia_legacy = wire_get_bool(r);
+        s->mixed_size = (Tristate)wire_get_enum(r, TRISTATE_MAX);
 }
 
 static void put_attributes(WireWriter *w, const Attributes *attributes) {
@@ -91,6 +103,7 @@ static void put_vgpu_job(WireWriter *w, const Job *job) {
         wire_put_u8(w, job->autostart);
         wire_put_u8(w, job->managed);
         wire_put_string(w, strempty(job->label));
+        wire_put_string(w, strempty(job->owner));
 }
 
 void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
@@ -103,9 +116,13 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                 wire_put_u32(w, (uint32_t)job->n_types);
                 for (size_t i = 0; i < job->n_types; i++)
                         put_spec(w, &job->types[i]);
-        } else if (job->kind == JOB_ENABLE_VFS)
+        } else if (job->kind == JOB_ENABLE_VFS) {
                 wire_put_u32(w, job->n_vfs);
-        else
+                wire_put_string(w, strempty(job->sriov_manage));
+                put_attributes(w, job->attributes);
+        } else if (job->kind == JOB_SET_MIXED)
+                wire_put_u8(w, job->mixed_size);
+        else if (job->kind != JOB_USAGE && job->kind != JOB_EXAMINE)
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -174,6 +191,7 @@ static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         d->job.autostart = wire_get_bool(r);
         d->job.managed = wire_get_bool(r);
         wire_get_string(r, d->label, sizeof(d->label));
+        wire_get_string(r, d->owner, sizeof(d->owner));
         if (text_parse_uuid(uuid, d->uuid) < 0 || !names_are_good(d))
                 r->bad = true;
 
@@ -182,6 +200,7 @@ static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         d->job.parent = d->parent;
         d->job.attributes = &d->attributes;
         d->job.label = d->label;
+        d->job.owner = d->owner;
 }
 
 int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
@@ -198,9 +217,15 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                         decoded_job_done(ret_job);
                         return k;
                 }
-        } else if (ret_job->job.kind == JOB_ENABLE_VFS)
+        } else if (ret_job->job.kind == JOB_ENABLE_VFS) {
                 ret_job->job.n_vfs = wire_get_u32(&r);
-        else
+                wire_get_string(&r, ret_job->program, sizeof(ret_job->program));
+                ret_job->job.sriov_manage = ret_job->program;
+                get_attributes(&r, &ret_job->attributes);
+                ret_job->job.attributes = &ret_job->attributes;
+        } else if (ret_job->job.kind == JOB_SET_MIXED)
+                ret_job->job.mixed_size = wire_get_bool(&r);
+        else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

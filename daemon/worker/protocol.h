@@ -23,6 +23,8 @@ typedef struct DecodedJob {
         char type_id[TYPE_ID_SIZE];
         char parent[SYSFS_NAME_SIZE];
         char label[LABEL_SIZE];
+        char owner[OWNER_TEXT_SIZE];
+        char program[SETTINGS_PATH_SIZE];
         Attributes attributes;
         TypeSpec *types;
 } DecodedJob;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "backend/backends.h"
+#include "backend/host-facts.h"
 #include "backend/mdev-counts.h"
 #include "backend/users.h"
 #include "backend/vfs.h"
@@ -119,9 +120,15 @@ static void explain_no_backend(GpuReport *report) {
 
         if (report->state == GPU_PROBING)
                 report->state = GPU_UNSUPPORTED;
-        (void)snprintf(report->reason, sizeof(report->reason),
-                       "its driver '%s' offers no vGPUs: it is no mdev parent and has no control channel that is known",
-                       report->driver);
+        if (report->max_vfs > 0 && report->num_vfs == 0)
+                (void)snprintf(report->reason, sizeof(report->reason),
+                               "none of its %u virtual functions is enabled, on which its driver '%s' may offer vGPUs",
+                               report->max_vfs, report->driver);
+        else
+                (void)snprintf(report->reason, sizeof(report->reason),
+                               "its driver '%s' offers no vGPUs: it is no mdev parent and has no control channel that "
+                               "is known",
+                               report->driver);
 }
 
 /* Of a GPU whose driver has no backend: what can be had all the same. */
@@ -303,6 +310,48 @@ static int run_users(BackendContext *c, const Job *job, JobResult *result) {
         return r < 0 ? error_set_errno(&result->error, r, "it cannot be seen who uses the vGPU") : 0;
 }
 
+static const VGpuUsage *find_told(const UsageReport *usage, const char *uuid) {
+        for (size_t i = 0; i < usage->n_vgpus; i++)
+                if (streq(usage->vgpus[i].uuid, uuid))
+                        return &usage->vgpus[i];
+
+        return NULL;
+}
+
+/* Of all that the driver says what is about this vGPU, and which of its users it means. */
+static void add_told(BackendContext *c, const char *uuid, JobResult *result) {
+        const VGpuUsage *found;
+        VGpuUsage *row = NULL;
+        UsageReport all;
+
+        usage_report_init(&all);
+        if (c->backend && c->backend->read_usage && c->backend->read_usage(c, &all, NULL) >= 0) {
+                found = find_told(&all, uuid);
+                row = found ? usage_report_add_vgpu(&result->usage) : NULL;
+                if (row) {
+                        *row = *found;
+                        all.vgpus[found - all.vgpus].facts = (Facts){};
+                }
+        }
+        usage_report_done(&all);
+
+        for (size_t i = 0; row && i < result->n_users; i++)
+                result->users[i].told = result->users[i].pid == row->pid || (row->pid == 0 && result->n_users == 1);
+}
+
+static int run_usage(BackendContext *c, JobResult *result) {
+        int r;
+
+        r = look_for_backend(c, &result->error);
+        if (r < 0)
+                return r;
+        if (!c->backend || !c->backend->read_usage)
+                return error_set(&result->error, -ERROR_NOT_SUPPORTED,
+                                 "The driver of GPU %s does not say what it and its vGPUs use", c->gpu);
+
+        return c->backend->read_usage(c, &result->usage, &result->error);
+}
+
 /* Looks for users as late as can be: who opens the vGPU after this makes the removal wait for him. */
 static int check_users(BackendContext *c, const Job *job, JobResult *result) {
         char users[320];
@@ -354,6 +403,32 @@ static int check_no_vgpus(BackendContext *c, Error *error) {
         return r;
 }
 
+static int run_examine(BackendContext *c, JobResult *result) {
+        result->facts = calloc(1, sizeof(HostFacts));
+        if (!result->facts)
+                return -ENOMEM;
+
+        host_facts_read(c->host, result->facts);
+        return 0;
+}
+
+static int run_set_mixed(BackendContext *c, const Job *job, JobResult *result) {
+        int r;
+
+        r = look_for_backend(c, &result->error);
+        if (r >= 0)
+                r = check_no_vgpus(c, &result->error);
+        if (r < 0)
+                return r;
+
+        for (const Backend *const *b = backends_beside; *b; b++)
+                if ((*b)->set_mixed && (*b)->probe(c, NULL) > 0)
+                        return (*b)->set_mixed(c, job->mixed_size, &result->error);
+
+        return error_set(&result->error, -ERROR_NOT_SUPPORTED,
+                         "The driver of GPU %s has no such setting, or only with virtual functions enabled", c->gpu);
+}
+
 static int run_enable_vfs(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
@@ -365,7 +440,7 @@ static int run_enable_vfs(BackendContext *c, const Job *job, JobResult *result) 
 
         /* A channel that is open keeps the driver from leaving the card, as NVIDIA's has to. */
         set_backend(c, NULL);
-        return vfs_enable(c->host, c->gpu, job->n_vfs, &result->error);
+        return vfs_enable(c->host, c->gpu, job->n_vfs, job->attributes, strempty(job->sriov_manage), &result->error);
 }
 
 void runner_run(BackendContext *c, const Job *job, JobResult *result) {
@@ -383,9 +458,20 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
                 break;
         case JOB_USERS:
                 r = run_users(c, job, result);
+                if (r >= 0)
+                        add_told(c, job->uuid, result);
+                break;
+        case JOB_USAGE:
+                r = run_usage(c, result);
                 break;
         case JOB_STORE:
                 r = store_run(c->host, job, &result->error);
+                break;
+        case JOB_EXAMINE:
+                r = run_examine(c, result);
+                break;
+        case JOB_SET_MIXED:
+                r = run_set_mixed(c, job, result);
                 break;
         case JOB_ENABLE_VFS:
                 r = run_enable_vfs(c, job, result);

@@ -173,6 +173,7 @@ static int put_note(const Host *host, const Job *job, Error *error) {
         int r;
 
         memcpy(note.label, job->label, strlen(job->label) + 1);
+        (void)owner_parse(strempty(job->owner), &note.owner);
         note_format(&note, text);
         r = host->var_fd < 0 ? host->var_fd : (notes_fd = folder_open(host->var_fd, NOTES_FOLDER, 0700));
         if (r >= 0) {

@@ -10,24 +10,39 @@
 #define SYNC_TIMEOUT_USEC UINT64_C(10000000)
 #define OPERATION_JOB_TIMEOUT_USEC UINT64_C(15000000)
 
+/* Nobody waits for an answer, and a driver that is taken from its card and given back for each of many functions takes its
+ * time: tens of seconds for NVIDIA's (reported). */
+#define ENABLE_VFS_TIMEOUT_USEC UINT64_C(180000000)
+
 /* Jobs that wait for one GPU. Clients have limits of their own; this one is for us. */
 #define QUEUE_MAX 4096U
 
 /* What the worker that writes files is called instead of a GPU's name. */
 #define STORE_NAME "definitions"
 
-/* Removal workers at one time, those that are stuck not counted. */
+/* Workers at one time that have one job each, those that are stuck not counted. Who only looks for users takes no place
+ * from removals; anybody may ask for it, so that few do it at once and not many wait. */
 #define REMOVALS_MAX 32U
+#define USERS_MAX 8U
+#define USERS_WAITING_MAX 128U
+
+/* Jobs that have a worker of their own each. */
+typedef struct Pool {
+        ChildRole role;
+        unsigned max;
+        unsigned n; /* children that are at it, without the stuck */
+        List jobs; /* PlatformJob.link: wait for one */
+} Pool;
 
 struct Supervisor {
         Platform platform; /* first: core's handle */
         sd_event *event;
         const char *const *command;
         uint64_t timeouts[JOB_KIND_MAX];
-        List children; /* Child.link: of GPUs, of removals, and leaving */
-        List removals; /* PlatformJob.link: wait for a child of their own */
+        List children; /* Child.link: of GPUs, of pools, and leaving */
+        Pool removals;
+        Pool users;
         List failing; /* PlatformJob.link: could not be begun, whose listeners are about to be told */
-        unsigned n_removals; /* children that remove, without the stuck */
 };
 
 static Supervisor *supervisor_from(Platform *platform) {
@@ -44,10 +59,10 @@ static Child *find_child(Supervisor *s, ChildRole role, const char *gpu) {
         return NULL;
 }
 
-static void start_removals(Supervisor *s);
+static void pool_start(Supervisor *s, Pool *pool);
 
 static void on_child_idle(Child *child, void *userdata) {
-        if (child->role == CHILD_REMOVAL)
+        if (child->role == CHILD_REMOVAL || child->role == CHILD_USERS)
                 child_leave(child);
 }
 
@@ -65,13 +80,14 @@ static void on_child_heard(Child *child, const WorkerEvent *event, void *userdat
                 s->platform.heard(child->gpu, event, s->platform.userdata);
 }
 
-/* A removal's worker does not count any more: it ended, or it is stuck and others should not wait for it. */
+/* A pool's worker does not count any more: it ended, or it is stuck and others should not wait for it. */
 static void on_child_uncounted(Child *child, void *userdata) {
         Supervisor *s = userdata;
+        Pool *pool = child->role == CHILD_USERS ? &s->users : &s->removals;
 
-        assert(s->n_removals > 0);
-        s->n_removals--;
-        start_removals(s);
+        assert(pool->n > 0);
+        pool->n--;
+        pool_start(s, pool);
 }
 
 static const ChildOps child_ops = {
@@ -89,19 +105,20 @@ static int add_child(Supervisor *s, ChildRole role, const char *gpu, Child **ret
         if (r < 0)
                 return r;
 
+        child->statistics = &s->platform.statistics;
         list_append(&s->children, &child->link);
         *ret_child = child;
         return 0;
 }
 
-static void start_removals(Supervisor *s) {
-        while (s->n_removals < REMOVALS_MAX && !list_is_empty(&s->removals)) {
-                PlatformJob *job = LIST_FIRST(&s->removals, PlatformJob, link);
+static void pool_start(Supervisor *s, Pool *pool) {
+        while (pool->n < pool->max && !list_is_empty(&pool->jobs)) {
+                PlatformJob *job = LIST_FIRST(&pool->jobs, PlatformJob, link);
                 Child *child;
                 int r;
 
                 list_unlink(&job->link);
-                r = add_child(s, CHILD_REMOVAL, job->gpu, &child);
+                r = add_child(s, pool->role, job->gpu, &child);
                 if (r >= 0) {
                         r = child_push(child, job);
                         if (r < 0)
@@ -113,8 +130,24 @@ static void start_removals(Supervisor *s) {
                 }
 
                 child->counted = true;
-                s->n_removals++;
+                pool->n++;
         }
+}
+
+/* Removals are as many as vGPUs at most; of what anybody may ask for there is an end. */
+static int submit_to_pool(Supervisor *s, Pool *pool, PlatformJob *job) {
+        PlatformJob *other;
+        unsigned n = 0;
+
+        if (pool == &s->users)
+                LIST_FOREACH(other, &pool->jobs, link)
+                        n++;
+        if (n >= USERS_WAITING_MAX)
+                return -EDQUOT;
+
+        list_append(&pool->jobs, &job->link);
+        pool_start(s, pool);
+        return 0;
 }
 
 static int submit_to(Supervisor *s, ChildRole role, const char *gpu, PlatformJob *job) {
@@ -135,6 +168,20 @@ static int submit_to(Supervisor *s, ChildRole role, const char *gpu, PlatformJob
         return child_push(child, job);
 }
 
+static int submit_job(Supervisor *s, const char *gpu, PlatformJob *job) {
+        switch (job->kind) {
+        case JOB_REMOVE:
+                return submit_to_pool(s, &s->removals, job);
+        case JOB_USERS:
+        case JOB_EXAMINE:
+                return submit_to_pool(s, &s->users, job);
+        case JOB_STORE:
+                return submit_to(s, CHILD_STORE, STORE_NAME, job);
+        default:
+                return submit_to(s, CHILD_GPU, gpu, job);
+        }
+}
+
 static int supervisor_submit(Platform *platform, const char *gpu, const Job *job, const JobListener *listener,
                              PlatformJob **ret_job) {
         Supervisor *s = supervisor_from(platform);
@@ -145,15 +192,10 @@ static int supervisor_submit(Platform *platform, const char *gpu, const Job *job
         if (r < 0)
                 return r;
 
-        if (job->kind == JOB_REMOVE || job->kind == JOB_USERS) {
-                list_append(&s->removals, &p->link);
-                start_removals(s);
-        } else {
-                r = job->kind == JOB_STORE ? submit_to(s, CHILD_STORE, STORE_NAME, p) : submit_to(s, CHILD_GPU, gpu, p);
-                if (r < 0) {
-                        platform_job_free(p);
-                        return r;
-                }
+        r = submit_job(s, gpu, p);
+        if (r < 0) {
+                platform_job_free(p);
+                return r;
         }
 
         *ret_job = p;
@@ -201,9 +243,13 @@ int supervisor_new(const SupervisorParameters *parameters, Supervisor **ret_supe
         s->command = parameters->command;
         for (JobKind kind = 0; kind < JOB_KIND_MAX; kind++)
                 s->timeouts[kind] = parameters->operation_timeout_usec ?: OPERATION_JOB_TIMEOUT_USEC;
+        s->timeouts[JOB_ENABLE_VFS] = parameters->operation_timeout_usec ?: ENABLE_VFS_TIMEOUT_USEC;
         s->timeouts[JOB_SYNC] = parameters->sync_timeout_usec ?: SYNC_TIMEOUT_USEC;
         list_init(&s->children);
-        list_init(&s->removals);
+        s->removals = (Pool){ .role = CHILD_REMOVAL, .max = REMOVALS_MAX };
+        s->users = (Pool){ .role = CHILD_USERS, .max = USERS_MAX };
+        list_init(&s->removals.jobs);
+        list_init(&s->users.jobs);
         list_init(&s->failing);
 
         *ret_supervisor = s;
@@ -217,7 +263,9 @@ Supervisor *supervisor_free(Supervisor *s) {
         if (!s)
                 return NULL;
 
-        LIST_FOREACH(job, &s->removals, link)
+        LIST_FOREACH(job, &s->removals.jobs, link)
+                platform_job_free(job);
+        LIST_FOREACH(job, &s->users.jobs, link)
                 platform_job_free(job);
         LIST_FOREACH(job, &s->failing, link)
                 platform_job_free(job);

@@ -303,8 +303,12 @@ int recorder_expect(Recorder *recorder, int start, const char *prefix) {
         return recorder_find(recorder, start, prefix);
 }
 
+/* But for what is not signalled, as the interface says. */
 static void cache_set(Cache *cache, const char *path, const char *interface, const char *property, char *value) {
-        g_hash_table_replace(cache->values, g_strdup_printf("%s %s %s", path, interface, property), value);
+        if (g_str_equal(property, "FramebufferUsed"))
+                g_free(value);
+        else
+                g_hash_table_replace(cache->values, g_strdup_printf("%s %s %s", path, interface, property), value);
 }
 
 /* a{sv} */

@@ -8,10 +8,10 @@ Each operation is run once under strace to learn its system calls, then again fo
 makes the last. What must be found afterwards is what was there before the call or what an undisturbed call leaves: all
 of it, on the disk, in sysfs and on the bus; and the call works when it is made again. Without --all the system calls
 that change nothing outside their process are left out: to be killed before one of these is to be killed before the next
-one that does; of the two ways to die each has its turn; and
-what has not been tried after a minute is left out, in an order that is always the same. What a worker does while it
-plays the kernel (it holds the simulated machine's lock then) is left out
-always: the kernel is not killed in the middle of a write to sysfs.
+one that does; of the two ways to die each has its turn; of each operation as many are tried as POINTS says; and what has
+not been tried after a minute is left out, in an order that is always the same. What a worker does while it plays the
+kernel (it holds the simulated machine's lock then) is left out always: the kernel is not killed in the middle of a write
+to sysfs.
 """
 
 import contextlib
@@ -29,8 +29,12 @@ import traceback
 from machine import ATTRIBUTE, ERROR, GPU, TYPE, BusError, KernelBusy, Machine, copy_program, entries, read, until
 
 UUID = "c0ffee00-0000-4000-8000-000000000001"
+OLD_UUID = "c0ffee00-0000-4000-8000-000000000002"
+NEW_UUID = "c0ffee00-0000-4000-8000-000000000003"
 PROCESSES = 4
 SECONDS = 60
+# Of what has many, as many as chance picks.
+POINTS = 48
 
 # They change nothing that outlives the process, or that another one sees.
 HARMLESS = {
@@ -53,8 +57,9 @@ HARMLESS = {
 class Scenario:
     """prepare: what is there before; call: what is killed; again: errors that say that it has been done already."""
 
-    def __init__(self, name, prepare, call, again, partial=()):
+    def __init__(self, name, prepare, call, again, partial=(), topologies=None):
         self.name, self.prepare, self.call, self.again, self.partial = name, prepare, call, again, partial
+        self.topologies = topologies
 
 
 ATTRS = {"attrs": [(ATTRIBUTE, "7")]}
@@ -63,6 +68,21 @@ DEFINE = ("DefineVGpu", GPU, TYPE, UUID, {"label": "web", **ATTRS})
 CREATE = ("CreateVGpu", GPU, TYPE, UUID, {})
 PERSISTENT = ("CreateVGpu", GPU, TYPE, UUID, {"persistent": True, "label": "web", **ATTRS})
 TAKEN, GONE = ERROR + "AlreadyExists", ERROR + "NoSuchVGpu"
+
+# All that a plan can have: one stays and is defined, one goes with its definition, two are made, one of them defined.
+TOPOLOGIES = f"""version: 1
+topologies:
+  t:
+  - match: {{address: "{GPU}"}}
+    vgpus:
+    - {{type: {TYPE}, uuid: {UUID}, label: kept, autostart: true}}
+    - {{type: {TYPE}, uuid: {NEW_UUID}, label: new, autostart: true}}
+    - {{type: {TYPE}, uuid: {NEW_UUID[:-1]}5}}
+policy: {{interrupted: %s}}
+"""
+BEFORE = [CREATE, ("CreateVGpu", GPU, TYPE, OLD_UUID, {"persistent": True, "label": "old", **ATTRS}),
+          ("CreateVGpu", GPU, TYPE, "c0ffee00-0000-4000-8000-000000000004", {"label": "gone"})]
+APPLY = ("ApplyTopology", "t", {})
 
 SCENARIOS = [
     Scenario("create", [], CREATE, TAKEN),
@@ -79,6 +99,8 @@ SCENARIOS = [
     Scenario("modify both", [PERSISTENT], ("ModifyVGpu", UUID, {"scope": "both", "label": "db", **OTHER}), None,
              partial=("label", "device")),
     Scenario("start", [DEFINE], ("StartVGpu", UUID, {}), TAKEN),
+    Scenario("apply a topology", BEFORE, APPLY, None, topologies=TOPOLOGIES % "roll-back"),
+    Scenario("apply a topology that goes on", BEFORE, APPLY, None, topologies=TOPOLOGIES % "go-on"),
 ]
 
 
@@ -106,21 +128,22 @@ class Victim(Machine):
         return {pid for pids in self.workers().values() for pid in pids}
 
     def snapshot(self):
-        """All that there is of the vGPU."""
-        row = self.bus.vgpus().get(UUID)
-        if not row:
-            return None
-        device = self.path("sys/bus/mdev/devices", UUID, ATTRIBUTE)
-        return {
-            "device": read(device) if os.path.exists(device) else None,
-            "definition": self.definitions().get(UUID),
-            **{key: row[key] for key in ("state", "label", "managed", "persistent", "autostart", "type", "gpu")},
-        }
+        """All that there is of each vGPU."""
+        definitions, found = self.definitions(), {}
+        for uuid, row in self.bus.vgpus().items():
+            device = self.path("sys/bus/mdev/devices", uuid, ATTRIBUTE)
+            found[uuid] = {
+                "device": read(device) if os.path.exists(device) else None,
+                "definition": definitions.get(uuid),
+                **{key: row[key] for key in ("state", "label", "managed", "persistent", "autostart", "type", "gpu")},
+            }
+        return found
 
     def clear(self):
-        for member, options in ("DestroyVGpu", {"unmanaged": True}), ("UndefineVGpu", {"unmanaged": True}):
-            with contextlib.suppress(BusError):
-                self.bus.manager(member, UUID, options)
+        for uuid in self.bus.vgpus():
+            for member, options in ("DestroyVGpu", {"unmanaged": True}), ("UndefineVGpu", {"unmanaged": True}):
+                with contextlib.suppress(BusError):
+                    self.bus.manager(member, uuid, options)
         self.check()
         if left := self.records() + entries(self.path("var/vgpus")) + self.devices():
             raise AssertionError(f"left over: {left}")
@@ -130,8 +153,25 @@ class Victim(Machine):
         if "definitions" not in self.workers():
             self.bus.manager(*DEFINE)
             self.bus.manager("UndefineVGpu", UUID, {})
+        if scenario.topologies:
+            os.makedirs(self.path("etc/mdevgpud/topologies.d"), exist_ok=True)
+            with open(self.path("etc/mdevgpud/topologies.d/test.yaml"), "w", encoding="utf-8") as f:
+                f.write(scenario.topologies)
+            self.bus.manager("Reload", {})
         for call in scenario.prepare:
+            self.do(call)
+
+    def do(self, call):
+        """Until it has ended, which of a job is later than its answer."""
+        if call[0] == "ApplyTopology":
+            self.bus.apply_topology(call[1])
+        else:
             self.bus.manager(*call)
+
+    def check(self):
+        super().check()
+        if os.path.exists(self.path("state/topology/journal")):
+            raise AssertionError("a topology is still being applied, or was forgotten")
 
     def targets(self):
         workers = self.workers()
@@ -210,7 +250,7 @@ def learn(machine, scenario):
     machine.prepare(scenario)
     before = machine.snapshot()
     tracers = [Tracer(machine, role) for role in ("daemon", "gpu", "store", "new")]
-    machine.bus.manager(*scenario.call)
+    machine.do(scenario.call)
     until(lambda: len(machine.pids()) == 2, "the workers' end")
     time.sleep(0.05)
     for tracer in tracers:
@@ -230,7 +270,7 @@ def plan(machine, scenario, everything):
         for name, number in points(trace, role, everything):
             for together in (False, True) if everything else [len(jobs) % 2 == 0]:
                 jobs.append((scenario.name, before, after, role, together, name, number))
-    return jobs
+    return jobs if everything or len(jobs) <= POINTS else random.Random(1).sample(jobs, POINTS)
 
 
 def call_until_dead(machine, scenario, tracer, together):
@@ -239,7 +279,7 @@ def call_until_dead(machine, scenario, tracer, together):
 
     def call():
         try:
-            machine.bus.manager(*scenario.call)
+            machine.do(scenario.call)
             answer.append(True)
         except BusError as e:
             answer.append(e)
@@ -283,12 +323,18 @@ def settle(machine, condition):
     raise AssertionError(f"{error}")
 
 
+def differences(found, wanted):
+    return [(uuid, key, row.get(key), wanted.get(uuid, {}).get(key))
+            for uuid, row in (dict.fromkeys(wanted, {}) | found).items()
+            for key in row.keys() | wanted.get(uuid, {}).keys() if row.get(key) != wanted.get(uuid, {}).get(key)]
+
+
 def is_between(scenario, found, before, after):
     if found in (before, after):
         return True
-    return bool(scenario.partial) and found and all(
-        value in (before[key], after[key]) if key in scenario.partial else value == before[key]
-        for key, value in found.items())
+    return bool(scenario.partial) and found.keys() == before.keys() and all(
+        value in (before[uuid][key], after[uuid][key]) if key in scenario.partial else value == before[uuid][key]
+        for uuid, row in found.items() for key, value in row.items())
 
 
 def attack(machine, job):
@@ -319,7 +365,8 @@ def attack(machine, job):
     def verify():
         found = machine.snapshot()
         if answer is True and found != after or not is_between(scenario, found, before, after):
-            raise AssertionError(f"answer: {answer}\nfound: {found}\nbefore: {before}\nafter: {after}")
+            raise AssertionError(f"answer: {answer}\nfound: {found}\nnot before: {differences(found, before)}\n"
+                                 f"not after: {differences(found, after)}")
 
     # Orphans may be at it still.
     if fell and role == "daemon":
@@ -329,14 +376,14 @@ def attack(machine, job):
     done = machine.snapshot() == after
     try:
         try:
-            machine.bus.manager(*scenario.call)
+            machine.do(scenario.call)
         except BusError as e:
             # A worker that is dying may get the job yet: that it is told so is right, and the next one does it.
             if "ended in the middle of its work" not in str(e):
                 raise
             settle(machine, verify)
             done = machine.snapshot() == after
-            machine.bus.manager(*scenario.call)
+            machine.do(scenario.call)
     except BusError as e:
         if not done or e.name != scenario.again:
             raise AssertionError(f"the second attempt: {e}\nfound: {machine.snapshot()}") from e

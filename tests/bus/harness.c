@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <glib/gstdio.h>
 #include <limits.h>
 #include <sched.h>
@@ -133,6 +134,18 @@ sd_bus *harness_connect(Harness *h, uid_t uid) {
         sd_bus *bus;
 
         g_assert_cmpint(try_connect(h, uid, &bus), >=, 0);
+        return bus;
+}
+
+sd_bus *harness_connect_in_group(Harness *h, uid_t uid, gid_t group) {
+        gid_t before[256];
+        int n = getgroups(G_N_ELEMENTS(before), before);
+        sd_bus *bus;
+
+        g_assert_cmpint(n, >=, 0);
+        g_assert_cmpint(setgroups(1, &group), ==, 0);
+        bus = harness_connect(h, uid);
+        g_assert_cmpint(setgroups((size_t)n, before), ==, 0);
         return bus;
 }
 

@@ -20,6 +20,8 @@
 #define GPU_INTERFACE "org.mdevgpu1.Gpu"
 #define TYPE_INTERFACE "org.mdevgpu1.Type"
 #define VGPU_INTERFACE "org.mdevgpu1.VGpu"
+#define MIXED_INTERFACE "org.mdevgpu1.Gpu.MixedSize"
+#define SRIOV_INTERFACE "org.mdevgpu1.Gpu.Sriov"
 #define JOB_INTERFACE "org.mdevgpu1.Job"
 #define ERROR_PREFIX "org.mdevgpu1.Error."
 #define ERROR_INVALID_ARGS "org.freedesktop.DBus.Error.InvalidArgs"
@@ -70,6 +72,8 @@ void harness_wait_for_name(Harness *h, GPid pid, const char *name);
 
 /* A client of its own on the bus. */
 sd_bus *harness_connect(Harness *h, uid_t uid);
+/* The same of a user who is in one group more. */
+sd_bus *harness_connect_in_group(Harness *h, uid_t uid, gid_t group);
 
 /* Handles what comes on bus until done() says so; fails the test after ten seconds. */
 void harness_wait(sd_bus *bus, bool (*done)(void *userdata), void *userdata);
@@ -98,3 +102,9 @@ int harness_hold(Harness *h, const char *iommu_group);
 #define LARGE_TYPE "mdevgpu_ref-2"
 #define LARGE_TYPE_PATH GPU_PATH "/type/mdevgpu_5fref_2d2"
 #define OTHER_GPU "mtty"
+
+/* One with virtual functions, where a test has it plugged in. */
+#define SRIOV_GPU "0000:51:00.0"
+#define NVIDIA_GPU "0000:61:00.0"
+#define NVIDIA_PATH "/org/mdevgpu1/gpu/_30000_3a61_3a00_2e0"
+#define SRIOV_PATH "/org/mdevgpu1/gpu/_30000_3a51_3a00_2e0"

@@ -58,6 +58,9 @@ class BusError(Exception):
 
 
 LIBSYSTEMD = ctypes.CDLL("libsystemd.so.0")
+BASIC = {"y": ctypes.c_uint8, "b": ctypes.c_int, "n": ctypes.c_int16, "q": ctypes.c_uint16, "i": ctypes.c_int32,
+         "u": ctypes.c_uint32, "x": ctypes.c_int64, "t": ctypes.c_uint64, "d": ctypes.c_double, "s": ctypes.c_char_p,
+         "o": ctypes.c_char_p, "g": ctypes.c_char_p}
 POINTER, BYREF, INT = ctypes.c_void_p, ctypes.byref, ctypes.c_int
 
 
@@ -132,6 +135,50 @@ class Bus:
             else:
                 self.append_options(message, argument)
         LIBSYSTEMD.sd_bus_message_unref(self.send(message))
+
+    def ask(self, member, *arguments, path=ROOT_PATH, interface=NAME + ".Manager"):
+        """The same, and what it answers: a list of values."""
+        message = self.message(path, interface, member)
+        for argument in arguments:
+            if isinstance(argument, str):
+                sd("sd_bus_message_append_basic", message, ctypes.c_char(b"s"), text(argument))
+            else:
+                self.append_options(message, argument)
+        reply = self.send(message)
+        values = self.values(reply)
+        LIBSYSTEMD.sd_bus_message_unref(reply)
+        return values
+
+    def get(self, path, interface, name):
+        """A property."""
+        return self.ask("Get", interface, name, path=path, interface="org.freedesktop.DBus.Properties")[0]
+
+    def values(self, message):
+        """All that is left in the container that is being read; dictionaries are such."""
+        found, kind, contents = [], ctypes.c_char(), ctypes.c_char_p()
+        while sd("sd_bus_message_peek_type", message, BYREF(kind), BYREF(contents)) > 0:
+            t = kind.value.decode()
+            if t in BASIC:
+                value = BASIC[t]()
+                sd("sd_bus_message_read_basic", message, kind, BYREF(value))
+                found.append(bool(value.value) if t == "b" else value.value.decode() if t in "sog" else value.value)
+                continue
+            inner = contents.value.decode()
+            sd("sd_bus_message_enter_container", message, kind, text(inner))
+            value = self.values(message)
+            sd("sd_bus_message_exit_container", message)
+            found.append(value[0] if t == "v" else dict(value) if t == "a" and inner[0] == "{" else value)
+        return found
+
+    def apply_topology(self, name):
+        """Until its job has ended, well or with its error."""
+        path = self.ask("ApplyTopology", name, {})[0]
+        # Seldom, so that the daemon does the same each time.
+        time.sleep(0.15)
+        while (state := self.get(path, NAME + ".Job", "State")) in ("queued", "running"):
+            time.sleep(0.15)
+        if state != "done":
+            raise BusError(*(self.get(path, NAME + ".Job", name) for name in ("Error", "ErrorMessage")))
 
     def has_owner(self):
         message = self.message("/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner",
@@ -249,7 +296,8 @@ class Machine:
     def start(self, program=None, wrap=(), env=None, with_polkit=False):
         with open(self.log, "ab") as log:
             self.daemon = subprocess.Popen([*wrap, program or self.sim, "--root", self.root, "--address", self.address,
-                                            *([] if with_polkit else ["--without-polkit"])], stderr=log, env={**self.env, **(env or {})})
+                                            *([] if with_polkit else ["--without-polkit"])],
+                                           stderr=log, env={**self.env, **(env or {})})
         until(lambda: self.daemon.poll() is not None or self.bus.has_owner(), "the daemon's name")
         if self.daemon.poll() is not None:
             raise AssertionError(f"the daemon did not start: {read(self.log)}")
@@ -345,8 +393,8 @@ class Machine:
         return found
 
     def records(self):
-        """What is recorded of vGPUs; beside them are topologies."""
-        return [name for name in entries(self.path("state")) if name != "topology"]
+        """What is recorded of vGPUs; beside them are topologies, and what is known of virtual functions."""
+        return [name for name in entries(self.path("state")) if name not in ("topology", "vfs")]
 
     def check(self):
         """Fails unless everything that is on this machine belongs to something that the daemon shows, and vice versa."""

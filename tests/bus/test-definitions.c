@@ -344,6 +344,33 @@ static void test_users(void) {
         REFUSED(h, ERROR_INVALID_ARGS, "GetUsers", "sa{sv}", UUID, 1, "probe", "b", 1);
 }
 
+/* What it and its vGPUs use: read anew, in the driver's words. */
+static void test_usage(void) {
+        g_autoptr(Harness) h = harness_new();
+        g_autofree char *usage = NULL, *used = NULL;
+        sd_bus_message *reply;
+
+        harness_start_daemon(h, /* without_polkit= */ true);
+        REFUSED(h, ERROR_PREFIX "NoSuchGpu", "GetUsage", "sa{sv}", "0000:99:00.0", 0);
+        REFUSED(h, ERROR_INVALID_ARGS, "GetUsage", "sa{sv}", GPU, 1, "fresh", "b", 1);
+        REFUSED(h, ERROR_PREFIX "NotSupported", "GetUsage", "sa{sv}", OTHER_GPU, 0);
+        used = get_property(h->bus, GPU_PATH, GPU_INTERFACE, "FramebufferUsed");
+        g_assert_cmpstr(used, ==, "0");
+
+        define(h, GPU);
+        DONE(h, "StartVGpu", "sa{sv}", UUID, 0);
+        reply = manager_call(h->bus, "GetUsage", "sa{sv}", GPU, 0);
+        usage = message_dump(reply);
+        if (!strstr(usage, "( 'uuid' ( '" UUID "' ) )") || !strstr(usage, "( 'type' ( '" TYPE "' ) )") ||
+            !strstr(usage, "( 'open' ( false ) )") || !strstr(usage, "( 'framebuffer-total' ( "))
+                g_error("%s", usage);
+        sd_bus_message_unref(reply);
+        g_free(used);
+        used = get_property(h->bus, GPU_PATH, GPU_INTERFACE, "FramebufferUsed");
+        g_assert_cmpstr(used, !=, "0");
+        destroy_vgpu(h->bus, UUID);
+}
+
 int main(int argc, char **argv) {
         harness_init(&argc, &argv);
 
@@ -353,6 +380,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/definitions/unmanaged", test_unmanaged);
         g_test_add_func("/definitions/adopted", test_adopted);
         g_test_add_func("/definitions/users", test_users);
+        g_test_add_func("/definitions/usage", test_usage);
 
         return g_test_run();
 }

@@ -79,10 +79,6 @@ static void apply_nothing(Harness *h) {
         sd_bus_message_unref(manager_call(h->bus, "ApplyTopology", "sa{sv}", "t", 0));
 }
 
-#define SRIOV_GPU "0000:51:00.0"
-#define SRIOV_PATH "/org/mdevgpu1/gpu/_30000_3a51_3a00_2e0"
-#define SRIOV_INTERFACE "org.mdevgpu1.Gpu.Sriov"
-
 /* It has been read that the card can have virtual functions. */
 static bool has_functions(void *userdata) {
         Harness *h = userdata;
@@ -91,6 +87,18 @@ static bool has_functions(void *userdata) {
 
         reply = try_call(h->bus, SRIOV_PATH, "org.freedesktop.DBus.Properties", "Get", NULL, "ss", SRIOV_INTERFACE,
                          "MaxVfs");
+        has = reply;
+        sd_bus_message_unref(reply);
+        return has;
+}
+
+static bool has_sizes(void *userdata) {
+        Harness *h = userdata;
+        sd_bus_message *reply;
+        bool has;
+
+        reply = try_call(h->bus, NVIDIA_PATH, "org.freedesktop.DBus.Properties", "Get", NULL, "ss", MIXED_INTERFACE,
+                         "Enabled");
         has = reply;
         sd_bus_message_unref(reply);
         return has;
@@ -107,6 +115,7 @@ static void test_equal(void) {
                 { VGPU_INTERFACE, "/org/mdevgpu1/vgpu/_6b2f6c5e_1111_4222_8333_444455556666" },
                 { JOB_INTERFACE, "/org/mdevgpu1/job/1" },
                 { SRIOV_INTERFACE, SRIOV_PATH },
+                { MIXED_INTERFACE, NVIDIA_PATH },
         };
         g_autoptr(Harness) h = harness_new();
         g_autofree char *xml = read_documentation();
@@ -118,6 +127,9 @@ static void test_equal(void) {
         apply_nothing(h);
         harness_act(h, "plug-sriov", SRIOV_GPU, NULL);
         harness_wait(h->bus, has_functions, h);
+        harness_act(h, "plug-nvidia", NVIDIA_GPU, NULL);
+        harness_act(h, "set-vfs", NVIDIA_GPU, "8", NULL);
+        harness_wait(h->bus, has_sizes, h);
 
         for (size_t i = 0; i < G_N_ELEMENTS(objects); i++) {
                 g_autoptr(GDBusNodeInfo) live = introspect(h, objects[i].path);

@@ -66,6 +66,18 @@ static bool append_attachment(sd_bus_message *m) {
         return sd_bus_message_append(m, "sa{sv}", "qemu", 0) >= 0;
 }
 
+static bool append_gpu_options(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sa{sv}", GPU, 0) >= 0;
+}
+
+static bool append_flag(sd_bus_message *m) {
+        return sd_bus_message_append(m, "ba{sv}", 1, 0) >= 0;
+}
+
+static bool append_number(sd_bus_message *m) {
+        return sd_bus_message_append(m, "ua{sv}", 2U, 0) >= 0;
+}
+
 static bool append_nothing(sd_bus_message *m) {
         return true;
 }
@@ -83,12 +95,17 @@ static const Method methods[] = {
         { VGPU_INTERFACE, "Start", true, append_options },
         { MANAGER_INTERFACE, "ApplyTopology", true, append_topology },
         { JOB_INTERFACE, "Cancel", true, append_options },
+        { SRIOV_INTERFACE, "EnableVfs", true, append_number },
+        { MIXED_INTERFACE, "Set", true, append_flag },
 
         { MANAGER_INTERFACE, "ListGpus", false, append_options },
         { MANAGER_INTERFACE, "ListTypes", false, append_options },
         { MANAGER_INTERFACE, "ListVGpus", false, append_options },
         { MANAGER_INTERFACE, "GetGpu", false, append_gpu },
         { MANAGER_INTERFACE, "GetVGpu", false, append_uuid },
+        { MANAGER_INTERFACE, "Diagnose", false, append_options },
+        { MANAGER_INTERFACE, "GetStatistics", false, append_options },
+        { MANAGER_INTERFACE, "GetUsage", false, append_gpu_options },
         { MANAGER_INTERFACE, "GetUsers", false, append_uuid_options },
         { MANAGER_INTERFACE, "ListTopologies", false, append_nothing },
         { MANAGER_INTERFACE, "ListJobs", false, append_nothing },
@@ -196,6 +213,9 @@ static Harness *start(const char *rules) {
         harness_prepare_machine(h, "host");
         g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
         harness_write(h, "host/etc/mdevgpud/topologies.d/t.yaml", "version: 1\ntopologies: {t: []}\n");
+        harness_act(h, "plug-sriov", SRIOV_GPU, NULL);
+        harness_act(h, "plug-nvidia", NVIDIA_GPU, NULL);
+        harness_act(h, "set-vfs", NVIDIA_GPU, "8", NULL);
         harness_start_daemon(h, /* without_polkit= */ false);
         return h;
 }
@@ -209,7 +229,7 @@ static void test_denied(void) {
         sd_bus_message_unref(manager_call(h->bus, "ApplyTopology", "sa{sv}", "t", 0)); /* a job of root's */
 
         nobody = harness_connect(h, NOBODY_UID);
-        g_assert_cmpuint(walk(h, nobody, BUS_PATH), ==, 11);
+        g_assert_cmpuint(walk(h, nobody, BUS_PATH), ==, 14);
         sd_bus_flush_close_unref(nobody);
 
         g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 2);
@@ -235,7 +255,9 @@ static void test_allowed(void) {
                 else
                         have_defined(h->bus);
                 check_method(nobody,
-                             !g_str_equal(method->interface, VGPU_INTERFACE) ? BUS_PATH
+                             g_str_equal(method->interface, SRIOV_INTERFACE)   ? SRIOV_PATH
+                             : g_str_equal(method->interface, MIXED_INTERFACE) ? NVIDIA_PATH
+                             : !g_str_equal(method->interface, VGPU_INTERFACE) ? BUS_PATH
                              : g_str_equal(method->member, "Start")          ? DEFINED_PATH
                                                                              : VGPU_PATH,
                              method, /* allowed= */ true);

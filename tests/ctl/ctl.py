@@ -20,7 +20,7 @@ DEFINED = "c0ffee00-0000-4000-8000-000000000003"
 ECHO = "c0ffee00-0000-4000-8000-00000000ec40"
 GPU = "0000:41:00.0"
 READING = [[], ["list"], ["gpus"], ["types"], ["types", GPU], ["status"], ["status", GPU], ["status", UUID], ["check"],
-           ["version"], ["users", UUID], ["attachment", UUID]]
+           ["version"], ["users", UUID], ["usage", GPU], ["attachment", UUID]]
 CHANGING = [["create", GPU, "t"], ["destroy", UUID], ["define", GPU, "t"], ["define", UUID], ["undefine", UUID],
             ["start", UUID], ["modify", UUID, "--type", "t"], ["autostart", UUID], ["reload"]]
 
@@ -442,7 +442,7 @@ def usage(rig: Rig):
     for command in (["lst"], ["create"], ["create", GPU], ["create", GPU, "t", UUID, "x"], ["destroy"], ["list", "x"],
                     ["types", "a", "b"], ["--json=xml"], ["--frobnicate"], ["list", "--unmanaged"],
                     ["-H", "a", "--address", "b"], ["help", "lst"], ["create", GPU, "Open", "vAmpere/2"],
-                    ["--address"], ["monitor"], ["define"], ["define", GPU], ["define", GPU, "Open", "vAmpere/2"],
+                    ["--address"], ["monitor", "x"], ["define"], ["define", GPU], ["define", GPU, "Open", "vAmpere/2"],
                     ["define", UUID, "--persistent"], ["define", UUID, "--autostart", "--manual"], ["undefine"],
                     ["start"], ["start", UUID, "--autostart"], ["modify"], ["modify", UUID], ["modify", UUID, "--live"],
                     ["modify", UUID, UUID, "--manual"], ["modify", UUID, "--off"], ["autostart"], ["users"],
@@ -514,15 +514,68 @@ def versions(rig: Rig):
 
 
 @test
+def usage(rig: Rig):
+    """usage shows what the driver says of a GPU, and its vGPUs as a table; what it does not say is null"""
+    rig.daemon("good")
+    result = rig.ctl("usage", GPU)
+    equal(result.status, 0, result)
+    lines = result.out.splitlines()
+    true(lines[0] == GPU and any(re.fullmatch(r" +Framebuffer used: +12 GiB", line) for line in lines), result)
+    equal([line.split() for line in lines[-3:]],
+          [["UUID", "TYPE", "PID", "VM", "FRAMEBUFFER", "ENCODER", "DRIVER", "LICENSED"],
+           [UUID, "nvidia-530", "4242", "web", "12", "GiB", "40", "550.54.14", "yes"],
+           ["-", "nvidia-54", "0", "-", "-", "-", "-", "-"]], result)
+    equal(json.loads(rig.ctl("usage", GPU, "--json").out),
+          [{"gpu": GPU, "framebuffer_total": None, "framebuffer_used": 12 << 30, "migration": True,
+            "vgpus": [{"uuid": UUID, "pid": 4242, "type": "nvidia-530", "vm": "web", "framebuffer_used": 12 << 30,
+                       "encoder": 40, "guest_driver": "550.54.14", "licensed": True},
+                      {"uuid": None, "pid": 0, "type": "nvidia-54"}]}])
+    result = rig.ctl("usage", "!org.mdevgpu1.Error.NotSupported=It says nothing.", GPU)
+    equal((result.status, result.err), (1, "mdevgpuctl: It says nothing.\n"), result)
+    true(result.out.startswith(GPU), result)
+
+
+# In the order in which the command explains them.
+VERBS = """
+    list
+    gpus
+    types
+    status
+    users
+    usage
+    attachment
+    create
+    destroy
+    define
+    undefine
+    start
+    modify
+    autostart
+    topology
+    vfs
+    jobs
+    cancel
+    check
+    reload
+    doctor
+    monitor
+    metrics
+    probe
+    import
+    dump
+    version
+    help
+""".split()
+
+
+@test
 def help_texts(rig: Rig):
     """the command and every verb explain themselves"""
     overall = rig.ctl("--help")
     equal((overall.status, overall.err), (0, ""))
     equal(rig.ctl("help").out, overall.out)
     verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
-    equal(verbs, ["list", "gpus", "types", "status", "users", "attachment", "create", "destroy", "define", "undefine",
-                  "start", "modify", "autostart", "topology", "jobs", "cancel", "check", "reload", "probe", "version",
-                  "help"])
+    equal(verbs, VERBS)
     for verb in verbs:
         result = rig.ctl(verb, "--help")
         equal(result.status, 0, result)
@@ -552,8 +605,8 @@ def man_page(rig: Rig):
         for option in re.findall(r"^      (--[\w-]+)", rig.ctl("help", verb).out, re.M):
             explained.setdefault(option, set()).add(verb)
     equal(documented, explained)
-    for verb in ("types", "status", "users", "create", "destroy", "define", "undefine", "start", "modify", "autostart",
-                 "help"):
+    for verb in ("types", "status", "users", "usage", "create", "destroy", "define", "undefine", "start", "modify",
+                 "autostart", "vfs", "help"):
         arguments = re.search(rf"\] {verb} (.*)", rig.ctl("help", verb).out).group(1).replace("…", "...")
         documented = re.search(rf"^\*{verb}\* (.*)", page, re.M).group(1).replace("*", "").replace("_", "")
         equal(documented, arguments)
@@ -745,6 +798,10 @@ def pager(rig: Rig):
             true("paged:" not in unpaged.out and len(unpaged.out) > 50, unpaged)
     true("paged:" not in rig.terminal("create", GPU, "t", env=env).out, "results are not paged")
 
+    # systemctl's own variable comes first, as there.
+    true("first:" in rig.terminal("list", env={**env, "SYSTEMD_PAGER": "sed s/^/first:/"}).out, "SYSTEMD_PAGER")
+    true("paged:" not in rig.terminal("list", env={**env, "SYSTEMD_PAGER": ""}).out, "an empty SYSTEMD_PAGER")
+
     # A reader who leaves before the end is no error, a pager that does not exist no loss.
     equal(rig.terminal("list", env={"PAGER": "true"}).status, 0)
 
@@ -753,7 +810,9 @@ def pager(rig: Rig):
 def secure_pager(rig: Rig):
     """the pager can start no shell"""
     rig.daemon("good")
-    true("1 FRX" in rig.terminal("list", env={"PAGER": 'echo "$LESSSECURE" "$LESS"'}).out, "LESSSECURE is not set")
+    show = 'echo "$LESSSECURE" "$LESS"'
+    true("1 FRSXMK" in rig.terminal("list", env={"PAGER": show}).out, "LESSSECURE is not set")
+    true("1 RX" in rig.terminal("list", env={"PAGER": show, "SYSTEMD_LESS": "RX"}).out, "SYSTEMD_LESS is not obeyed")
 
 
 @test

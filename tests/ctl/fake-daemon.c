@@ -344,6 +344,32 @@ static int get_users(sd_bus_message *m, sd_bus_message *reply) {
         return 0;
 }
 
+static int get_usage(sd_bus_message *m, sd_bus_message *reply) {
+        bool hostile = is("hostile");
+        const char *gpu;
+
+        check(sd_bus_message_read(m, "s", &gpu), "read");
+        if (obey(m, gpu))
+                return 1;
+
+        OPEN(reply, 'a', "{sv}");
+        APPEND(reply, "{sv}{sv}{sv}", "framebuffer-total", "t", UINT64_MAX, "framebuffer-used", "t", 12ULL << 30,
+               hostile ? HOSTILE : "migration", "b", 1);
+        OPEN(reply, 'e', "sv");
+        APPEND(reply, "s", "vgpus");
+        OPEN(reply, 'v', "aa{sv}");
+        OPEN(reply, 'a', "a{sv}");
+        APPEND(reply, "a{sv}", 8, "uuid", "s", UUID, "pid", "u", 4242, "type", "s", "nvidia-530", "vm", "s",
+               hostile ? HOSTILE : "web", "framebuffer-used", "t", 12ULL << 30, "encoder", "u", 40, "guest-driver", "s",
+               hostile ? HOSTILE : "550.54.14", "licensed", "b", 1);
+        APPEND(reply, "a{sv}", 3, "uuid", "s", "", "pid", "u", 0, "type", "s", "nvidia-54");
+        CLOSE(reply);
+        CLOSE(reply);
+        CLOSE(reply);
+        CLOSE(reply);
+        return 0;
+}
+
 /* What was asked for, as the text. */
 static int get_attachment(sd_bus_message *m, sd_bus_message *reply) {
         char text[256];
@@ -385,6 +411,7 @@ static const struct {
         { "GetGpu", "s", get_object },
         { "GetVGpu", "s", get_object },
         { "GetUsers", "sa{sv}", get_users },
+        { "GetUsage", "sa{sv}", get_usage },
         { "GetAttachment", "sa{sv}", get_attachment },
         { "CreateVGpu", "sssa{sv}", answer_create },
         { "DefineVGpu", "sssa{sv}", answer_create },

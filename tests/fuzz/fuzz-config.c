@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Any bytes as a profile, and as topologies: they are refused with a report, or the model may rely on every value.
+ * Any bytes as a profile, as topologies and as settings: they are refused with a report, or the model may rely on every value.
  */
 
 #include "config.h"
@@ -32,8 +32,11 @@ static void check_type(const TypeSpec *t, uint32_t n_lines) {
 
 static void check_profile(const Profile *profile, uint32_t n_lines) {
         require(profile->n_types <= PROFILE_TYPES_MAX);
-        require(!profile->match.any_vendor || profile->match.n_devices == 0);
-        require(text_is_name(profile->match.address));
+        require(profile->n_matches > 0);
+        for (size_t i = 0; i < profile->n_matches; i++) {
+                require(!profile->matches[i].any_vendor || profile->matches[i].n_devices == 0);
+                require(text_is_name(profile->matches[i].address));
+        }
 
         for (size_t i = 0; i < profile->n_types; i++) {
                 check_type(&profile->types[i], n_lines);
@@ -52,8 +55,7 @@ static void check_report(const ConfigReport *report, uint32_t n_lines) {
 
                 require(text_is_printable(p->message) && strlen(p->message) < 512);
                 require(p->line >= 1 && p->line <= n_lines && p->column >= 1);
-                require(!before || before->line < p->line ||
-                        (before->line == p->line && before->column <= p->column));
+                require(!before || before->line < p->line || (before->line == p->line && before->column <= p->column));
                 before = p;
         }
 }
@@ -76,7 +78,22 @@ static void check_topology(const Topology *topology, uint32_t n_lines) {
         }
 }
 
-/* The same bytes as the other kind of file. */
+/* The same bytes as the other kinds of file. */
+static void parse_mdev_gpu(const uint8_t *data, size_t size, uint32_t n_lines) {
+        ProfileSet *set = profile_set_new();
+        ConfigReport report = {};
+        int r;
+
+        require(set);
+        r = config_parse_mdev_gpu("fuzz", (const char *)data, size, set, &report);
+        require(r == (report.n_errors > 0 ? -EBADMSG : 0));
+        check_report(&report, n_lines);
+        for (size_t i = 0; r >= 0 && i < set->n_profiles; i++)
+                check_profile(set->profiles[i], n_lines);
+        profile_set_free(set);
+        config_report_done(&report);
+}
+
 static void parse_topologies(const uint8_t *data, size_t size, uint32_t n_lines) {
         TopologyDraft draft = { .set = topology_set_new() };
         ConfigReport report = {};
@@ -92,6 +109,33 @@ static void parse_topologies(const uint8_t *data, size_t size, uint32_t n_lines)
 
         require(config_check_topologies(&draft, &report) >= 0);
         topology_set_free(draft.set);
+        config_report_done(&report);
+}
+
+static void check_patterns(const RulePatterns *patterns) {
+        require(patterns->n <= RULE_PATTERNS_MAX && (!patterns->any || patterns->n == 0));
+        for (size_t i = 0; i < patterns->n; i++)
+                require(patterns->items[i][0] && text_is_printable(patterns->items[i]));
+}
+
+static void parse_settings(const uint8_t *data, size_t size, uint32_t n_lines) {
+        Settings *settings = settings_new();
+        ConfigReport report = {};
+        int r;
+
+        require(settings);
+        settings->root = "/nonexistent"; /* names are in nobody's file */
+        r = config_parse_settings("fuzz", (const char *)data, size, settings, &report);
+        require(r == (report.n_errors > 0 ? -EBADMSG : 0));
+        check_report(&report, n_lines);
+        require(settings->rules->n_limits + settings->rules->n_uses <= RULES_MAX);
+        for (size_t i = 0; i < settings->rules->n_limits; i++)
+                require(settings->rules->limits[i].line >= 1 && settings->rules->limits[i].line <= n_lines);
+        for (size_t i = 0; i < settings->rules->n_uses; i++) {
+                check_patterns(&settings->rules->uses[i].types);
+                check_patterns(&settings->rules->uses[i].gpus);
+        }
+        settings_free(settings);
         config_report_done(&report);
 }
 
@@ -115,5 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         profile_free(profile);
         config_report_done(&report);
         parse_topologies(data, size, n_lines);
+        parse_mdev_gpu(data, size, n_lines);
+        parse_settings(data, size, n_lines);
         return 0;
 }

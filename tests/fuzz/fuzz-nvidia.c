@@ -7,10 +7,12 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "backend/backends.h"
+#include "backend/nvidia-events.h"
 #include "util/file.h"
 #include "worker/protocol.h"
 
@@ -49,7 +51,8 @@ static int open_node(const Host *h, const char *path, int flags) {
         if (file < 0)
                 return file;
 
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        /* It always polls readable. */
+        fd = eventfd(1, EFD_CLOEXEC);
         if (fd < 0 || (unsigned)fd >= ELEMENTSOF(files))
                 abort();
         files[fd] = file;
@@ -135,9 +138,43 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
         return 0;
 }
 
-static void run(BackendContext *c, JobResult *result) {
+/* What it says must pass: as it is, and so that it can be sent on. */
+static void check_result(JobKind kind, JobResult *result) {
         WireWriter w = {};
         JobResult taken;
+
+        protocol_put_result(&w, 0, kind, result);
+        if (w.error < 0 ||
+            protocol_get_result(w.data + PROTOCOL_HEADER_SIZE, w.size - PROTOCOL_HEADER_SIZE, kind, &taken) < 0)
+                abort();
+        job_result_done(&taken);
+        wire_writer_done(&w);
+        job_result_done(result);
+}
+
+static void run_usage(BackendContext *c) {
+        JobResult result;
+
+        job_result_init(&result);
+        if (backend_nvidia.read_usage(c, &result.usage, &result.error) < 0 && result.error.code >= 0)
+                abort();
+        check_result(JOB_USAGE, &result);
+}
+
+static void run_events(void) {
+        NvidiaEvents events = NVIDIA_EVENTS_NULL;
+        WorkerEvent event;
+
+        for (unsigned i = 0; i < 6; i++) {
+                nvidia_events_update(&events, &host, GPU, true);
+                (void)nvidia_events_hear(&events, &host, &event);
+                if (take() & 1)
+                        nvidia_model_notify(&model, &model.gpus[0], take() % MODEL_EVENTS);
+        }
+        nvidia_events_done(&events);
+}
+
+static void run(BackendContext *c, JobResult *result) {
 
         job_result_init(result);
         result->report.state = GPU_READY;
@@ -147,13 +184,7 @@ static void run(BackendContext *c, JobResult *result) {
             backend_nvidia.read(c, &result->report, &result->error) < 0)
                 abort();
 
-        protocol_put_result(&w, 0, JOB_SYNC, result);
-        if (w.error < 0 ||
-            protocol_get_result(w.data + PROTOCOL_HEADER_SIZE, w.size - PROTOCOL_HEADER_SIZE, JOB_SYNC, &taken) < 0)
-                abort();
-        job_result_done(&taken);
-        wire_writer_done(&w);
-        job_result_done(result);
+        check_result(JOB_SYNC, result);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -178,6 +209,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         /* The second time with what it remembers of the first. */
         for (unsigned i = 0; i < 2; i++) {
                 run(&c, &result);
+                run_usage(&c);
                 /* It closes what it opens. */
                 for (int fd = 0; fd < (int)ELEMENTSOF(files); fd++)
                         if (files[fd] >= 0 && fcntl(fd, F_GETFD) >= 0)
@@ -185,6 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         if (model.n_discards > 0)
                 abort();
+        run_events();
         backend_nvidia.close(&c);
         return 0;
 }

@@ -43,6 +43,16 @@ static void check_report(const GpuReport *report) {
                 check_vgpu(&report->vgpus[i]);
 }
 
+static void check_facts(const Facts *facts) {
+        require(facts->n <= FACTS_MAX);
+        for (size_t i = 0; i < facts->n; i++) {
+                const Fact *fact = &facts->items[i];
+
+                require(fact->key[0] != '\0' && text_is_name(fact->key) && text_is_printable(fact->text));
+                require(fact->kind < FACT_KIND_MAX && facts_find(facts, fact->key) == fact);
+        }
+}
+
 /* What was taken is put exactly as it came: there is one way to say a thing. UUIDs alone may change, to lower case. */
 static void check_same(const WireWriter *w, const uint8_t *data, size_t size) {
         require(w->error == 0 && w->size == size + PROTOCOL_HEADER_SIZE);
@@ -75,7 +85,9 @@ static void try_job(const uint8_t *data, size_t size) {
 
         if (d.job.kind == JOB_SYNC)
                 require(d.job.n_types <= REPORT_TYPES_MAX);
-        else if (d.job.kind != JOB_ENABLE_VFS) /* which is about no vGPU */
+        /* Which are about no vGPU. */
+        else if (d.job.kind != JOB_ENABLE_VFS && d.job.kind != JOB_SET_MIXED &&
+                 d.job.kind != JOB_USAGE && d.job.kind != JOB_EXAMINE)
                 require(is_uuid(d.job.uuid) && (d.job.kind != JOB_CREATE || text_is_name(d.job.type_id)));
 
         protocol_put_job(&w, 0, &d.job);
@@ -95,6 +107,13 @@ static void try_result(const uint8_t *data, size_t size, JobKind kind) {
         require(result.n_counts <= REPORT_TYPES_MAX && result.n_users <= REPORT_USERS_MAX);
         if (kind == JOB_SYNC)
                 check_report(&result.report);
+        check_facts(&result.usage.facts);
+        for (size_t i = 0; i < result.usage.n_vgpus; i++) {
+                const VGpuUsage *v = &result.usage.vgpus[i];
+
+                require((v->uuid[0] == '\0' || is_uuid(v->uuid)) && text_is_printable(v->type_id) && v->pid >= 0);
+                check_facts(&v->facts);
+        }
         require(kind == JOB_CREATE || !result.exists);
         if (result.exists)
                 check_vgpu(&result.vgpu);

@@ -4,14 +4,21 @@
 # Packages: what ./check and ./demo need of Debian. Installs what is missing and starts no service.
 
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config
-        libjson-c-dev libsmartcols-dev libsystemd-dev libudev-dev libyaml-dev uuid-dev"
+        libjson-c-dev libsmartcols-dev libsystemd-dev libudev-dev libxml2-dev libyaml-dev uuid-dev"
 PACKAGES_CLANG="clang libclang-rt-dev llvm"
 PACKAGES_UNIT="clang-tidy dbus git shellcheck systemd"
-PACKAGES_BUS="dbus-daemon strace systemd"
+PACKAGES_BUS="dbus-daemon fish libvirt-clients libxml2-utils procps python3-jsonschema python3-prometheus-client strace
+        systemd util-linux zsh"
+PACKAGES_BROWSER="appstream chromium cockpit-bridge cockpit-system cockpit-ws polkitd util-linux"
 PACKAGES_VM="qemu-system-x86 qemu-system-common mmdebstrap apt dpkg gcc-12 make cpio xz-utils zstd util-linux libc6-dev"
 
 # A kernel is built.
 PACKAGES_LONG="bc bison flex kmod libelf-dev"
+
+# packages_node: what brings node and npm, where neither Debian's nor anybody else's packages have
+packages_node() {
+        type -P node >/dev/null && type -P npm >/dev/null || echo "nodejs npm"
+}
 
 # packages_missing NAME…: the ones that are not installed, one on each line
 packages_missing() {

@@ -38,6 +38,7 @@ program shim-vfio gpu0
 program shim-engine gpu0
 program shim-cdev gpu0
 program shim-compat
+program shim-migrate gpu0
 program shim-event gpu0
 check_soon "the GPU is back" test -c /dev/mdevgpu/gpu0
 program shim-abi gpu0

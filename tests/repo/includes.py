@@ -17,6 +17,7 @@ MAY_INCLUDE = {
     "bus": {"util", "core", "bus"},
     "monitor": {"util", "core", "monitor"},
     "config": {"util", "core", "config"},
+    "import": {"util", "core", "config", "import"},
     "sim": {"util", "core", "backend", "worker", "sim"},
 }
 # The programs' wiring: argv, the loop, and the daemon as a whole, which the simulated host has in common with the real.
@@ -32,6 +33,7 @@ LIBRARIES = {
     r"systemd/sd-id128\.h": {"util"},
     r"libudev\.h": {"monitor"},
     r"yaml\.h": {"config"},
+    r"libxml/.*": {"import"},
     r"uuid(/uuid)?\.h": {"util", "core", "sim"},
     r"json-c/.*": {"core"},
 }
@@ -42,7 +44,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 
 def layer_of(name):
     parts = name.split("/")
-    if name == "daemon/sim/main.c":
+    if name in ("daemon/sim/main.c", "daemon/import/main.c"):
         return "main"
     if len(parts) > 2:
         return parts[1]

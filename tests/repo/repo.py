@@ -23,7 +23,7 @@ def _walked_files():
     """For an unpacked release, where there is no git to ask."""
     found = []
     for folder, dirs, names in os.walk(ROOT):
-        dirs[:] = [d for d in dirs if not d.startswith("build") and d not in (".git", "__pycache__")]
+        dirs[:] = [d for d in dirs if not d.startswith("build") and d not in (".git", "__pycache__", "node_modules", "dist")]
         found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names]
     return found
 

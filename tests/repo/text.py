@@ -9,7 +9,7 @@ import repo
 # Not ours to reformat, or not text for people.
 VERBATIM = ("LICENSES/", "tests/fuzz/corpus/")
 # Kernel style, scdoc and make want tabs.
-TABS = re.compile(r"(^shim/.*|.*\.scd|.*Makefile|.*\.mk|.*Kbuild.*)$")
+TABS = re.compile(r"(^shim/.*|^tests/vm/modules/.*|.*\.scd|.*Makefile|.*\.mk|.*Kbuild.*)$")
 CODE = re.compile(r".*\.(c|h|py|sh|build|service|rules)$")
 # clang-format breaks code at 120; a comment or a shell line may run a little over.
 MAX_WIDTH = 130

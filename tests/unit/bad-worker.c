@@ -163,6 +163,7 @@ static bool serve(void) {
         WireWriter w = {};
         uint32_t header[2];
         DecodedJob job;
+        bool own;
 
         if (!read_all(header, sizeof(header)))
                 return false;
@@ -171,11 +172,12 @@ static bool serve(void) {
         require(protocol_get_job(body, header[0] - 4, &job) >= 0);
         make_answer(&w, header[1], job.job.kind);
 
-        /* A removal's worker waits as long as it has to, whatever the GPU's own has done by now. */
-        if (strncmp(gpu, "good", 4) == 0 || (job.job.kind != JOB_REMOVE && exists(gpu)))
+        /* A worker of one job waits as long as it has to, whatever the GPU's own has done by now. */
+        own = job.job.kind == JOB_REMOVE || job.job.kind == JOB_USERS;
+        if (strncmp(gpu, "good", 4) == 0 || (!own && exists(gpu)))
                 send_bytes(w.data, w.size);
         else {
-                if (job.job.kind != JOB_REMOVE)
+                if (!own)
                         touch(dir, gpu);
                 behave_badly(&w);
         }

@@ -32,12 +32,14 @@ static int fake_submit(Platform *platform, const char *gpu, const Job *job, cons
         (void)text_copy(p->type_id, sizeof(p->type_id), strempty(job->type_id));
         (void)text_copy(p->parent, sizeof(p->parent), strempty(job->parent));
         (void)text_copy(p->label, sizeof(p->label), strempty(job->label));
+        (void)text_copy(p->owner, sizeof(p->owner), strempty(job->owner));
         if (job->attributes)
                 g_assert_cmpint(attributes_copy(job->attributes, &p->attributes), ==, 0);
         p->job.uuid = p->uuid;
         p->job.type_id = p->type_id;
         p->job.parent = p->parent;
         p->job.label = p->label;
+        p->job.owner = p->owner;
         p->job.attributes = &p->attributes;
         p->listener = *listener;
         job_result_init(&p->result);
@@ -161,7 +163,8 @@ void fake_run(FakePlatform *fake, PlatformJob *job) {
         job->begun = job->ran = true;
 
         /* A worker that was let go finishes what it is at. */
-        if (job->job.kind == JOB_REMOVE || job->job.kind == JOB_USERS || job->job.kind == JOB_STORE || job->forgotten) {
+        if (job->job.kind == JOB_REMOVE || job->job.kind == JOB_USERS || job->job.kind == JOB_STORE ||
+            job->job.kind == JOB_EXAMINE || job->forgotten) {
                 BackendContext own;
 
                 runner_init(&own, fake->host, job->gpu);

@@ -18,6 +18,7 @@ struct PlatformJob {
         char type_id[TYPE_ID_SIZE];
         char parent[SYSFS_NAME_SIZE];
         char label[LABEL_SIZE];
+        char owner[OWNER_TEXT_SIZE];
         Attributes attributes;
         JobListener listener;
         bool begun;

@@ -214,6 +214,8 @@ void machine_set_types(Machine *m, unsigned n_types, unsigned gib) {
         ProfileSet *set = profile_set_new();
         Profile *profile = profile_new("test.yaml");
 
+        g_assert_nonnull(profile_add_match(profile));
+
         for (unsigned i = 1; i <= n_types; i++) {
                 TypeSpec spec = {
                         .id = i,

@@ -9,6 +9,7 @@
 enum {
         OK = 0x00,
         BUSY_RETRY = 0x03,
+        IN_USE = 0x17,
         NO_PERMISSION = 0x1b,
         INVALID_ARGUMENT = 0x1f,
         INVALID_CLASS = 0x22,
@@ -21,6 +22,7 @@ enum {
         NOT_SUPPORTED = 0x56,
         NOT_FOUND = 0x57,
         TIMEOUT_RETRY = 0x66,
+        GENERIC = 0xffff,
 };
 
 /* How SET_INFO and its kin look: everything about a type but its ends lies at one of two sets of places. */
@@ -36,6 +38,7 @@ struct ModelLayout {
 };
 
 static const ModelLayout layouts[] = {
+        { "510", 510, 0, 4536, 32, 328, 364, 424, false, 64, 0, 0, 0 }, /* what the Mdev-GPU project wrote down of it */
         { "L1", 525, 0, 4952, 32, 324, 360, 440, false, 64, 32, 336, 256 },
         { "L2", 550, 0, 5088, 32, 324, 360, 440, false, 64, 32, 336, 256 },
         { "L3", 570, 0, 5224, 32, 324, 360, 440, false, 64, 32, 336, 256 },
@@ -91,6 +94,7 @@ ModelGpu *nvidia_model_plug(NvidiaModel *m, unsigned domain, unsigned bus, unsig
                                 .id = bus << 8 | slot,
                                 .device = 0x20b0,
                                 .subsystem = 0x145f,
+                                .can_mix = true,
                                 .lowest = 2,
                         };
                         return &m->gpus[i];
@@ -104,6 +108,7 @@ void nvidia_model_reload(NvidiaModel *m) {
         for (unsigned i = 0; i < MODEL_GPUS; i++) {
                 m->gpus[i].state = m->gpus[i].n_list = m->gpus[i].fractional = m->gpus[i].n_guests = 0;
                 m->gpus[i].lowest = 2;
+                m->gpus[i].mixed_size = false;
         }
 }
 
@@ -132,8 +137,8 @@ void nvidia_model_describe(const NvidiaModel *m, const ModelType *type, ModelWor
                 .width = get32(p + 8),
                 .height = get32(p + 12),
                 .frame_limit = get32(p + 20),
-                .framebuffer = get64(p + 68),
-                .reserved = get64(p + 84),
+                .framebuffer = get64(p + (m->major < 525 ? 64 : 68)),
+                .reserved = get64(p + (m->major < 525 ? 80 : 84)),
         };
         memcpy(ret->name, type->info + 4, m->layout->text - 1);
 }
@@ -236,7 +241,96 @@ static const ModelObject *find_object(const NvidiaModel *m, unsigned file, uint3
 
 /* Parameters of an object's class; 0: none. */
 static size_t alloc_size(uint32_t class) {
-        return class == 0x80 ? 56 : class == 0x2080 ? 4 : 0;
+        return class == 0x80 ? 56 : class == 0x2080 ? 4 : class == 0x79 ? 24 : 0;
+}
+
+/* An event's way to user space: a file that was made known for it before, by a number that both calls name. */
+static uint32_t alloc_event(NvidiaModel *m, const ModelObject *parent, const uint8_t *second, ModelObject *object) {
+        if (parent->class != 0xa081)
+                return INVALID_PARENT;
+        if (!second || get32(second) != object->client || get32(second + 4) != parent->handle ||
+            get32(second + 8) != 0x79 || get32(second + 12) >= MODEL_EVENTS)
+                return INVALID_ARGUMENT;
+
+        object->index = get32(second + 12);
+        for (unsigned i = 0; i < MODEL_FILES; i++)
+                if (m->files[i].used && m->files[i].has_event && m->files[i].event_client == object->client &&
+                    m->files[i].event_fd == get32(second + 16)) {
+                        object->event_file = i;
+                        return OK;
+                }
+
+        return NOT_FOUND;
+}
+
+static uint32_t set_notification(NvidiaModel *m, const ModelObject *config, const uint8_t *p) {
+        uint32_t event = get32(p), action = get32(p + 4);
+        bool listens = false;
+
+        if (event >= MODEL_EVENTS || action > 2)
+                return INVALID_ARGUMENT;
+        for (unsigned i = 0; i < m->n_objects; i++)
+                listens = listens || (m->objects[i].class == 0x79 && m->objects[i].client == config->client &&
+                                      m->objects[i].parent == config->handle);
+        if (!listens)
+                return INVALID_STATE;
+
+        for (unsigned i = 0; i < m->n_objects; i++)
+                if (m->objects[i].client == config->client && m->objects[i].handle == config->handle) {
+                        if (action != 0 && m->objects[i].notify[event] != 0)
+                                return INVALID_STATE;
+                        m->objects[i].notify[event] = action;
+                }
+        return OK;
+}
+
+static void post(NvidiaModel *m, const ModelObject *event) {
+        ModelFile *file = &m->files[event->event_file];
+
+        if (!file->used || !file->has_event || file->n_pending == MODEL_PENDING)
+                return;
+        if (!m->mute_events)
+                file->pending[file->n_pending++] = event->index;
+        if (m->notified)
+                m->notified(m, event->event_file);
+}
+
+void nvidia_model_notify(NvidiaModel *m, ModelGpu *gpu, uint32_t event) {
+        for (unsigned i = 0; i < m->n_objects; i++) {
+                ModelObject *config = &m->objects[i];
+
+                if (config->class != 0xa081 || &m->gpus[config->gpu] != gpu || config->notify[event] == 0)
+                        continue;
+                for (unsigned k = 0; k < m->n_objects; k++)
+                        if (m->objects[k].class == 0x79 && m->objects[k].client == config->client &&
+                            m->objects[k].parent == config->handle && m->objects[k].index == event)
+                                post(m, &m->objects[k]);
+                if (config->notify[event] == 1)
+                        config->notify[event] = 0;
+        }
+}
+
+static uint32_t alloc_os_event(NvidiaModel *m, unsigned file, const uint8_t *args) {
+        for (unsigned i = 0; i < MODEL_FILES; i++)
+                if (m->files[i].used && m->files[i].has_event && m->files[i].event_client == get32(args) &&
+                    m->files[i].event_fd == get32(args + 8))
+                        return INVALID_ARGUMENT;
+
+        m->files[file].has_event = true;
+        m->files[file].event_client = get32(args);
+        m->files[file].event_fd = get32(args + 8);
+        return OK;
+}
+
+static uint32_t fetch_event(ModelFile *file, uint8_t *args, uint8_t *second) {
+        if (file->n_pending == 0)
+                return GENERIC;
+
+        memset(second, 0, 16);
+        set32(second + 4, file->pending[0]);
+        memmove(file->pending, file->pending + 1, --file->n_pending * sizeof(file->pending[0]));
+        set32(args + 8, file->n_pending > 0);
+        return OK;
 }
 
 static uint32_t alloc_child(NvidiaModel *m, unsigned file, const uint8_t *args, const uint8_t *second,
@@ -266,6 +360,8 @@ static uint32_t alloc_child(NvidiaModel *m, unsigned file, const uint8_t *args, 
                 if (parent->class != 0x2080)
                         return INVALID_PARENT;
                 return m->is_stub ? NOT_SUPPORTED : OK;
+        case 0x79:
+                return alloc_event(m, parent, second, object);
         default:
                 return INVALID_CLASS;
         }
@@ -298,9 +394,7 @@ static void alloc(NvidiaModel *m, unsigned file, uint8_t *args, const uint8_t *s
         set32(args + 8, object.handle);
 }
 
-/* Bytes of a control's parameters; negative: this driver does not have it. */
-static int control_size(const NvidiaModel *m, uint32_t command) {
-        const ModelLayout *l = m->layout;
+static int control_size_since_525(const NvidiaModel *m, const ModelLayout *l, uint32_t command) {
         int info = (int)l->info, types = (l->list_has_instance ? 12 : 8) + 4 * (int)l->max_types;
         int placements = (l->list_has_instance ? 16 : 12) + 4 * (int)l->max_guests;
 
@@ -317,6 +411,9 @@ static int control_size(const NvidiaModel *m, uint32_t command) {
                 return since(m, 555, 0) ? 8 : 4;
         case 0x800291:
                 return since(m, 550, 0) ? 80 : 72;
+        case 0x800297:
+        case 0x800298:
+                return since(m, 575, 0) ? 8 : since(m, 550, 0) ? 1 : -1;
         case 0x20801801:
                 return 16;
         case 0x20800110:
@@ -330,8 +427,12 @@ static int control_size(const NvidiaModel *m, uint32_t command) {
         case 0xa0810104:
         case 0xa0810105:
                 return types;
+        case 0xa0810106:
+                return 8;
         case 0xa0810109:
                 return 0;
+        case 0xa0810110:
+                return 20;
         case 0xa0810111:
                 return 8 + 24 * (int)l->max_guests;
         case 0xa0810112:
@@ -359,6 +460,22 @@ static int control_size(const NvidiaModel *m, uint32_t command) {
         }
 }
 
+/* Bytes of a control's parameters; negative: this driver does not have it. */
+static int control_size(const NvidiaModel *m, uint32_t command) {
+        const ModelLayout *l = m->layout;
+
+        /* No more than that is known of it. */
+        if (m->major < 525)
+                return command == 0x214        ? 256
+                       : command == 0x205      ? 32
+                       : command == 0x21b      ? 12
+                       : command == 0x20801801 ? 16
+                       : command == 0xa0810101 ? 4544
+                       : command == 0xa0810109 ? 0
+                                               : -1;
+        return control_size_since_525(m, l, command);
+}
+
 static uint32_t set_info(NvidiaModel *m, ModelGpu *gpu, const uint8_t *p) {
         const uint8_t *info = p + 8;
         uint32_t id = get32(info), status = OK;
@@ -372,7 +489,8 @@ static uint32_t set_info(NvidiaModel *m, ModelGpu *gpu, const uint8_t *p) {
         if (m->vgpud_after > 0 && m->n_set_info == m->vgpud_after)
                 nvidia_model_run_vgpud(m, gpu);
 
-        set_state(gpu, get32(p + 8 + m->layout->info));
+        if (m->major >= 525) /* before, there is no such member */
+                set_state(gpu, get32(p + 8 + m->layout->info));
         if (m->refuse_all || (m->refuse_id != 0 && id == m->refuse_id))
                 status = m->refuse_status != 0 ? m->refuse_status : 0x6b;
         if (status == OK && id != m->lie_id)
@@ -411,6 +529,31 @@ static uint32_t list_types(const NvidiaModel *m, const ModelGpu *gpu, uint8_t *p
         return OK;
 }
 
+static const uint8_t guid_order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 };
+
+static uint32_t set_encoder(NvidiaModel *m, ModelGpu *gpu, const uint8_t *p) {
+        for (unsigned i = 0; i < gpu->n_guests; i++)
+                if (memcmp(gpu->guests[i].vgpu, p, 16) == 0) {
+                        m->n_set_encoder++;
+                        if (!m->deaf_encoder)
+                                gpu->guests[i].encoder = get32(p + 16);
+                        return OK;
+                }
+
+        return NOT_FOUND;
+}
+
+static uint32_t set_mixed_size(NvidiaModel *m, ModelGpu *gpu, const uint8_t *p) {
+        if (!gpu->can_mix)
+                return NOT_SUPPORTED;
+        if (gpu->n_created > 0 || gpu->n_guests > 0)
+                return IN_USE;
+
+        m->n_set_mixed++;
+        gpu->mixed_size = p[0] != 0;
+        return OK;
+}
+
 static uint32_t list_guests(const NvidiaModel *m, const ModelGpu *gpu, uint8_t *p) {
         set32(p + 4, gpu->n_guests);
         for (unsigned i = 0; i < gpu->n_guests; i++) {
@@ -418,11 +561,19 @@ static uint32_t list_guests(const NvidiaModel *m, const ModelGpu *gpu, uint8_t *
                 const ModelGuest *g = &gpu->guests[i];
 
                 set32(vm, g->pid);
+                set32(vm + 4, g->vm_id_is_uuid);
                 set32(vm + 12, g->prohibited);
+                set32(vm + 20, g->frame_limit);
                 vm[24] = g->licensed;
+                set32(vm + 28, g->license_state);
+                memcpy(vm + 40, g->vm_id, 16);
                 memcpy(vm + 56, g->driver, sizeof(g->driver));
                 memcpy(vm + 56 + 2 * m->layout->text, g->vm, sizeof(g->vm));
                 set32(device, g->type);
+                memcpy(device + 16, g->vgpu, 16);
+                for (unsigned k = 0; k < 16; k++)
+                        device[32 + k] = g->mdev[m->swaps_uuids ? guid_order[k] : k];
+                device[68] = g->loaded;
                 set32(device + 48, g->encoder);
                 set64(device + 56, g->framebuffer);
         }
@@ -463,6 +614,8 @@ static uint32_t a081(NvidiaModel *m, ModelGpu *gpu, uint32_t command, uint8_t *p
                 return list_types(m, gpu, p);
         case 0xa0810109:
                 return update(m, gpu);
+        case 0xa0810110:
+                return set_encoder(m, gpu, p);
         case 0xa0810111:
                 set32(p, gpu->n_guests);
                 return OK;
@@ -548,8 +701,13 @@ static uint32_t root_control(NvidiaModel *m, uint32_t command, uint8_t *p) {
         }
 }
 
-static uint32_t device_control(const NvidiaModel *m, const ModelGpu *gpu, uint32_t command, uint8_t *p) {
+static uint32_t device_control(NvidiaModel *m, ModelGpu *gpu, uint32_t command, uint8_t *p) {
         switch (command) {
+        case 0x800297:
+                return set_mixed_size(m, gpu, p);
+        case 0x800298:
+                p[0] = gpu->mixed_size;
+                return OK;
         case 0x800289:
                 set32(p, m->is_host ? 3 : 0);
                 return OK;
@@ -591,7 +749,8 @@ static uint32_t control(NvidiaModel *m, unsigned file, const uint8_t *args, uint
                 return since(m, 550, 0) ? INVALID_ARGUMENT : WRONG_SIZE_BEFORE_550;
 
         gpu = &m->gpus[object->gpu];
-        status = object->class == 0x41     ? root_control(m, command, p)
+        status = command == 0xa0810106     ? set_notification(m, object, p)
+                 : object->class == 0x41   ? root_control(m, command, p)
                  : object->class == 0xa081 ? a081(m, gpu, command, p)
                                            : device_control(m, gpu, command, p);
         if (status == OK && m->hook)
@@ -629,12 +788,14 @@ static void list_cards(const NvidiaModel *m, uint8_t *args) {
 
 size_t nvidia_model_second(unsigned long request, const uint8_t *args, uint64_t *ret_pointer) {
         *ret_pointer = 0;
-        if (request != 0xc020462a && request != 0xc020462b)
+        if (request != 0xc020462a && request != 0xc020462b && request != 0xc0104652)
                 return 0;
 
-        *ret_pointer = get64(args + 16);
+        *ret_pointer = get64(args + (request == 0xc0104652 ? 0 : 16));
         if (*ret_pointer == 0)
                 return 0;
+        if (request == 0xc0104652)
+                return 16;
 
         return request == 0xc020462a ? get32(args + 24) : alloc_size(get32(args + 12));
 }
@@ -647,6 +808,16 @@ int nvidia_model_ioctl(NvidiaModel *m, unsigned file, unsigned long request, uin
                 return -ENODEV;
         if (!m->files[file].used)
                 return -EBADF;
+        switch (request) { /* what both kinds of nodes take */
+        case 0xc01046ce:
+                set32(args + 12, alloc_os_event(m, file, args));
+                return 0;
+        case 0xc0104652:
+                set32(args + 12, second ? fetch_event(&m->files[file], args, second) : INVALID_ARGUMENT);
+                return 0;
+        default:
+                break;
+        }
         if (!m->files[file].control)
                 return -EINVAL;
 

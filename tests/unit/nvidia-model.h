@@ -6,7 +6,7 @@
  * written from what is known of the driver and shares nothing with the code that it tests, tables included. It enforces
  * sizes, handles, privileges and the order of things, answers with the driver's statuses, and misbehaves on request.
  *
- * It knows nothing of files or memory of its callers: an ioctl's struct, and the second buffer that two of them point to,
+ * It knows nothing of files or memory of its callers: an ioctl's struct, and the second buffer that three of them point to,
  * are handed to it. So it stands in a test's process as well as behind a character device.
  */
 
@@ -21,10 +21,17 @@
 #define MODEL_GUESTS 8U
 #define MODEL_INFO_SIZE 5424U
 
+#define MODEL_EVENTS 5U
+#define MODEL_PENDING 16U
+
 typedef struct ModelGuest {
-        uint32_t type, pid, encoder;
+        uint32_t type, pid, encoder, frame_limit, license_state;
         uint64_t framebuffer;
-        bool licensed, prohibited;
+        bool licensed, prohibited, loaded;
+        uint8_t vgpu[16]; /* what the driver calls it */
+        uint8_t mdev[16]; /* its mdev, as text has it; zeros: it is none */
+        uint8_t vm_id[16];
+        bool vm_id_is_uuid;
         char driver[32], vm[64];
 } ModelGuest;
 
@@ -38,6 +45,8 @@ typedef struct ModelGpu {
         uint32_t state; /* of its type set: 0, 1, 2 */
         uint32_t lowest; /* that it ever had since it was ready */
         uint32_t fractional;
+        bool mixed_size, can_mix;
+        unsigned n_created; /* vGPUs, with a machine or without */
         uint32_t list[128];
         unsigned n_list;
         ModelGuest guests[MODEL_GUESTS];
@@ -52,11 +61,18 @@ typedef struct ModelType {
 typedef struct ModelFile {
         bool used, control;
         unsigned gpu;
+        bool has_event; /* it is what events are told by */
+        uint32_t event_client, event_fd;
+        uint32_t pending[MODEL_PENDING]; /* events that nobody has fetched */
+        unsigned n_pending;
 } ModelFile;
 
 typedef struct ModelObject {
         uint32_t handle, client, parent, class;
         unsigned file, gpu;
+        uint32_t index; /* of an event: which; */
+        unsigned event_file; /* and where it is told */
+        uint32_t notify[MODEL_EVENTS]; /* of the configuration: 0 off, 1 once, 2 always */
 } ModelObject;
 
 typedef struct ModelLayout ModelLayout;
@@ -83,6 +99,9 @@ typedef struct NvidiaModel {
         bool limiter_off; /* the frame limiter is off for all types */
         bool lenient; /* takes parameters of any size */
         bool mute_version; /* does not tell it by ioctl */
+        bool swaps_uuids; /* hands over mdevs' UUIDs in the order of a GUID in memory */
+        bool deaf_encoder; /* says yes to a share of the encoder, and does nothing */
+        bool mute_events; /* takes subscriptions, and never has an event to fetch */
         unsigned n_busy; /* so many calls are answered BUSY_RETRY */
         unsigned n_timeout; /* so many SET_INFO are done, and answered TIMEOUT_RETRY all the same */
         uint32_t refuse_id, refuse_status; /* a type that the firmware refuses */
@@ -94,10 +113,11 @@ typedef struct NvidiaModel {
         void (*hook)(struct NvidiaModel *m, uint32_t command, uint8_t *parameters,
                      size_t size); /* sees each good answer */
         void (*updated)(struct NvidiaModel *m, ModelGpu *gpu); /* the set of types was brought into force */
+        void (*notified)(struct NvidiaModel *m, unsigned file); /* there is something to fetch */
         void *userdata;
 
         /* What was done to it. */
-        unsigned n_ioctls, n_set_info, n_discards, n_updates, n_set_pgpu, n_errors;
+        unsigned n_ioctls, n_set_info, n_discards, n_updates, n_set_pgpu, n_set_mixed, n_set_encoder, n_errors;
 } NvidiaModel;
 
 /* "580.95.05". A host with no types, as after loading. False if no layout is known. */
@@ -108,6 +128,8 @@ ModelGpu *nvidia_model_plug(NvidiaModel *m, unsigned domain, unsigned bus, unsig
 void nvidia_model_reload(NvidiaModel *m);
 /* NVIDIA's own daemon registers its two types, 100 and 101, and discards what there is on the GPU. */
 void nvidia_model_run_vgpud(NvidiaModel *m, ModelGpu *gpu);
+/* A virtual machine begins or ends with a vGPU (event 0 or 2 of the driver's): who wants to know is told. */
+void nvidia_model_notify(NvidiaModel *m, ModelGpu *gpu, uint32_t event);
 /* A type in plain words. */
 typedef struct ModelWords {
         char name[64];

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <sys/socket.h>
+
 #include "nvidia-sim.h"
 #include "sim/sim-internal.h"
+#include "util/file.h"
 #include "util/text.h"
 
 static NvidiaModel model;
@@ -17,6 +20,29 @@ static int call(const Host *host, int fd, unsigned long request, void *argument)
         int r = nvidia_stand_ioctl(host, fd, request, argument);
 
         return r == -ENOTTY ? lower->ioctl(host, fd, request, argument) : r;
+}
+
+static int program_fd = -EBADF; /* the other end of what a worker watches */
+
+/* nvidia-vgpud is installed; nvidia_sim_end_vgpud() is heard. */
+static int watch_program(const Host *host, const char *name) {
+        int fds[2];
+
+        g_assert_cmpstr(name, ==, "nvidia-vgpud");
+        fd_close(program_fd);
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), ==, 0);
+        program_fd = fds[0];
+        return fds[1];
+}
+
+void nvidia_sim_end_vgpud(void) {
+        g_assert_cmpint(write(program_fd, "", 1), ==, 1);
+}
+
+static ssize_t read_node(const Host *host, int watch_fd, void *buffer, size_t size) {
+        ssize_t n = recv(watch_fd, buffer, size, MSG_DONTWAIT);
+
+        return n < 0 && errno == ENOTSOCK ? lower->read_node(host, watch_fd, buffer, size) : n;
 }
 
 /* The kernel's side of the driver: an mdev parent with the types that the GPU's list has. */
@@ -61,6 +87,7 @@ NvidiaModel *nvidia_sim_begin(Machine *machine, const char *version) {
         (void)nvidia_model_plug(&model, 0, 0x41, 0, 1);
         (void)nvidia_model_plug(&model, 0, 0x42, 0, 0);
         model.updated = updated;
+        model.notified = nvidia_stand_notified;
         model.userdata = machine;
         g_assert_cmpint(sim_mkdir(&machine->sim, "sys/module/nvidia"), ==, 0);
         g_assert_cmpint(sim_write(&machine->sim, text, 0444, "sys/module/nvidia/version"), ==, 0);
@@ -70,9 +97,12 @@ NvidiaModel *nvidia_sim_begin(Machine *machine, const char *version) {
         lower = &lower_ops;
         machine->host_ops.open_node = open_node;
         machine->host_ops.ioctl = call;
+        machine->host_ops.read_node = read_node;
+        machine->host_ops.watch_program = watch_program;
         return &model;
 }
 
 void nvidia_sim_end(void) {
+        program_fd = fd_close(program_fd);
         nvidia_stand_use(NULL);
 }

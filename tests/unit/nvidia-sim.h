@@ -15,3 +15,6 @@
 /* Cards GPU_A and GPU_B get a driver of this version; one such machine at a time. */
 NvidiaModel *nvidia_sim_begin(Machine *machine, const char *version);
 void nvidia_sim_end(void);
+
+/* nvidia-vgpud, which has done its work, ends; the worker that read the card last hears it. */
+void nvidia_sim_end_vgpud(void);

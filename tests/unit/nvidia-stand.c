@@ -65,16 +65,38 @@ int nvidia_stand_open_node(const Host *host, const char *path, int flags) {
         return fds[0];
 }
 
+/* As long as there is something to fetch the node polls readable. */
+static void set_readable(const Node *node, bool readable) {
+        char c = 0;
+
+        if (readable)
+                g_assert_cmpint(send(node->ours, &c, 1, MSG_DONTWAIT), ==, 1);
+        else
+                while (recv(node->theirs, &c, 1, MSG_DONTWAIT) == 1)
+                        ;
+}
+
+void nvidia_stand_notified(NvidiaModel *m, unsigned file) {
+        notice_closed();
+        for (unsigned i = 0; i < n_nodes; i++)
+                if (nodes[i].file == file)
+                        set_readable(&nodes[i], true);
+}
+
 int nvidia_stand_ioctl(const Host *host, int fd, unsigned long request, void *argument) {
         uint64_t pointer;
         size_t size;
+        int r;
 
         notice_closed();
         for (unsigned i = 0; i < n_nodes; i++)
                 if (nodes[i].theirs == fd) {
                         size = nvidia_model_second(request, argument, &pointer);
-                        return nvidia_model_ioctl(model, nodes[i].file, request, argument,
-                                                  size > 0 ? (uint8_t *)(uintptr_t)pointer : NULL);
+                        r = nvidia_model_ioctl(model, nodes[i].file, request, argument,
+                                               size > 0 ? (uint8_t *)(uintptr_t)pointer : NULL);
+                        if (model->files[nodes[i].file].n_pending == 0 && !model->mute_events)
+                                set_readable(&nodes[i], false);
+                        return r;
                 }
 
         return -ENOTTY;
@@ -114,6 +136,7 @@ NvidiaStand *nvidia_stand_new(const char *version) {
         g_autofree char *text = g_strdup_printf("%s\n", version), *link = NULL;
 
         g_assert_true(nvidia_model_init(&stand->model, version));
+        stand->model.notified = nvidia_stand_notified;
         stand->gpu = nvidia_model_plug(&stand->model, 0, 0x41, 0, STAND_MINOR);
         stand->root = g_dir_make_tmp("mdevgpu-XXXXXX", NULL);
         g_assert_nonnull(stand->root);

@@ -19,6 +19,9 @@ void nvidia_stand_use(NvidiaModel *model);
 int nvidia_stand_open_node(const Host *host, const char *path, int flags);
 int nvidia_stand_ioctl(const Host *host, int fd, unsigned long request, void *argument);
 
+/* For NvidiaModel.notified. */
+void nvidia_stand_notified(NvidiaModel *model, unsigned file);
+
 /* How many of the model's nodes are open now. */
 unsigned nvidia_stand_count_open(void);
 

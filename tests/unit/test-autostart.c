@@ -141,7 +141,7 @@ static void test_gives_up(gconstpointer data) {
                 g_assert_cmpint(sd_event_now(m->event, CLOCK_MONOTONIC, &now), >=, 0);
                 g_assert_cmpint(sd_event_source_get_time(vgpu->start_timer, &then), >=, 0);
                 g_assert_cmpuint(then - now, <=, UINT64_C(1000000) << (i - 1));
-                g_assert_cmpuint(then - now, >, UINT64_C(900000) << (i - 1));
+                g_assert_cmpuint(then - now, >, UINT64_C(500000) << (i - 1)); /* on a machine that is busy, too */
                 /* Reading the GPU again does not hurry it. */
                 life_tell(m, GPU_A);
                 g_assert_cmpuint(vgpu->n_starts, ==, i);
@@ -485,7 +485,7 @@ static void test_too_many(void) {
         }
         LIST_FOREACH(vgpu, &m->manager->all_vgpus, link) {
                 n_active += vgpu->state == VGPU_ACTIVE;
-                n_failed += vgpu->state == VGPU_FAILED && strstr(vgpu->last_error, "no instance");
+                n_failed += vgpu->state == VGPU_FAILED && strstr(vgpu->last_error, "of framebuffer left");
         }
         g_assert_cmpuint(n_active, ==, 4);
         g_assert_cmpuint(n_failed, ==, 2);

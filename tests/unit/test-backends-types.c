@@ -97,6 +97,89 @@ static void test_pending(void) {
         bench_free(b);
 }
 
+/* Of a set with a new type all the rest is done at once: an edit, a type less, a type that the driver refuses. */
+static void test_pending_part(void) {
+        Bench *b = bench_new(&bench_rows[0]);
+        TypeSpec wanted[3] = { bench_specs[0], bench_specs[0], bench_specs[0] };
+
+        g_assert_cmpint(bench_create(b, TYPE_2, UUID_1), ==, 0);
+        wanted[0].max_instances = 1;
+        wanted[1].id = 3;
+        wanted[2].id = 4;
+        wanted[2].framebuffer = 9 * GIB;
+        g_assert_cmpint(bench_sync(b, wanted, 3, true), ==, 0);
+        g_assert_cmpint(bench_find_type(b, TYPE_1)->registration, ==, REGISTRATION_REGISTERED);
+        g_assert_cmpuint(bench_find_type(b, TYPE_1)->max_instances, ==, 1);
+        g_assert_cmpint(bench_find_type(b, TYPE_2)->registration, ==, REGISTRATION_RETIRED);
+        g_assert_cmpint(bench_find_type(b, "mdevgpu_ref-3")->registration, ==, REGISTRATION_PENDING);
+        g_assert_nonnull(strstr(bench_find_type(b, "mdevgpu_ref-3")->reason, "done when the last one goes"));
+        g_assert_cmpint(bench_find_type(b, "mdevgpu_ref-4")->registration, ==, REGISTRATION_REFUSED);
+        g_assert_true(b->result.report.pending_types);
+
+        /* What waits can be edited, and waits on; so can what is there, at once. */
+        wanted[0].max_instances = 2;
+        wanted[1].max_instances = 3;
+        g_assert_cmpint(bench_sync(b, wanted, 2, true), ==, 0);
+        g_assert_cmpuint(bench_find_type(b, TYPE_1)->max_instances, ==, 2);
+        g_assert_cmpint(bench_find_type(b, "mdevgpu_ref-3")->registration, ==, REGISTRATION_PENDING);
+        g_assert_cmpuint(bench_find_type(b, "mdevgpu_ref-3")->max_instances, ==, 3);
+
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
+        g_assert_cmpint(bench_sync(b, wanted, 2, true), ==, 0);
+        g_assert_cmpuint(b->result.report.n_types, ==, 2);
+        g_assert_cmpint(bench_find_type(b, "mdevgpu_ref-3")->registration, ==, REGISTRATION_REGISTERED);
+        g_assert_false(b->result.report.pending_types);
+        bench_free(b);
+}
+
+/* With a profile that wants to be asked, edits of what is there do not wait for that. */
+static void test_pending_manual(void) {
+        Bench *b = bench_new(&bench_rows[0]);
+        TypeSpec wanted[2] = { bench_specs[0], bench_specs[0] };
+
+        wanted[1].id = 3;
+        wanted[0].pending_manual = wanted[1].pending_manual = true;
+        g_assert_cmpint(bench_create(b, TYPE_1, UUID_1), ==, 0);
+        g_assert_cmpint(bench_sync(b, wanted, 2, true), ==, 0);
+        g_assert_nonnull(strstr(bench_find_type(b, "mdevgpu_ref-3")->reason, "the next reload"));
+
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
+        wanted[0].max_instances = 1;
+        g_assert_cmpint(bench_sync(b, wanted, 2, true), ==, 0);
+        g_assert_cmpuint(bench_find_type(b, TYPE_1)->max_instances, ==, 1);
+        g_assert_cmpint(bench_find_type(b, "mdevgpu_ref-3")->registration, ==, REGISTRATION_PENDING);
+        g_assert_true(b->result.report.pending_types);
+
+        g_assert_cmpint(bench_job(b, &(Job){ .kind = JOB_SYNC,
+                                             .types = wanted,
+                                             .n_types = 2,
+                                             .may_register = true,
+                                             .apply_pending = true }),
+                        ==, 0);
+        g_assert_cmpint(bench_find_type(b, "mdevgpu_ref-3")->registration, ==, REGISTRATION_REGISTERED);
+        g_assert_false(b->result.report.pending_types);
+        bench_free(b);
+}
+
+static int never_store(const Host *host, int dir_fd, const char *path, const char *text) {
+        g_test_message("%s is written to %s", text, path);
+        g_test_fail();
+        return -EIO;
+}
+
+/* More than the framebuffer is refused with numbers, and without a question to the driver. */
+static void test_overcommit(void) {
+        Bench *b = bench_new(&bench_rows[0]);
+
+        g_assert_cmpint(bench_create(b, TYPE_2, UUID_1), ==, 0);
+        g_assert_cmpint(bench_create(b, TYPE_2, UUID_2), ==, 0);
+        b->machine->host_ops.store = never_store;
+        g_assert_cmpint(bench_create(b, TYPE_2, UUID_3), ==, -ERROR_NO_INSTANCES);
+        g_assert_nonnull(strstr(b->result.error.message, " has 0 MiB of framebuffer left, "));
+        g_assert_nonnull(strstr(b->result.error.message, TYPE_2 " needs 4096 MiB;"));
+        bench_free(b);
+}
+
 /* What needs no new type is done under a vGPU, and what is left over of it goes after the last one. */
 static void test_in_place(void) {
         Bench *b = bench_new(&bench_rows[0]);
@@ -305,6 +388,9 @@ int main(int argc, char **argv) {
         g_test_add_func("/backends/shim/register", test_register);
         g_test_add_func("/backends/shim/refused", test_refused);
         g_test_add_func("/backends/shim/pending", test_pending);
+        g_test_add_func("/backends/shim/pending-part", test_pending_part);
+        g_test_add_func("/backends/shim/pending-manual", test_pending_manual);
+        g_test_add_func("/backends/shim/overcommit", test_overcommit);
         g_test_add_func("/backends/shim/in-place", test_in_place);
         g_test_add_func("/backends/shim/owned", test_owned);
 

@@ -14,7 +14,7 @@
 
 static void test_table(void) {
         for (const Backend *const *backend = backends; *backend; backend++) {
-                static const char *const elsewhere[] = { "nvidia-vfio", "xe", "sriov" }; /* in test-backends-pci.c */
+                static const char *const elsewhere[] = { "nvidia-vfio", "xe", "gim", "sriov" }; /* test-backends-vfs.c */
                 bool found = false;
 
                 for (size_t i = 0; i < ELEMENTSOF(elsewhere); i++)

@@ -98,10 +98,10 @@ static size_t check_load(const char *root, int expected) {
         }
 }
 
-static void check_text(const char *text, int expected) {
+static void check_file(const char *path, const char *text, int expected) {
         g_autofree char *root = g_dir_make_tmp("test-config-XXXXXX", NULL);
-        g_autofree char *dir = g_build_filename(root, "etc/mdevgpud/types.d", NULL);
-        g_autofree char *file = g_build_filename(dir, "a.yaml", NULL);
+        g_autofree char *file = g_build_filename(root, path, NULL);
+        g_autofree char *dir = g_path_get_dirname(file);
         const char *argv[] = { "rm", "-rf", "--", root, NULL };
         size_t n;
 
@@ -115,6 +115,19 @@ static void check_text(const char *text, int expected) {
         g_assert_cmpuint(n, >, 20);
 
         g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+}
+
+static void check_text(const char *text, int expected) {
+        check_file("etc/mdevgpud/types.d/a.yaml", text, expected);
+}
+
+static void test_mdev_gpu(void) {
+        check_file(CONFIG_MDEV_GPU_YAML,
+                   "gpus:\n"
+                   "- filteredGpus: [{bus: 1}, {deviceId: 2, subdeviceId: 3}]\n"
+                   "  mdevConfigs: [{num: 1, maxInstances: 1, fbLen: 64, fbRes: 0}]\n"
+                   "- mdevConfigs: [{num: 2, maxInstances: 1, fbLen: 64, fbRes: 0, nun: 1}]\n",
+                   0);
 }
 
 static void test_valid(void) {
@@ -146,6 +159,7 @@ int main(int argc, char **argv) {
         umask(022);
 
         g_test_add_func("/config-memory/valid", test_valid);
+        g_test_add_func("/config-memory/mdev-gpu", test_mdev_gpu);
         g_test_add_func("/config-memory/errors", test_errors);
         g_test_add_func("/config-memory/characters", test_characters);
 

@@ -71,6 +71,7 @@ static void test_whole(void) {
                 "  balanced:\n"
                 "  - match: {address: \"0000:41:00.0\"}\n"
                 "    mixed-size: false\n"
+                "    virtual-functions: 4\n"
                 "    vgpus:\n"
                 "    - {type: Open vAmpere/2, count: 2}\n"
                 "    - {type: nvidia-529, uuid: " UUID ", label: wéb1, autostart: yes}\n"
@@ -100,6 +101,9 @@ static void test_whole(void) {
         g_assert_cmpuint(t->n_entries, ==, 1);
         g_assert_cmpstr(t->entries[0].match.address, ==, "0000:41:00.0");
         g_assert_true(t->entries[0].one_size);
+        g_assert_true(t->entries[0].has_vfs);
+        g_assert_cmpuint(t->entries[0].n_vfs, ==, 4);
+        g_assert_false(topology_set_find(set, "empty")->entries[0].has_vfs);
         g_assert_cmpuint(t->entries[0].n_vgpus, ==, 2);
         g_assert_cmpstr(t->entries[0].vgpus[0].type, ==, "Open vAmpere/2");
         g_assert_cmpuint(t->entries[0].vgpus[0].count, ==, 2);
@@ -135,6 +139,12 @@ static void test_values(void) {
                   "2:30: error: unknown key 'mixedsize'; did you mean 'mixed-size'?\n" },
                 { "version: 1\ntopologies: {a: [{match: {device: 0x20b0}, vgpus: []}]}\n",
                   "2:35: error: device: needs 'vendor' beside it, as each vendor numbers its own\n" },
+                { "version: 1\ntopologies: {a: [{match: {}, virtual-functions: all, vgpus: []}]}\n", "" },
+                { "version: 1\ntopologies: {a: [{match: {}, virtual-functions: 65536, vgpus: []}]}\n",
+                  "2:49: error: virtual-functions: '65536' is not between 0 and 65535\n" },
+                { "version: 1\ntopologies: {a: [{match: {}, virtual-functions: every, vgpus: []}]}\n",
+                  "2:49: error: virtual-functions: 'every' is not a whole number (decimal without leading zeros, or "
+                  "hexadecimal as in 0x1f)\n" },
                 { VGPU("type: a"), "" },
                 { VGPU("count: 1"), "5:13: error: vgpu: the required key 'type' is missing\n" },
                 { VGPU("type: \"\""), "5:20: error: type: is empty\n" },
@@ -201,18 +211,20 @@ static void test_load(void) {
         const char *argv[] = { "rm", "-rf", "--", root, NULL };
         TopologySet *topologies = NULL;
         ProfileSet *profiles = NULL;
+        Settings *settings;
         ConfigReport report = {};
 
-        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &report), ==, 0);
+        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &settings, &report), ==, 0);
         g_assert_cmpuint(topologies->n_topologies, ==, 0);
         topology_set_free(topologies);
+        settings_free(settings);
         profile_set_free(profiles);
 
         dir = g_build_filename(root, "etc/mdevgpud/topologies.d", NULL);
         g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
         file = g_build_filename(dir, "10.yaml", NULL);
         g_assert_true(g_file_set_contents(file, "version: 1\ntopologies: 1\n", -1, NULL));
-        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &report), ==, -EBADMSG);
+        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &settings, &report), ==, -EBADMSG);
         expected = g_strdup_printf(
                 "%s:2:13: error: topologies: must be a mapping of keys to values, not a single value\n", file);
         g_autofree char *printed = report_to_string(&report);
@@ -221,7 +233,7 @@ static void test_load(void) {
 
         /* A root that is none is said once. */
         g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
-        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &report), ==, -EBADMSG);
+        g_assert_cmpint(config_load_all(root, &profiles, &topologies, &settings, &report), ==, -EBADMSG);
         g_assert_cmpuint(report.n_problems, ==, 1);
         config_report_done(&report);
 }

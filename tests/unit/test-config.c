@@ -93,12 +93,12 @@ static void test_example_match(void) {
         g_assert_nonnull(p);
         g_assert_cmpstr(p->file, ==, "f");
         g_assert_false(p->strict);
-        g_assert_false(p->match.any_vendor);
-        g_assert_cmphex(p->match.vendor, ==, 0x10de);
-        g_assert_cmpuint(p->match.n_devices, ==, 1);
-        g_assert_cmphex(p->match.devices[0], ==, 0x20b0);
-        g_assert_cmpuint(p->match.n_subsystems, ==, 0);
-        g_assert_cmpstr(p->match.address, ==, "*");
+        g_assert_false(p->matches[0].any_vendor);
+        g_assert_cmphex(p->matches[0].vendor, ==, 0x10de);
+        g_assert_cmpuint(p->matches[0].n_devices, ==, 1);
+        g_assert_cmphex(p->matches[0].devices[0], ==, 0x20b0);
+        g_assert_cmpuint(p->matches[0].n_subsystems, ==, 0);
+        g_assert_cmpstr(p->matches[0].address, ==, "*");
         profile_free(p);
 }
 
@@ -124,6 +124,7 @@ static void test_example_type(void) {
         g_assert_cmphex(t->vdev_id, ==, 0x20b01471);
         g_assert_cmphex(t->pdev_id, ==, 0x20b0);
         g_assert_false(t->multi_vgpu);
+        g_assert_false(t->keep_state);
         g_assert_cmpuint(t->heads, ==, 4);
         g_assert_cmpuint(t->max_width, ==, 1920);
         g_assert_cmpuint(t->max_height, ==, 1200);
@@ -142,9 +143,9 @@ static void test_defaults(void) {
 
         p = parse(VALID, strlen(VALID), "");
         g_assert_nonnull(p);
-        g_assert_true(p->match.any_vendor);
-        g_assert_cmpuint(p->match.n_devices, ==, 0);
-        g_assert_cmpstr(p->match.address, ==, "*");
+        g_assert_true(p->matches[0].any_vendor);
+        g_assert_cmpuint(p->matches[0].n_devices, ==, 0);
+        g_assert_cmpstr(p->matches[0].address, ==, "*");
 
         t = &p->types[0];
         g_assert_cmpstr(t->class, ==, "Compute");
@@ -188,6 +189,7 @@ static void test_values(void) {
                 VALUE("ecc: True", ecc, 1),
                 VALUE("ecc: ON", ecc, 1),
                 VALUE("multi-vgpu: 'true'", multi_vgpu, 1),
+                VALUE("keep-state: yes", keep_state, 1),
                 VALUE("displays: {limiter: off}", limiter, 0),
                 VALUE("displays: {limiter: no}", limiter, 0),
                 VALUE("displays: {limiter: false}", limiter, 0),
@@ -394,6 +396,7 @@ static void test_profile(void) {
                 { "\xef\xbb\xbf" VALID, NULL },
                 { "---\n" VALID "...\n", NULL },
                 { VALID "strict: yes\n", NULL },
+                { VALID "mixed-size: no\n", NULL },
                 { VALID "pending-apply: manual\n", NULL },
                 { VALID "pending-apply: auto\n", NULL },
                 { VALID "pending-apply: later\n", "4:16: error: pending-apply: 'later' is not auto or manual" },
@@ -417,6 +420,7 @@ static void test_profile(void) {
                 { "version: 1\nmatch: {}\ntypes: {id: 1}\n",
                   "3:8: error: types: must be a list, not a mapping of keys to values" },
                 { VALID "strict: 1\n", "4:9: error: strict: '1'" FLAG },
+                { VALID "mixed-size: all\n", "4:13: error: mixed-size: 'all'" FLAG },
                 { VALID "---\n" VALID, "4:1: error: a second document; give it a file of its own" },
                 { VALID "...\n---\n...\n", "5:1: error: a second document; give it a file of its own" },
         };
@@ -472,15 +476,15 @@ static void test_match_values(void) {
 
         p = parse(text, strlen(text), "");
         g_assert_nonnull(p);
-        g_assert_cmphex(p->match.vendor, ==, 0x10de);
-        g_assert_cmpuint(p->match.n_devices, ==, 2);
-        g_assert_cmphex(p->match.devices[0], ==, 0x20b0);
-        g_assert_cmphex(p->match.devices[1], ==, 0x20b2);
-        g_assert_cmpuint(p->match.n_subsystems, ==, 3);
-        g_assert_cmphex(p->match.subsystems[0], ==, 0x10de145e);
-        g_assert_cmphex(p->match.subsystems[1], ==, 0x10de0001);
-        g_assert_cmphex(p->match.subsystems[2], ==, 0x10dec0de);
-        g_assert_cmpstr(p->match.address, ==, "0000:4?:00.[01]");
+        g_assert_cmphex(p->matches[0].vendor, ==, 0x10de);
+        g_assert_cmpuint(p->matches[0].n_devices, ==, 2);
+        g_assert_cmphex(p->matches[0].devices[0], ==, 0x20b0);
+        g_assert_cmphex(p->matches[0].devices[1], ==, 0x20b2);
+        g_assert_cmpuint(p->matches[0].n_subsystems, ==, 3);
+        g_assert_cmphex(p->matches[0].subsystems[0].value, ==, 0x10de145e);
+        g_assert_cmphex(p->matches[0].subsystems[1].value, ==, 0x10de0001);
+        g_assert_cmphex(p->matches[0].subsystems[2].value, ==, 0x10dec0de);
+        g_assert_cmpstr(p->matches[0].address, ==, "0000:4?:00.[01]");
         profile_free(p);
 }
 

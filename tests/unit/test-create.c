@@ -56,6 +56,8 @@ static void test_judge(void) {
         Machine *m = machine_with_gpus();
         ProfileSet *set = profile_set_new();
         Profile *profile = profile_new("twins.yaml");
+
+        g_assert_nonnull(profile_add_match(profile));
         DestroyRequest request = { .uuid = UUID_1 };
         Error error = ERROR_NULL;
 

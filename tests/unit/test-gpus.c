@@ -36,6 +36,61 @@ static void test_appear(void) {
         machine_free(m);
 }
 
+/* What mdevgpud.yaml says of all types goes with each. */
+static void test_settings(void) {
+        Machine *m = machine_with_gpus();
+        Settings *settings = settings_new();
+        const Job *job;
+
+        for (unsigned i = 0; i < 2; i++) {
+                gpu_mark_dirty(machine_gpu(m, GPU_A), /* may_register= */ true);
+                job = &fake_find_job(&m->fake, JOB_SYNC, GPU_A)->job;
+                g_assert_cmpuint(job->n_types, ==, 2);
+                for (size_t k = 0; k < job->n_types; k++)
+                        g_assert_true(job->types[k].nvidia_newer == (i == 1) &&
+                                      job->types[k].nvidia_legacy == (i == 1));
+                machine_settle(m);
+                if (i == 0) {
+                        settings->nvidia_newer = settings->nvidia_legacy = true;
+                        manager_set_settings(m->manager, settings);
+                        machine_settle(m);
+                }
+        }
+        machine_free(m);
+}
+
+/* In which states vGPUs can be made: also where the daemon can do nothing for a driver, but that offers types by itself. */
+static void test_states(void) {
+        static const struct {
+                GpuState state;
+                bool with_types, without;
+        } rows[GPU_STATE_MAX] = {
+                { GPU_PROBING, false, false },       { GPU_READY, true, true },
+                { GPU_NO_DRIVER, false, false },     { GPU_UNSUPPORTED, false, false },
+                { GPU_BUSY, false, false },          { GPU_FAILED, false, false },
+                { GPU_HOST_READY, true, true },      { GPU_NOT_VGPU_HOST, true, false },
+                { GPU_LAYOUT_UNKNOWN, true, false }, { GPU_DEGRADED, true, true },
+        };
+        Machine *m = machine_new();
+        Gpu *gpu;
+
+        for (unsigned with = 0; with < 2; with++) {
+                machine_set_types(m, with * 2, 2);
+                if (with == 0)
+                        machine_add_gpu(m, GPU_A);
+                machine_settle(m);
+                gpu = machine_gpu(m, GPU_A);
+                g_assert_cmpint(gpu_offers_type(gpu), ==, with == 1);
+                for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                        gpu->state = rows[i].state;
+                        g_assert_nonnull(gpu_state_to_string(gpu->state));
+                        g_assert_cmpint(gpu_makes_vgpus(gpu), ==, with == 1 ? rows[i].with_types : rows[i].without);
+                }
+                gpu->state = GPU_READY;
+        }
+        machine_free(m);
+}
+
 static void test_repeats(void) {
         Machine *m = machine_new();
         unsigned n;
@@ -357,6 +412,30 @@ static void test_failing(void) {
         machine_free(m);
 }
 
+/* Somebody else keeps it for himself: nothing tells when that ends, so it is looked at for ever, every 16 s in the end. */
+static void test_kept(void) {
+        Machine *m = machine_new();
+        uint64_t now = 0, then = 0;
+        Gpu *gpu;
+
+        machine_add_gpu(m, GPU_A);
+        gpu = machine_gpu(m, GPU_A);
+        machine_uevent(m, UEVENT_CHANGE, UEVENT_PCI, PATH_A);
+        for (unsigned i = 0; i < 9; i++) {
+                fake_fail(fake_find_job(&m->fake, JOB_SYNC, GPU_A), -ERROR_BUSY, "it is owned by process 1");
+                g_assert_cmpint(gpu->state, ==, GPU_FAILED);
+                g_assert_cmpint(sd_event_now(m->event, CLOCK_MONOTONIC, &now), >=, 0);
+                g_assert_nonnull(gpu->retry);
+                g_assert_cmpint(sd_event_source_get_time(gpu->retry, &then), >=, 0);
+                hurry(m, gpu->retry);
+        }
+        g_assert_cmpuint(then - now, >, 15000000);
+        g_assert_cmpuint(then - now, <, 17000000);
+        machine_settle(m);
+        g_assert_cmpint(gpu->state, ==, GPU_READY);
+        machine_free(m);
+}
+
 /* No worker can be started. */
 static void test_no_worker(void) {
         Machine *m = machine_new();
@@ -446,7 +525,7 @@ static void test_profiles(void) {
         machine_free(m);
 }
 
-/* Types that would disturb living vGPUs wait until the last one goes. */
+/* Types that would disturb living vGPUs wait until the last one goes; what disturbs none is done at once. */
 static void test_pending(void) {
         Machine *m = machine_new();
         Answer answer = {};
@@ -458,7 +537,8 @@ static void test_pending(void) {
 
         machine_set_types(m, 2, 4);
         machine_settle(m);
-        machine_expect_log(m, "type " TYPE_1 " differs\n+type " TYPE_2 " pending 0\ngpu " GPU_A " pending=1\n");
+        machine_expect_log(m, "type " TYPE_1 " definition available=1\n+type " TYPE_2 " pending 0\ngpu " GPU_A
+                              " pending=1\n");
         g_assert_cmpint(
                 manager_create_vgpu(m->manager, &(CreateRequest){ GPU_A, TYPE_2, "" }, NULL, NULL, NULL, &error), ==,
                 -ERROR_BUSY);
@@ -642,11 +722,14 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
         g_test_add_func("/gpu/appear", test_appear);
+        g_test_add_func("/gpu/states", test_states);
+        g_test_add_func("/gpu/settings", test_settings);
         g_test_add_func("/gpu/repeats", test_repeats);
         g_test_add_func("/gpu/disappear", test_disappear);
         g_test_add_func("/gpu/replaced", test_replaced);
         g_test_add_func("/gpu/unbound", test_unbound);
         g_test_add_func("/gpu/failing", test_failing);
+        g_test_add_func("/gpu/kept", test_kept);
         g_test_add_func("/gpu/no-worker", test_no_worker);
         g_test_add_func("/gpu/stuck", test_stuck);
         g_test_add_func("/gpu/stuck-and-gone", test_stuck_and_gone);

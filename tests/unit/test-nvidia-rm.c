@@ -7,6 +7,7 @@
 #include "backend/nvidia-probe.h"
 #include "backend/nvidia-report.h"
 #include "nvidia-stand.h"
+#include "util/file.h"
 
 #include <glib.h>
 
@@ -33,9 +34,12 @@ static void test_controls(gconstpointer version) {
         NvidiaStand *stand = nvidia_stand_new(version);
         uint8_t *parameters = g_malloc(NVIDIA_PARAMETERS_MAX);
         NvidiaVerdict verdict;
+        int fd = -EBADF;
         NvidiaRm rm;
 
         nvidia_model_run_vgpud(&stand->model, stand->gpu);
+        stand->gpu->guests[0] = (ModelGuest){ .type = 100, .vgpu = { 7 } };
+        stand->gpu->n_guests = 1;
         g_assert_cmpint(examine(stand, &rm, &verdict), ==, NVIDIA_HOST_READY);
         g_assert_true(verdict.known);
         g_assert_cmpstr(rm.version_text, ==, version);
@@ -57,9 +61,21 @@ static void test_controls(gconstpointer version) {
                 else if (c == NVIDIA_CONTROL_PLACEMENTS)
                         (void)nvidia_put(rm.dialect, parameters, 0, NVIDIA_AT_PLACEMENTS_TYPE, 101);
 
-                r = nvidia_rm_control(&rm, c, rm.dialect->controls[c].size > 0 ? parameters : NULL);
+                else if (c == NVIDIA_CONTROL_SET_ENCODER)
+                        parameters[0] = stand->gpu->guests[0].vgpu[0];
+                else if (c == NVIDIA_CONTROL_NOTIFY)
+                        g_assert_cmpint(nvidia_rm_open_events(&rm, &fd), ==, 0);
+                else if (c == NVIDIA_CONTROL_SET_MIXED_SIZE)
+                        stand->gpu->n_guests = 0;
+
+                if (c == NVIDIA_CONTROL_NOTIFY)
+                        r = nvidia_rm_listen(&rm, fd, 0);
+                else
+                        r = nvidia_rm_control(&rm, c, rm.dialect->controls[c].size > 0 ? parameters : NULL);
                 g_assert_cmpint(r, ==, rm.dialect->controls[c].there ? 0 : -EOPNOTSUPP);
+                stand->gpu->n_guests = 1;
         }
+        fd_close(fd);
         g_assert_cmpuint(stand->model.n_set_info, ==, 1);
         g_assert_cmpuint(stand->model.n_updates, ==, 1);
         g_assert_cmpuint(stand->model.n_set_pgpu, ==, 1);
@@ -89,6 +105,13 @@ static void test_queries(gconstpointer version) {
                                               .framebuffer = UINT64_C(5) << 30,
                                               .licensed = true,
                                               .prohibited = true,
+                                              .loaded = true,
+                                              .frame_limit = 60,
+                                              .license_state = 5,
+                                              .vgpu = { 1, 2 },
+                                              .mdev = { 3, 4 },
+                                              .vm_id = { 5, 6 },
+                                              .vm_id_is_uuid = true,
                                               .driver = "535.104.05",
                                               .vm = "second" };
         stand->gpu->n_guests = 2;
@@ -112,6 +135,10 @@ static void test_queries(gconstpointer version) {
         g_assert_cmpuint(guests[1].encoder, ==, 40);
         g_assert_cmpuint(guests[1].framebuffer_used, ==, UINT64_C(5) << 30);
         g_assert_true(guests[1].licensed && guests[1].migration_prohibited);
+        g_assert_true(guests[1].loaded && guests[1].vm_id_type == 1 && !guests[0].loaded);
+        g_assert_cmpuint(guests[1].frame_limit, ==, 60);
+        g_assert_cmpuint(guests[1].license_state, ==, 5);
+        g_assert_true(guests[1].vgpu[1] == 2 && guests[1].mdev[1] == 4 && guests[1].vm_id[1] == 6);
         g_assert_cmpstr(guests[1].driver, ==, "535.104.05");
         g_assert_cmpstr(guests[1].vm_name, ==, "second");
 

@@ -15,6 +15,7 @@ typedef struct Fixture {
         NvidiaModel *m;
         ModelGpu *gpu;
         TypeSpec specs[3];
+        bool vf_lives; /* one of the card's functions is a vGPU */
 } Fixture;
 
 static Fixture begin(const char *version) {
@@ -30,6 +31,7 @@ static Fixture begin(const char *version) {
 /* What must hold at the end of each: no node is left open, nothing was discarded, a ready set never went back to "in
  * progress". */
 static void end(Fixture *f) {
+        runner_done(&f->b->worker);
         g_assert_cmpuint(nvidia_stand_count_open(), ==, 0);
         g_assert_cmpuint(f->m->n_objects, ==, 0);
         g_assert_cmpuint(f->m->n_discards, ==, 0);
@@ -37,9 +39,14 @@ static void end(Fixture *f) {
         bench_free(f->b);
 }
 
+/* The nodes are open afterwards only if a vGPU lives: then a worker listens to its card. */
 static void sync_types(Fixture *f, size_t n) {
+        bool lives = f->gpu->n_guests > 0 || f->vf_lives;
+
         g_assert_cmpint(bench_sync(f->b, f->specs, n, true), ==, 0);
-        g_assert_cmpuint(nvidia_stand_count_open(), ==, 0);
+        lives = lives || f->b->result.report.n_vgpus > 0;
+        if (!lives)
+                g_assert_cmpuint(nvidia_stand_count_open(), ==, 0);
 }
 
 static void assert_row(const Fixture *f, const char *id, Registration registration, const char *part) {
@@ -206,15 +213,29 @@ static void test_degraded(void) {
         f.m->refuse_all = true;
         sync_types(&f, 1);
         g_assert_cmpuint(f.gpu->state, ==, 0);
-        g_assert_true(g_str_has_prefix(f.b->result.report.reason, "degraded: "));
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_DEGRADED);
+        g_assert_nonnull(strstr(f.b->result.report.reason, "reload the driver"));
+
+        /* Another worker sees it, too, though it knows of no refusal. */
+        runner_done(&f.b->worker);
+        g_assert_cmpint(bench_sync(f.b, f.specs, 1, false), ==, 0);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_DEGRADED);
 
         f.m->refuse_all = false;
         f.m->update_status = 0x40;
         f.specs[0].heads = 1;
         sync_types(&f, 1);
         g_assert_cmpuint(f.gpu->state, ==, 2);
-        g_assert_true(g_str_has_prefix(f.b->result.report.reason, "degraded: "));
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_DEGRADED);
         g_assert_nonnull(strstr(f.b->result.report.reason, "INVALID_STATE"));
+
+        /* It is put right by itself as soon as it can be. */
+        f.m->update_status = 0;
+        f.specs[0].heads = 3;
+        nvidia_model_reload(f.m);
+        sync_types(&f, 1);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_READY);
+        g_assert_cmpstr(f.b->result.report.reason, ==, "");
         end(&f);
 }
 
@@ -267,12 +288,14 @@ static void test_pending(void) {
         g_assert_cmpint(sim_mkdir(&f.b->machine->sim, "sys/vf/nvidia"), ==, 0);
         g_assert_cmpint(sim_write(&f.b->machine->sim, "1\n", 0644, "sys/vf/nvidia/current_vgpu_type"), ==, 0);
         g_assert_cmpint(sim_symlink(&f.b->machine->sim, "sys/vf", "sys/devices/pci0000:00/" GPU_A "/virtfn0"), ==, 0);
+        f.vf_lives = true;
         sync_types(&f, 3);
         assert_row(&f, TYPE_3, REGISTRATION_PENDING, "no vGPU");
         g_assert_cmpuint(f.m->n_set_info, ==, n);
         g_assert_cmpuint(f.m->n_updates, ==, 1);
 
         g_assert_cmpint(sim_write(&f.b->machine->sim, "0\n", 0644, "sys/vf/nvidia/current_vgpu_type"), ==, 0);
+        f.vf_lives = false;
         sync_types(&f, 3);
         assert_row(&f, TYPE_3, REGISTRATION_REGISTERED, NULL);
         g_assert_false(f.b->result.report.pending_types);
@@ -344,7 +367,7 @@ static void test_newer(void) {
         Fixture f = begin("580.159.03");
 
         sync_types(&f, 1);
-        g_assert_cmpint(f.b->result.report.state, ==, GPU_READY);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_HOST_READY);
         assert_row(&f, NVIDIA_TYPE_1, REGISTRATION_REFUSED, "newer");
         g_assert_cmpuint(f.m->n_set_info + f.m->n_updates + f.m->n_set_pgpu, ==, 0);
 
@@ -354,6 +377,17 @@ static void test_newer(void) {
         assert_row(&f, NVIDIA_TYPE_1, REGISTRATION_REFUSED, "newer");
         assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_REGISTERED, NULL);
         g_assert_cmpuint(f.m->n_set_info, ==, 1);
+        end(&f);
+}
+
+/* What this driver has no word for is refused, and not left out. */
+static void test_keep_state(void) {
+        Fixture f = begin("570.211.01");
+
+        f.specs[1].keep_state = true;
+        sync_types(&f, 2);
+        assert_row(&f, NVIDIA_TYPE_1, REGISTRATION_REGISTERED, NULL);
+        assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_REFUSED, "keep-state");
         end(&f);
 }
 
@@ -373,7 +407,7 @@ static void test_no_host(void) {
 
         f.m->is_host = false;
         sync_types(&f, 1);
-        g_assert_cmpint(f.b->result.report.state, ==, GPU_UNSUPPORTED);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_NOT_VGPU_HOST);
         g_assert_nonnull(strstr(f.b->result.report.reason, "vGPU host"));
         assert_row(&f, NVIDIA_TYPE_1, REGISTRATION_REFUSED, "vGPU host");
         g_assert_cmpuint(f.m->n_set_info + f.m->n_updates + f.m->n_set_pgpu, ==, 0);
@@ -383,9 +417,26 @@ static void test_no_host(void) {
         sync_types(&f, 1);
         f.m->is_host = false;
         sync_types(&f, 2);
-        g_assert_cmpint(f.b->result.report.state, ==, GPU_READY);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_NOT_VGPU_HOST);
         g_assert_nonnull(strstr(f.b->result.report.reason, "no types can be registered"));
         g_assert_cmpint(bench_create(f.b, NVIDIA_TYPE_1, UUID_1), ==, 0);
+        end(&f);
+}
+
+/* A driver that is not what it says: nothing is written, and what the kernel offers by itself can be had all the same. */
+static void test_layout_unknown(void) {
+        Fixture f = begin("580.142");
+
+        nvidia_model_run_vgpud(f.m, f.gpu);
+        sync_types(&f, 1);
+        f.m->lenient = true;
+        f.specs[1].max_instances = 5;
+        sync_types(&f, 2);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_LAYOUT_UNKNOWN);
+        assert_row(&f, VENDOR_TYPE, REGISTRATION_REGISTERED, NULL);
+        assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_REFUSED, "no types can be registered");
+        g_assert_cmpuint(f.m->n_set_info, ==, 1);
+        g_assert_cmpint(bench_create(f.b, VENDOR_TYPE, UUID_1), ==, 0);
         end(&f);
 }
 
@@ -415,6 +466,158 @@ static void test_multi_vgpu(void) {
         f.specs[2].multi_vgpu = true;
         sync_types(&f, 3);
         g_assert_cmpuint(f.m->n_set_pgpu, ==, 1);
+        end(&f);
+}
+
+/* vGPUs of several sizes on one card, as a profile has it. */
+static void test_mixed_size(gconstpointer version) {
+        Fixture f = begin(version);
+        bool has = f.m->major >= 550;
+
+        f.specs[1].mixed_size = TRISTATE_YES;
+        sync_types(&f, 2);
+        g_assert_cmpint(f.gpu->mixed_size, ==, has);
+        g_assert_cmpuint(f.m->n_set_mixed, ==, has);
+        if (!has)
+                g_assert_nonnull(strstr(f.b->result.report.reason, "has no such call"));
+        else
+                g_assert_cmpstr(f.b->result.report.reason, ==, "");
+        assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_REGISTERED, NULL);
+        sync_types(&f, 2);
+        g_assert_cmpuint(f.m->n_set_mixed, ==, has);
+
+        /* Nothing is said of it any more: it stays. Switched off: but not while there is a vGPU. */
+        f.specs[1].mixed_size = TRISTATE_UNKNOWN;
+        sync_types(&f, 2);
+        g_assert_cmpint(f.gpu->mixed_size, ==, has);
+        f.specs[1].mixed_size = TRISTATE_NO;
+        f.gpu->n_guests = 1;
+        sync_types(&f, 2);
+        g_assert_cmpint(f.gpu->mixed_size, ==, has);
+        if (has)
+                g_assert_nonnull(strstr(f.b->result.report.reason, "when the GPU has no vGPU"));
+        f.gpu->n_guests = 0;
+        sync_types(&f, 2);
+        g_assert_false(f.gpu->mixed_size);
+
+        f.gpu->can_mix = false;
+        f.specs[1].mixed_size = TRISTATE_YES;
+        sync_types(&f, 2);
+        if (has)
+                g_assert_nonnull(strstr(f.b->result.report.reason, "NOT_SUPPORTED"));
+        assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_REGISTERED, NULL);
+        end(&f);
+}
+
+static int set_attribute(Fixture *f, const char *name, const char *value) {
+        Attributes attributes = {};
+        int r;
+
+        g_assert_cmpint(attributes_add(&attributes, name, value, NULL), ==, 0);
+        r = bench_job(f->b, &(Job){ .kind = JOB_CONFIGURE, .uuid = UUID_1, .attributes = &attributes });
+        attributes_done(&attributes);
+        return r;
+}
+
+/* A running machine's share of the encoder can be set; what else one may wish is refused in words. */
+static void test_attributes(gconstpointer version) {
+        static const uint8_t mdev[16] = { 0x11, 0x11, 0x11, 0x11, 0x2f, 0xa1, 0x4d, 0x2e,
+                                          0x88, 0x3f, 0x00, 0x16, 0xd3, 0xcc, 0xa4, 0x27 };
+        static const char *const bad[] = { "0", "101", "-1", "x", "5 ", "1.5" };
+        Fixture f = begin(version);
+
+        nvidia_model_run_vgpud(f.m, f.gpu);
+        sync_types(&f, 0);
+        g_assert_cmpint(bench_create(f.b, VENDOR_TYPE, UUID_1), ==, 0);
+        g_assert_cmpint(set_attribute(&f, "encoder-capacity", "40"), ==, -ERROR_NOT_SUPPORTED);
+        g_assert_nonnull(strstr(f.b->result.error.message, "runs with the vGPU"));
+
+        f.gpu->guests[0] = (ModelGuest){ .type = 100, .encoder = 100, .vgpu = { 7 } };
+        memcpy(f.gpu->guests[0].mdev, mdev, 16);
+        f.gpu->n_guests = 1;
+        g_assert_cmpint(set_attribute(&f, "encoder-capacity", "40"), ==, 0);
+        g_assert_cmpuint(f.gpu->guests[0].encoder, ==, 40);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                g_assert_cmpint(set_attribute(&f, "encoder-capacity", bad[i]), ==, -ERROR_INVALID_ARGUMENT);
+        g_assert_cmpuint(f.m->n_set_encoder, ==, 1);
+        f.m->deaf_encoder = true;
+        g_assert_cmpint(set_attribute(&f, "encoder-capacity", "50"), ==, -ERROR_DRIVER_REJECTED);
+        g_assert_nonnull(strstr(f.b->result.error.message, "has it at 40"));
+
+        g_assert_cmpint(set_attribute(&f, "frame-limit", "60"), ==, -ERROR_NOT_SUPPORTED);
+        g_assert_nonnull(strstr(f.b->result.error.message, "vgpu_params"));
+        g_assert_cmpint(set_attribute(&f, "mixed-size", "1"), ==, -ERROR_NOT_SUPPORTED);
+        g_assert_cmpint(set_attribute(&f, "multi-vgpu", "1"), ==, -ERROR_NOT_SUPPORTED);
+        g_assert_cmpint(set_attribute(&f, "scheduler", "1"), ==, -ERROR_NOT_SUPPORTED);
+        f.gpu->n_guests = 0;
+        end(&f);
+}
+
+/* A newer driver is written to for who asks, in this as well. */
+static void test_attributes_newer(void) {
+        Fixture f = begin("580.159.03");
+
+        g_assert_cmpint(set_attribute(&f, "encoder-capacity", "40"), ==, -ERROR_NOT_SUPPORTED);
+        g_assert_nonnull(strstr(f.b->result.error.message, "not written to"));
+        f.specs[0].mixed_size = TRISTATE_YES;
+        sync_types(&f, 1);
+        g_assert_cmpuint(f.m->n_set_mixed, ==, 0);
+        f.specs[0].nvidia_newer = true;
+        sync_types(&f, 1);
+        g_assert_cmpuint(f.m->n_set_mixed, ==, 1);
+        g_assert_cmpint(set_attribute(&f, "encoder-capacity", "40"), ==, -ERROR_NOT_SUPPORTED);
+        g_assert_nonnull(strstr(f.b->result.error.message, "runs with the vGPU"));
+        end(&f);
+}
+
+/* Branch 510, of which only what Mdev-GPU found out is known: for experts, and never by itself. */
+static void test_legacy(void) {
+        Fixture f = begin("510.47.03");
+        ModelWords words;
+
+        sync_types(&f, 2);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_LAYOUT_UNKNOWN);
+        g_assert_nonnull(strstr(f.b->result.report.reason, "expert"));
+        g_assert_cmpuint(f.m->n_set_info, ==, 0);
+
+        f.specs[0].nvidia_legacy = f.specs[1].nvidia_legacy = f.specs[2].nvidia_legacy = true;
+        f.m->refuse_id = 2;
+        sync_types(&f, 2);
+        g_assert_cmpint(f.b->result.report.state, ==, GPU_READY);
+        assert_row(&f, NVIDIA_TYPE_1, REGISTRATION_REGISTERED, NULL);
+        assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_REFUSED, "0x6b");
+        nvidia_model_describe(f.m, nvidia_model_find(f.m, 1), &words);
+        g_assert_cmpuint(words.framebuffer, ==, 2 * GIB);
+        g_assert_cmpstr(words.name, ==, "Small");
+
+        /* What is there, or was refused, is not sent again; by another worker what is there. */
+        sync_types(&f, 2);
+        g_assert_cmpuint(f.m->n_set_info, ==, 2);
+        f.m->refuse_id = 0;
+        runner_done(&f.b->worker);
+        sync_types(&f, 2);
+        g_assert_cmpuint(f.m->n_set_info, ==, 3);
+        assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_REGISTERED, NULL);
+        (void)g_strlcpy(f.specs[1].name, "Other", sizeof(f.specs[1].name));
+        sync_types(&f, 2);
+        assert_row(&f, NVIDIA_TYPE_2, REGISTRATION_DIFFERS, "loaded anew");
+
+        /* A yes is not believed. */
+        f.m->lie_id = 3;
+        sync_types(&f, 3);
+        assert_row(&f, TYPE_3, REGISTRATION_REFUSED, "said that it took it");
+        f.m->lie_id = 0;
+
+        g_assert_cmpint(bench_create(f.b, NVIDIA_TYPE_1, UUID_1), ==, 0);
+        f.specs[2].id = 9;
+        sync_types(&f, 3);
+        assert_row(&f, "nvidia-9", REGISTRATION_PENDING, "no vGPU");
+        g_assert_cmpuint(f.m->n_set_info, ==, 4);
+        g_assert_cmpuint(nvidia_stand_count_open(), ==, 0);
+        g_assert_cmpint(bench_remove(f.b, UUID_1), ==, 0);
+        sync_types(&f, 3);
+        assert_row(&f, "nvidia-9", REGISTRATION_REGISTERED, NULL);
+        g_assert_cmpint(bench_job(f.b, &(Job){ .kind = JOB_USAGE }), ==, -ERROR_NOT_SUPPORTED);
         end(&f);
 }
 
@@ -467,7 +670,8 @@ static void test_dies(void) {
         Fixture f = begin("580.142");
         unsigned n;
 
-        for (n = 1; n < 200; n++) {
+        /* Each place while types are registered, and some while they are read. */
+        for (n = 1; n < 400; n += n < 120 ? 1 : 7) {
                 nvidia_model_reload(f.m);
                 f.m->n_ioctls = 0;
                 f.m->die_after = n;
@@ -496,9 +700,13 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < ELEMENTSOF(versions); i++) {
                 g_autofree char *name = g_strdup_printf("/nvidia-types/%s/register", versions[i]);
                 g_autofree char *refused = g_strdup_printf("/nvidia-types/%s/refused", versions[i]);
+                g_autofree char *mixed = g_strdup_printf("/nvidia-types/%s/mixed-size", versions[i]);
+                g_autofree char *attributes = g_strdup_printf("/nvidia-types/%s/attributes", versions[i]);
 
                 g_test_add_data_func(name, versions[i], test_register);
                 g_test_add_data_func(refused, versions[i], test_refused);
+                g_test_add_data_func(mixed, versions[i], test_mixed_size);
+                g_test_add_data_func(attributes, versions[i], test_attributes);
         }
         g_test_add_func("/nvidia-types/first", test_first);
         g_test_add_func("/nvidia-types/not-allowed", test_not_allowed);
@@ -513,10 +721,14 @@ int main(int argc, char **argv) {
         g_test_add_func("/nvidia-types/timeout", test_timeout);
         g_test_add_func("/nvidia-types/in-progress", test_in_progress);
         g_test_add_func("/nvidia-types/newer", test_newer);
+        g_test_add_func("/nvidia-types/keep-state", test_keep_state);
         g_test_add_func("/nvidia-types/privileges", test_privileges);
         g_test_add_func("/nvidia-types/no-host", test_no_host);
+        g_test_add_func("/nvidia-types/layout-unknown", test_layout_unknown);
         g_test_add_func("/nvidia-types/full", test_full);
         g_test_add_func("/nvidia-types/multi-vgpu", test_multi_vgpu);
+        g_test_add_func("/nvidia-types/attributes-newer", test_attributes_newer);
+        g_test_add_func("/nvidia-types/legacy", test_legacy);
         g_test_add_func("/nvidia-types/limiter-off", test_limiter_off);
         g_test_add_func("/nvidia-types/invalid", test_invalid);
         g_test_add_func("/nvidia-types/two-cards", test_two_cards);

@@ -35,9 +35,12 @@ static TypeSpec largest_spec(uint32_t id) {
                 .frame_limit = UINT32_MAX - 5,
                 .limiter = true,
                 .multi_vgpu = true,
+                .keep_state = true,
                 .strict = true,
                 .pending_manual = true,
                 .nvidia_newer = true,
+                .nvidia_legacy = true,
+                .mixed_size = TRISTATE_YES,
         };
 
         fill(s.name, sizeof(s.name));
@@ -66,11 +69,14 @@ static void assert_spec_equal(const TypeSpec *a, const TypeSpec *b) {
         g_assert_cmpint(a->limiter, ==, b->limiter);
         g_assert_cmpint(a->ecc, ==, b->ecc);
         g_assert_cmpint(a->multi_vgpu, ==, b->multi_vgpu);
+        g_assert_cmpint(a->keep_state, ==, b->keep_state);
         g_assert_cmpint(a->strict, ==, b->strict);
         g_assert_cmpint(a->pending_manual, ==, b->pending_manual);
         g_assert_cmpstr(a->nvidia_license, ==, b->nvidia_license);
         g_assert_cmpstr(a->nvidia_signature, ==, b->nvidia_signature);
         g_assert_cmpint(a->nvidia_newer, ==, b->nvidia_newer);
+        g_assert_cmpint(a->nvidia_legacy, ==, b->nvidia_legacy);
+        g_assert_cmpint(a->mixed_size, ==, b->mixed_size);
 }
 
 /* The body of a frame, once its header was found right. */
@@ -103,15 +109,18 @@ static void assert_job_survives(const Job *job) {
         g_assert_cmpuint(d.job.n_types, ==, job->n_types);
         for (size_t i = 0; i < job->n_types; i++)
                 assert_spec_equal(&d.job.types[i], &job->types[i]);
-        if (job->kind == JOB_ENABLE_VFS)
+        if (job->kind == JOB_SET_MIXED)
+                g_assert_cmpint(d.job.mixed_size, ==, job->mixed_size);
+        else if (job->kind == JOB_ENABLE_VFS)
                 g_assert_cmpuint(d.job.n_vfs, ==, job->n_vfs);
-        else if (job->kind != JOB_SYNC) {
+        else if (job->kind != JOB_SYNC && job->kind != JOB_EXAMINE) {
                 g_assert_cmpint(d.job.take_display, ==, job->take_display);
                 g_assert_cmpint(d.job.vgpu_kind, ==, job->vgpu_kind);
                 g_assert_cmpstr(d.job.uuid, ==, job->uuid);
                 g_assert_cmpstr(d.job.type_id, ==, strempty(job->type_id));
                 g_assert_cmpstr(d.job.parent, ==, strempty(job->parent));
                 g_assert_cmpstr(d.job.label, ==, strempty(job->label));
+                g_assert_cmpstr(d.job.owner, ==, strempty(job->owner));
                 g_assert_cmpint(d.job.adopt, ==, job->adopt);
                 g_assert_cmpint(d.job.iommu_group, ==, job->iommu_group);
                 g_assert_cmpint(d.job.action, ==, job->action);
@@ -142,11 +151,13 @@ static void test_jobs(void) {
                 &(Job){ .kind = JOB_SYNC, .may_register = true, .types = types, .n_types = REPORT_TYPES_MAX });
         assert_job_survives(&(Job){ .kind = JOB_CREATE, .uuid = UUID, .type_id = type_id });
         assert_job_survives(&(Job){ .kind = JOB_ENABLE_VFS, .n_vfs = 7 });
+        assert_job_survives(&(Job){ .kind = JOB_SET_MIXED, .mixed_size = true });
         assert_job_survives(&(Job){ .kind = JOB_CREATE, .uuid = UUID, .type_id = "t", .take_display = true });
         assert_job_survives(
                 &(Job){ .kind = JOB_STORE, .uuid = UUID, .type_id = "t", .parent = "p", .vgpu_kind = VGPU_WHOLE });
         assert_job_survives(&(Job){ .kind = JOB_REMOVE, .uuid = UUID });
         assert_job_survives(&(Job){ .kind = JOB_USERS, .uuid = UUID, .iommu_group = -1 });
+        assert_job_survives(&(Job){ .kind = JOB_EXAMINE });
 
         for (size_t i = 0; i < ATTRIBUTES_MAX; i++)
                 g_assert_cmpint(attributes_add(&attributes, "name", value, NULL), ==, 0);
@@ -165,7 +176,8 @@ static void test_jobs(void) {
                                     .action = STORE_UPDATE,
                                     .autostart = true,
                                     .managed = true,
-                                    .label = "web1" });
+                                    .label = "web1",
+                                    .owner = "1000:27,4242" });
         assert_job_survives(&(Job){ .kind = JOB_STORE, .uuid = UUID, .parent = "mtty", .action = STORE_UNDEFINE });
         attributes_done(&attributes);
 }
@@ -315,6 +327,30 @@ static void assert_lists_equal(const JobResult *a, const JobResult *b) {
                 g_assert_cmpstr(a->users[i].comm, ==, b->users[i].comm);
                 g_assert_cmpstr(a->users[i].unit, ==, b->users[i].unit);
                 g_assert_cmpstr(a->users[i].vm, ==, b->users[i].vm);
+                g_assert_cmpint(a->users[i].told, ==, b->users[i].told);
+        }
+}
+
+static void assert_facts_equal(const Facts *a, const Facts *b) {
+        g_assert_cmpuint(a->n, ==, b->n);
+        for (size_t i = 0; i < a->n; i++) {
+                g_assert_cmpstr(a->items[i].key, ==, b->items[i].key);
+                g_assert_cmpint(a->items[i].kind, ==, b->items[i].kind);
+                g_assert_cmpuint(a->items[i].number, ==, b->items[i].number);
+                g_assert_cmpstr(a->items[i].text, ==, b->items[i].text);
+        }
+}
+
+static void assert_usage_equal(const UsageReport *a, const UsageReport *b) {
+        g_assert_cmpuint(a->framebuffer_total, ==, b->framebuffer_total);
+        g_assert_cmpuint(a->framebuffer_used, ==, b->framebuffer_used);
+        assert_facts_equal(&a->facts, &b->facts);
+        g_assert_cmpuint(a->n_vgpus, ==, b->n_vgpus);
+        for (size_t i = 0; i < a->n_vgpus; i++) {
+                g_assert_cmpstr(a->vgpus[i].uuid, ==, b->vgpus[i].uuid);
+                g_assert_cmpstr(a->vgpus[i].type_id, ==, b->vgpus[i].type_id);
+                g_assert_cmpint(a->vgpus[i].pid, ==, b->vgpus[i].pid);
+                assert_facts_equal(&a->vgpus[i].facts, &b->vgpus[i].facts);
         }
 }
 
@@ -332,8 +368,10 @@ static void assert_result_survives(JobKind kind, const JobResult *result) {
         g_assert_cmpstr(got.error.message, ==, result->error.message);
         if (kind == JOB_SYNC)
                 assert_report_equal(&got.report, &result->report);
-        else
+        else if (kind != JOB_USAGE)
                 assert_lists_equal(&got, result);
+        if ((kind == JOB_USAGE && result->error.code == 0) || kind == JOB_USERS)
+                assert_usage_equal(&got.usage, &result->usage);
         g_assert_cmpint(got.exists, ==, result->exists);
         g_assert_cmpint(got.existed, ==, result->existed);
         if (result->exists)
@@ -359,6 +397,106 @@ static void fill_lists(JobResult *result, size_t n_counts, size_t n_users) {
                 fill(result->users[i].unit, sizeof(result->users[i].unit));
                 fill(result->users[i].vm, sizeof(result->users[i].vm));
         }
+}
+
+static void fill_facts(Facts *facts) {
+        char long_text[FACT_TEXT_SIZE];
+
+        fill(long_text, sizeof(long_text));
+        g_assert_cmpint(facts_add_bool(facts, "yes", true), ==, 0);
+        g_assert_cmpint(facts_add_u32(facts, "u", UINT32_MAX), ==, 0);
+        g_assert_cmpint(facts_add_u64(facts, "t-64", UINT64_MAX), ==, 0);
+        g_assert_cmpint(facts_add_text(facts, "long", long_text), ==, 0);
+        g_assert_cmpint(facts_add_text(facts, "none", ""), ==, 0);
+        g_assert_null(facts_find(facts, "none"));
+        g_assert_cmpint(facts_add_u32(facts, "Upper", 1), ==, -EINVAL);
+        g_assert_cmpint(facts_add_u32(facts, "", 1), ==, -EINVAL);
+}
+
+/* A fact is said once, and there is an end of them. */
+static void test_usage(void) {
+        UsageReport *usage;
+        JobResult result;
+        VGpuUsage *vgpu;
+        WireWriter w = {};
+        const uint8_t *body;
+        size_t size;
+        JobResult got;
+
+        job_result_init(&result);
+        usage = &result.usage;
+        assert_result_survives(JOB_USAGE, &result);
+        usage->framebuffer_used = 1;
+        fill_facts(&usage->facts);
+        for (unsigned i = 0; i < 2; i++) {
+                vgpu = usage_report_add_vgpu(usage);
+                g_assert_nonnull(vgpu);
+                fill_facts(&vgpu->facts);
+        }
+        (void)g_strlcpy(vgpu->uuid, UUID, sizeof(vgpu->uuid));
+        (void)g_strlcpy(vgpu->type_id, "nvidia-1", sizeof(vgpu->type_id));
+        vgpu->pid = INT32_MAX;
+        assert_result_survives(JOB_USAGE, &result);
+        assert_result_survives(JOB_USERS, &result);
+        assert_result_survives(JOB_REMOVE, &result);
+
+        (void)g_strlcpy(usage->facts.items[1].key, "yes", FACT_KEY_SIZE);
+        protocol_put_result(&w, 1, JOB_USAGE, &result);
+        body = frame_body(&w, 1, &size);
+        g_assert_cmpint(protocol_get_result(body, size, JOB_USAGE, &got), ==, -EBADMSG);
+        wire_writer_done(&w);
+
+        for (unsigned i = (unsigned)usage->facts.n; i < FACTS_MAX; i++) {
+                g_autofree char *key = g_strdup_printf("k%u", i);
+
+                g_assert_cmpint(facts_add_u32(&usage->facts, key, i), ==, 0);
+        }
+        g_assert_cmpint(facts_add_u32(&usage->facts, "more", 1), ==, -E2BIG);
+        job_result_done(&result);
+}
+
+static HostFacts *largest_facts(void) {
+        HostFacts *facts = g_new0(HostFacts, 1);
+
+        *facts = (HostFacts){
+                .iommu = true,
+                .firmware_iommu = FIRMWARE_IOMMU_IVRS,
+                .mdev_class = true,
+                .nvidia_vgpu_module = true,
+                .gvt = GVT_ON,
+                .kvmgt_module = true,
+                .n_apertures = FACTS_APERTURES_MAX,
+                .mdevctl_rule = true,
+                .mdevctl_program = true,
+                .libvirt_mdevctl_exists = true,
+                .n_callouts = UINT32_MAX,
+                .mdev_gpu_unit = true,
+                .mdev_gpu_program = true,
+        };
+        for (size_t i = 0; i < FACTS_APERTURES_MAX; i++) {
+                fill(facts->apertures[i].address, sizeof(facts->apertures[i].address));
+                facts->apertures[i].size = UINT64_MAX - i;
+        }
+        fill(facts->libvirt_mdevctl, sizeof(facts->libvirt_mdevctl));
+        fill(facts->callouts, sizeof(facts->callouts));
+        return facts;
+}
+
+static void test_facts(void) {
+        g_autofree HostFacts *facts = largest_facts();
+        JobResult result, got;
+        const uint8_t *body;
+        WireWriter w = {};
+        size_t size;
+
+        job_result_init(&result);
+        result.facts = facts;
+        protocol_put_result(&w, 1, JOB_EXAMINE, &result);
+        body = frame_body(&w, 1, &size);
+        g_assert_cmpint(protocol_get_result(body, size, JOB_EXAMINE, &got), ==, 0);
+        g_assert_cmpmem(got.facts, sizeof(HostFacts), facts, sizeof(HostFacts));
+        job_result_done(&got);
+        wire_writer_done(&w);
 }
 
 static void test_results(void) {
@@ -564,6 +702,8 @@ static void test_mutated_results(void) {
                 fill_vgpu(&result.vgpu);
                 result.exists = kind == JOB_CREATE;
                 fill_lists(&result, 2, 2);
+                if (kind == JOB_EXAMINE)
+                        result.facts = largest_facts();
                 protocol_put_result(&w, 1, kind, &result);
                 body = frame_body(&w, 1, &size);
                 mutate(body, size, false, kind);
@@ -578,6 +718,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/protocol/jobs", test_jobs);
         g_test_add_func("/protocol/job-names", test_job_names);
         g_test_add_func("/protocol/results", test_results);
+        g_test_add_func("/protocol/usage", test_usage);
+        g_test_add_func("/protocol/facts", test_facts);
         g_test_add_func("/protocol/events", test_events);
         g_test_add_func("/protocol/largest-report", test_largest_report);
         g_test_add_func("/protocol/mutated-jobs", test_mutated_jobs);

@@ -348,6 +348,45 @@ static void test_stuck_removals(void) {
         rig_free(rig);
 }
 
+#define USERS_MAX 8U
+#define USERS_WAITING_MAX 128U
+
+/* Who asks for users takes no place from removals, and does not wait in a queue without end. */
+static void test_users(void) {
+        Rig *rig = rig_new(LONG_USEC, LONG_USEC);
+        Ear ears[USERS_MAX + USERS_WAITING_MAX] = {}, refused = {}, removal = {}, again = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(ears); i++)
+                g_assert_cmpint(submit(rig, "wait", JOB_USERS, &ears[i]), ==, 0);
+        g_assert_cmpint(submit(rig, "wait", JOB_USERS, &refused), ==, -EDQUOT);
+        WAIT_FOR(rig, count(rig, "pids") == USERS_MAX);
+        g_assert_cmpint(submit(rig, "good", JOB_REMOVE, &removal), ==, 0);
+        WAIT_FOR(rig, removal.n_done);
+        g_assert_cmpuint(count(rig, "pids"), ==, USERS_MAX + 1);
+
+        /* What is taken back makes room. */
+        g_assert_true(rig->platform->ops->cancel(rig->platform, ears[ELEMENTSOF(ears) - 1].job));
+        g_assert_cmpint(submit(rig, "wait", JOB_USERS, &again), ==, 0);
+        go(rig);
+        WAIT_FOR(rig, again.n_done && count_done(ears, ELEMENTSOF(ears)) == ELEMENTSOF(ears) - 1);
+        g_assert_cmpuint(refused.n_done, ==, 0);
+        rig_free(rig);
+}
+
+/* Nothing is lost with one that looks for users and does not come back: it is killed, and nobody waits for it. */
+static void test_stuck_users(void) {
+        Rig *rig = rig_new(LONG_USEC, SHORT_USEC);
+        Ear ears[USERS_MAX + 2] = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(ears); i++)
+                g_assert_cmpint(submit(rig, "wait", JOB_USERS, &ears[i]), ==, 0);
+        WAIT_FOR(rig, count_done(ears, ELEMENTSOF(ears)) == ELEMENTSOF(ears));
+        for (size_t i = 0; i < ELEMENTSOF(ears); i++)
+                g_assert_true(ears[i].n_timeouts == 1 && ears[i].code == -EPIPE);
+        WAIT_FOR(rig, no_children());
+        rig_free(rig);
+}
+
 /* A GPU goes with everything under way: nobody hears of it any more, and nothing of it stays. */
 static void test_release(void) {
         Rig *rig = rig_new(LONG_USEC, LONG_USEC);
@@ -544,6 +583,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/worker/queue-full", test_queue_full);
         g_test_add_func("/removal/many", test_removals);
         g_test_add_func("/removal/stuck", test_stuck_removals);
+        g_test_add_func("/supervisor/users", test_users);
+        g_test_add_func("/supervisor/stuck-users", test_stuck_users);
         g_test_add_func("/release/in-flight", test_release);
         for (size_t i = 0; i < ELEMENTSOF(told); i++) {
                 g_autofree char *name = g_strdup_printf("/release/when-told/%s", told[i]);

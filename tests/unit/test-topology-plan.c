@@ -91,6 +91,9 @@ static void test_create(void) {
         expect(m, ANY "[{type: Type 1, count: 2}]}", "placement: depth-first",
                "create .... 0000:41 mdevgpu_ref-1\ncreate .... 0000:41 mdevgpu_ref-1\n");
         expect(m, ANY "[{type: Type 1}]}", "exclude: [\"0000:41:*\"]", "create .... 0000:42 mdevgpu_ref-1\n");
+        expect(m, ANY "[{type: Type 1, count: 2, per-gpu: true}]}", "placement: depth-first",
+               "create .... 0000:41 mdevgpu_ref-1\ncreate .... 0000:41 mdevgpu_ref-1\n"
+               "create .... 0000:42 mdevgpu_ref-1\ncreate .... 0000:42 mdevgpu_ref-1\n");
         machine_free(m);
 }
 

@@ -6,6 +6,9 @@
 
 # shellcheck source=project.sh
 . /rig/guest/project.sh
+
+# The whole of it, with a guest that people run
+NESTED_GUEST=linux
 set -eE
 trap 'echo; echo "This step failed."' ERR
 

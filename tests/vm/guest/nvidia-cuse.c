@@ -6,8 +6,8 @@
  *
  *     nvidia-cuse VERSION <COMMANDS >ANSWERS
  *
- * Commands, a line each: vgpud, reload, refuse ID, timeout N, busy N, hang, resume, state, quit. "state" answers with what
- * the model holds and what was done to it. It says "ready" once the devices are there.
+ * Commands, a line each: vgpud, reload, refuse ID, timeout N, busy N, hang, resume, guest TYPE (0: it ends), state, quit.
+ * "state" answers with what the model holds and what was done to it. It says "ready" once the devices are there.
  */
 
 #include <errno.h>
@@ -32,6 +32,10 @@ typedef struct Device {
 } Device;
 
 static NvidiaModel model;
+static struct {
+        uint64_t handle; /* the kernel's, for who waits */
+        bool waits;
+} polls[MODEL_FILES];
 static Device devices[] = { { "nvidiactl", CONTROL_MINOR, -1 }, { "nvidia0", 0, -1 } };
 static bool hang;
 
@@ -137,6 +141,48 @@ static void handle_ioctl(const Device *d, const struct fuse_in_header *header, c
         reply(d, header->unique, 0, &answer, sizeof(answer.out) + size + second);
 }
 
+static void handle_poll(const Device *d, uint64_t unique, const struct fuse_poll_in *in) {
+        struct fuse_poll_out out = {};
+
+        if (in->flags & FUSE_POLL_SCHEDULE_NOTIFY) {
+                polls[in->fh].handle = in->kh;
+                polls[in->fh].waits = true;
+        }
+        out.revents = model.files[in->fh].n_pending > 0 ? POLLIN | POLLPRI : 0;
+        reply(d, unique, 0, &out, sizeof(out));
+}
+
+/* Wakes who waits for the node; he asks again what there is. */
+static void notified(NvidiaModel *m, unsigned file) {
+        struct {
+                struct fuse_out_header header;
+                struct fuse_notify_poll_wakeup_out wakeup;
+        } message = {
+                .header = { .len = sizeof(message), .error = FUSE_NOTIFY_POLL },
+                .wakeup = { .kh = polls[file].handle },
+        };
+
+        if (!polls[file].waits)
+                return;
+        polls[file].waits = false;
+        if (write(devices[m->files[file].control ? 0 : 1].fd, &message, sizeof(message)) < 0)
+                die("a notice");
+}
+
+static void run_guest(uint32_t type) {
+        ModelGpu *gpu = &model.gpus[0];
+
+        gpu->n_guests = type != 0;
+        gpu->guests[0] = (ModelGuest){ .type = type,
+                                       .pid = 1,
+                                       .encoder = 40,
+                                       .framebuffer = UINT64_C(3) << 30,
+                                       .licensed = true,
+                                       .driver = "550.54.14",
+                                       .vm = "web1" };
+        nvidia_model_notify(&model, gpu, type != 0 ? 0 : 2);
+}
+
 static void handle(Device *d, uint8_t *request) {
         const struct fuse_in_header *header = (const void *)request;
         uint8_t *body = request + sizeof(*header);
@@ -153,6 +199,7 @@ static void handle(Device *d, uint8_t *request) {
                 reply(d, header->unique, file < 0 ? file : 0, &opened, file < 0 ? 0 : sizeof(opened));
                 break;
         case FUSE_RELEASE:
+                polls[((const struct fuse_release_in *)(const void *)body)->fh].waits = false;
                 nvidia_model_close(&model, (unsigned)((const struct fuse_release_in *)(const void *)body)->fh);
                 reply(d, header->unique, 0, NULL, 0);
                 break;
@@ -163,6 +210,9 @@ static void handle(Device *d, uint8_t *request) {
                         memcpy(hung.request, request, header->len);
                 } else
                         handle_ioctl(d, header, (const void *)body, body + sizeof(struct fuse_ioctl_in));
+                break;
+        case FUSE_POLL:
+                handle_poll(d, header->unique, (const void *)body);
                 break;
         case FUSE_INTERRUPT: /* what it is about goes on all the same, as a driver's call would */
                 break;
@@ -205,6 +255,8 @@ static void command(const char *line) {
                 nvidia_model_reload(&model);
         else if (sscanf(line, "refuse %u", &v) == 1)
                 model.refuse_id = v;
+        else if (sscanf(line, "guest %u", &v) == 1)
+                run_guest(v);
         else if (sscanf(line, "timeout %u", &v) == 1)
                 model.n_timeout = v;
         else if (sscanf(line, "busy %u", &v) == 1)
@@ -252,6 +304,7 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "nvidia-cuse: it needs the version of a driver that is known\n");
                 return 2;
         }
+        model.notified = notified;
         (void)nvidia_model_plug(&model, 0, 0x41, 0, devices[1].minor);
 
         for (unsigned i = 0; i < 2; i++) {

@@ -7,6 +7,9 @@
 # shellcheck source=project.sh
 . /rig/guest/project.sh
 
+# The whole of it, with a guest that people run
+NESTED_GUEST=linux
+
 GPU=1000:00:00.0
 OTHER=1000:00:01.0
 

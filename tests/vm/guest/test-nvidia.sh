@@ -114,6 +114,8 @@ check_output "who may open both may ask" 'state: host-ready' probe_as $NOBODY
 chmod 0600 /dev/nvidiactl /dev/nvidia0
 
 heading "Registering"
+# What stands in for NVIDIA's daemon, as far as it can be seen to end.
+cp /usr/bin/sleep /usr/bin/nvidia-vgpud
 tell vgpud
 profile 1 2
 check "systemctl enable --now" systemctl enable --now "$UNIT"
@@ -140,6 +142,33 @@ check_equal "ours are gone" " 100 101" "$(types)"
 check "systemctl reload" systemctl reload "$UNIT"
 check_output "and registered again" '^registered' registration 2
 check_output "the one that was refused, too" '^registered' registration 3
+tell vgpud
+check_equal "and once more" " 100 101" "$(types)"
+check "its program runs" /usr/bin/nvidia-vgpud 0.1
+check_soon "its end is noticed, and ours are registered again" equals " 100 101 1 2 3" types
+check_soon "the set is ready" equals 2 state state
+
+heading "Machines"
+check_output "the driver says what is used, without any machine" 'Layout: +L6' mdevgpuctl usage "$GPU"
+check_equal "no node is open for it" "0 0" "$(state open) $(state objects)"
+function=$EVIDENCE/pci/0000:41:00.4
+mkdir -p "$function/nvidia"
+echo 100 >"$function/nvidia/current_vgpu_type"
+ln -s ../0000:41:00.4 "$EVIDENCE/pci/$GPU/virtfn0"
+gpu=$(rows ListGpus "select(.[0] == \"$GPU\") | .[4]" | tr -d '"')
+check "mdevgpuctl reload" mdevgpuctl reload
+check_soon "a card with a vGPU is listened to" equals 3 state open
+check_equal "nothing is used" 0 "$(property "$gpu" Gpu FramebufferUsed)"
+tell "guest 100"
+check_soon "that a machine begins is heard" equals 3221225472 property "$gpu" Gpu FramebufferUsed
+check_output "it is told whose it is" 'nvidia-100 +1 web1 +3 GiB +40 550.54.14 yes' mdevgpuctl usage "$GPU"
+tell "guest 0"
+check_soon "that it ends as well" equals 0 property "$gpu" Gpu FramebufferUsed
+echo 0 >"$function/nvidia/current_vgpu_type"
+check "mdevgpuctl reload" mdevgpuctl reload
+check_soon "and then the nodes are closed" equals 0 state open
+rm "$EVIDENCE/pci/$GPU/virtfn0"
+check "mdevgpuctl reload" mdevgpuctl reload
 
 heading "A busy driver"
 tell "busy 5"
@@ -169,7 +198,7 @@ refresher=$!
 check_soon "its GPU is busy" equals busy property "$gpu" Gpu State
 check "the daemon answers" property /org/mdevgpu1 Manager Version
 tell resume
-check_soon "and then ready" equals ready property "$gpu" Gpu State
+check_soon "and then ready" equals host-ready property "$gpu" Gpu State
 wait "$refresher"
 
 heading "It goes"

@@ -20,6 +20,7 @@ program shim-types gpu0
 program shim-live gpu0
 program shim-vfio gpu0
 program shim-engine gpu0
+program shim-migrate gpu0
 program shim-event gpu0
 check_soon "the GPU is back" test -c /dev/mdevgpu/gpu0
 
@@ -34,6 +35,7 @@ check_output "a guest sees it on its PCI bus" \
 cp "$EVIDENCE/out" "$EVIDENCE/guest"
 check_output "reads its registers" "^peek 6d67:$device bar0\+0x8 0x0*$(printf %x "$id")\$" cat "$EVIDENCE/guest"
 check_output "writes its memory" "^poke 6d67:$device bar1\+0x1000 0x5ca1ab1e\$" cat "$EVIDENCE/guest"
+program shim-arcs "$uuid" 3
 check "mdevctl stop" mdevctl stop -u "$uuid"
 
 heading "At the end"

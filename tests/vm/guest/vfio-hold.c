@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Holds a mediated device open, as a virtual machine would, until it is killed. Says "holding" when it does.
+ * Holds a mediated device or a PCI device open, as a virtual machine would, until it is killed. Says "holding" when it
+ * does.
  *
- *     vfio-hold [--hidden] [--uid UID] UUID
+ *     vfio-hold [--hidden] [--uid UID] UUID|ADDRESS
  *
  * --uid: become that user once the device is open. --hidden: put the open files into a socket and close them, so that
  * they are in flight between nobody and nobody: the device is held and no /proc/PID/fd shows it.
@@ -27,11 +28,11 @@ static void die(const char *what) {
 }
 
 /* The group's number is the last word of where the device's iommu_group points. */
-static void group_path(const char *uuid, char *ret_path, size_t size) {
+static void group_path(const char *name, char *ret_path, size_t size) {
         char link[128], target[256];
         ssize_t n;
 
-        snprintf(link, sizeof(link), "/sys/bus/mdev/devices/%s/iommu_group", uuid);
+        snprintf(link, sizeof(link), "/sys/bus/%s/devices/%s/iommu_group", strchr(name, ':') ? "pci" : "mdev", name);
         n = readlink(link, target, sizeof(target) - 1);
         if (n < 0)
                 die(link);
@@ -39,10 +40,10 @@ static void group_path(const char *uuid, char *ret_path, size_t size) {
         snprintf(ret_path, size, "/dev/vfio/%s", strrchr(target, '/') + 1);
 }
 
-static void device_open(const char *uuid, int files[N_FILES]) {
+static void device_open(const char *name, int files[N_FILES]) {
         char path[300];
 
-        group_path(uuid, path, sizeof(path));
+        group_path(name, path, sizeof(path));
         files[CONTAINER] = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
         if (files[CONTAINER] < 0)
                 die("/dev/vfio/vfio");
@@ -53,7 +54,7 @@ static void device_open(const char *uuid, int files[N_FILES]) {
                 die("VFIO_GROUP_SET_CONTAINER");
         if (ioctl(files[CONTAINER], VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU) < 0)
                 die("VFIO_SET_IOMMU");
-        files[DEVICE] = ioctl(files[GROUP], VFIO_GROUP_GET_DEVICE_FD, uuid);
+        files[DEVICE] = ioctl(files[GROUP], VFIO_GROUP_GET_DEVICE_FD, name);
         if (files[DEVICE] < 0)
                 die("VFIO_GROUP_GET_DEVICE_FD");
 }

@@ -9,12 +9,11 @@ build_debian() {
         KERNEL_PIECE=$PIECE
         piece "headers$KERNEL_SUFFIX" "$(package_versions "${KERNEL_HEADERS[@]}")" headers_build
         HEADERS_FOLDER=$PIECE/usr/src/linux-headers-$KERNEL_RELEASE
-        if [ "$BOOT_KERNEL" = 6.1 ]; then
-                piece "initrd$KERNEL_SUFFIX" "$KERNEL_PIECE $BASE_PIECE ${INITRD_MODULES[*]}" initrd_build
-                INITRD_PIECE=$PIECE
-        else
+        if [ "$BOOT_KERNEL" != 6.1 ]; then
                 piece samples "$(package_versions "$KERNEL_SOURCE") $HEADERS_FOLDER $(declare -f modules_make)" samples_build
                 SAMPLES_PIECE=$PIECE
+                piece scenery "$(digest_of "$RIG_DIR/modules") $HEADERS_FOLDER $(declare -f modules_make)" scenery_build
+                SCENERY_PIECE=$PIECE
         fi
 }
 
@@ -25,17 +24,23 @@ build_own() {
         KERNEL_RELEASE=$(cat "$PIECE/release")
 }
 
+# What takes longest beside the kernel's share, and depends on nothing of it
+build_base() {
+        piece base "$(package_versions "${BASE_PACKAGES[@]}")" base_build
+        BASE_PIECE=$PIECE
+}
+
 build_all() {
-        local start=$SECONDS
+        local start=$SECONDS base modules
 
         host_check
-        cache_lock
+        cache_lock -s
         kernel_find
         packages_find "$KERNEL_IMAGE" "${KERNEL_HEADERS[@]}" "$KERNEL_SOURCE" "${BASE_PACKAGES[@]}"
 
-        piece base "$(package_versions "${BASE_PACKAGES[@]}")" base_build
-        BASE_PIECE=$PIECE
-        INITRD_PIECE='' SAMPLES_PIECE='' SHIM_PIECE=''
+        (build_base) &
+        base=$!
+        INITRD_PIECE='' SAMPLES_PIECE='' SCENERY_PIECE='' SHIM_PIECE=''
         if [ "$BOOT_KERNEL" = own ]; then
                 build_own
         else
@@ -49,8 +54,14 @@ build_all() {
         fi
         piece tools "$(tools_inputs)" tools_build
         TOOLS_PIECE=$PIECE
-        piece "root$KERNEL_SUFFIX" \
-                "$BASE_PIECE $KERNEL_PIECE $SAMPLES_PIECE $SHIM_PIECE $ROOT_MASKS $(digest_of "$RIG_DIR/image")" root_build
+        wait "$base"
+        build_base
+        if [ "$BOOT_KERNEL" = 6.1 ]; then
+                piece "initrd$KERNEL_SUFFIX" "$KERNEL_PIECE $BASE_PIECE ${INITRD_MODULES[*]}" initrd_build
+                INITRD_PIECE=$PIECE
+        fi
+        modules="$SAMPLES_PIECE $SCENERY_PIECE $SHIM_PIECE"
+        piece "root$KERNEL_SUFFIX" "$BASE_PIECE $KERNEL_PIECE $modules $ROOT_MASKS $(digest_of "$RIG_DIR/image")" root_build
         ROOT_PIECE=$PIECE
 
         # Held for as long as this process lives, so that nobody prunes what it boots from.
@@ -58,5 +69,6 @@ build_all() {
         flock -s "$ROOT_LOCK"
         flock -s "$KERNEL_LOCK"
         cache_unlock
+        cache_prune
         say "kernel $KERNEL_RELEASE and its guest are ready ($((SECONDS - start)) s)"
 }

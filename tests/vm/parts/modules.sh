@@ -31,6 +31,15 @@ MAKEFILE
         rm -rf "$work"
 }
 
+# scenery/: *.ko, from modules/
+scenery_build() {
+        local work=$1/.work
+
+        cp -r "$RIG_DIR/modules" "$work"
+        modules_make "$work" "$1"
+        rm -rf "$work"
+}
+
 # The shim's sources alone: somebody may have built it where it stands, for another kernel.
 SHIM_SOURCES=('(' -name '*.[ch]' -o -name Makefile -o -name Kbuild ')')
 

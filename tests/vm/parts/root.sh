@@ -6,6 +6,7 @@
 BASE_PACKAGES=(
         systemd systemd-sysv dbus udev polkitd mdevctl kmod pciutils jq procps iproute2 busybox-static strace
         qemu-system-x86 e2fsprogs util-linux libglib2.0-bin
+        libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libxml2-utils apparmor
         libudev1 libyaml-0-2 libuuid1 libjson-c5 libsmartcols1 libsystemd0
 )
 
@@ -59,6 +60,7 @@ root_build() {
         cp -al "$KERNEL_PIECE/modules/." "$modules/"
         mkdir "$modules/extra"
         [ -z "$SAMPLES_PIECE" ] || cp "$SAMPLES_PIECE"/*.ko "$modules/extra/"
+        [ -z "$SCENERY_PIECE" ] || cp "$SCENERY_PIECE"/*.ko "$modules/extra/"
         [ -z "$SHIM_PIECE" ] || cp "$SHIM_PIECE"/*.ko "$modules/extra/"
         chroot "$1" depmod "$KERNEL_RELEASE"
 

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// What follows from a snapshot: who has which part of a card, what still fits, which rows a filter lets through, and what
+// of a form the daemon would refuse anyway.
+
+import { _, format } from "./i18n.ts";
+import type { Gpu, GpuType, VGpu } from "./model.ts";
+
+const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
+export interface Share {
+    vgpu: VGpu;
+    type: GpuType | undefined;
+    bytes: number | null;
+}
+
+export interface Division {
+    total: number | null;
+    shares: Share[];
+    used: number;
+    free: number | null;
+    /** Of some vGPU it is not known how much it takes: then `used` is less than what is used. */
+    partial: boolean;
+}
+
+const HOLDS_MEMORY = new Set(["active", "creating", "removing", "saving", "restoring", "incoming"]);
+
+function byUuid(a: VGpu, b: VGpu): number {
+    return a.uuid < b.uuid ? -1 : a.uuid > b.uuid ? 1 : 0;
+}
+
+function byName(a: VGpu, b: VGpu): number {
+    return Number(a.label === "") - Number(b.label === "") || collator.compare(a.label, b.label) || byUuid(a, b);
+}
+
+/** How the card's memory is divided among the vGPUs that exist on it. */
+export function divide(gpu: Gpu, vgpus: readonly VGpu[], types: ReadonlyMap<string, GpuType>): Division {
+    const shares = vgpus.filter(vgpu => HOLDS_MEMORY.has(vgpu.state)).sort(byName).map(vgpu => {
+        const type = types.get(vgpu.type);
+
+        const each = type?.framebuffer ? type.framebuffer + type.reserved : null;
+
+        // All of a card is all of its memory.
+        return { vgpu, type, bytes: vgpu.kind === "whole" ? gpu.framebuffer : each };
+    });
+    const used = shares.reduce((sum, share) => sum + (share.bytes ?? 0), 0);
+
+    return {
+        total: gpu.framebuffer,
+        shares,
+        used,
+        free: gpu.framebuffer === null ? null : Math.max(0, gpu.framebuffer - used),
+        partial: shares.some(share => share.bytes === null),
+    };
+}
+
+/** What such a card shows is of before. */
+const NOT_NOW = new Set(["probing", "busy", "failed"]);
+
+/** Types of which at least one more can be made now. */
+export function fitting(gpu: Gpu, types: readonly GpuType[] | undefined): readonly GpuType[] {
+    if (NOT_NOW.has(gpu.state))
+        return [];
+    return (types ?? []).filter(type => (type.available ?? 0) > 0);
+}
+
+export interface TypeChoice {
+    id: string;
+    name: string;
+    framebuffer: number | null;
+    available: number;
+    class: string;
+}
+
+/** The same by id, over all cards: for who lets the daemon choose the card. */
+export function fittingAnywhere(gpus: readonly Gpu[], typesOf: ReadonlyMap<string, readonly GpuType[]>): TypeChoice[] {
+    const choices = new Map<string, TypeChoice>();
+
+    for (const gpu of gpus)
+        for (const type of fitting(gpu, typesOf.get(gpu.path))) {
+            const choice = choices.get(type.id);
+
+            if (choice)
+                choice.available += type.available ?? 0;
+            else
+                choices.set(type.id, { id: type.id, name: type.name, framebuffer: type.framebuffer,
+                                       available: type.available ?? 0, class: type.class });
+        }
+    return [...choices.values()];
+}
+
+export interface Filter {
+    words: string;
+    gpu: string;
+    state: string;
+}
+
+export type Column = "label" | "uuid" | "type" | "gpu" | "state" | "inUse";
+
+export interface Order {
+    column: Column;
+    descending: boolean;
+}
+
+export interface Names {
+    typeName(vgpu: VGpu): string;
+    gpuName(vgpu: VGpu): string;
+}
+
+function cell(vgpu: VGpu, column: Column, names: Names): string {
+    switch (column) {
+    case "type": return names.typeName(vgpu);
+    case "gpu": return vgpu.parent;
+    default: return vgpu[column];
+    }
+}
+
+export function selectVGpus(vgpus: readonly VGpu[], filter: Filter, order: Order, names: Names): VGpu[] {
+    const words = filter.words.toLowerCase().split(/\s+/).filter(word => word !== "");
+    const rows = vgpus.filter(vgpu => {
+        const all = [vgpu.label, vgpu.uuid, names.typeName(vgpu), vgpu.typeId, names.gpuName(vgpu), vgpu.parent, vgpu.state]
+            .join("\n").toLowerCase();
+
+        return (!filter.gpu || vgpu.gpu === filter.gpu) && (!filter.state || vgpu.state === filter.state) &&
+            words.every(word => all.includes(word));
+    });
+    const sign = order.descending ? -1 : 1;
+
+    return rows.sort((a, b) => {
+        const x = cell(a, order.column, names), y = cell(b, order.column, names);
+
+        // What has no label comes last either way.
+        if ((x === "") !== (y === ""))
+            return x === "" ? 1 : -1;
+        // Digits of a UUID are no numbers.
+        return sign * (order.column === "uuid" ? byUuid(a, b) : collator.compare(x, y)) || byUuid(a, b);
+    });
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const LABEL_BYTES = 127;
+const VALUE_BYTES = 4095;
+const MOST_ATTRIBUTES = 64;
+
+/** Each of these says what is wrong, or "". */
+export function validateUuid(uuid: string, taken: (uuid: string) => boolean): string {
+    if (uuid === "")
+        return "";
+    if (!UUID.test(uuid))
+        return _("A UUID has 32 hexadecimal digits: 8-4-4-4-12.");
+    return taken(uuid.toLowerCase()) ? _("There is a vGPU with this UUID.") : "";
+}
+
+function byteLength(text: string): number {
+    return new TextEncoder().encode(text).length;
+}
+
+export function validateLabel(label: string): string {
+    // eslint-disable-next-line no-control-regex
+    if (/[\u0000-\u001f\u007f]/.test(label))
+        return _("A label is one line of text.");
+    const excess = byteLength(label) - LABEL_BYTES;
+
+    return excess > 0 ? format(_("The label is $0 bytes too long."), excess) : "";
+}
+
+export interface Attributes {
+    pairs: [string, string][];
+    error: string;
+}
+
+/** Lines of "name=value". */
+export function parseAttributes(text: string): Attributes {
+    const pairs: [string, string][] = [];
+
+    for (const [index, raw] of text.split("\n").entries()) {
+        const line = raw.trim();
+        const at = line.indexOf("=");
+
+        if (line === "")
+            continue;
+        const name = line.slice(0, at).trim(), value = line.slice(at + 1).trim();
+
+        if (at < 1 || name === "")
+            return { pairs: [], error: format(_("Line $0 is not name=value."), index + 1) };
+        if (name.startsWith("/") || name.split("/").includes(".."))
+            return { pairs: [], error: format(_("Line $0: an attribute is a path below the vGPU's own folder."), index + 1) };
+        if (byteLength(value) > VALUE_BYTES)
+            return { pairs: [], error: format(_("Line $0 is too long."), index + 1) };
+        pairs.push([name, value]);
+    }
+    return { pairs, error: pairs.length > MOST_ATTRIBUTES ? format(_("There are more than $0 attributes."), MOST_ATTRIBUTES) : "" };
+}

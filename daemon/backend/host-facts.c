@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "backend/host-facts.h"
+#include "util/file.h"
+#include "util/text.h"
+
+/* libvirt's driver is some 300 KiB; what is larger than this is none. */
+#define DRIVER_SIZE_MAX ((size_t)8 << 20)
+/* PCI devices that are looked at; far more than a machine has. */
+#define DEVICES_MAX 4096U
+/* Region 2 is the third line of `resource`: of Intel's GPUs the aperture (Linux 6.1, drivers/gpu/drm/i915/gt/intel_ggtt.c,
+ * GEN12 and earlier). */
+#define APERTURE_REGION 2U
+
+static bool exists(int dir_fd, const char *path) {
+        return dir_fd >= 0 && path_exists(dir_fd, path);
+}
+
+static bool folder_has_entries(int dir_fd, const char *path) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+
+        return dir_fd >= 0 && directory_list(dir_fd, path, &dir) >= 0 && directory_next(dir);
+}
+
+static FirmwareIommu read_firmware_iommu(const Host *host) {
+        if (exists(host->sys_fd, "firmware/acpi/tables/DMAR"))
+                return FIRMWARE_IOMMU_DMAR;
+        if (exists(host->sys_fd, "firmware/acpi/tables/IVRS"))
+                return FIRMWARE_IOMMU_IVRS;
+
+        return FIRMWARE_IOMMU_NONE;
+}
+
+static GvtParameter read_gvt(const Host *host) {
+        char value[16] = "";
+
+        attribute_read_text(host->sys_fd, "module/i915/parameters/enable_gvt", value, sizeof(value));
+        if (value[0] == '\0')
+                return GVT_ABSENT;
+
+        return value[0] == 'Y' || value[0] == '1' ? GVT_ON : GVT_OFF;
+}
+
+/* A line of `resource` is the first and the last address and the flags of a region, as hexadecimal numbers. */
+static bool read_aperture(const Host *host, const char *address, uint64_t *ret_size) {
+        char path[SYSFS_NAME_SIZE + 64], text[4096];
+        unsigned long long first, last;
+        const char *line = text;
+
+        (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/resource", address);
+        if (attribute_read(host->sys_fd, path, text, sizeof(text)) < 0)
+                return false;
+        for (unsigned i = 0; i < APERTURE_REGION; i++) {
+                line = strchr(line, '\n');
+                if (!line)
+                        return false;
+                line++;
+        }
+        if (sscanf(line, "%llx %llx", &first, &last) != 2 || last <= first)
+                return false;
+
+        *ret_size = last - first + 1;
+        return true;
+}
+
+static void read_apertures(const Host *host, HostFacts *facts) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        struct dirent *entry;
+
+        if (directory_list(host->sys_fd, "bus/pci/drivers/i915", &dir) < 0)
+                return;
+
+        for (unsigned n = 0; n < DEVICES_MAX && (entry = directory_next(dir)); n++) {
+                Aperture *aperture = &facts->apertures[facts->n_apertures];
+
+                /* Its devices are links whose names are addresses. */
+                if (!strchr(entry->d_name, ':') || facts->n_apertures == FACTS_APERTURES_MAX)
+                        continue;
+                if (!text_is_name(entry->d_name) || !read_aperture(host, entry->d_name, &aperture->size))
+                        continue;
+                (void)text_copy(aperture->address, sizeof(aperture->address), entry->d_name);
+                facts->n_apertures++;
+        }
+}
+
+/* A file of the same name in /etc, or a link to /dev/null there, stands in place of the packaged rule. */
+static bool read_mdevctl_rule(const Host *host) {
+        static const char rule[] = "udev/rules.d/60-mdevctl.rules";
+        char target[FACTS_PATH_SIZE];
+
+        if (exists(host->etc_fd, rule))
+                return link_read_basename(host->etc_fd, rule, target, sizeof(target)) < 0 || !streq(target, "null");
+
+        return exists(host->usr_fd, "lib/udev/rules.d/60-mdevctl.rules");
+}
+
+static int open_libvirt_driver(const Host *host) {
+        static const char *const folders[] = { "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib64", "lib" };
+
+        for (size_t i = 0; host->usr_fd >= 0 && i < ELEMENTSOF(folders); i++) {
+                char path[128];
+                int fd;
+
+                (void)snprintf(path, sizeof(path), "%s/libvirt/connection-driver/libvirt_driver_nodedev.so",
+                               folders[i]);
+                fd = openat(host->usr_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+                if (fd >= 0)
+                        return fd;
+        }
+
+        return -ENOENT;
+}
+
+/* The string constant that ends in "/mdevctl": whatever stands before it back to the last one's end. */
+static void find_path(const char *data, size_t size, char *buffer, size_t buffer_size) {
+        static const char name[] = "/mdevctl";
+        const char *found, *start;
+
+        found = memmem(data, size, name, sizeof(name));
+        if (!found)
+                return;
+        for (start = found; start > data && start[-1] != '\0';)
+                start--;
+
+        if (*start == '/' && text_is_printable(start))
+                (void)text_copy(buffer, buffer_size, start);
+}
+
+static void read_libvirt(const Host *host, HostFacts *facts) {
+        _cleanup_(fd_closep) int fd = open_libvirt_driver(host);
+        _cleanup_(freep) char *data = NULL;
+        struct stat st;
+        ssize_t n;
+
+        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > DRIVER_SIZE_MAX)
+                return;
+        data = malloc((size_t)st.st_size + 1);
+        if (!data)
+                return;
+
+        n = read(fd, data, (size_t)st.st_size);
+        if (n > 0)
+                find_path(data, (size_t)n, facts->libvirt_mdevctl, sizeof(facts->libvirt_mdevctl));
+        if (strncmp(facts->libvirt_mdevctl, "/usr/", 5) == 0)
+                facts->libvirt_mdevctl_exists = exists(host->usr_fd, facts->libvirt_mdevctl + 5);
+}
+
+static void read_callouts_of(int dir_fd, const char *path, HostFacts *facts) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        struct dirent *entry;
+
+        if (dir_fd < 0 || directory_list(dir_fd, path, &dir) < 0)
+                return;
+
+        for (unsigned n = 0; n < DEVICES_MAX && (entry = directory_next(dir)); n++) {
+                size_t used = strlen(facts->callouts);
+                struct stat st;
+
+                if (fstatat(dirfd(dir), entry->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & 0111) ||
+                    !text_is_name(entry->d_name))
+                        continue;
+                facts->n_callouts++;
+                if (used + strlen(entry->d_name) + sizeof(", ") < sizeof(facts->callouts))
+                        (void)snprintf(facts->callouts + used, sizeof(facts->callouts) - used, "%s%s",
+                                       used > 0 ? ", " : "", entry->d_name);
+        }
+}
+
+static void read_callouts(const Host *host, HostFacts *facts) {
+        read_callouts_of(host->usr_fd, "lib/mdevctl/scripts.d/callouts", facts);
+        read_callouts_of(host->usr_fd, "lib/mdevctl/scripts.d/notifiers", facts);
+        read_callouts_of(host->etc_fd, "mdevctl.d/scripts.d/callouts", facts);
+        read_callouts_of(host->etc_fd, "mdevctl.d/scripts.d/notifiers", facts);
+}
+
+void host_facts_read(const Host *host, HostFacts *ret_facts) {
+        HostFacts facts = {
+                .iommu = folder_has_entries(host->sys_fd, "kernel/iommu_groups"),
+                .firmware_iommu = read_firmware_iommu(host),
+                .mdev_class = exists(host->sys_fd, "class/mdev_bus"),
+                .nvidia_vgpu_module = exists(host->sys_fd, "module/nvidia_vgpu_vfio"),
+                .gvt = read_gvt(host),
+                .kvmgt_module = exists(host->sys_fd, "module/kvmgt"),
+                .mdevctl_rule = read_mdevctl_rule(host),
+                .mdevctl_program = exists(host->usr_fd, "sbin/mdevctl"),
+                .mdev_gpu_unit = exists(host->etc_fd, "systemd/system/mdev-post.service"),
+                .mdev_gpu_program = exists(host->usr_fd, "bin/mdev-cli"),
+        };
+
+        read_apertures(host, &facts);
+        read_libvirt(host, &facts);
+        read_callouts(host, &facts);
+        *ret_facts = facts;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "core/gpu.h"
+#include "core/permission.h"
+#include "core/type.h"
+#include "core/vgpu.h"
+
+static const Type *find_type(const Manager *manager, const Gpu *gpu, const char *type_id) {
+        const Type *type = gpu ? gpu_find_type_by_id(gpu, type_id) : NULL;
+        Gpu *other;
+
+        if (type)
+                return type;
+        LIST_FOREACH(other, &manager->gpus, link) {
+                type = gpu_find_type_by_id(other, type_id);
+                if (type)
+                        return type;
+        }
+
+        return NULL;
+}
+
+uint64_t permission_type_framebuffer(const Manager *manager, const Gpu *gpu, const char *type_id) {
+        const Type *type = find_type(manager, gpu, type_id);
+
+        return type && type->report.framebuffer > 0 ? type->report.framebuffer : UNKNOWN_U64;
+}
+
+int permission_get_holdings(const Manager *manager, bool (*leaves)(const VGpu *vgpu, void *userdata), void *userdata,
+                            RuleHolding **ret_holdings, size_t *ret_n) {
+        RuleHolding *holdings;
+        VGpu *vgpu;
+        size_t n = 0;
+
+        holdings = calloc(MAX(manager->vgpus.n, 1U), sizeof(RuleHolding));
+        if (!holdings)
+                return -ENOMEM;
+
+        LIST_FOREACH(vgpu, &manager->all_vgpus, link)
+                if (vgpu->owner.known && !(leaves && leaves(vgpu, userdata)))
+                        holdings[n++] = (RuleHolding){
+                                .owner = &vgpu->owner,
+                                .framebuffer = permission_type_framebuffer(manager, vgpu->gpu, vgpu->type_id),
+                        };
+
+        *ret_holdings = holdings;
+        *ret_n = n;
+        return 0;
+}
+
+static bool is_same(const VGpu *vgpu, void *userdata) {
+        return vgpu == userdata;
+}
+
+int permission_check(const Manager *manager, const PermissionRequest *request, Error *error) {
+        _cleanup_(freep) RuleHolding *holdings = NULL;
+        const Type *type = find_type(manager, request->gpu, request->type_id);
+        const RuleDemand demand = {
+                .gpu = request->gpu ? request->gpu->identity.address : request->parent,
+                .type_id = request->type_id,
+                .type_name = type ? type->report.name : "",
+                .framebuffer = permission_type_framebuffer(manager, request->gpu, request->type_id),
+                .counted = request->counted,
+        };
+        size_t n;
+        int r;
+
+        if (!request->caller || !manager->rules)
+                return 0;
+
+        r = permission_get_holdings(manager, is_same, (void *)request->vgpu, &holdings, &n);
+        if (r < 0)
+                return error_set_errno(error, r, "the limits cannot be looked at");
+
+        return rules_judge(manager->rules, request->caller, holdings, n, &demand, 1, error);
+}
+
+Owner permission_get_owner(const Manager *manager, const Caller *caller, const Owner *owner) {
+        if (owner)
+                return *owner;
+
+        return caller ? caller_get_owner(caller, manager->rules) : (Owner){};
+}

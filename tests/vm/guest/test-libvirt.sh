@@ -1,0 +1,220 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# rig: --intel-iommu --sriov --memory 3072 --timeout 600 --append apparmor=1
+#
+# libvirt beside the daemon, confined by AppArmor as Debian ships it: types, vGPUs and definitions of either are the
+# other's as well; and a domain of libvirt's starts with what GetAttachment says, a mediated device and a virtual function.
+
+# shellcheck source=sriov.sh
+. /rig/guest/sriov.sh
+
+GPU=1000:00:00.0
+NODE=pci_1000_00_00_0
+TYPE=mdevgpu_ref-7
+IMAGES=/var/lib/libvirt/images
+
+# Debian's profiles, and no more of them than it takes
+libvirt_start() {
+        apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd /etc/apparmor.d/usr.lib.libvirt.virt-aa-helper &&
+                systemctl start libvirtd.service && wait_for "$PATIENCE" virsh -q uri
+}
+
+node() {
+        echo "mdev_${1//-/_}_1000_00_00_0"
+}
+
+# nodes OPTION…: the names that libvirt lists
+nodes() {
+        virsh -q nodedev-list "$@" | grep .
+}
+
+# listed UUID OPTION…
+listed() {
+        local uuid=$1
+        shift
+
+        nodes --cap mdev "$@" | grep -qxF "$(node "$uuid")"
+}
+
+# node_info UUID FIELD
+node_info() {
+        virsh -q nodedev-info "$(node "$1")" | sed -n "s/^$2: *//p"
+}
+
+# node_xml NAME XPATH
+node_xml() {
+        virsh nodedev-dumpxml "$1" | xmllint --xpath "string($2)" -
+}
+
+# device_write [UUID]: what libvirt makes a mediated device of
+device_write() {
+        cat <<XML >/root/device.xml
+<device><parent>$NODE</parent><capability type="mdev"><type id="$TYPE"/>${1:+<uuid>$1</uuid>}</capability></device>
+XML
+        echo /root/device.xml
+}
+
+# vgpu_is UUID STATE PERSISTENT AUTOSTART
+vgpu_is() {
+        local uuid=$1 name
+
+        for name in State Persistent Autostart; do
+                shift
+                equals "$1" vgpu_property "$uuid" "$name" || return
+        done
+}
+
+# domain_write NAME ATTACHMENT…: the files' elements stand in its devices. Prints its file.
+domain_write() {
+        local name=$1
+        shift
+
+        cat <<XML >"/root/$name.xml"
+<domain type='qemu'>
+  <name>$name</name>
+  <memory unit='MiB'>128</memory>
+  <vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='pc'>hvm</type>
+    <kernel>$IMAGES/pci-bare</kernel>
+  </os>
+  <features><acpi/></features>
+  <cpu mode='maximum'/>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>destroy</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <controller type='usb' model='none'/>
+    <memballoon model='none'/>
+    <serial type='file'><source path='/var/log/libvirt/qemu/$name.console'/></serial>
+$(cat "$@")
+  </devices>
+</domain>
+XML
+        echo "/root/$name.xml"
+}
+
+check "systemctl enable --now" systemctl enable --now "$UNIT"
+modprobe -a vfio_iommu_type1 vfio-pci mdevgpu_ref mdpy
+personality xe
+mkdir -p /etc/mdevgpud/types.d
+cat >/etc/mdevgpud/types.d/50-libvirt.yaml <<'PROFILE'
+version: 1
+match: {vendor: 0x6d67, device: 0x0001}
+types:
+  - {id: 7, name: "Fourth", class: Compute, max-instances: 4, framebuffer: 8192MiB, bar1: 1MiB, vdev-id: 0xC0DE0042}
+PROFILE
+check "mdevgpuctl reload" mdevgpuctl reload
+check_soon "the profile's type is there" has_row ListTypes 1 "$TYPE"
+first=$(create "$GPU" "$TYPE")
+check_output "and a vGPU of it" '^[0-9a-f-]{36}$' echo "$first"
+check "libvirtd starts" libvirt_start
+check_equal "confined" "libvirtd (enforce)" "$(tr -d '\0' <"/proc/$(systemctl show -P MainPID libvirtd)/attr/current")"
+virsh nodedev-event --event lifecycle --loop --timestamp >"$EVIDENCE/events" 2>&1 &
+events=$!
+
+heading "What there is"
+check_soon "libvirt lists the card among those with types" grep -qx "$NODE" <(nodes --cap mdev_types)
+check_equal "the type's name" "Fourth" "$(node_xml "$NODE" "//type[@id='$TYPE']/name")"
+check_equal "how many are available" "$(rows ListTypes "select(.[1] == \"$TYPE\") | .[5]")" \
+        "$(node_xml "$NODE" "//type[@id='$TYPE']/availableInstances")"
+check "a vGPU that was there before libvirt" listed "$first"
+check_equal "of its type" "$TYPE" "$(node_xml "$(node "$first")" "//capability/type/@id")"
+check_equal "in its group" "$(vgpu_property "$first" IommuGroup)" "$(node_xml "$(node "$first")" "//iommuGroup/@number")"
+second=$(create "$GPU" "$TYPE")
+check_soon "one that is made now" listed "$second"
+check "destroyed by us" call DestroyVGpu "$second" '{}'
+check_soon "it is gone for libvirt" not listed "$second" --all
+
+heading "virsh nodedev-create"
+second=$(new_uuid)
+check "it makes one" virsh nodedev-create "$(device_write "$second")"
+check_soon "which is on the bus" in_state "$second" active
+check_equal "not ours" false "$(vgpu_property "$second" Managed)"
+check_fails "so we leave it alone" 'NotManaged' call DestroyVGpu "$second" '{}'
+check "virsh nodedev-destroy" virsh nodedev-destroy "$(node "$second")"
+check_soon "it is gone" not has_row ListVGpus 0 "$second"
+
+heading "virsh nodedev-define"
+check "it defines one" virsh nodedev-define "$(device_write "$second")"
+check_soon "which is defined on the bus" vgpu_is "$second" defined true false
+check "nodedev-autostart" virsh nodedev-autostart "$(node "$second")"
+check_soon "it is to be started" vgpu_is "$second" defined true true
+check "nodedev-autostart --disable" virsh nodedev-autostart --disable "$(node "$second")"
+check_soon "it is not" vgpu_is "$second" defined true false
+check "nodedev-start" virsh nodedev-start "$(node "$second")"
+check_soon "it is active" vgpu_is "$second" active true false
+check "our DestroyVGpu, as it is defined" call DestroyVGpu "$second" "{'unmanaged': <true>}"
+check_soon "libvirt has it among the inactive" listed "$second" --inactive
+check "nodedev-undefine" virsh nodedev-undefine "$(node "$second")"
+check_soon "it is gone from the bus" not has_row ListVGpus 0 "$second"
+
+heading "Defined by us"
+check "DefineVGpu" define "$GPU" "$TYPE" "$second" "{}"
+check_soon "libvirt has it among the inactive" listed "$second" --inactive
+check_soon "it does not start by itself" equals no node_info "$second" Autostart
+check "ModifyVGpu" call ModifyVGpu "$second" "{'autostart': <true>}"
+check_soon "it does" equals yes node_info "$second" Autostart
+check "virsh starts it" virsh nodedev-start "$(node "$second")"
+check_soon "it is active on the bus" vgpu_is "$second" active true true
+check_equal "for libvirt it is active and persistent" "yes yes" "$(node_info "$second" Active) $(node_info "$second" Persistent)"
+
+heading "A restart"
+check "of ours" systemctl restart "$UNIT"
+check_soon "the vGPUs are as they were" vgpu_is "$second" active true true
+check "libvirt has them" listed "$first"
+kill "$events"
+check "of libvirtd" systemctl restart libvirtd.service
+check_soon "it finds them" listed "$first"
+check "and the one that is defined" listed "$second"
+check_equal "with its start" "yes" "$(node_info "$second" Autostart)"
+check "UndefineVGpu" call UndefineVGpu "$second" '{}'
+check_soon "it does not persist" equals no node_info "$second" Persistent
+check "DestroyVGpu" call DestroyVGpu "$second" "{'unmanaged': <true>}"
+check_soon "it is gone" not listed "$second" --all
+for event in Created Deleted Defined Undefined; do
+        check "libvirt told of $event" grep -q "$event" "$EVIDENCE/events"
+done
+
+heading "What is attached"
+check "mdevgpuctl vfs" mdevgpuctl vfs "$PF" 2
+function=$(create_vf "$PF" vfio-pci-vf)
+picture=$(create mdpy mdpy-vga)
+mdevgpuctl attachment "$first" "$function" >"$EVIDENCE/two.xml"
+mdevgpuctl attachment "$first" >"$EVIDENCE/one.xml"
+mdevgpuctl attachment "$picture" --display --ramfb >"$EVIDENCE/picture.xml"
+cp "$RIG/pci-bare" "$IMAGES"
+check "two in one domain: its schema" virt-xml-validate "$(domain_write two "$EVIDENCE/two.xml")" domain
+check "a picture: its schema" virt-xml-validate "$(domain_write picture "$EVIDENCE/picture.xml" "$EVIDENCE/one.xml")" domain
+check "libvirt takes the one" virsh define /root/two.xml
+check "and the other" virsh define /root/picture.xml
+check_equal "with its display" "on on none vnc" "$(virsh dumpxml picture | xmllint --xpath \
+        "concat(//hostdev/@display, ' ', //hostdev/@ramfb, ' ', //video/model/@type, ' ', //graphics/@type)" -)"
+check_output "for QEMU that is what we say" "vfio-pci-nohotplug.*sysfsdev.*$picture.*display.*on.*ramfb.*true" \
+        virsh domxml-to-native qemu-argv --domain picture
+check_output "namely" "^-device vfio-pci-nohotplug,sysfsdev=.*/$picture,display=on,ramfb=on\$" \
+        mdevgpuctl attachment "$picture" --format qemu --display --ramfb
+for uuid in "$first" "$function"; do
+        mdevgpuctl attachment "$uuid" --format cdi >"$EVIDENCE/cdi"
+        check_equal "for a container: its group's node, and VFIO's own" \
+                "$(printf '%s\n' "/dev/vfio/$(vgpu_property "$uuid" IommuGroup)" /dev/vfio/vfio)" \
+                "$(jq -r '.. | .path? // empty' "$EVIDENCE/cdi" | xargs ls)"
+done
+
+heading "A domain with both"
+check "virsh start" virsh start two
+pid=$(cat /run/libvirt/qemu/two.pid)
+check_output "QEMU is confined, too" '^libvirt-[0-9a-f-]+ \(enforce\)' cat "/proc/$pid/attr/current"
+check_fails "DestroyVGpu is refused, and names it" "InUse.*\b$pid\b" call DestroyVGpu "$first" '{}'
+check_fails "of the function as well" "InUse.*\b$pid\b" call DestroyVGpu "$function" '{}'
+check_output "GetUsers has the domain's name" "'vm': <'two'>" call GetUsers "$first" '{}'
+check "the guest comes up" wait_for 190 grep -q 'pci-probe done' /var/log/libvirt/qemu/two.console
+check_output "it sees the vGPU" '^pci .* id=6d67:c0de' cat /var/log/libvirt/qemu/two.console
+check_output "and the function" '^pci .* id=1b36:0010' cat /var/log/libvirt/qemu/two.console
+check "virsh destroy" virsh destroy two
+check "then they can be destroyed" call DestroyVGpu "$first" '{}'
+check "both" call DestroyVGpu "$function" '{}'
+check "and that with a picture" call DestroyVGpu "$picture" '{}'
+
+check_peace
+finish
