@@ -7,8 +7,8 @@
 # A real device of no use to anybody, to be given to the reference driver:
 # rig: --device pci-testdev --timeout 500
 # And one with virtual functions:
-# rig: --device pcie-root-port,id=rp0,slot=1,chassis=1 --device nvme-subsys,id=ss0
-# rig: --device nvme,serial=x,subsys=ss0,bus=rp0,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=8,max_ioqpairs=10,msix_qsize=12
+# rig: --device pcie-root-port,id=r,slot=1,chassis=1 --device nvme-subsys,id=s
+# rig: --device nvme,serial=x,subsys=s,bus=r,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=8,max_ioqpairs=10,msix_qsize=12
 
 # shellcheck source=lib.sh
 . /rig/guest/lib.sh
