@@ -102,8 +102,8 @@ static int judge_iommu(Diagnosis *diagnosis, const HostFacts *facts) {
                 [FIRMWARE_IOMMU_DMAR] = "The firmware has it (VT-d): start the kernel with intel_iommu=on.",
                 [FIRMWARE_IOMMU_IVRS] =
                         "The firmware has it (AMD-Vi): start the kernel without amd_iommu=off and iommu=off.",
-                [FIRMWARE_IOMMU_NONE] = "Switch it on in the firmware's setup, where it is called VT-d or AMD-Vi, and "
-                                        "sometimes IOMMU or SVM.",
+                [FIRMWARE_IOMMU_NONE] = ("Switch it on in the firmware's setup, where it is called VT-d or AMD-Vi, and "
+                                         "sometimes IOMMU or SVM."),
         };
 
         if (facts->iommu)
