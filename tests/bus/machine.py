@@ -296,7 +296,8 @@ class Machine:
     def start(self, program=None, wrap=(), env=None, with_polkit=False):
         with open(self.log, "ab") as log:
             self.daemon = subprocess.Popen([*wrap, program or self.sim, "--root", self.root, "--address", self.address,
-                                            *([] if with_polkit else ["--without-polkit"])], stderr=log, env={**self.env, **(env or {})})
+                                            *([] if with_polkit else ["--without-polkit"])],
+                                           stderr=log, env={**self.env, **(env or {})})
         until(lambda: self.daemon.poll() is not None or self.bus.has_owner(), "the daemon's name")
         if self.daemon.poll() is not None:
             raise AssertionError(f"the daemon did not start: {read(self.log)}")

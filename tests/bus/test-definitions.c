@@ -354,6 +354,7 @@ static void test_usage(void) {
         REFUSED(h, ERROR_PREFIX "NoSuchGpu", "GetUsage", "sa{sv}", "0000:99:00.0", 0);
         REFUSED(h, ERROR_INVALID_ARGS, "GetUsage", "sa{sv}", GPU, 1, "fresh", "b", 1);
         REFUSED(h, ERROR_PREFIX "NotSupported", "GetUsage", "sa{sv}", OTHER_GPU, 0);
+        DONE(h, "GetUsage", "sa{sv}", GPU, 0);
         used = get_property(h->bus, GPU_PATH, GPU_INTERFACE, "FramebufferUsed");
         g_assert_cmpstr(used, ==, "0");
 

@@ -16,7 +16,7 @@ BOOT=1
 EVIDENCE=$(mktemp -d)
 
 # Everything in the machine is slow, and it may be on a host that is busy: how long to wait for what should happen soon.
-PATIENCE=30
+PATIENCE=60
 
 # With how long the script has run until then
 heading() {

@@ -6,8 +6,8 @@
  *
  *     nvidia-cuse VERSION <COMMANDS >ANSWERS
  *
- * Commands, a line each: vgpud, reload, refuse ID, timeout N, busy N, hang, resume, guest TYPE (0: it ends), state, quit. "state" answers with what
- * the model holds and what was done to it. It says "ready" once the devices are there.
+ * Commands, a line each: vgpud, reload, refuse ID, timeout N, busy N, hang, resume, guest TYPE (0: it ends), state, quit.
+ * "state" answers with what the model holds and what was done to it. It says "ready" once the devices are there.
  */
 
 #include <errno.h>

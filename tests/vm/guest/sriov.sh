@@ -65,3 +65,23 @@ personality() {
 held_by_anybody() {
         find /proc/[0-9]*/fd -lname '/dev/vfio/[0-9]*' 2>/dev/null | grep .
 }
+
+# What NVIDIA's program of that name does, by the same means (580, read): the functions are made while a driver has the
+# card that does nothing else.
+sriov_manage_install() {
+        mkdir -p /usr/lib/nvidia
+        cat >/usr/lib/nvidia/sriov-manage <<'SCRIPT'
+#!/bin/sh
+cd "/sys/bus/pci/devices/$2" || exit
+n=0
+[ "$1" = -d ] || n=$(cat sriov_totalvfs)
+echo "$2" >driver/unbind
+echo pci-pf-stub >driver_override
+echo "$2" >/sys/bus/pci/drivers/pci-pf-stub/bind
+echo "$n" >sriov_numvfs
+echo "$2" >driver/unbind
+echo >driver_override
+echo "$2" >/sys/bus/pci/drivers/nvidia/bind
+SCRIPT
+        chmod 755 /usr/lib/nvidia/sriov-manage
+}

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# rig: --intel-iommu --sriov --memory 3072 --timeout 600 --append apparmor=1
+# rig: --intel-iommu --sriov --memory 3072 --timeout 900 --append apparmor=1
 #
 # libvirt beside the daemon, confined by AppArmor as Debian ships it: types, vGPUs and definitions of either are the
 # other's as well; and a domain of libvirt's starts with what GetAttachment says, a mediated device and a virtual function.
@@ -215,6 +215,24 @@ check "virsh destroy" virsh destroy two
 check "then they can be destroyed" call DestroyVGpu "$first" '{}'
 check "both" call DestroyVGpu "$function" '{}'
 check "and that with a picture" call DestroyVGpu "$picture" '{}'
+
+# It stays with NVIDIA's driver, and libvirt up to 9.0 at least wants vfio-pci of what it does not manage.
+heading "A function of NVIDIA's"
+check "mdevgpuctl vfs 0" mdevgpuctl vfs "$PF" 0
+modprobe pci-pf-stub
+personality nvidia
+sriov_manage_install
+check_soon "the driver has the card" equals nvidia driver_of "$PF"
+check "mdevgpuctl vfs" mdevgpuctl vfs "$PF" all
+check_soon "its types are there" has_row ListTypes 1 nvidia-1145
+function=$(create_vf "$PF" nvidia-1145)
+mdevgpuctl attachment "$function" >"$EVIDENCE/nvidia.xml"
+check "libvirt takes the definition" virsh define "$(domain_write nvidia "$EVIDENCE/nvidia.xml")"
+check_fails "and does not start it" 'must be manually detached from the host' virsh start nvidia
+check_equal "the function is as it was" "nvidia 1145" "$(driver_of "$(vf 1)") $(cat "$PCI/$(vf 1)/nvidia/current_vgpu_type")"
+check_equal "QEMU is told" "-device vfio-pci,sysfsdev=$PCI/$(vf 1)" "$(mdevgpuctl attachment "$function" --format qemu)"
+check_output "and its guest sees it" '^pci .* id=1b36:0010' nested "$(vf 1)"
+check "DestroyVGpu" call DestroyVGpu "$function" '{}'
 
 check_peace
 finish

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# rig: --intel-iommu --sriov --disk --timeout 600
+# rig: --intel-iommu --sriov --disk --timeout 900
 #
 # Virtual functions of a real device, behind a real IOMMU: enabled, handed over, given to a guest within the guest and
 # given back, with three drivers: the device's own, which provisions nothing (backend sriov), and two that have what
@@ -27,26 +27,6 @@ functions_online() {
 
 held_by_guest() {
         call DestroyVGpu "$1" '{}' 2>&1 | grep -E "org\.mdevgpu1\.Error\.InUse.*\b$(pgrep -P "$NESTED_PID")\b"
-}
-
-# What NVIDIA's program of that name does, by the same means (580, read): the functions are made while a driver has the
-# card that does nothing else.
-sriov_manage_install() {
-        mkdir -p /usr/lib/nvidia
-        cat >/usr/lib/nvidia/sriov-manage <<'SCRIPT'
-#!/bin/sh
-cd "/sys/bus/pci/devices/$2" || exit
-n=0
-[ "$1" = -d ] || n=$(cat sriov_totalvfs)
-echo "$2" >driver/unbind
-echo pci-pf-stub >driver_override
-echo "$2" >/sys/bus/pci/drivers/pci-pf-stub/bind
-echo "$n" >sriov_numvfs
-echo "$2" >driver/unbind
-echo >driver_override
-echo "$2" >/sys/bus/pci/drivers/nvidia/bind
-SCRIPT
-        chmod 755 /usr/lib/nvidia/sriov-manage
 }
 
 profile_of() {

@@ -4,21 +4,21 @@
 # One machine: its folder under $CACHE/runs, what it shares with the guest, the processes that serve it, QEMU itself.
 # With a disk it can be booted again: see machine_reboot in guest/lib.sh.
 
-# Where the sizes come from: VFs need queues and interrupts of their own, which the controller must have to give away.
+# Virtual functions need queues and interrupts of their own, which the controller must have to give away.
 BOOT_SRIOV=(
-        -device pcie-root-port,id=sriov,slot=16,chassis=16 -device nvme-subsys,id=sriov-subsys
+        -device "pcie-root-port,id=sriov,slot=16,chassis=16" -device "nvme-subsys,id=sriov-subsys"
         -device "nvme,serial=x,subsys=sriov-subsys,bus=sriov,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=8,\
 max_ioqpairs=10,msix_qsize=12"
 )
 
 boot_parse() {
         BOOT_INSTALL='' BOOT_TIMEOUT=300 BOOT_MEMORY=2048 BOOT_CPUS=2 BOOT_IOMMU='' BOOT_KEEP='' BOOT_DISK=''
-        BOOT_KERNEL=6.12
+        BOOT_KERNEL=6.12 BOOT_TOLD=
         BOOT_DEVICES=() BOOT_APPEND=() BOOT_FILES=() BOOT_ENABLE=()
 
         while [ $# -gt 0 ]; do
                 case $1 in
-                --install | --enable | --timeout | --memory | --cpus | --kernel | --device | --append | --file)
+                --install | --enable | --timeout | --memory | --cpus | --kernel | --device | --append | --file | --pieces)
                         [ $# -ge 2 ] || die_usage "$1 needs an argument"
                         ;;&
                 --install) BOOT_INSTALL=$2; shift ;;
@@ -32,6 +32,7 @@ boot_parse() {
                 --file) BOOT_FILES+=("$2"); shift ;;
                 --intel-iommu) BOOT_IOMMU=yes ;;
                 --sriov) BOOT_DEVICES+=("${BOOT_SRIOV[@]}") ;;
+                --pieces) BOOT_TOLD=$2; shift ;;
                 --keep) BOOT_KEEP=yes ;;
                 --disk) BOOT_DISK=yes ;;
                 -*) die_usage "run has no option $1" ;;

@@ -30,6 +30,25 @@ build_base() {
         BASE_PIECE=$PIECE
 }
 
+# For as long as this process lives nobody prunes what it boots from.
+build_hold() {
+        exec {ROOT_LOCK}<"$ROOT_PIECE" {KERNEL_LOCK}<"$KERNEL_PIECE"
+        flock -s "$ROOT_LOCK"
+        flock -s "$KERNEL_LOCK"
+}
+
+# What a boot needs to know, for "run --pieces": whoever boots often need not ask apt each time what there is.
+build_tell() {
+        printf '%s_PIECE=%q\n' KERNEL "$KERNEL_PIECE" INITRD "$INITRD_PIECE" TOOLS "$TOOLS_PIECE" ROOT "$ROOT_PIECE"
+}
+
+build_take() {
+        # shellcheck source=/dev/null
+        . "$BOOT_TOLD"
+        host_check
+        build_hold
+}
+
 build_all() {
         local start=$SECONDS base modules
 
@@ -64,10 +83,7 @@ build_all() {
         piece "root$KERNEL_SUFFIX" "$BASE_PIECE $KERNEL_PIECE $modules $ROOT_MASKS $(digest_of "$RIG_DIR/image")" root_build
         ROOT_PIECE=$PIECE
 
-        # Held for as long as this process lives, so that nobody prunes what it boots from.
-        exec {ROOT_LOCK}<"$ROOT_PIECE" {KERNEL_LOCK}<"$KERNEL_PIECE"
-        flock -s "$ROOT_LOCK"
-        flock -s "$KERNEL_LOCK"
+        build_hold
         cache_unlock
         cache_prune
         say "kernel $KERNEL_RELEASE and its guest are ready ($((SECONDS - start)) s)"

@@ -25,7 +25,7 @@ tools_build() {
                                 -isystem /usr/include/x86_64-linux-gnu)
                 # Small enough that its header is where a loader looks, within the first 8 KiB of the file.
                 [[ $source != *-bare.c ]] ||
-                        options+=(-mgeneral-regs-only -Wl,-N,-Ttext=0x100000,--build-id=none,--no-warn-rwx-segments)
+                        options+=(-mgeneral-regs-only "-Wl,-N,-Ttext=0x100000,--build-id=none,--no-warn-rwx-segments")
                 gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -I "$(dirname "$TOOLS_HEADER")" "${options[@]}" -s \
                         -o "$1/$(basename "$source" .c)" "$source"
         done
