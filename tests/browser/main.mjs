@@ -18,8 +18,10 @@ const LIMIT_MS = 300_000;
 
 let number = 0, failed = 0;
 
-function report(name, error) {
-    console.log(`${error ? "not ok" : "ok"} ${++number} ${name.replaceAll("#", "")}`);
+function report(name, error, took) {
+    const seconds = took === undefined ? "" : ` # ${(took / 1000).toFixed(1)} s`;
+
+    console.log(`${error ? "not ok" : "ok"} ${++number} ${name.replaceAll("#", "")}${seconds}`);
     if (!error)
         return;
     failed++;
@@ -98,10 +100,9 @@ async function browserTest({ name, body }, programs) {
     } finally {
         clearTimeout(timer);
         for (const each of rigs)
-            await each.destroy();
+            await each.destroy().catch(e => { error ??= e; });
     }
-    report(`browser: ${name}`, error);
-    console.log(`# ${((Date.now() - began) / 1000).toFixed(1)} s`);
+    report(`browser: ${name}`, error, Date.now() - began);
 }
 
 function parse(args) {

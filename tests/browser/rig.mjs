@@ -107,7 +107,9 @@ export class Rig {
         rig.dir = fs.mkdtempSync(path.join(os.tmpdir(), "mdevgpu-browser-"));
         fs.chmodSync(rig.dir, 0o755); // clients and polkitd are other users
         rig.env = { PATH: process.env.PATH, LC_ALL: "C.UTF-8", DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${rig.dir}/bus`,
-                    HOME: `${rig.dir}/home`, XDG_DATA_DIRS: `${rig.dir}/share:/usr/share` };
+                    HOME: `${rig.dir}/home`, XDG_DATA_DIRS: `${rig.dir}/share:/usr/share`,
+                    // Else Cockpit's bridge starts a session bus and an agent, which would outlive the test.
+                    DBUS_SESSION_BUS_ADDRESS: `unix:path=${rig.dir}/bus`, SSH_AUTH_SOCK: `${rig.dir}/none` };
         rig.host = path.join(rig.dir, "host");
         rig.writeFiles(policy);
         await rig.startBus();
@@ -173,6 +175,17 @@ export class Rig {
     async startBus() {
         this.spawn("bus", ["dbus-daemon", `--config-file=${this.dir}/bus.conf`, "--nofork", "--nopidfile", "--nosyslog"]);
         await until("the bus", () => this.hasOwner("org.freedesktop.DBus"));
+    }
+
+    /** What of ours has outlived us: started by others for us, as by the bus. */
+    leftovers() {
+        return fs.readdirSync("/proc").filter(name => /^\d+$/.test(name)).filter(pid => {
+            try {
+                return fs.readFileSync(`/proc/${pid}/environ`, "utf8").includes(this.dir);
+            } catch {
+                return false; // gone meanwhile
+            }
+        });
     }
 
     /** polkitd looks in fixed places, so that it gets a file system of its own. */
@@ -271,9 +284,14 @@ export class Rig {
             if (child.exitCode === null && child.signalCode === null) {
                 const ended = new Promise(resolve => child.once("exit", resolve));
 
-                child.kill(child === this.daemon ? "SIGTERM" : "SIGKILL");
-                await Promise.race([ended, sleep(3000)]);
+                child.kill("SIGTERM");
+                if (!await Promise.race([ended.then(() => true), sleep(3000)])) {
+                    child.kill("SIGKILL");
+                    await ended;
+                }
             }
+        // A daemon that the bus started ends with the bus.
+        await until("the end of what the bus and Cockpit started", () => this.leftovers().length === 0);
         fs.rmSync(this.dir, { recursive: true, force: true });
     }
 }
