@@ -28,6 +28,7 @@ typedef struct EntryDraft {
         TopologyEntry *entry;
         const Topology *topology;
         bool mixed_size;
+        ConfigMark mixed_mark; /* of its value; no line: not given */
 } EntryDraft;
 
 static int stop(ConfigReader *reader, ConfigMark mark, const char *what, unsigned max) {
@@ -168,9 +169,16 @@ static int read_vfs(ConfigReader *reader, const ConfigField *field, const Config
         return 0;
 }
 
+static int read_mixed(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
+        EntryDraft *draft = target;
+
+        draft->mixed_mark = item->mark;
+        return config_read_flag(reader, field, item, target);
+}
+
 static const ConfigField entry_fields[] = {
         { "match", read_match, .required = true },
-        { "mixed-size", config_read_flag, offsetof(EntryDraft, mixed_size) },
+        { "mixed-size", read_mixed, offsetof(EntryDraft, mixed_size) },
         { "virtual-functions", read_vfs, .max = UINT16_MAX },
         { "vgpus", read_vgpus, .required = true },
         {},
@@ -188,6 +196,8 @@ static int read_entry(ConfigReader *reader, const ConfigItem *item, Topology *to
 
         r = config_read_fields(reader, "entry", entry_fields, item, &draft);
         draft.entry->one_size = !draft.mixed_size;
+        if (draft.mixed_mark.line > 0)
+                draft.entry->mixed_size = draft.mixed_size ? TRISTATE_YES : TRISTATE_NO;
         return r;
 }
 

@@ -5,7 +5,8 @@
  * It binds nothing else by itself: its id table is filled in when the module is
  * loaded and leaves no alias behind, and probe looks whose bus it is. A real
  * device has to be given to it by its driver_override, and only lends its place:
- * its registers are never touched.
+ * its registers are never touched. If it can have virtual functions the PCI core
+ * makes them on demand, and they are the device's own.
  */
 #include <linux/kstrtox.h>
 #include <linux/module.h>
@@ -81,6 +82,9 @@ static int ref_gpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	/* A virtual function is part of a GPU. */
 	if (!ref_gpu_is_for_us(pdev, id) || pdev->is_virtfn)
 		return -ENODEV;
+	/* What another driver has left is not ours to divide, or to remove. */
+	if (pci_num_vf(pdev))
+		return -EBUSY;
 
 	gpu = kzalloc(sizeof(*gpu), GFP_KERNEL);
 	if (!gpu)
@@ -96,7 +100,6 @@ static int ref_gpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	gpu->vendor_id = pdev->vendor;
 	gpu->device_id = pdev->device;
 	gpu->subsystem_id = pdev->subsystem_device;
-
 	r = ref_gpu_register_node(gpu);
 	if (r) {
 		ref_gpu_put(gpu);
@@ -116,8 +119,7 @@ static void ref_gpu_remove(struct pci_dev *pdev)
 {
 	struct ref_gpu *gpu = pci_get_drvdata(pdev);
 
-	if (ref_pci_is_ours(pdev))
-		pci_disable_sriov(pdev);
+	pci_disable_sriov(pdev);
 	mdevgpu_unregister(gpu->node);
 	ref_usage_freeze(gpu, /* even_if_live= */ true);
 
@@ -135,9 +137,6 @@ static int ref_gpu_sriov_configure(struct pci_dev *pdev, int n)
 {
 	struct ref_gpu *gpu = pci_get_drvdata(pdev);
 	int r;
-
-	if (!ref_pci_is_ours(pdev))
-		return -EOPNOTSUPP;
 
 	if (!n) {
 		pci_disable_sriov(pdev);

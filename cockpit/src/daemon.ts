@@ -58,7 +58,7 @@ const OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager";
 const PROPERTIES = "org.freedesktop.DBus.Properties";
 
 /** Signals come in bursts; a picture is made once for each. */
-const SETTLE_MS = 20;
+const SETTLE_MS = 50;
 
 const NO_RIGHTS: Rights = { manage: false, define: false, topology: false, reload: false, hardware: false, states: false };
 

@@ -19,7 +19,7 @@ const gpu = { "org.mdevgpu1.Gpu": { Address: "0000:41:00.0", Name: "Card", State
 const type = { "org.mdevgpu1.Type": { Gpu: GPU_PATH, Id: "half", Name: "Half", MaxInstances: 2, AvailableInstances: 2, Framebuffer: 20 } };
 const vgpu = { [VGPU_IFACE]: { Uuid: UUID, State: "active", Gpu: GPU_PATH, Type: TYPE_PATH, TypeId: "half", Parent: "0000:41:00.0", InUse: "no" } };
 
-const settle = () => new Promise(resolve => setTimeout(resolve, 60));
+const settle = () => new Promise(resolve => setTimeout(resolve, 150));
 
 async function up(prepare: (daemon: FakeDaemon, names: FakeNames) => void = () => undefined) {
     const fake = new FakeDaemon(), names = new FakeNames();

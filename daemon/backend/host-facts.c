@@ -176,6 +176,13 @@ static void read_callouts(const Host *host, HostFacts *facts) {
         read_callouts_of(host->etc_fd, "mdevctl.d/scripts.d/notifiers", facts);
 }
 
+/* Of these two names mdevgpud's own are links. */
+static bool is_copied(int dir_fd, const char *path) {
+        struct stat st;
+
+        return fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISREG(st.st_mode);
+}
+
 void host_facts_read(const Host *host, HostFacts *ret_facts) {
         HostFacts facts = {
                 .iommu = folder_has_entries(host->sys_fd, "kernel/iommu_groups"),
@@ -186,8 +193,8 @@ void host_facts_read(const Host *host, HostFacts *ret_facts) {
                 .kvmgt_module = exists(host->sys_fd, "module/kvmgt"),
                 .mdevctl_rule = read_mdevctl_rule(host),
                 .mdevctl_program = exists(host->usr_fd, "sbin/mdevctl"),
-                .mdev_gpu_unit = exists(host->etc_fd, "systemd/system/mdev-post.service"),
-                .mdev_gpu_program = exists(host->usr_fd, "bin/mdev-cli"),
+                .mdev_gpu_unit = is_copied(host->etc_fd, "systemd/system/mdev-post.service"),
+                .mdev_gpu_program = is_copied(host->usr_fd, "bin/mdev-cli"),
         };
 
         read_apertures(host, &facts);

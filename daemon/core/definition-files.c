@@ -19,6 +19,7 @@
 /* Far over what any host has. */
 #define FOLDERS_MAX 4096U
 #define FILES_MAX 65536U
+#define RETRY_USEC (1000U * 1000U)
 
 /* One parent's folder. */
 typedef struct Folder {
@@ -40,11 +41,39 @@ struct DefinitionFiles {
         ino_t inode;
         sd_event_source *watch;
         sd_event_source *base_watch; /* of /etc: the folder itself comes and goes */
+        sd_event_source *retry; /* something could not be read for want of what may be there again soon */
         List folders;
         size_t n_folders;
         Map map; /* DefinitionFile.node */
         size_t n_broken;
 };
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        (void)definition_files_read_all(userdata);
+        return 0;
+}
+
+/* No event will tell that there is memory again, or a descriptor. */
+static void retry_later(DefinitionFiles *files, int code) {
+        int r;
+
+        if (code != -EMFILE && code != -ENFILE && code != -ENOMEM)
+                return;
+
+        r = sd_event_source_set_time_relative(files->retry, RETRY_USEC);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(files->retry, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_debug("Cannot arm a timer: %s", strerror(-r));
+}
+
+/* Made beforehand, as a timer takes a descriptor. */
+static int add_retry(DefinitionFiles *files) {
+        int r;
+
+        r = sd_event_add_time_relative(files->manager->event, &files->retry, CLOCK_MONOTONIC, 0, 0, on_retry, files);
+        return r < 0 ? r : sd_event_source_set_enabled(files->retry, SD_EVENT_OFF);
+}
 
 static void set_problem(DefinitionFiles *files, DefinitionFile *file, const char *problem) {
         if (streq(file->problem, problem))
@@ -176,6 +205,7 @@ static DefinitionFile *read_file(Folder *folder, const char *uuid) {
 
         (void)text_copy(definition.parent, sizeof(definition.parent), folder->parent);
         r = load(folder->fd, uuid, &definition, &error);
+        retry_later(folder->files, r);
         (void)text_copy(problem, sizeof(problem), error.message);
         if (r == -ENOENT) {
                 if (file)
@@ -371,7 +401,7 @@ static int on_folder(sd_event_source *source, const struct inotify_event *event,
         if (event->mask & IN_Q_OVERFLOW)
                 (void)definition_files_read_all(files);
         else if (event->len > 0 && definition_files_take(event->name) && files->fd >= 0)
-                (void)read_folder(files, event->name);
+                retry_later(files, read_folder(files, event->name));
         return 0;
 }
 
@@ -487,6 +517,7 @@ int definition_files_read_all(DefinitionFiles *files) {
         /* Not to be had is not the same as gone. */
         if (r < 0 && r != -ENOENT) {
                 log_debug("Not all of /etc/%s can be read: %s", files->base, strerror(-r));
+                retry_later(files, r);
                 return r;
         }
 
@@ -521,6 +552,7 @@ void definition_files_clean(DefinitionFiles *files) {
 
 int definition_files_new(Manager *manager, VGpuKind kind, DefinitionFiles **ret_files) {
         DefinitionFiles *files;
+        int r;
 
         files = calloc(1, sizeof(DefinitionFiles));
         if (!files)
@@ -531,6 +563,12 @@ int definition_files_new(Manager *manager, VGpuKind kind, DefinitionFiles **ret_
         files->base = definition_folder(kind);
         files->fd = -EBADF;
         list_init(&files->folders);
+        r = add_retry(files);
+        if (r < 0) {
+                definition_files_free(files);
+                return r;
+        }
+
         *ret_files = files;
         return 0;
 }
@@ -542,6 +580,7 @@ DefinitionFiles *definition_files_free(DefinitionFiles *files) {
         if (!files)
                 return NULL;
 
+        sd_event_source_disable_unref(files->retry);
         sd_event_source_disable_unref(files->base_watch);
         close_base(files);
         LIST_FOREACH(folder, &files->folders, link)

@@ -102,8 +102,8 @@ static int judge_iommu(Diagnosis *diagnosis, const HostFacts *facts) {
                 [FIRMWARE_IOMMU_DMAR] = "The firmware has it (VT-d): start the kernel with intel_iommu=on.",
                 [FIRMWARE_IOMMU_IVRS] =
                         "The firmware has it (AMD-Vi): start the kernel without amd_iommu=off and iommu=off.",
-                [FIRMWARE_IOMMU_NONE] = "Switch it on in the firmware's setup, where it is called VT-d or AMD-Vi, and "
-                                        "sometimes IOMMU or SVM.",
+                [FIRMWARE_IOMMU_NONE] = ("Switch it on in the firmware's setup, where it is called VT-d or AMD-Vi, and "
+                                         "sometimes IOMMU or SVM."),
         };
 
         if (facts->iommu)
@@ -168,11 +168,13 @@ static int judge_others(Diagnosis *diagnosis, const HostFacts *facts) {
                         "run for what mdevctl itself starts and stops.",
                         facts->n_callouts, facts->callouts);
         if (r >= 0 && facts->mdev_gpu_unit)
-                r = diagnosis_add(diagnosis, FINDING_MDEV_GPU_UNIT,
-                                  (FindingPlace){ .subject = "/etc/systemd/system/mdev-post.service" },
-                                  "Disable and remove it: systemctl disable --now mdev-post.service",
-                                  "A unit of Mdev-GPU's is there, which would register types and make vGPUs beside "
-                                  "mdevgpud.");
+                r = diagnosis_add(
+                        diagnosis, FINDING_MDEV_GPU_UNIT,
+                        (FindingPlace){ .subject = "/etc/systemd/system/mdev-post.service" },
+                        "Disable and remove it: systemctl disable --now mdev-post.service",
+                        "A unit of Mdev-GPU's is there, which registers types beside mdevgpud, or, where "
+                        "mdevgpud has a mdev-post.service of its own, stands in that one's way and does not "
+                        "start.");
         if (r >= 0 && facts->mdev_gpu_program)
                 r = diagnosis_add(diagnosis, FINDING_MDEV_GPU_PROGRAM, (FindingPlace){ .subject = "/usr/bin/mdev-cli" },
                                   "Remove it if nobody needs it.",

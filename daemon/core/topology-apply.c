@@ -59,11 +59,18 @@ static void on_vfs(const Error *error, void *userdata) {
         on_answer(error, NULL, apply);
 }
 
+static bool is_about_gpu(const TopologyStep *step) {
+        return step->action == TOPOLOGY_ENABLE_VFS || step->action == TOPOLOGY_SET_MIXED;
+}
+
 /* 1: it has begun; 0: there is nothing to do. */
-static int set_vfs(TopologyApply *apply, const TopologyStep *step, uint32_t n, Error *error) {
+static int set_gpu(TopologyApply *apply, const TopologyStep *step, uint32_t n, Error *error) {
         int r;
 
-        r = manager_enable_vfs(apply->manager, step->gpu, n, on_vfs, apply, &apply->vfs, error);
+        if (step->action == TOPOLOGY_ENABLE_VFS)
+                r = manager_enable_vfs(apply->manager, step->gpu, n, on_vfs, apply, &apply->vfs, error);
+        else
+                r = manager_set_mixed_size(apply->manager, step->gpu, n > 0, on_vfs, apply, &apply->vfs, error);
         return r < 0 ? r : r == 0;
 }
 
@@ -71,8 +78,8 @@ static int set_vfs(TopologyApply *apply, const TopologyStep *step, uint32_t n, E
 static int begin_step(TopologyApply *apply, const TopologyStep *step, Error *error) {
         int r;
 
-        if (step->action == TOPOLOGY_ENABLE_VFS)
-                return set_vfs(apply, step, step->n_vfs, error);
+        if (is_about_gpu(step))
+                return set_gpu(apply, step, step->n_vfs, error);
 
         r = topology_step_begin(apply->manager, step, &apply->plan.owner, on_answer, apply, error);
         return r < 0 ? r : 1;
@@ -80,8 +87,8 @@ static int begin_step(TopologyApply *apply, const TopologyStep *step, Error *err
 
 /* The same the other way. */
 static int take_back_step(TopologyApply *apply, const TopologyStep *step, Error *error) {
-        if (step->action == TOPOLOGY_ENABLE_VFS)
-                return set_vfs(apply, step, step->old_vfs, error);
+        if (is_about_gpu(step))
+                return set_gpu(apply, step, step->old_vfs, error);
 
         return topology_step_take_back(apply->manager, step, apply->n_tries++, on_answer, apply, error);
 }
@@ -195,7 +202,7 @@ static int judge_answer(TopologyApply *apply) {
 
         log_full(LOG_NOTICE, LOG_FIELDS("MDEVGPU_VGPU", step->uuid, "MDEVGPU_GPU", step->gpu),
                  "Cannot %s %s for topology '%s': %s",
-                 step->uuid[0] != '\0' ? strempty(topology_action_to_string(step->action)) : "enable virtual functions of",
+                 step->uuid[0] != '\0' ? strempty(topology_action_to_string(step->action)) : "set up GPU",
                  step->uuid[0] != '\0' ? step->uuid : step->gpu, apply->plan.topology, apply->answer.message);
         if (apply->plan.automatic) {
                 if (apply->why.code == 0)

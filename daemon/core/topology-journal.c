@@ -192,7 +192,8 @@ static int parse_step(json_object *object, TopologyStep *step) {
 
         step->action = topology_action_from_string(action);
         if (step->action < 0 || !text_is_name(step->gpu) ||
-            (text_parse_uuid(uuid, step->uuid) < 0 && step->action != TOPOLOGY_ENABLE_VFS))
+            (text_parse_uuid(uuid, step->uuid) < 0 && step->action != TOPOLOGY_ENABLE_VFS &&
+             step->action != TOPOLOGY_SET_MIXED))
                 return -EBADMSG;
 
         step->autostart = get_flag(object, "autostart");

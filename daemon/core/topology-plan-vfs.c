@@ -36,6 +36,28 @@ int planner_want_vfs(Planner *p, const TopologyEntry *entry, size_t i) {
         return 0;
 }
 
+int planner_want_mixed(Planner *p, const TopologyEntry *entry, size_t i) {
+        const Gpu *gpu = p->view.objects[i];
+
+        if (entry->mixed_size == TRISTATE_UNKNOWN || !planner_may_touch_gpu(p, gpu))
+                return 0;
+        if (p->mixed[i] != TRISTATE_UNKNOWN && p->mixed[i] != entry->mixed_size)
+                return planner_add_problem(p, -ERROR_CONFIG_INVALID,
+                                           "%s:%u: GPU %s shall take several sizes by one entry, and not by another",
+                                           p->topology->file, p->topology->line, gpu->identity.address);
+
+        p->mixed[i] = entry->mixed_size;
+        return 0;
+}
+
+/* Which driver has no such setting decides by itself. */
+static bool changes_mixed(const Planner *p, size_t i) {
+        MixedSize now = p->view.objects[i]->mixed_size;
+
+        return p->mixed[i] != TRISTATE_UNKNOWN && now != MIXED_SIZE_NONE &&
+               (now == MIXED_SIZE_ON) != (p->mixed[i] == TRISTATE_YES);
+}
+
 static bool changes(const Planner *p, size_t i) {
         return p->vfs[i] != UNKNOWN_U32 && p->vfs[i] != p->view.objects[i]->num_vfs;
 }
@@ -88,6 +110,27 @@ static int add_enable(Planner *p, size_t i) {
         return 0;
 }
 
+static int add_mixed(Planner *p, size_t i) {
+        const Gpu *gpu = p->view.objects[i];
+        const VGpu *vgpu = find_one_that_stays(p, gpu);
+        TopologyStep *step;
+
+        if (vgpu)
+                return planner_add_problem(p, -ERROR_BUSY,
+                                           "GPU %s shall be set to take %s, and vGPU %s stays there; destroy it first",
+                                           gpu->identity.address,
+                                           p->mixed[i] == TRISTATE_YES ? "several sizes" : "one size alone", vgpu->uuid);
+
+        step = planner_add_step(p, TOPOLOGY_SET_MIXED, "", gpu->identity.address, "");
+        if (!step)
+                return -ENOMEM;
+
+        step->n_vfs = p->mixed[i] == TRISTATE_YES;
+        step->old_vfs = gpu->mixed_size == MIXED_SIZE_ON;
+        planner_say(step, "it shall take %s", step->n_vfs > 0 ? "several sizes" : "one size alone");
+        return 0;
+}
+
 static int add_later(Planner *p, const Want *want, unsigned n) {
         TopologyStep *step;
 
@@ -108,8 +151,10 @@ int planner_add_vfs(Planner *p) {
         int r = 0;
 
         for (size_t i = 0; i < p->view.n && r >= 0; i++)
-                if (changes(p, i))
+                if (changes(p, i)) /* with other functions the setting may be another one */
                         r = add_enable(p, i);
+                else if (changes_mixed(p, i))
+                        r = add_mixed(p, i);
         if (p->plan->n_problems > n_before) /* it will not come to that */
                 return r;
 

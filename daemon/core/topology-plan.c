@@ -16,6 +16,7 @@ static const char *const topology_action_table[TOPOLOGY_ACTION_MAX] = {
         [TOPOLOGY_KEEP] = "keep",     [TOPOLOGY_DESTROY] = "destroy", [TOPOLOGY_UNDEFINE] = "undefine",
         [TOPOLOGY_MODIFY] = "modify", [TOPOLOGY_DEFINE] = "define",   [TOPOLOGY_START] = "start",
         [TOPOLOGY_CREATE] = "create", [TOPOLOGY_LATER] = "later",     [TOPOLOGY_ENABLE_VFS] = "enable-vfs",
+        [TOPOLOGY_SET_MIXED] = "set-mixed-size",
 };
 
 DEFINE_STRING_TABLE(topology_action, TopologyAction)
@@ -241,6 +242,8 @@ static int check_gpus(Planner *p, const TopologyEntry *entry) {
                         p->view.gpus[i].mixed = false;
                 if (r >= 0)
                         r = planner_want_vfs(p, entry, i);
+                if (r >= 0)
+                        r = planner_want_mixed(p, entry, i);
         }
 
         return r;
@@ -646,6 +649,7 @@ static void planner_done(Planner *p) {
         free(p->wants);
         free(p->scope);
         free(p->vfs);
+        free(p->mixed);
         placement_view_done(&p->view);
 }
 
@@ -657,7 +661,8 @@ static int make_plan(Planner *p) {
                 return r;
         p->scope = calloc(MAX(p->view.n, 1U), sizeof(bool));
         p->vfs = malloc(MAX(p->view.n, 1U) * sizeof(uint32_t));
-        if (!p->scope || !p->vfs)
+        p->mixed = calloc(MAX(p->view.n, 1U), sizeof(Tristate));
+        if (!p->scope || !p->vfs || !p->mixed)
                 return -ENOMEM;
         memset(p->vfs, 0xff, p->view.n * sizeof(uint32_t));
 

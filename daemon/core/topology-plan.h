@@ -18,6 +18,7 @@ typedef enum TopologyAction {
         TOPOLOGY_DESTROY,
         TOPOLOGY_UNDEFINE,
         TOPOLOGY_ENABLE_VFS, /* of a GPU that has no vGPUs then */
+        TOPOLOGY_SET_MIXED, /* the same: whether sizes may be mixed */
         TOPOLOGY_MODIFY, /* label, autostart */
         TOPOLOGY_DEFINE, /* one that is active */
         TOPOLOGY_START, /* one that is defined */
@@ -42,7 +43,7 @@ typedef struct TopologyStep {
         bool old_autostart;
         bool unmanaged; /* somebody else made it */
         Owner old_owner;
-        uint32_t n_vfs; /* enable VFs */
+        uint32_t n_vfs; /* enable VFs; set mixed: 1 or 0 */
         uint32_t old_vfs;
         Attributes attributes; /* of a definition that goes */
         char reason[REASON_SIZE];

@@ -29,6 +29,7 @@ typedef struct Planner {
         PlacementView view;
         bool *scope; /* the topology speaks of the GPU */
         uint32_t *vfs; /* virtual functions that it shall have; UNKNOWN_U32: it does not matter */
+        Tristate *mixed; /* whether it shall take several sizes */
         int **types; /* one for each spec */
         size_t n_types;
         Want *wants;
@@ -49,6 +50,8 @@ bool planner_may_touch_gpu(const Planner *p, const Gpu *gpu);
 
 /* An entry matches gpus[i]: how many virtual functions that shall have. */
 int planner_want_vfs(Planner *p, const TopologyEntry *entry, size_t i);
+/* The same: whether it shall take several sizes. */
+int planner_want_mixed(Planner *p, const TopologyEntry *entry, size_t i);
 /* True: one of the GPUs that the entry matches gets another number of them, and what it can make then nobody knows yet. */
 bool planner_waits(const Planner *p, const TopologyEntry *entry);
 /* What goes is known: the steps that enable them, and what is planned later. */

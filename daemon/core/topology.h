@@ -34,6 +34,7 @@ typedef struct TopologyVGpu {
 typedef struct TopologyEntry {
         ProfileMatch match;
         bool one_size; /* each of them has vGPUs of one type alone */
+        Tristate mixed_size; /* whether its driver lets sizes be mixed, where it has such a setting; unknown: as it is */
         bool has_vfs; /* each of them has so many virtual functions */
         uint32_t n_vfs; /* SETTINGS_ALL_VFS: as many as it can have */
         uint32_t vfs_line;

@@ -280,7 +280,7 @@ static int run_worker(char **arguments) {
         if (r >= 0)
                 r = worker_serve(STDIN_FILENO, &host.host, arguments[1]);
         if (r < 0)
-                log_error("Worker for GPU %s failed: %s", arguments[1], strerror(-r));
+                log_error("Worker for %s failed: %s", arguments[1], strerror(-r));
 
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -139,6 +139,8 @@ static int get_usage(const SimHost *sim, const SimGpu *gpu, struct mdevgpu_get_u
         args->framebuffer_used = sim_count_used(sim, gpu);
         if (room < args->n_vgpus)
                 return -ENOSPC;
+        if (args->n_vgpus == 0)
+                return 0;
 
         sim_held_read(sim, &held);
         for (uint32_t i = 0; i < gpu->n_types; i++)

@@ -123,6 +123,11 @@ static void fail_queue(Child *child, int code, const char *what) {
         }
 }
 
+/* "GPU 0000:41:00.0", or what else its worker is for. */
+static const char *child_subject(const Child *child) {
+        return child->role == CHILD_STORE ? "" : "GPU ";
+}
+
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         Child *child = userdata;
         char what[128];
@@ -131,7 +136,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         child->stuck = true;
         child->statistics->n_stuck++;
         log_full(LOG_WARNING, LOG_FIELDS("MESSAGE_ID", MESSAGE_WORKER_STUCK, "MDEVGPU_GPU", child->gpu),
-                 "Worker process %i for GPU %s is stuck; it is %s", (int)child->pid, child->gpu,
+                 "Worker process %i for %s%s is stuck; it is %s", (int)child->pid, child_subject(child), child->gpu,
                  child->role == CHILD_USERS ? "killed" : "left alone");
 
         if (child->running && child->running->listener.timeout)
@@ -280,7 +285,8 @@ static void child_break(Child *child, const char *what) {
         char sentence[SYSFS_NAME_SIZE + 128];
 
         child->statistics->n_lost++;
-        (void)snprintf(sentence, sizeof(sentence), "the worker process of GPU %s %s", child->gpu, what);
+        (void)snprintf(sentence, sizeof(sentence), "the worker process of %s%s %s", child_subject(child),
+                       child->gpu, what);
         log_full(LOG_WARNING, LOG_FIELDS("MESSAGE_ID", MESSAGE_WORKER_LOST, "MDEVGPU_GPU", child->gpu),
                  "Process %i: %s", (int)child->pid, sentence);
         child_disconnect(child);

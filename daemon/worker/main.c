@@ -55,7 +55,7 @@ int main(int argc, char **argv) {
                 host_close(&host);
         }
         if (r < 0)
-                log_full(LOG_ERR, LOG_FIELDS("MDEVGPU_GPU", argv[1]), "Worker for GPU %s failed: %s", argv[1],
+                log_full(LOG_ERR, LOG_FIELDS("MDEVGPU_GPU", argv[1]), "Worker for %s failed: %s", argv[1],
                          strerror(-r));
 
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

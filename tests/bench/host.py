@@ -133,6 +133,12 @@ class Machine:
                     sys.exit(f"The daemon does not get ready: {log.read()}")
             return (time.monotonic() - begin) * 1000
 
+    def start_floor(self):
+        floor = self.spawn([BENCH, "floor", self.address])
+        until(lambda: subprocess.run(["busctl", f"--address={self.address}", "status", "org.mdevgpu1.Floor"], check=False,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0, "the floor")
+        return floor
+
     def stop(self):
         self.daemon.send_signal(signal.SIGTERM)
         self.daemon.wait()
@@ -152,8 +158,7 @@ def measure_reads():
         with contextlib.ExitStack() as stack:
             m = Machine(stack, 8, 32, n)
             m.start()
-            floor = m.spawn([BENCH, "floor", m.address])
-            time.sleep(1 + n / 1000)
+            floor = m.start_floor()
             calls = max(1, 512 // n)
             for what, name in (("list", "ListVGpus"), ("objects", "GetManagedObjects")):
                 v = bench("compare", m.address, what, ROUNDS, calls, m.bus.pid, floor.pid, m.daemon.pid)
@@ -174,8 +179,7 @@ def measure_create():
         m = Machine(stack, 8, 32, 0)
         preload = {"LD_PRELOAD": DRIVER}
         m.start(preload)
-        m.spawn([BENCH, "floor", m.address])
-        time.sleep(1)
+        m.start_floor()
         types = f"/sys/class/mdev_bus/{tree.address(0)}/mdev_supported_types/bench-1"
         d = bench("driver", types, "/sys/bus/mdev/devices", ROUNDS, 0, env=preload)
         say("the driver alone", f"{d['create.min']:.0f} ({d['create.median']:.0f})")

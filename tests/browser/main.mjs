@@ -14,7 +14,7 @@ import { tests } from "./tests.mjs";
 
 const run = promisify(execFile);
 const COCKPIT = path.join(ROOT, "cockpit");
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 300_000;
 
 let number = 0, failed = 0;
 
@@ -50,6 +50,15 @@ function checkLock() {
     const hosts = lock.match(/"resolved".*|https?:\/\/[^"]*/g)?.filter(found => !found.includes("github.com/sponsors"));
 
     report("the lock file names no registry", hosts && `it has: ${hosts.join("\n")}`);
+}
+
+/** meson has to know each file that it installs. */
+function checkLanguages() {
+    const languages = fs.readdirSync(path.join(COCKPIT, "po")).filter(name => name.endsWith(".po")).map(name => path.basename(name, ".po"));
+    const [, listed] = /foreach language : \[(.*)\]/.exec(fs.readFileSync(path.join(COCKPIT, "meson.build"), "utf8"));
+    const known = [...listed.matchAll(/'(\w+)'/g)].map(([, language]) => language);
+
+    report("each translation is installed", languages.sort().join() !== known.sort().join() && `po/ has ${languages}, meson.build ${known}`);
 }
 
 /** Each of the unit tests for itself: node 18 puts those of a file below that file's line, later ones do not. */
@@ -124,6 +133,7 @@ async function main() {
     fs.mkdirSync(work, { recursive: true });
     if (options.words.length === 0) {
         checkLock();
+        checkLanguages();
         await step("the types are right", "node_modules/.bin/tsc", "--noEmit");
         await step("what is to be translated is collected", "node", "tools/pot.js", "--check");
         await step("the AppStream metadata is valid", "appstreamcli", "validate", "--no-net", "org.mdevgpu1.cockpit.metainfo.xml");

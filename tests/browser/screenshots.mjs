@@ -113,6 +113,22 @@ async function states(camera) {
     await camera.shoot("absent");
 }
 
+async function findings(programs, folder) {
+    const rig = await Rig.create(programs, { gpus: GPUS.slice(0, 1) });
+    const camera = new Camera(rig, folder);
+
+    try {
+        await rig.act("plug-card", "0000:44:00.0");
+        for (const label of ["render1", "render2"])
+            await rig.create("Reference half", "--label", label);
+        await camera.open("");
+        await camera.frame.waitForSelector("[data-finding=driver-not-vgpu]");
+        await camera.shoot("findings");
+    } finally {
+        await rig.destroy();
+    }
+}
+
 async function others(programs, folder) {
     const rig = await machine(programs, { role: "viewer" });
     const camera = new Camera(rig, folder);
@@ -139,5 +155,6 @@ export async function takeScreenshots(programs, folder) {
     } finally {
         await rig.destroy();
     }
+    await findings(programs, folder);
     await others(programs, folder);
 }

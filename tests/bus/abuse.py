@@ -449,6 +449,40 @@ def authority_restarts(stack):
 
 
 @test
+def crowd(stack):
+    """more clients than the bus lets anybody watch one by one: one of those beyond goes while an authorization is awaited,
+    which is given up, and nothing is done for it"""
+    machine = Machine(stack, SIM)
+    os.chmod(machine.dir, 0o755)
+    authority = become_authority(machine)
+    machine.start(with_polkit=True)
+    uuid, _ = ok(connect(machine).manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}]))
+    # Each is known from its first call on that changes something, or would.
+    others = [connect(machine) for _ in range(400)]
+    for other in others:
+        ok(other.manager("ModifyVGpu", "sa{sv}", [uuid, {"label": ("s", "x")}]))
+
+    client, stays = connect(machine, NOBODY), connect(machine, NOBODY)
+    client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "DestroyVGpu", "sa{sv}", [uuid, {}])
+    question = await_question(authority)
+    pending = stays.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "ModifyVGpu", "sa{sv}", [uuid, {"label": ("s", "mine")}])
+    second = await_question(authority)
+    client.close()
+    message = authority.receive()
+    while message.kind != CALL or message.member != "CancelCheckAuthorization":
+        message = authority.receive()
+    if message.values() != [question.values()[-1]]:
+        raise AssertionError("it gave up another one")
+    # An answer that is late changes nothing; who is still there is answered.
+    authority.reply(question, "(bba{ss})", [(1, 0, {})])
+    authority.reply(second, "(bba{ss})", [(1, 0, {})])
+    ok(stays.answer(pending))
+    if uuid not in machine.devices():
+        raise AssertionError("it was done for one who had gone")
+    machine.check_log()
+
+
+@test
 def bus_restarts(stack):
     """the bus ends and another one comes: the daemon leaves, and its successor on the new bus shows all that there was"""
     machine = start(stack)

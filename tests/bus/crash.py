@@ -446,7 +446,7 @@ def main():
     waiting, blows, fell, errors = len(chosen), dict.fromkeys(chosen, 0), dict.fromkeys(chosen, 0), {}
     index = {s.name: i for i, s in enumerate(SCENARIOS)}
     while waiting > 0:
-        job, result, error = results.get(timeout=30)
+        job, result, error = results.get(timeout=300) # a machine that is busy takes its time
         waiting -= 1
         i = index.get(job[0], job[0])
         if error:

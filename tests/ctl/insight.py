@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What mdevgpuctl says to people about the whole: doctor, monitor, metrics, dump; the real daemon, a simulated host.
 
-insight.py MDEVGPUCTL MDEVGPUD-SIM PROFILE
+insight.py MDEVGPUCTL MDEVGPUD-SIM PROFILE FAKE-SYSTEMD
 """
 
 import json
@@ -11,10 +11,12 @@ import re
 import select
 import shutil
 import subprocess
+import sys
 import time
 
 from rig import CTL, DAEMON, FILE, Rig, equal, run, test, true
 
+SYSTEMD = sys.argv[4]
 GPU = "0000:41:00.0"
 UUID = "c0ffee00-0000-4000-8000-000000000001"
 
@@ -123,6 +125,25 @@ def doctor_alone(rig: Rig):
     equal(result.status, 1, result)
     equal([f["id"] for f in json.loads(result.out)], ["bus-unreachable"])
 
+
+
+@test
+def doctor_of_unit(rig: Rig):
+    """without a daemon, doctor says what systemd says of its unit, and what to do about that"""
+    for states, name, advice in (
+            (("not-found", "inactive", "", "success"), "daemon-not-installed", "Install"),
+            (("masked", "inactive", "masked", "success"), "daemon-masked", "systemctl unmask"),
+            (("loaded", "failed", "enabled", "exit-code"), "daemon-failed", "journalctl -u mdevgpud"),
+            (("loaded", "inactive", "disabled", "success"), "daemon-disabled", "systemctl enable --now"),
+            (("loaded", "inactive", "enabled", "success"), "daemon-stopped", "systemctl start"),
+            (("loaded", "active", "enabled", "success"), "daemon-silent", "systemctl status")):
+        systemd = rig.spawn(SYSTEMD, rig.address, *states)
+        result = rig.ctl("--json", "doctor")
+        findings = json.loads(result.out)
+        equal((result.status, [f["id"] for f in findings], findings[0]["severity"]), (1, [name], "error"), result)
+        true(advice in findings[0]["advice"], result)
+        systemd.kill()
+        systemd.wait()
 
 
 @test

@@ -101,6 +101,7 @@ static void test_whole(void) {
         g_assert_cmpuint(t->n_entries, ==, 1);
         g_assert_cmpstr(t->entries[0].match.address, ==, "0000:41:00.0");
         g_assert_true(t->entries[0].one_size);
+        g_assert_cmpint(t->entries[0].mixed_size, ==, TRISTATE_NO);
         g_assert_true(t->entries[0].has_vfs);
         g_assert_cmpuint(t->entries[0].n_vfs, ==, 4);
         g_assert_false(topology_set_find(set, "empty")->entries[0].has_vfs);

@@ -352,6 +352,35 @@ static void test_no_descriptors(void) {
         machine_free(m);
 }
 
+/* One file cannot be read when it is changed, and nothing tells that there are descriptors again: it is looked at anew. */
+static void test_descriptors_again(void) {
+        Machine *m = with_other();
+        struct rlimit before, none;
+        VGpu *vgpu;
+        int fd;
+
+        life_write(m, GPU_A, UUID_1, MANUAL_1);
+        assert_good(m, UUID_1, GPU_A, TYPE_1);
+        vgpu = life_find(m, UUID_1);
+
+        fd = openat(m->sim.host.etc_fd, "mdevctl.d/" GPU_A "/" UUID_1, O_WRONLY | O_CLOEXEC);
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(write(fd, MANUAL_1, strlen(MANUAL_1)), >, 0);
+        g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &before), ==, 0);
+        none = (struct rlimit){ .rlim_cur = 3, .rlim_max = before.rlim_max };
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+        g_assert_cmpint(close(fd), ==, 0);
+        machine_turn(m);
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &before), ==, 0);
+        g_assert_cmpstr(vgpu->file->problem, !=, "");
+
+        for (gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+             vgpu->file->problem[0] != '\0' && g_get_monotonic_time() < end;)
+                g_assert_cmpint(sd_event_run(m->event, 100000), >=, 0);
+        assert_good(m, UUID_1, GPU_A, TYPE_1);
+        machine_free(m);
+}
+
 /* One UUID, two parents: the active one's, then a good one, then the first by name; the other is said to be too many. */
 static void test_twice(void) {
         Machine *m = machine_with_gpus();
@@ -473,6 +502,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/definition-files/folder", test_folder);
         g_test_add_func("/definition-files/base", test_base);
         g_test_add_func("/definition-files/no-descriptors", test_no_descriptors);
+        g_test_add_func("/definition-files/descriptors-again", test_descriptors_again);
         g_test_add_func("/definition-files/twice", test_twice);
         g_test_add_func("/definition-files/note", test_note);
         g_test_add_func("/definition-files/hostile-note", test_hostile_note);

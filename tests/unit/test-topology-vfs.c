@@ -252,6 +252,44 @@ static void test_goes_on(void) {
                 ;
 }
 
+#define MIXED(flag, vgpus)                                                                                             \
+        "{match: {address: \"" GPU_A "\"}, mixed-size: " flag ", vgpus: [" vgpus "]}"
+
+/* Where a driver has such a setting, it is set as the functions are; here one that will not be set. */
+static void test_mixed(void) {
+        Machine *m = start(MIXED("yes", ""));
+        Gpu *gpu = machine_gpu(m, GPU_A);
+        PlatformJob *job;
+        Task *task;
+
+        expect_plan(m, MIXED("yes", ""), "");
+        gpu->mixed_size = MIXED_SIZE_ON;
+        expect_plan(m, MIXED("yes", ""), "");
+        expect_plan(m, MIXED("no", ""), "set-mixed-size");
+        gpu->mixed_size = MIXED_SIZE_OFF;
+        expect_plan(m, MIXED("no", ""), "");
+        expect_plan(m, MIXED("yes", "") ", " MIXED("no", ""),
+                    "set-mixed-size; f:2: GPU " GPU_A " shall take several sizes by one entry, and not by another");
+        expect_plan(m, MIXED("yes", ""), "set-mixed-size");
+
+        task = apply(m);
+        machine_turn(m);
+        job = fake_find_job(&m->fake, JOB_SET_MIXED, GPU_A);
+        g_assert_nonnull(job);
+        g_assert_true(job->job.mixed_size);
+        fake_fail(job, -ERROR_DRIVER_REJECTED, "no");
+        settle(m);
+        expect_end(task, TASK_FAILED, "no; everything is as it was before");
+
+        have_vfs(m, 2);
+        have_vgpu(m, UUID_1);
+        gpu->mixed_size = MIXED_SIZE_OFF;
+        expect_plan(m, MIXED("yes", "{type: " VF_TYPE "}"),
+                    "keep; GPU " GPU_A " shall be set to take several sizes, and vGPU " UUID_1
+                    " stays there; destroy it first");
+        machine_free(m);
+}
+
 /* The default one, when the card comes. */
 static void test_default(void) {
         Machine *m = machine_new();
@@ -273,6 +311,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/topology-vfs/cancelled", test_cancelled);
         g_test_add_func("/topology-vfs/killed", test_killed);
         g_test_add_func("/topology-vfs/goes-on", test_goes_on);
+        g_test_add_func("/topology-vfs/mixed", test_mixed);
         g_test_add_func("/topology-vfs/default", test_default);
         return g_test_run();
 }

@@ -62,12 +62,16 @@ function Types({ types, label, onCreate }: { types: readonly GpuType[]; label: s
     </table>;
 }
 
+/** Findings that say why a card is as it is, and what to do: then its own reason would say it twice. */
+const EXPLAINS = new Set(["no-driver", "driver-not-vgpu", "gvt-off", "gpu-busy", "gpu-failed", "no-profile", "no-types"]);
+
 export function GpuCard({ gpu, findings, onCreate }: { gpu: Gpu; findings: Finding[]; onCreate: (type: string) => void }) {
     const { vgpusOf, typesOf, types, rights } = useSnapshot();
     const own = typesOf.get(gpu.path) ?? [];
     const division = divide(gpu, vgpusOf.get(gpu.path) ?? [], types);
     const fits = fitting(gpu, own).length > 0;
     const title = `gpu-${gpu.address}`;
+    const explained = findings.some(finding => EXPLAINS.has(finding.id));
 
     return <Card component="article" aria-labelledby={title} data-gpu={gpu.address} className="mdevgpu-card">
         <CardHeader actions={{ hasNoOffset: true, actions: rights.manage && fits
@@ -83,7 +87,7 @@ export function GpuCard({ gpu, findings, onCreate }: { gpu: Gpu; findings: Findi
                 {gpu.sriov && <VirtualFunctions gpu={gpu} sriov={gpu.sriov} />}
                 <UsageTerms gpu={gpu} />
             </DescriptionList>
-            {gpu.reason && <Alert variant={gpu.state === "failed" || gpu.state === "degraded" ? "danger" : gpu.state === "ready" ? "info" : "warning"}
+            {gpu.reason && !explained && <Alert variant={gpu.state === "failed" || gpu.state === "degraded" ? "danger" : gpu.state === "ready" ? "info" : "warning"}
                                   isInline isPlain component="p" title={gpu.reason} />}
             {gpu.pendingTypes && <Alert variant="info" isInline isPlain component="p"
                                         title={_("Types have changed. They are registered when the last vGPU of this GPU has gone.")} />}

@@ -6,6 +6,9 @@
 
 # A real device of no use to anybody, to be given to the reference driver:
 # rig: --device pci-testdev --timeout 500
+# And one with virtual functions:
+# rig: --device pcie-root-port,id=r,slot=1,chassis=1 --device nvme-subsys,id=s
+# rig: --device nvme,serial=x,subsys=s,bus=r,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=8,max_ioqpairs=10,msix_qsize=12
 
 # shellcheck source=lib.sh
 . /rig/guest/lib.sh
@@ -60,27 +63,12 @@ uuid=$(new_uuid)
 check "mdevctl start" mdevctl start -u "$uuid" -p "$gpu" --type "$type"
 second=$(new_uuid)
 check "and another" mdevctl start -u "$second" -p "$gpu" --type "mdevgpu_ref-$((id + 1))"
-check_output "a guest sees it on its PCI bus" \
-        "^pci .* id=6d67:$device subsystem=6d67:$subsystem class=030200 bars=0:mem:0x1000,1:mem:0x4000000" \
-        nested "$uuid" "$second" -- \
+# It takes a while; meanwhile other things are done to other GPUs.
+nested_start "$uuid" "$second" -- \
         "poke=6d67:$other:1:0x100:0x0badf00d" "peek=6d67:$device:1:0x100" "peek=6d67:$other:0:0x8" \
         "peek=6d67:$device:0:0x0" "peek=6d67:$device:0:0x8" "poke=6d67:$device:0:0x18:0x600dcafe" \
         "poke=6d67:$device:1:0x3fffffc:0x5ca1ab1e" "peek=6d67:$device:1:0x3fffffc" "peek=6d67:$device:1:0x0"
-cp "$EVIDENCE/out" "$EVIDENCE/guest"
-check_output "reads its registers" "^peek 6d67:$device bar0\+0x8 0x0*$(printf %x "$id")\$" cat "$EVIDENCE/guest"
-check_output "the magic among them" "^peek 6d67:$device bar0\+0x0 0x5550474d\$" cat "$EVIDENCE/guest"
-check_output "writes a register" "^poke 6d67:$device bar0\+0x18 0x600dcafe\$" cat "$EVIDENCE/guest"
-check_output "writes its memory" "^poke 6d67:$device bar1\+0x3fffffc 0x5ca1ab1e\$" cat "$EVIDENCE/guest"
-check_output "and reads it" "^peek 6d67:$device bar1\+0x3fffffc 0x5ca1ab1e\$" cat "$EVIDENCE/guest"
-check_output "it sees the other one, too" "^peek 6d67:$other bar0\+0x8 0x0*$(printf %x $((id + 1)))\$" cat "$EVIDENCE/guest"
-check_output "whose memory it writes" "^poke 6d67:$other bar1\+0x100 0x0badf00d\$" cat "$EVIDENCE/guest"
-check_output "which is not the first one's" "^peek 6d67:$device bar1\+0x100 0x0+\$" cat "$EVIDENCE/guest"
-check_output "which was zero" "^peek 6d67:$device bar1\+0x0 0x0+\$" cat "$EVIDENCE/guest"
-check_fails "a new type cannot come" 'Device or resource busy' "$RIG/shim-set" gpu0 $((id + 2)) 0 1000
-check "mdevctl stop" mdevctl stop -u "$uuid"
-mdevctl stop -u "$second"
-check "then it can" "$RIG/shim-set" gpu0 $((id + 2)) 0 1000
-"$RIG/shim-set" gpu0
+guest=$uuid
 
 heading "Plugging"
 check_equal "two GPUs at first" "1000:00:00.0 1000:00:01.0" "$(gpus)"
@@ -109,6 +97,41 @@ check "bind" write "$DRIVER/bind" "$testdev"
 check_soon "it has a node" test -d "/sys/bus/pci/devices/$testdev/mdevgpu"
 check "unbind" write "$DRIVER/unbind" "$testdev"
 write "/sys/bus/pci/devices/$testdev/driver_override" ""
+
+heading "A real device with virtual functions"
+real=$(lspci -D -n -d 1b36:0010 | cut -d' ' -f1 | head -n 1)
+real_path=/sys/bus/pci/devices/$real
+check "driver_override" write "$real_path/driver_override" mdevgpu_ref
+[ ! -e "$real_path/driver" ] || write "$real_path/driver/unbind" "$real"
+check "bind" write "$DRIVER/bind" "$real"
+check "two of them" write "$real_path/sriov_numvfs" 2
+vf=$(basename "$(readlink -f "$real_path/virtfn1")")
+check_equal "are functions of the device" "$real" "$(basename "$(readlink -f "/sys/bus/pci/devices/$vf/physfn")")"
+write "/sys/bus/pci/devices/$vf/driver_override" mdevgpu_ref
+[ ! -e "/sys/bus/pci/devices/$vf/driver" ] || write "/sys/bus/pci/devices/$vf/driver/unbind" "$vf"
+check_fails "and none of this driver's" 'No such device' write "$DRIVER/bind" "$vf"
+check "unbind" write "$DRIVER/unbind" "$real"
+check "takes them along" test ! -e "$real_path/virtfn0" -a ! -e "/sys/bus/pci/devices/$vf"
+write "$real_path/driver_override" ""
+
+heading "Two vGPUs in a guest"
+check_output "it sees the first one on its PCI bus" \
+        "^pci .* id=6d67:$device subsystem=6d67:$subsystem class=030200 bars=0:mem:0x1000,1:mem:0x4000000" nested_wait
+cp "$EVIDENCE/out" "$EVIDENCE/guest"
+check_output "reads its registers" "^peek 6d67:$device bar0\+0x8 0x0*$(printf %x "$id")\$" cat "$EVIDENCE/guest"
+check_output "the magic among them" "^peek 6d67:$device bar0\+0x0 0x5550474d\$" cat "$EVIDENCE/guest"
+check_output "writes a register" "^poke 6d67:$device bar0\+0x18 0x600dcafe\$" cat "$EVIDENCE/guest"
+check_output "writes its memory" "^poke 6d67:$device bar1\+0x3fffffc 0x5ca1ab1e\$" cat "$EVIDENCE/guest"
+check_output "and reads it" "^peek 6d67:$device bar1\+0x3fffffc 0x5ca1ab1e\$" cat "$EVIDENCE/guest"
+check_output "it sees the other one, too" "^peek 6d67:$other bar0\+0x8 0x0*$(printf %x $((id + 1)))\$" cat "$EVIDENCE/guest"
+check_output "whose memory it writes" "^poke 6d67:$other bar1\+0x100 0x0badf00d\$" cat "$EVIDENCE/guest"
+check_output "which is not the first one's" "^peek 6d67:$device bar1\+0x100 0x0+\$" cat "$EVIDENCE/guest"
+check_output "which was zero" "^peek 6d67:$device bar1\+0x0 0x0+\$" cat "$EVIDENCE/guest"
+check_fails "a new type cannot come" 'Device or resource busy' "$RIG/shim-set" gpu0 $((id + 2)) 0 1000
+check "mdevctl stop" mdevctl stop -u "$guest"
+mdevctl stop -u "$second"
+check "then it can" "$RIG/shim-set" gpu0 $((id + 2)) 0 1000
+"$RIG/shim-set" gpu0
 
 heading "The control channel, and the modules' departure"
 program shim-abi gpu1

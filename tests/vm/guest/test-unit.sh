@@ -14,6 +14,10 @@ check "hardware appears" modprobe mtty
 udevadm settle
 check_fails "a call does not start it" 'NoSuchUnit|not found|ServiceUnknown' call ListGpus '{}'
 check_equal "neither has the hardware" inactive "$(systemctl is-active "$UNIT")"
+check_fails "doctor says why" '^error mdevgpud: daemon-disabled' mdevgpuctl doctor
+check "the unit is masked" systemctl mask --quiet "$UNIT"
+check_fails "doctor says that" '^error mdevgpud: daemon-masked' mdevgpuctl doctor
+systemctl unmask --quiet "$UNIT"
 rmmod mtty
 
 heading "Enabled"
@@ -40,6 +44,10 @@ printf 'version: 1\nmatsch: {}\n' >/etc/mdevgpud/types.d/50-bad.yaml
 check_fails "with a bad one it fails" . systemctl reload "$UNIT"
 check_equal "and goes on" active "$(systemctl is-active "$UNIT")"
 check_output "the journal has the place of the mistake" '50-bad\.yaml:2:1: error:' journalctl -b -q -o cat -u "$UNIT"
+refused=$(grep -B 1 '^Subject: The configuration' /usr/lib/systemd/catalog/mdevgpud.catalog | head -n 1)
+check "the catalog is taken up" journalctl --update-catalog
+check_output "and explains what the journal says of it" '-- Subject: The configuration of mdevgpud is not in force' \
+        journalctl -b -q -x -u "$UNIT" "MESSAGE_ID=${refused#-- }"
 check_fails "so has the answer" '50-bad\.yaml:2:1: error: .*matsch' call Reload '{}'
 check_fails "which has its name" 'org\.mdevgpu1\.Error\.ConfigInvalid' call Reload '{}'
 check_fails "--check-config finds it, too" '50-bad\.yaml:2:1: error' mdevgpud --check-config
