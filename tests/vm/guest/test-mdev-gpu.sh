@@ -32,7 +32,8 @@ check "the reference module loads" modprobe mdevgpu_ref ngpu=1
 check_soon "its types are there" equals "Arc GPU Moved" names
 check_equal "registered" registered "$(registration Moved)"
 check_output "mdevctl sees them" "Name: Moved\$" mdevctl types
-check_output "with the values of the file" "framebuffer=256M" cat "/sys/class/mdev_bus/$GPU/mdev_supported_types/"*-530/description
+check_output "with the values of the file" "framebuffer=256M" \
+        cat "/sys/class/mdev_bus/$GPU/mdev_supported_types/"*-530/description
 check_output "a vGPU can be made" '^[0-9a-f-]{36}$' mdevgpuctl create "$GPU" Moved
 check "and removed" mdevgpuctl destroy "$(rows ListVGpus '.[0]')"
 
