@@ -532,7 +532,7 @@ def plant(root, r):
         if r.random() < 0.9:
             os.makedirs(os.path.join(root, folder))
     uuids = [f"{r.getrandbits(32):08x}-0000-4000-8000-{i:012x}" for i in range(8)]
-    places = []
+    places, active = [], {}
     for p in range(r.randint(0, 4)):
         parent, device = f"0000:0{p}:00.0", f"sys/devices/pci0000:00/0000:0{p}:00.0"
         os.makedirs(os.path.join(root, "sys/class/mdev_bus"), exist_ok=True)
@@ -550,6 +550,7 @@ def plant(root, r):
     for uuid in uuids[:5]:
         if places and r.random() < 0.7:
             parent, device, t = r.choice(places)
+            active[parent, uuid] = t
             os.makedirs(os.path.join(root, device, uuid))
             os.symlink(f"../mdev_supported_types/{t}", os.path.join(root, device, uuid, "mdev_type"))
             os.makedirs(os.path.join(root, "sys/bus/mdev/devices"), exist_ok=True)
@@ -558,7 +559,8 @@ def plant(root, r):
                 places.append((parent, device, t))
     for uuid in uuids[2:]:
         for parent, _, t in r.sample(places, min(len(places), r.randint(0, 2))) + [("lost", "", "x")] * (r.random() < 0.3):
-            value = {"mdev_type": t, "start": r.choice(["auto", "manual", "x", 3])}
+            # One that is active has its own type in 1.4, in 1.2.0 that of its definition.
+            value = {"mdev_type": active.get((parent, uuid), t), "start": r.choice(["auto", "manual", "x", 3])}
             if r.random() < 0.7:
                 value["attrs"] = [{r.choice(NAMES): r.choice(VALUES + ("\t\x07",))} for _ in range(r.randint(0, 3))]
             if r.random() < 0.3:
