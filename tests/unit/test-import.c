@@ -381,8 +381,8 @@ static void test_vgpu_config_errors(void) {
                 "<vgpuconfig><vgpuType id='1' name='' class='b'/></vgpuconfig>",
                 "<vgpuconfig><pgpu/></vgpuconfig>",
                 "<vgpuconfig><vgpuType id='1' name='a' class='b'><framebuffer>-1</framebuffer></vgpuType></vgpuconfig>",
-                "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><vgpuconfig><vgpuType id='1' name='&x;' "
-                "class='b'/></vgpuconfig>",
+                ("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><vgpuconfig><vgpuType id='1' name='&x;' "
+                 "class='b'/></vgpuconfig>"),
         };
 
         for (size_t k = 0; k < G_N_ELEMENTS(texts); k++) {
