@@ -293,10 +293,22 @@ static int judge_gpu(Diagnosis *diagnosis, const DiagnosisInput *input, Gpu *gpu
                                   "vGPU on the card, for it to begin anew.",
                                   "It works, but its driver holds its types otherwise than it should: %s.", gpu->reason);
                 return r < 0 ? r : judge_types(diagnosis, input, gpu);
+        case GPU_NOT_VGPU_HOST:
+                return diagnosis_add(diagnosis, FINDING_DRIVER_NOT_VGPU, place, drivers[1].advice,
+                                     "Its driver %s runs no vGPUs: %s.", gpu->driver, gpu->reason);
+        case GPU_LAYOUT_UNKNOWN:
+                return diagnosis_add(diagnosis, FINDING_DRIVER_NOT_VGPU, place,
+                                     "Install a version that this mdevgpud knows, or a newer mdevgpud; 'mdevgpuctl probe' "
+                                     "says what the driver answers.",
+                                     "Its driver %s is not one whose interface is known, so that no type is registered "
+                                     "with it: %s.",
+                                     gpu->driver, gpu->reason);
+        case GPU_HOST_READY:
         case GPU_READY:
                 return judge_types(diagnosis, input, gpu);
+        case GPU_PROBING: /* nothing is known yet */
         default:
-                return 0; /* it is being read */
+                return 0;
         }
 }
 

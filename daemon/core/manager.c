@@ -44,7 +44,9 @@ static void on_worker_heard(const char *gpu, const WorkerEvent *event, void *use
                 OBSERVE(manager, device_error, found, vgpu && vgpu->linked ? vgpu : NULL, event->code, event->text);
                 break;
         default:
-                gpu_mark_dirty(found, /* may_register= */ true);
+                /* Not as often as somebody may be able to have it said: whoever opens NVIDIA's program makes one. */
+                found->dirty_register = true;
+                gpu_refresh(found);
                 break;
         }
 }
