@@ -170,7 +170,8 @@ static void remember(const char *path, int flags) {
 }
 
 static void put_attribute(const char *path, const uint8_t *data, size_t size) {
-        _cleanup_(fd_closep) int fd = openat(root_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        _cleanup_(fd_closep) int fd =
+                openat(root_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         require(fd >= 0 && file_write_all(fd, (const char *)data, size) >= 0);
         remember(path, 0);
@@ -263,10 +264,11 @@ static int on_gpu(const GpuIdentity *identity, void *userdata) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const Attributes none = {};
-        const Job sync = { .kind = JOB_SYNC }, users = { .kind = JOB_USERS, .uuid = UUID, .iommu_group = 7 },
-                  examine = { .kind = JOB_EXAMINE },
-                  create = { .kind = JOB_CREATE, .uuid = UUID, .type_id = TYPE_ID_VF, .parent = "", .attributes = &none },
-                  vgpu = { .kind = JOB_CREATE, .uuid = UUID, .type_id = "nvidia-11", .parent = "", .attributes = &none };
+        const Job
+                sync = { .kind = JOB_SYNC },
+                users = { .kind = JOB_USERS, .uuid = UUID, .iommu_group = 7 }, examine = { .kind = JOB_EXAMINE },
+                create = { .kind = JOB_CREATE, .uuid = UUID, .type_id = TYPE_ID_VF, .parent = "", .attributes = &none },
+                vgpu = { .kind = JOB_CREATE, .uuid = UUID, .type_id = "nvidia-11", .parent = "", .attributes = &none };
         BackendContext c;
 
         if (size == 0)
