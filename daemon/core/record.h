@@ -67,8 +67,9 @@ typedef struct Note {
 void note_format(const Note *note, char ret_text[static NOTE_TEXT_SIZE]);
 /* Below /var/lib/mdevgpud. -ENOENT: there is none; another error: it cannot be told now. What makes no sense is no note. */
 int note_read(int var_fd, const char *uuid, Note *ret_note);
-void note_remove(int var_fd, const char *uuid);
+/* Waits for the disk, as the next: for a worker. -ENOENT: there is none. */
+int note_remove(int var_fd, const char *uuid);
 /* Removes what was left by one that was killed while it wrote a note. */
-void note_clean(int var_fd, const char *uuid);
-/* Removes the notes for which keep() says no. */
-void note_prune(int var_fd, bool (*keep)(const char *uuid, void *userdata), void *userdata);
+void note_clean(int var_fd);
+/* Calls back for every note, and once or more with NULL if there is something that is none. */
+void note_list(int var_fd, void (*found)(const char *uuid, void *userdata), void *userdata);
