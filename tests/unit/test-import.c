@@ -231,6 +231,7 @@ static void test_one_configuration(void) {
 
         g_assert_cmpstr(i->printed, ==, "");
         g_assert_cmpuint(i->import.topologies->n_topologies, ==, 1);
+        g_assert_cmphex(i->import.topologies->topologies[0]->entries[0].match.vendor, ==, 0x10de);
         g_assert_cmpstr(i->import.topologies->topologies[0]->name, ==, "other");
 }
 
