@@ -29,6 +29,7 @@ static const struct {
         [FINDING_GPU_BUSY] = { "gpu-busy", FINDING_ERROR },
         [FINDING_GPU_FAILED] = { "gpu-failed", FINDING_ERROR },
         [FINDING_GPU_DEGRADED] = { "gpu-degraded", FINDING_ERROR },
+        [FINDING_VFS_OFF] = { "vfs-off", FINDING_WARNING },
         [FINDING_NO_PROFILE] = { "no-profile", FINDING_ERROR },
         [FINDING_NO_TYPES] = { "no-types", FINDING_ERROR },
         [FINDING_TYPES_PENDING] = { "types-pending", FINDING_WARNING },

@@ -189,6 +189,12 @@ static void degraded(Scene *s) {
         (void)text_copy(first(s)->reason, sizeof(first(s)->reason), "two types of five");
 }
 
+static void vfs_off(Scene *s) {
+        set_driver(s, "vendor", /* whole= */ false);
+        first(s)->state = GPU_READY;
+        first(s)->max_vfs = 8;
+}
+
 static void no_profile(Scene *s) {
         set_driver(s, "mdevgpu_ref", /* whole= */ false);
         first(s)->state = GPU_READY;
@@ -312,6 +318,7 @@ static const struct {
         { "gpu-busy", "error", busy, GPU_A, "4711", "reboot" },
         { "gpu-failed", "error", failed, GPU_A, "the list is spoiled", "journal" },
         { "gpu-degraded", "error", degraded, GPU_A, "two types of five", "load the driver" },
+        { "vfs-off", "warning", vfs_off, GPU_A, "None of its 8 virtual functions", "mdevgpuctl vfs" },
         { "no-profile", "warning", no_profile, GPU_A, "vendor 0x6d67, device 0x0001", "mdevgpud-types.d(5)" },
         { "no-types", "warning", no_types, GPU_A, "a switch is off", "journal" },
         { "types-pending", "warning", types_pending, GPU_A, "wait", "last vGPU" },
