@@ -157,8 +157,6 @@ s64 ref_dirty_take(struct ref_vgpu *vgpu, u64 at, void *content)
 		return PTR_ERR(page);
 
 	ref_dirty_clear(vgpu, at, page);
-	/* The image's pages are of one size on every host; so far this is built only where the kernel's are of it too. */
-	BUILD_BUG_ON(PAGE_SIZE != REF_IMAGE_PAGE);
 	memcpy_from_page(content, page, 0, PAGE_SIZE);
 	put_page(page);
 	return at;
