@@ -90,7 +90,8 @@ static void fail(Gpu *gpu, const Error *error) {
 static void on_changed(const Error *error, void *userdata) {
         Gpu *gpu = userdata;
 
-        if (error && error->code == -ERROR_NO_SUCH_GPU)
+        /* One that is stuck is not asked again: it says so, and is read when it comes to an end. */
+        if (error && (error->code == -ERROR_NO_SUCH_GPU || error->code == -ERROR_TIMEOUT))
                 return;
         if (error) {
                 fail(gpu, error);

@@ -4,7 +4,8 @@
 /*
  * VfsChange: enabling another number of virtual functions of one GPU, which takes a driver's time. It ends by calling back
  * exactly once, from the loop, when the driver has answered and the GPU has been read again: what it offers now is known
- * then. Freed before, what was begun goes on, and nobody is told.
+ * then. One that does not answer in time is called back for with ERROR_TIMEOUT, and goes on. Freed before, what was begun
+ * goes on, too, and nobody is told.
  *
  * There is one at a time for each GPU, and none while it has vGPUs: every function goes with it.
  */
@@ -14,7 +15,7 @@
 
 typedef struct VfsChange VfsChange;
 
-/* error is NULL on success. The change is gone then. */
+/* error is NULL on success. The change is gone then, for whoever began it. */
 typedef void (*VfsCallback)(const Error *error, void *userdata);
 
 /*

@@ -290,6 +290,27 @@ static void test_mixed(void) {
         machine_free(m);
 }
 
+/* One whose driver does not answer keeps no other card from anything, and is read when it does. */
+static void test_stuck(void) {
+        Machine *m = start(TARGET);
+        PlatformJob *job;
+        Task *task;
+
+        task = apply(m);
+        machine_turn(m);
+        job = fake_find_job(&m->fake, JOB_ENABLE_VFS, GPU_A);
+        fake_time_out(job, 4711);
+        settle(m);
+        expect_end(task, TASK_FAILED, "does not come to an end");
+        g_assert_nonnull(strstr(task->error.message, "not possible to take all of it back"));
+        g_assert_null(m->manager->topology_apply);
+
+        fake_finish(&m->fake, job);
+        settle(m);
+        expect(m, 3, 0);
+        machine_free(m);
+}
+
 /* The default one, when the card comes. */
 static void test_default(void) {
         Machine *m = machine_new();
@@ -312,6 +333,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/topology-vfs/killed", test_killed);
         g_test_add_func("/topology-vfs/goes-on", test_goes_on);
         g_test_add_func("/topology-vfs/mixed", test_mixed);
+        g_test_add_func("/topology-vfs/stuck", test_stuck);
         g_test_add_func("/topology-vfs/default", test_default);
         return g_test_run();
 }

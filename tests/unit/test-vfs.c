@@ -124,12 +124,14 @@ static void test_stuck(void) {
         j = job(m);
         fake_time_out(j, 4711);
         g_assert_cmpint(machine_gpu(m, GPU_A)->state, ==, GPU_BUSY);
-        g_assert_cmpint(task->state, ==, TASK_RUNNING);
+        g_assert_cmpint(task->state, ==, TASK_FAILED);
+        g_assert_cmpint(task->error.code, ==, -ERROR_TIMEOUT);
         g_assert_true(manager_is_settled(m->manager));
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 3, NULL), ==, -ERROR_BUSY);
         fake_finish(&m->fake, j);
         machine_settle(m);
-        g_assert_cmpint(task->state, ==, TASK_DONE);
         g_assert_cmpint(machine_gpu(m, GPU_A)->state, ==, GPU_READY);
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 3);
         machine_free(m);
 }
 
