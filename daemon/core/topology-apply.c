@@ -107,6 +107,7 @@ static void on_users(const Error *error, const User *users, size_t n_users, cons
 }
 
 static void end(TopologyApply *apply, TaskState state, const Error *error) {
+        const Error answer = error ? *error : ERROR_NULL; /* which may be of what is freed */
         Manager *manager = apply->manager;
         Task *task = apply->task;
 
@@ -120,7 +121,7 @@ static void end(TopologyApply *apply, TaskState state, const Error *error) {
                  : apply->task->changed ? "done"
                                         : "everything was so already");
         topology_apply_free(apply);
-        task_finish(task, state, error);
+        task_finish(task, state, answer.code < 0 ? &answer : NULL);
 }
 
 /* All that was done has been taken back, as far as that was possible. */

@@ -324,6 +324,28 @@ static void test_default(void) {
         machine_free(m);
 }
 
+/* What it cannot set up is its end's error; what can be made is made. */
+static void test_default_fails(void) {
+        Machine *m = machine_new();
+        Task *task;
+
+        set_topologies(m, TARGET, "default: t\n");
+        topology_auto_begin(m->manager);
+        g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        for (unsigned i = 0; i < 100 && !fake_find_job(&m->fake, JOB_CREATE, GPU_A); i++) {
+                (void)sd_event_run(m->event, 20000);
+                if (!fake_find_job(&m->fake, JOB_CREATE, GPU_A))
+                        (void)fake_do_one(&m->fake);
+        }
+        task = LIST_FIRST(&m->manager->tasks, Task, link);
+        fake_fail(fake_find_job(&m->fake, JOB_CREATE, GPU_A), -ERROR_DRIVER_REJECTED, "it does not want to");
+        settle(m);
+        expect_end(task, TASK_FAILED, "it does not want to");
+        expect(m, 3, 1);
+        machine_free(m);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/topology-vfs/apply", test_apply);
@@ -335,5 +357,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/topology-vfs/mixed", test_mixed);
         g_test_add_func("/topology-vfs/stuck", test_stuck);
         g_test_add_func("/topology-vfs/default", test_default);
+        g_test_add_func("/topology-vfs/default-fails", test_default_fails);
         return g_test_run();
 }
