@@ -311,6 +311,23 @@ static void test_stuck(void) {
         machine_free(m);
 }
 
+/* A step that fails in the middle of it: what there was goes back there. */
+static void test_half(void) {
+        Machine *m = start(TARGET);
+        Task *task;
+
+        have_vfs(m, 2);
+        set_topologies(m, TARGET, "");
+        task = apply(m);
+        machine_turn(m);
+        g_assert_cmpint(machine_store(m, "bus/pci/devices/" GPU_A "/sriov_numvfs", "0"), ==, 0);
+        fake_fail(fake_find_job(&m->fake, JOB_ENABLE_VFS, GPU_A), -ERROR_DRIVER_REJECTED, "no");
+        settle(m);
+        expect_end(task, TASK_FAILED, "no; everything is as it was before");
+        expect(m, 2, 0);
+        machine_free(m);
+}
+
 /* The default one, when the card comes. */
 static void test_default(void) {
         Machine *m = machine_new();
@@ -356,6 +373,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/topology-vfs/goes-on", test_goes_on);
         g_test_add_func("/topology-vfs/mixed", test_mixed);
         g_test_add_func("/topology-vfs/stuck", test_stuck);
+        g_test_add_func("/topology-vfs/half", test_half);
         g_test_add_func("/topology-vfs/default", test_default);
         g_test_add_func("/topology-vfs/default-fails", test_default_fails);
         return g_test_run();

@@ -112,6 +112,30 @@ static void test_fails(void) {
         machine_free(m);
 }
 
+static HostOps real_ops;
+
+static int refuse_four(const Host *host, int dir_fd, const char *path, const char *text) {
+        return strstr(path, "sriov_numvfs") && streq(text, "4") ? -ENOSPC : real_ops.store(host, dir_fd, path, text);
+}
+
+/* What there was is there again, though it had to go first. */
+static void test_refused(void) {
+        Machine *m = start(NULL);
+        Task *task;
+
+        machine_settle(m);
+        (void)begin(m, 2);
+        machine_settle(m);
+        real_ops = m->host_ops;
+        m->host_ops.store = refuse_four;
+        task = begin(m, 4);
+        machine_settle(m);
+        g_assert_cmpint(task->state, ==, TASK_FAILED);
+        g_assert_nonnull(strstr(task->error.message, "ENOSPC"));
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 2);
+        machine_free(m);
+}
+
 /* A driver that does not answer: the GPU says so, and nobody waits for it, until it does. */
 static void test_stuck(void) {
         Machine *m = start(NULL);
@@ -230,6 +254,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/vfs/task", test_task);
         g_test_add_func("/vfs/cancel", test_cancel);
         g_test_add_func("/vfs/fails", test_fails);
+        g_test_add_func("/vfs/refused", test_refused);
         g_test_add_func("/vfs/stuck", test_stuck);
         g_test_add_func("/vfs/end", test_end);
         g_test_add_func("/vfs/setting-fails", test_setting_fails);
