@@ -77,8 +77,13 @@ static void fail(Gpu *gpu, const Error *error) {
                        "the virtual functions that a setting asks for are not there: %.380s", error->message);
         log_warning("GPU %s: %s", gpu->identity.address, gpu->vfs_reason);
         gpu_mark_dirty(gpu, /* may_register= */ false); /* shows it */
-        if (gpu->leaving || ++gpu->n_vfs_tries >= TRIES_MAX || gpu->vfs_retry)
+        if (gpu->leaving || gpu->vfs_retry)
                 return;
+        if (++gpu->n_vfs_tries >= TRIES_MAX) {
+                if (gpu->vfs_binding != 0)
+                        remember(gpu, gpu->vfs_binding);
+                return;
+        }
 
         gpu->vfs_binding = 0;
         forget(gpu);
@@ -103,7 +108,8 @@ static void on_changed(const Error *error, void *userdata) {
                  gpu->num_vfs);
 }
 
-static void enable(Gpu *gpu, const SriovRule *rule) {
+/* True: it is under way, or will be tried again. */
+static bool enable(Gpu *gpu, const SriovRule *rule) {
         uint32_t n = count_wanted(gpu, rule, gpu->max_vfs);
         Error error = ERROR_NULL;
         int r;
@@ -112,6 +118,7 @@ static void enable(Gpu *gpu, const SriovRule *rule) {
                                     &error);
         if (r < 0)
                 fail(gpu, &error);
+        return r <= 0;
 }
 
 void vfs_auto_check(Gpu *gpu) {
@@ -131,11 +138,12 @@ void vfs_auto_check(Gpu *gpu) {
         if (gpu->vfs_binding == binding)
                 return;
 
-        remember(gpu, binding);
+        gpu->vfs_binding = binding;
         gpu->vfs_reason[0] = '\0';
-        /* Some that are there are somebody's who has been quicker. */
-        if (rule && gpu->num_vfs == 0 && count_wanted(gpu, rule, gpu->max_vfs) > 0)
-                enable(gpu, rule);
+        /* Some that are there are somebody's who has been quicker. While it goes on nothing is recorded, as a successor has
+         * to do it if this daemon dies; when it has ended the GPU is read. */
+        if (!rule || gpu->num_vfs > 0 || count_wanted(gpu, rule, gpu->max_vfs) == 0 || !enable(gpu, rule))
+                remember(gpu, binding);
 }
 
 void vfs_auto_changed(Gpu *gpu) {

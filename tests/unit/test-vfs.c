@@ -8,16 +8,19 @@
 #include "machine.h"
 #include "sim/sim-internal.h"
 
+static void set_settings(Machine *m, const char *text) {
+        ConfigReport report = {};
+        Settings *s = settings_new();
+
+        g_assert_cmpint(config_parse_settings("s", text, strlen(text), s, &report), ==, 0);
+        manager_set_settings(m->manager, s);
+}
+
 static Machine *start(const char *settings) {
         Machine *m = machine_new();
-        ConfigReport report = {};
-        Settings *s;
 
-        if (settings) {
-                s = settings_new();
-                g_assert_cmpint(config_parse_settings("s", settings, strlen(settings), s, &report), ==, 0);
-                manager_set_settings(m->manager, s);
-        }
+        if (settings)
+                set_settings(m, settings);
         g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
         g_assert_cmpint(manager_scan(m->manager), ==, 0);
         return m;
@@ -208,6 +211,30 @@ static void test_setting_yields(void) {
         machine_free(m);
 }
 
+static void restart(Machine *m) {
+        machine_restart(m);
+        set_settings(m, SETTINGS);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        machine_settle(m);
+}
+
+/* A daemon that dies in the middle of it leaves it to the next one, and what it has done is not done again. */
+static void test_setting_killed(void) {
+        Machine *m = start(SETTINGS);
+
+        machine_turn(m);
+        g_assert_true(fake_do_one(&m->fake)); /* it is read */
+        fake_begin(job(m));
+        restart(m);
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 3);
+
+        (void)begin(m, 0);
+        machine_settle(m);
+        restart(m);
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 0);
+        machine_free(m);
+}
+
 static void test_settings(void) {
         static const struct {
                 const char *text, *problem; /* NULL: none */
@@ -259,6 +286,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/vfs/end", test_end);
         g_test_add_func("/vfs/setting-fails", test_setting_fails);
         g_test_add_func("/vfs/setting-yields", test_setting_yields);
+        g_test_add_func("/vfs/setting-killed", test_setting_killed);
         g_test_add_func("/vfs/settings", test_settings);
 
         return g_test_run();
