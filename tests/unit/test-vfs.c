@@ -187,12 +187,14 @@ static void test_setting_fails(void) {
         machine_settle(m);
         g_assert_nonnull(strstr(gpu->reason, "somebody has it open"));
         g_assert_cmpint(gpu->state, ==, GPU_READY);
+        g_assert_false(manager_is_settled(m->manager)); /* who wants something on them waits */
 
         /* It is tried again; and what it has then is all there is to say. */
         for (unsigned i = 0; i < 100 && !job(m); i++)
                 (void)sd_event_run(m->event, 100000);
         g_assert_nonnull(job(m));
         machine_settle(m);
+        g_assert_true(manager_is_settled(m->manager));
         g_assert_cmpuint(gpu->num_vfs, ==, 3);
         g_assert_cmpstr(gpu->reason, ==, "");
         machine_free(m);
