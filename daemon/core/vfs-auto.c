@@ -138,7 +138,10 @@ void vfs_auto_check(Gpu *gpu) {
         if (gpu->vfs_binding == binding)
                 return;
 
-        gpu->vfs_binding = binding;
+        /* Of a driver that comes anew nothing is known. */
+        if (gpu->vfs_tried != binding)
+                gpu->n_vfs_tries = 0;
+        gpu->vfs_binding = gpu->vfs_tried = binding;
         gpu->vfs_reason[0] = '\0';
         /* Some that are there are somebody's who has been quicker. While it goes on nothing is recorded, as a successor has
          * to do it if this daemon dies; when it has ended the GPU is read. */

@@ -8,6 +8,9 @@
 #include "machine.h"
 #include "sim/sim-internal.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 static void set_settings(Machine *m, const char *text) {
         ConfigReport report = {};
         Settings *s = settings_new();
@@ -200,6 +203,38 @@ static void test_setting_fails(void) {
         machine_free(m);
 }
 
+static void rebind(Machine *m) {
+        /* Keeps the number of the old binding from being the new one's. */
+        int fd = openat(m->sim.host.sys_fd, "bus/pci/devices/" GPU_A "/driver", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(machine_store(m, "bus/pci/drivers/simdrm/unbind", GPU_A), ==, 0);
+        g_assert_cmpint(machine_store(m, "bus/pci/drivers/simdrm/bind", GPU_A), ==, 0);
+        (void)close(fd);
+        gpu_mark_dirty(machine_gpu(m, GPU_A), /* may_register= */ true);
+        g_assert_true(fake_do_one(&m->fake)); /* it is read */
+}
+
+/* One that has not been able to, ever, is asked again when it is loaded anew, and again if it fails. */
+static void test_setting_rebound(void) {
+        Machine *m = start(SETTINGS);
+        Gpu *gpu;
+
+        machine_turn(m);
+        g_assert_true(fake_do_one(&m->fake)); /* it is read */
+        gpu = machine_gpu(m, GPU_A);
+        gpu->n_vfs_tries = 3;
+        fake_fail(job(m), -ERROR_DRIVER_REJECTED, "no");
+        machine_settle(m);
+        g_assert_null(gpu->vfs_retry);
+
+        rebind(m);
+        fake_fail(job(m), -ERROR_DRIVER_REJECTED, "no");
+        machine_settle(m);
+        g_assert_nonnull(gpu->vfs_retry);
+        machine_free(m);
+}
+
 /* Who has been quicker is left alone, as is what was changed by hand. */
 static void test_setting_yields(void) {
         Machine *m = start(SETTINGS);
@@ -287,6 +322,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/vfs/stuck", test_stuck);
         g_test_add_func("/vfs/end", test_end);
         g_test_add_func("/vfs/setting-fails", test_setting_fails);
+        g_test_add_func("/vfs/setting-rebound", test_setting_rebound);
         g_test_add_func("/vfs/setting-yields", test_setting_yields);
         g_test_add_func("/vfs/setting-killed", test_setting_killed);
         g_test_add_func("/vfs/settings", test_settings);
