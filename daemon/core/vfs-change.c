@@ -114,10 +114,10 @@ static int judge(const Manager *manager, const char *address, uint32_t n, bool a
         return judge_quiet(manager, gpu, error);
 }
 
-int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, Error *error) {
+int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, bool anew, Error *error) {
         Gpu *found;
 
-        return judge(manager, gpu, n, /* anew= */ false, &found, error);
+        return judge(manager, gpu, n, anew, &found, error);
 }
 
 int manager_enable_vfs(Manager *manager, const char *gpu, uint32_t n, VfsCallback callback, void *userdata,

@@ -20,9 +20,9 @@ typedef void (*VfsCallback)(const Error *error, void *userdata);
 
 /*
  * Judges as far as it can be judged now, and begins nothing. 1: nothing is to be done, as there are so many (then vGPUs are
- * no reason to refuse); 0: it may begin.
+ * no reason to refuse); 0: it may begin. anew: those that are there do not do, as attributes shall be theirs.
  */
-int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, Error *error);
+int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, bool anew, Error *error);
 /* 1: there is nothing to do, and nobody is called back; 0: it began; negative with *error filled: it did not begin. */
 int manager_enable_vfs(Manager *manager, const char *gpu, uint32_t n, VfsCallback callback, void *userdata,
                        VfsChange **ret_change, Error *error);

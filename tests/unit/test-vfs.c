@@ -50,7 +50,7 @@ static void test_task(void) {
         g_assert_cmpint(task->state, ==, TASK_RUNNING);
         g_assert_cmpint(task->started_by, ==, 1000);
         g_assert_true(task->cancelable);
-        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 2, &error), ==, -ERROR_BUSY);
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 2, false, &error), ==, -ERROR_BUSY);
         g_assert_nonnull(strstr(error.message, "already"));
 
         /* The driver has answered; but what the GPU offers now is not known yet. */
@@ -65,6 +65,28 @@ static void test_task(void) {
         task = begin(m, 3);
         g_assert_cmpint(task->state, ==, TASK_DONE);
         g_assert_false(task->changed);
+        machine_free(m);
+}
+
+/* With attributes as many are made anew, and are as many steps as others. */
+static void test_anew(void) {
+        Attributes attributes = {};
+        Machine *m = start(NULL);
+        Task *task;
+
+        machine_settle(m);
+        (void)begin(m, 3);
+        machine_settle(m);
+        g_assert_cmpint(attributes_add(&attributes, "exec_quantum_ms", "1", NULL), ==, 0);
+        g_assert_cmpint(manager_enable_vfs_task(m->manager, GPU_A, 3, &attributes, 1000, &task, NULL), ==, 0);
+        attributes_done(&attributes);
+        g_assert_cmpint(task->state, ==, TASK_RUNNING);
+        g_assert_cmpuint(task->n_steps, ==, 6);
+        task_set_done(task, 7);
+        g_assert_cmpuint(task->n_done, ==, 6);
+        machine_settle(m);
+        g_assert_cmpint(task->state, ==, TASK_FAILED); /* a driver that has none */
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 3);
         machine_free(m);
 }
 
@@ -157,7 +179,7 @@ static void test_stuck(void) {
         g_assert_cmpint(task->state, ==, TASK_FAILED);
         g_assert_cmpint(task->error.code, ==, -ERROR_TIMEOUT);
         g_assert_true(manager_is_settled(m->manager));
-        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 3, NULL), ==, -ERROR_BUSY);
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 3, false, NULL), ==, -ERROR_BUSY);
         fake_finish(&m->fake, j);
         machine_settle(m);
         g_assert_cmpint(machine_gpu(m, GPU_A)->state, ==, GPU_READY);
@@ -316,6 +338,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
         g_test_add_func("/vfs/task", test_task);
+        g_test_add_func("/vfs/anew", test_anew);
         g_test_add_func("/vfs/cancel", test_cancel);
         g_test_add_func("/vfs/fails", test_fails);
         g_test_add_func("/vfs/refused", test_refused);
