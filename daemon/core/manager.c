@@ -431,7 +431,7 @@ bool manager_is_settled(const Manager *manager) {
                 return false;
 
         LIST_FOREACH(gpu, &manager->gpus, link)
-                if (gpu->state == GPU_PROBING)
+                if (gpu->state == GPU_PROBING || gpu->vfs_retry)
                         return false;
 
         return true;
