@@ -52,6 +52,16 @@ static bool is_same(const VGpu *vgpu, void *userdata) {
         return vgpu == userdata;
 }
 
+int permission_check_settings(const Manager *manager, const Caller *caller, Error *error) {
+        if (manager->settings || !caller || caller->uid == 0)
+                return 0;
+
+        return error_set(error, -ERROR_CONFIG_INVALID,
+                         "It is not known what user %u may have, as mdevgpud.yaml, which says so, has errors: until it "
+                         "is corrected only root may have vGPUs made; 'mdevgpuctl check' lists them",
+                         caller->uid);
+}
+
 int permission_check(const Manager *manager, const PermissionRequest *request, Error *error) {
         _cleanup_(freep) RuleHolding *holdings = NULL;
         const Type *type = find_type(manager, request->gpu, request->type_id);
@@ -65,8 +75,9 @@ int permission_check(const Manager *manager, const PermissionRequest *request, E
         size_t n;
         int r;
 
-        if (!request->caller || !manager->rules)
-                return 0;
+        r = permission_check_settings(manager, request->caller, error);
+        if (r < 0 || !request->caller || !manager->rules)
+                return r;
 
         r = permission_get_holdings(manager, is_same, (void *)request->vgpu, &holdings, &n);
         if (r < 0)

@@ -25,7 +25,13 @@ typedef struct PermissionRequest {
         const char *type_id;
 } PermissionRequest;
 
-/* -EACCES, -ERROR_LIMIT_EXCEEDED. */
+/*
+ * -ERROR_CONFIG_INVALID: mdevgpud.yaml was never right, so that it is not known what anybody but root may have. Of no
+ * caller (NULL) and of root nothing is asked.
+ */
+int permission_check_settings(const Manager *manager, const Caller *caller, Error *error);
+
+/* The same; -EACCES, -ERROR_LIMIT_EXCEEDED. */
 int permission_check(const Manager *manager, const PermissionRequest *request, Error *error);
 
 /* Whose a vGPU is that is made now: the caller's, or that of whoever else is said; or it is not known. */
