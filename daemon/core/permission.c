@@ -26,6 +26,27 @@ uint64_t permission_type_framebuffer(const Manager *manager, const Gpu *gpu, con
         return type && type->report.framebuffer > 0 ? type->report.framebuffer : UNKNOWN_U64;
 }
 
+/* Whose it is, or will be when what is under way has ended. */
+static const Owner *find_owner(const VGpu *vgpu) {
+        return !vgpu->owner.known && vgpu->operation ? &vgpu->operation->owner : &vgpu->owner;
+}
+
+/* Of what is there, what is defined and what is being written, which may be of other types, the most. */
+static uint64_t get_framebuffer(const Manager *manager, const VGpu *vgpu) {
+        const char *const types[] = {
+                vgpu->type_id,
+                vgpu->file ? vgpu->file->definition.type_id : "",
+                vgpu->operation ? vgpu->operation->definition.type_id : "",
+        };
+        uint64_t framebuffer = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                if (types[i][0] != '\0')
+                        framebuffer = MAX(framebuffer, permission_type_framebuffer(manager, vgpu->gpu, types[i]));
+
+        return framebuffer > 0 ? framebuffer : UNKNOWN_U64;
+}
+
 int permission_get_holdings(const Manager *manager, bool (*leaves)(const VGpu *vgpu, void *userdata), void *userdata,
                             RuleHolding **ret_holdings, size_t *ret_n) {
         RuleHolding *holdings;
@@ -37,10 +58,10 @@ int permission_get_holdings(const Manager *manager, bool (*leaves)(const VGpu *v
                 return -ENOMEM;
 
         LIST_FOREACH(vgpu, &manager->all_vgpus, link)
-                if (vgpu->owner.known && !(leaves && leaves(vgpu, userdata)))
+                if (find_owner(vgpu)->known && !(leaves && leaves(vgpu, userdata)))
                         holdings[n++] = (RuleHolding){
-                                .owner = &vgpu->owner,
-                                .framebuffer = permission_type_framebuffer(manager, vgpu->gpu, vgpu->type_id),
+                                .owner = find_owner(vgpu),
+                                .framebuffer = get_framebuffer(manager, vgpu),
                         };
 
         *ret_holdings = holdings;

@@ -169,6 +169,7 @@ int manager_define_vgpu(Manager *manager, const DefineRequest *request, Operatio
                         return error_set_errno(error, r, "the vGPU cannot be set up");
                 vgpu = new;
                 vgpu_set_gpu(vgpu, place.gpu);
+                vgpu->owner = plan.owner; /* it counts from now on */
         } else if (!plan.label)
                 plan.label = vgpu->label;
 

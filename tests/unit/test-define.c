@@ -466,6 +466,51 @@ static void test_define_active(void) {
         machine_free(m);
 }
 
+/* Everybody may have this: as many, and as much framebuffer together. */
+static void set_limit(Machine *m, uint32_t vgpus, uint64_t framebuffer) {
+        const LimitRule rule = { .subject.who = RULE_EVERYBODY, .vgpus = vgpus, .framebuffer = framebuffer };
+        Settings *settings = settings_new();
+
+        settings->rules = rule_set_new("f");
+        g_assert_cmpint(rule_set_add_limit(settings->rules, &rule), ==, 0);
+        manager_set_settings(m->manager, settings);
+}
+
+static const Caller alice = { .uid = 1000, .groups_known = true };
+
+/* What is being written counts already, also of what is there and was nobody's, and so does its framebuffer. */
+static void test_define_limits(void) {
+        const DefineRequest one = { .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_1, .by = &alice };
+        const DefineRequest two = { .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_2, .by = &alice };
+        const DefineRequest active = { .gpu = "", .type = "", .uuid = UUID_3, .by = &alice };
+        const struct {
+                const DefineRequest *request;
+                uint32_t vgpus;
+                uint64_t framebuffer;
+        } cases[] = {
+                { &one, 1, UNKNOWN_U64 },
+                { &one, UNKNOWN_U32, 3 * GIB },
+                { &active, 1, UNKNOWN_U64 },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                Machine *m = machine_with_gpus();
+                Error error = ERROR_NULL;
+                Answer answer = {};
+
+                (void)machine_have_vgpu(m, GPU_A, UUID_3);
+                set_limit(m, cases[i].vgpus, cases[i].framebuffer);
+                (void)life_define(m, cases[i].request, &answer);
+                g_assert_cmpint(manager_define_vgpu(m->manager, &two, NULL, NULL, NULL, &error), ==,
+                                -ERROR_LIMIT_EXCEEDED);
+                machine_settle(m);
+                assert_answer(&answer, 0, "");
+                g_assert_cmpint(manager_define_vgpu(m->manager, &two, NULL, NULL, NULL, &error), ==,
+                                -ERROR_LIMIT_EXCEEDED);
+                machine_free(m);
+        }
+}
+
 static void assert_define_refused(Machine *m, const DefineRequest *request, int code, const char *part) {
         Error error = ERROR_NULL;
 
@@ -939,6 +984,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/define/done", test_define);
         g_test_add_func("/define/absent", test_define_absent);
         g_test_add_func("/define/active", test_define_active);
+        g_test_add_func("/define/limits", test_define_limits);
         g_test_add_func("/define/judge", test_define_judge);
         g_test_add_func("/define/long-name", test_define_long_name);
         add_troubles("/define/trouble", test_define_trouble, true);
