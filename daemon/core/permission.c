@@ -2,6 +2,7 @@
 
 #include "core/gpu.h"
 #include "core/permission.h"
+#include "core/topology-apply.h"
 #include "core/type.h"
 #include "core/vgpu.h"
 
@@ -49,13 +50,26 @@ static uint64_t get_framebuffer(const Manager *manager, const VGpu *vgpu) {
 
 int permission_get_holdings(const Manager *manager, bool (*leaves)(const VGpu *vgpu, void *userdata), void *userdata,
                             RuleHolding **ret_holdings, size_t *ret_n) {
+        const TopologyApply *apply = manager->topology_apply;
+        const TopologyStep *step;
         RuleHolding *holdings;
+        const Owner *owner;
         VGpu *vgpu;
-        size_t n = 0;
+        size_t n = 0, i = 0;
 
-        holdings = calloc(MAX(manager->vgpus.n, 1U), sizeof(RuleHolding));
+        while (topology_apply_next_due(apply, &i, &owner))
+                n++;
+        holdings = calloc(MAX(manager->vgpus.n + n, 1U), sizeof(RuleHolding));
         if (!holdings)
                 return -ENOMEM;
+
+        n = i = 0;
+        while ((step = topology_apply_next_due(apply, &i, &owner)))
+                holdings[n++] = (RuleHolding){
+                        .owner = owner,
+                        .framebuffer = permission_type_framebuffer(manager, manager_find_gpu_of(manager, step->gpu),
+                                                                   step->type_id),
+                };
 
         LIST_FOREACH(vgpu, &manager->all_vgpus, link)
                 if (find_owner(vgpu)->known && !(leaves && leaves(vgpu, userdata)))

@@ -11,7 +11,8 @@
 /* How much framebuffer vGPUs of a type take, by what any GPU says that has it; UNKNOWN_U64. */
 uint64_t permission_type_framebuffer(const Manager *manager, const Gpu *gpu, const char *type_id);
 
-/* Every vGPU, active, being made or defined, whose maker is known, but for those that leaves() names (NULL: none of them);
+/* Every vGPU, active, being made, defined, or still to be made by the topology that is being applied, whose maker is known,
+ * but for those that leaves() names (NULL: none of them);
  * freed by the caller. -ENOMEM. */
 int permission_get_holdings(const Manager *manager, bool (*leaves)(const VGpu *vgpu, void *userdata), void *userdata,
                             RuleHolding **ret_holdings, size_t *ret_n);
