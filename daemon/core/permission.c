@@ -107,6 +107,7 @@ int permission_check(const Manager *manager, const PermissionRequest *request, E
                 .framebuffer = permission_type_framebuffer(manager, request->gpu, request->type_id),
                 .counted = request->counted,
         };
+        Caller owner;
         size_t n;
         int r;
 
@@ -118,7 +119,12 @@ int permission_check(const Manager *manager, const PermissionRequest *request, E
         if (r < 0)
                 return error_set_errno(error, r, "the limits cannot be looked at");
 
-        return rules_judge(manager->rules, request->caller, holdings, n, &demand, 1, error);
+        r = rules_judge(manager->rules, request->caller, holdings, n, &demand, 1, error);
+        if (r < 0 || !request->owner)
+                return r;
+
+        owner = owner_get_caller(request->owner);
+        return rules_judge_amount(manager->rules, &owner, holdings, n, &demand, 1, error);
 }
 
 Owner permission_get_owner(const Manager *manager, const Caller *caller, const Owner *owner) {

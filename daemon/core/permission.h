@@ -21,6 +21,7 @@ typedef struct PermissionRequest {
         const Caller *caller; /* NULL: nobody asks, and everything may be */
         const VGpu *vgpu; /* that is to be what is asked for, and counts as that alone; NULL: a new one */
         bool counted; /* it is the same as before: whether it may be used is all that is asked */
+        const Owner *owner; /* whose limits have to be kept besides, as it is and stays his; or NULL */
         const Gpu *gpu; /* NULL: it is not there */
         const char *parent; /* then this is its name */
         const char *type_id;

@@ -355,13 +355,15 @@ static int plan_config(const VGpu *vgpu, const ModifyRequest *request, const Cha
         return 0;
 }
 
-/* Of another type it may be another that may be used, and takes more. */
+/* Of another type it may be another that may be used, and takes more, of what its owner may have; root may give him more. */
 static int check_modify(const Manager *manager, const ModifyRequest *request, const VGpu *vgpu, const Change *change,
                         Error *error) {
+        bool others = vgpu->owner.known && request->by && vgpu->owner.uid != request->by->uid;
         const PermissionRequest permission = {
                 .caller = request->by,
                 .vgpu = vgpu,
-                .counted = !vgpu->owner.known || (request->by && vgpu->owner.uid != request->by->uid),
+                .counted = !vgpu->owner.known || others,
+                .owner = others && request->by->uid != 0 ? &vgpu->owner : NULL,
                 .gpu = vgpu->gpu,
                 .parent = vgpu->parent,
                 .type_id = change->type_id,

@@ -625,12 +625,7 @@ int topology_apply_plan(Manager *manager, TopologyPlan *plan) {
 
 /* Rules may be stricter by now, and he may have made others. */
 static int permit_left(const Manager *manager, const TopologyPlan *plan, const Owner *owner, Error *error) {
-        const Caller caller = {
-                .uid = owner->uid,
-                .groups = owner->groups,
-                .n_groups = owner->n_groups,
-                .groups_known = true,
-        };
+        const Caller caller = owner_get_caller(owner);
 
         return topology_plan_permit(manager, plan, owner->known ? &caller : NULL, error);
 }

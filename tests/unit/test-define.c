@@ -511,6 +511,33 @@ static void test_define_limits(void) {
         }
 }
 
+/* It stays his: another type has to fit what he may have, whoever gives it, unless that is root. */
+static void test_modify_limits(void) {
+        static const Caller bob = { .uid = 1001, .groups_known = true }, root = { .groups_known = true };
+        Machine *m = machine_with_gpus();
+        ModifyRequest request = { .uuid = UUID_1, .type = TYPE_2, .by = &bob };
+        Error error = ERROR_NULL;
+        Answer answers[3] = {};
+
+        set_limit(m, UNKNOWN_U32, 2 * GIB);
+        (void)life_define(m, &(DefineRequest){ .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_1, .by = &alice },
+                          &answers[0]);
+        machine_settle(m);
+        (void)life_modify(m, &request, &answers[1]);
+        machine_settle(m);
+        assert_answer(&answers[1], 0, "");
+
+        set_limit(m, UNKNOWN_U32, GIB);
+        request.type = TYPE_1;
+        g_assert_cmpint(manager_modify_vgpu(m->manager, &request, NULL, NULL, NULL, &error), ==, -ERROR_LIMIT_EXCEEDED);
+        g_assert_nonnull(strstr(error.message, "User 1000 may have 1024 MiB"));
+        request.by = &root;
+        (void)life_modify(m, &request, &answers[2]);
+        machine_settle(m);
+        assert_answer(&answers[2], 0, "");
+        machine_free(m);
+}
+
 static void assert_define_refused(Machine *m, const DefineRequest *request, int code, const char *part) {
         Error error = ERROR_NULL;
 
@@ -985,6 +1012,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/define/absent", test_define_absent);
         g_test_add_func("/define/active", test_define_active);
         g_test_add_func("/define/limits", test_define_limits);
+        g_test_add_func("/modify/limits", test_modify_limits);
         g_test_add_func("/define/judge", test_define_judge);
         g_test_add_func("/define/long-name", test_define_long_name);
         add_troubles("/define/trouble", test_define_trouble, true);
