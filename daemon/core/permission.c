@@ -127,6 +127,42 @@ int permission_check(const Manager *manager, const PermissionRequest *request, E
         return rules_judge_amount(manager->rules, &owner, holdings, n, &demand, 1, error);
 }
 
+/* How much framebuffer a virtual function of Intel's xe has (sriov_admin, kernel 7.0), whatever its type says. */
+static bool has_quota(const Attributes *attributes) {
+        for (size_t i = 0; attributes && i < attributes->n; i++)
+                if (streq(attributes->items[i].name, "vram_quota"))
+                        return true;
+
+        return false;
+}
+
+int permission_check_attributes(const Manager *manager, const Caller *caller, const Owner *owner,
+                                const Attributes *attributes, Error *error) {
+        const LimitRule *rule;
+        Caller other;
+        int r;
+
+        if (!caller || !has_quota(attributes))
+                return 0;
+
+        r = permission_check_settings(manager, caller, error);
+        if (r < 0)
+                return r;
+        rule = rules_find_framebuffer(manager->rules, caller);
+        if (!rule && owner && owner->known && caller->uid != 0) {
+                other = owner_get_caller(owner);
+                rule = rules_find_framebuffer(manager->rules, &other);
+        }
+        if (!rule)
+                return 0;
+
+        return error_set(
+                error, -ERROR_LIMIT_EXCEEDED,
+                "The attribute vram_quota is not set here, as %s:%u limits the framebuffer, which is counted by "
+                "types: take a type that has as much as is wanted",
+                manager->rules->file, rule->line);
+}
+
 Owner permission_get_owner(const Manager *manager, const Caller *caller, const Owner *owner) {
         if (owner)
                 return *owner;

@@ -36,5 +36,12 @@ int permission_check_settings(const Manager *manager, const Caller *caller, Erro
 /* The same; -EACCES, -ERROR_LIMIT_EXCEEDED. */
 int permission_check(const Manager *manager, const PermissionRequest *request, Error *error);
 
+/*
+ * Whether he may set these (NULL: none): what a vGPU has of framebuffer is what its type says to whom a limit of it applies,
+ * and the owner, NULL if it is the caller's or nobody's. -ERROR_LIMIT_EXCEEDED, -ERROR_CONFIG_INVALID.
+ */
+int permission_check_attributes(const Manager *manager, const Caller *caller, const Owner *owner,
+                                const Attributes *attributes, Error *error);
+
 /* Whose a vGPU is that is made now: the caller's, or that of whoever else is said; or it is not known. */
 Owner permission_get_owner(const Manager *manager, const Caller *caller, const Owner *owner);

@@ -134,7 +134,10 @@ static int check_define(const Manager *manager, const DefineRequest *request, co
                 .type_id = place->type_id,
         };
 
-        return permission_check(manager, &permission, error);
+        int r;
+
+        r = permission_check_attributes(manager, request->by, vgpu ? &vgpu->owner : NULL, &request->attributes, error);
+        return r < 0 ? r : permission_check(manager, &permission, error);
 }
 
 int manager_define_vgpu(Manager *manager, const DefineRequest *request, OperationCallback callback, void *userdata,
@@ -369,7 +372,10 @@ static int check_modify(const Manager *manager, const ModifyRequest *request, co
                 .type_id = change->type_id,
         };
 
-        return change->type_id ? permission_check(manager, &permission, error) : 0;
+        int r;
+
+        r = permission_check_attributes(manager, request->by, &vgpu->owner, request->attributes, error);
+        return r >= 0 && change->type_id ? permission_check(manager, &permission, error) : r;
 }
 
 int manager_modify_vgpu(Manager *manager, const ModifyRequest *request, OperationCallback callback, void *userdata,

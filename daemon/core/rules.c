@@ -256,6 +256,14 @@ static bool limit_applies(const RuleSet *set, const LimitRule *rule, const Calle
         return true;
 }
 
+const LimitRule *rules_find_framebuffer(const RuleSet *set, const Caller *caller) {
+        for (size_t i = 0; set && i < set->n_limits; i++)
+                if (set->limits[i].framebuffer != UNKNOWN_U64 && limit_applies(set, &set->limits[i], caller))
+                        return &set->limits[i];
+
+        return NULL;
+}
+
 static int judge_limits(const RuleSet *set, const Caller *caller, const RuleHolding *holdings, size_t n_holdings,
                         const Sum *asks, Error *error) {
         for (size_t i = 0; i < set->n_limits; i++) {

@@ -111,3 +111,6 @@ int rules_judge(const RuleSet *set, const Caller *caller, const RuleHolding *hol
 /* The same of limits alone: whether his may become so many, whoever asks for it. All of the demands count. */
 int rules_judge_amount(const RuleSet *set, const Caller *caller, const RuleHolding *holdings, size_t n_holdings,
                        const RuleDemand *demands, size_t n_demands, Error *error);
+
+/* A limit of framebuffer that is for the caller; NULL: there is none. set may be NULL. */
+const LimitRule *rules_find_framebuffer(const RuleSet *set, const Caller *caller);

@@ -538,6 +538,34 @@ static void test_modify_limits(void) {
         machine_free(m);
 }
 
+/* The amount that a type has is not got round by an attribute. */
+static void test_quota(void) {
+        Attributes quota = attributes_of("vram_quota", "17179869184");
+        const CreateRequest create = { .gpu = GPU_A, .type = TYPE_1, .uuid = "", .attributes = quota, .by = &alice };
+        const DefineRequest define = { .gpu = GPU_A, .type = TYPE_1, .uuid = "", .attributes = quota, .by = &alice };
+        const ModifyRequest modify = { .uuid = UUID_1, .attributes = &quota, .by = &alice };
+        Machine *m = machine_with_gpus();
+        Error error = ERROR_NULL;
+        Answer answers[2] = {};
+
+        set_limit(m, UNKNOWN_U32, 8 * GIB);
+        (void)life_define(m, &(DefineRequest){ .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_1, .by = &alice },
+                          &answers[0]);
+        machine_settle(m);
+        assert_answer(&answers[0], 0, "");
+        g_assert_cmpint(manager_create_vgpu(m->manager, &create, NULL, NULL, NULL, &error), ==, -ERROR_LIMIT_EXCEEDED);
+        g_assert_cmpint(manager_define_vgpu(m->manager, &define, NULL, NULL, NULL, &error), ==, -ERROR_LIMIT_EXCEEDED);
+        g_assert_cmpint(manager_modify_vgpu(m->manager, &modify, NULL, NULL, NULL, &error), ==, -ERROR_LIMIT_EXCEEDED);
+        g_assert_nonnull(strstr(error.message, "vram_quota"));
+
+        set_limit(m, 8, UNKNOWN_U64);
+        (void)life_modify(m, &modify, &answers[1]);
+        machine_settle(m);
+        assert_answer(&answers[1], 0, "");
+        attributes_done(&quota);
+        machine_free(m);
+}
+
 static void assert_define_refused(Machine *m, const DefineRequest *request, int code, const char *part) {
         Error error = ERROR_NULL;
 
@@ -1013,6 +1041,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/define/active", test_define_active);
         g_test_add_func("/define/limits", test_define_limits);
         g_test_add_func("/modify/limits", test_modify_limits);
+        g_test_add_func("/define/quota", test_quota);
         g_test_add_func("/define/judge", test_define_judge);
         g_test_add_func("/define/long-name", test_define_long_name);
         add_troubles("/define/trouble", test_define_trouble, true);
