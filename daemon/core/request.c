@@ -245,6 +245,8 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
 
         r = judge_create(manager, request, &gpu, &type, uuid, error);
         if (r >= 0)
+                r = permission_check_attributes(manager, request->by, NULL, &request->attributes, error);
+        if (r >= 0)
                 r = permission_check(manager,
                                      &(PermissionRequest){
                                              .caller = request->by, .gpu = gpu, .type_id = type->report.id },

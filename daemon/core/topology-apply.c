@@ -460,6 +460,29 @@ static void on_cancel(Task *task, void *userdata) {
         }
 }
 
+static bool is_due(const TopologyApply *apply, const TopologyStep *step) {
+        const VGpu *vgpu = MAP_FIND(&apply->manager->vgpus, step->uuid, VGpu, node);
+
+        if (step->action == TOPOLOGY_CREATE)
+                return !vgpu;
+
+        return (step->action == TOPOLOGY_START || step->action == TOPOLOGY_DEFINE) && vgpu && !vgpu->owner.known &&
+               !vgpu->operation;
+}
+
+const TopologyStep *topology_apply_next_due(const TopologyApply *apply, size_t *i, const Owner **ret_owner) {
+        if (!apply || (apply->phase != PHASE_CHECK && apply->phase != PHASE_APPLY))
+                return NULL;
+
+        for (*i = MAX(*i, apply->phase == PHASE_CHECK ? apply->base : apply->next); *i < apply->plan.n_steps;)
+                if (is_due(apply, &apply->plan.steps[(*i)++])) {
+                        *ret_owner = &apply->plan.owner;
+                        return &apply->plan.steps[*i - 1];
+                }
+
+        return NULL;
+}
+
 TopologyApply *topology_apply_free(TopologyApply *apply) {
         if (!apply)
                 return NULL;
@@ -614,6 +637,13 @@ int topology_apply_plan(Manager *manager, TopologyPlan *plan) {
         return apply_new(manager, plan, "apply-topology", &apply);
 }
 
+/* Rules may be stricter by now, and he may have made others. */
+static int permit_left(const Manager *manager, const TopologyPlan *plan, const Owner *owner, Error *error) {
+        const Caller caller = owner_get_caller(owner);
+
+        return topology_plan_permit(manager, plan, owner->known ? &caller : NULL, error);
+}
+
 int topology_go_on(Manager *manager, const TopologyPlan *left, Error *error) {
         TopologyPlan plan = {};
         TopologyApply *apply;
@@ -623,9 +653,13 @@ int topology_go_on(Manager *manager, const TopologyPlan *left, Error *error) {
         if (r < 0)
                 return r;
         r = topology_plan_add_left(&plan, manager, left);
+        if (r < 0)
+                (void)error_set_errno(error, r, "the topology cannot be applied");
+        else
+                r = permit_left(manager, &plan, &left->owner, error);
         if (r < 0) {
                 topology_plan_done(&plan);
-                return error_set_errno(error, r, "the topology cannot be applied");
+                return r;
         }
 
         plan.owner = left->owner;
