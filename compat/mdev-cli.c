@@ -210,17 +210,22 @@ static int write_file(int dir_fd, const char *name, const char *text) {
         return close(fd) < 0 ? -errno : 0;
 }
 
-static const char *profile_name(unsigned number, char buffer[static 64]) {
-        (void)snprintf(buffer, 64, PREFIX "%06u.yaml", number);
+static const char *profile_name(unsigned number, const char *suffix, char buffer[static 64]) {
+        (void)snprintf(buffer, 64, PREFIX "%06u.yaml%s", number, suffix);
         return buffer;
 }
 
+/* All are whole before the first has a name that the daemon reads. */
 static int write_profiles(DIR *dir, unsigned first, const Profiles *profiles) {
-        char name[64];
+        char name[64], temporary[64];
         int r = 0;
 
         for (size_t i = 0; i < profiles->n && r >= 0; i++)
-                r = write_file(dirfd(dir), profile_name(first + (unsigned)i, name), profiles->texts[i]);
+                r = write_file(dirfd(dir), profile_name(first + (unsigned)i, ".new", name), profiles->texts[i]);
+        for (size_t i = 0; i < profiles->n && r >= 0; i++)
+                if (renameat(dirfd(dir), profile_name(first + (unsigned)i, ".new", temporary), dirfd(dir),
+                             profile_name(first + (unsigned)i, "", name)) < 0)
+                        r = -errno;
 
         return r;
 }
@@ -229,7 +234,7 @@ static void delete_profiles(DIR *dir, unsigned first, const Profiles *profiles) 
         char name[64];
 
         for (size_t i = 0; i < profiles->n; i++)
-                (void)unlinkat(dirfd(dir), profile_name(first + (unsigned)i, name), 0);
+                (void)unlinkat(dirfd(dir), profile_name(first + (unsigned)i, "", name), 0);
 }
 
 static int open_folder(DIR **ret) {
@@ -257,12 +262,12 @@ static int call(sd_bus *bus, const char *method, sd_bus_message **ret_reply, sd_
         return r;
 }
 
-static int reload(sd_bus *bus) {
+static int reload(sd_bus *bus, bool quiet) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         int r;
 
         r = call(bus, "Reload", NULL, &error);
-        if (r < 0)
+        if (r < 0 && !quiet)
                 fprintf(stderr, "mdev-cli: %s\n", error.message ? error.message : strerror(-r));
         sd_bus_error_free(&error);
         return r;
@@ -356,7 +361,9 @@ static int exchange(sd_bus *bus, DIR *dir, const Profiles *profiles, bool keep) 
         unsigned first;
         int r;
 
-        r = move_files(dir, ".yaml.old", ".yaml"); /* of one that was interrupted */
+        r = move_files(dir, ".yaml.new", ""); /* of one that was interrupted */
+        if (r >= 0)
+                r = move_files(dir, ".yaml.old", ".yaml");
         first = first_number(dir);
         if (r >= 0 && !keep)
                 r = move_files(dir, ".yaml", ".yaml.old");
@@ -365,12 +372,14 @@ static int exchange(sd_bus *bus, DIR *dir, const Profiles *profiles, bool keep) 
         if (r < 0)
                 (void)fail(FOLDER, r);
         else
-                r = reload(bus);
+                r = reload(bus, /* quiet= */ false);
         if (r >= 0)
                 return move_files(dir, ".yaml.old", "");
 
         delete_profiles(dir, first, profiles);
         (void)move_files(dir, ".yaml.old", ".yaml");
+        /* What was refused is not there any more, and the daemon shall not go on telling of it. */
+        (void)reload(bus, /* quiet= */ true);
         return r;
 }
 

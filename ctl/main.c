@@ -130,7 +130,7 @@ static const Verb verbs[] = {
         { "probe", 0, 0, 0, verb_probe, "", "Say what NVIDIA's driver answers on this machine",
           "Reports, for each GPU of NVIDIA's, its driver, whether vGPU types can be\n"
           "registered with it, and what it answers to each call that only reads.\n"
-          "It needs no daemon, and most of it root.", NULL },
+          "It needs no daemon, and most of it root.\n", NULL },
         { "import", 2, 2 + IMPORT_NAMES_MAX, 0, verb_import, "KIND FILE [NAME…]",
           "Print another tool's file in mdevgpud's own form",
           "KIND is one of\n"

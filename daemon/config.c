@@ -193,14 +193,19 @@ int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **r
         _cleanup_(profile_set_freep) ProfileSet *profiles = NULL;
         int r, k, l;
 
+        *ret_settings = NULL;
         r = config_load(root, &profiles, report);
         if (r < 0 && (r != -EBADMSG || root_was_refused(root, report)))
                 return r;
 
         k = config_load_topologies(root, &topologies, report);
         l = config_load_settings(root, &settings, report);
-        if (r < 0 || k < 0 || l < 0)
-                return r == -ENOMEM || k == -ENOMEM || l == -ENOMEM ? -ENOMEM : -EBADMSG;
+        if (r == -ENOMEM || k == -ENOMEM || l == -ENOMEM)
+                return -ENOMEM;
+        if (r < 0 || k < 0 || l < 0) {
+                *ret_settings = TAKE(settings);
+                return -EBADMSG;
+        }
 
         *ret_profiles = TAKE(profiles);
         *ret_topologies = TAKE(topologies);

@@ -59,7 +59,10 @@ int config_load_settings(const char *root, Settings **ret_settings, ConfigReport
 /* Out of memory; what is filled in if there are errors is good for nothing. */
 int config_parse_settings(const char *file, const char *text, size_t size, Settings *settings, ConfigReport *report);
 
-/* All of it, or nothing. */
+/*
+ * All of it, or nothing but the settings: with -EBADMSG *ret_settings are those of mdevgpud.yaml if that one is right, or
+ * NULL. On other errors, and where the root is none, there are none.
+ */
 int config_load_all(const char *root, ProfileSet **ret_profiles, TopologySet **ret_topologies, Settings **ret_settings,
                     ConfigReport *report);
 

@@ -49,12 +49,21 @@ static void log_problems(const ConfigReport *report) {
         }
 }
 
-/* Puts a good configuration in force; a bad one leaves the last good one there. */
+/* Nobody may take more than is allowed to him because a profile has a mistake in it: limits and rules do not wait for that. */
+static void daemon_take_settings(Daemon *d, Settings *settings) {
+        if (settings) {
+                manager_set_settings(d->manager, settings);
+                log_notice("Of the configuration mdevgpud.yaml alone is in force, with its limits and rules");
+        } else
+                log_error("No mdevgpud.yaml is in force: until it is right only root may have vGPUs made");
+}
+
+/* Puts a good configuration in force; a bad one leaves the last good one there, or where there is none takes the settings. */
 static int daemon_load_config(Daemon *d) {
         ConfigReport report = {};
+        _cleanup_(settings_freep) Settings *settings = NULL;
         TopologySet *topologies;
         ProfileSet *profiles;
-        Settings *settings;
         int r;
 
         r = config_load_all(d->config_root, &profiles, &topologies, &settings, &report);
@@ -64,10 +73,12 @@ static int daemon_load_config(Daemon *d) {
         if (r == -EBADMSG)
                 log_full(LOG_ERR, LOG_FIELDS("MESSAGE_ID", MESSAGE_CONFIG_REFUSED),
                          "The configuration has %zu errors and is not in force", report.n_errors);
+        if (r == -EBADMSG && !d->manager->settings)
+                daemon_take_settings(d, TAKE(settings));
         if (r < 0)
                 return r == -EBADMSG ? -ERROR_CONFIG_INVALID : r;
 
-        manager_set_settings(d->manager, settings);
+        manager_set_settings(d->manager, TAKE(settings));
         manager_set_topologies(d->manager, topologies);
         manager_set_profiles(d->manager, profiles);
         return 0;
@@ -80,6 +91,13 @@ static uint64_t monotonic_usec(void) {
         return (uint64_t)ts.tv_sec * 1000000U + (uint64_t)ts.tv_nsec / 1000U;
 }
 
+static const char *what_stays(const Daemon *d) {
+        if (d->manager->profiles)
+                return "the last good one stays in force";
+        return d->manager->settings ? "as none of before was good, mdevgpud.yaml alone is in force"
+                                    : "as none of before was good, nothing is in force";
+}
+
 static int on_reload(Error *error, void *userdata) {
         Daemon *d = userdata;
         int r;
@@ -89,8 +107,7 @@ static int on_reload(Error *error, void *userdata) {
                 (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, monotonic_usec());
         r = daemon_load_config(d);
         if (r == -ERROR_CONFIG_INVALID)
-                (void)error_set(error, r, "the configuration has %zu errors; the last good one stays in force",
-                                d->report.n_errors);
+                (void)error_set(error, r, "the configuration has %zu errors; %s", d->report.n_errors, what_stays(d));
         else if (r < 0)
                 (void)error_set_errno(error, r, "the configuration cannot be read");
         if (d->ready)

@@ -40,20 +40,24 @@ static int write_attributes(const Host *host, const char *gpu, const Attributes 
         return r;
 }
 
-/* The kernel goes from some to others by way of none only (kernel 6.12, drivers/pci/pci-sysfs.c: EBUSY). *error is filled
- * where it was not the number that was refused. */
+/* The kernel goes from some to others by way of none only (kernel 6.12, drivers/pci/pci-sysfs.c: EBUSY); if it is not to be
+ * had there are as many as before. *error is filled where it was not the number that was refused. */
 static int write_numvfs(const Host *host, const char *gpu, uint32_t now, uint32_t n, const Attributes *attributes,
                         Error *error) {
         int r = 0;
 
         if (now > 0)
                 r = write_number(host, gpu, "sriov_numvfs", 0);
-        if (r >= 0 && attributes && attributes->n > 0) {
+        if (r < 0)
+                return r;
+
+        if (attributes && attributes->n > 0)
                 r = write_attributes(host, gpu, attributes, error);
-                if (r < 0 && now > 0)
-                        (void)write_number(host, gpu, "sriov_numvfs", now);
-        }
-        return r >= 0 && n > 0 ? write_number(host, gpu, "sriov_numvfs", n) : r;
+        if (r >= 0 && n > 0)
+                r = write_number(host, gpu, "sriov_numvfs", n);
+        if (r < 0 && now > 0)
+                (void)write_number(host, gpu, "sriov_numvfs", now);
+        return r;
 }
 
 /*
@@ -89,14 +93,9 @@ static int explain(int code, const char *gpu, uint32_t n, Error *error) {
 }
 
 /* The program's status, which proves nothing; or why it could not be run. */
-static int change_by_nvidia(const Host *host, const char *gpu, const char *program, uint32_t n, uint32_t max,
-                            Error *error) {
+static int change_by_nvidia(const Host *host, const char *gpu, const char *program, uint32_t n, Error *error) {
         const char *const command[] = { *program ? program : SRIOV_MANAGE, n > 0 ? "-e" : "-d", gpu, NULL };
         int r;
-
-        if (n != 0 && n != max)
-                return error_set(error, -ERROR_INVALID_ARGUMENT,
-                                 "NVIDIA's driver enables all %u virtual functions of GPU %s or none", max, gpu);
 
         r = host->ops->run ? host->ops->run(host, command) : -ENOENT;
         if (r < 0)
@@ -151,12 +150,16 @@ int vfs_enable(const Host *host, const char *gpu, uint32_t n, const Attributes *
                         "one of its module's parameters",
                         gpu);
 
+        if (streq(driver, NVIDIA_DRIVER) && n != 0 && n != max)
+                return error_set(error, -ERROR_INVALID_ARGUMENT,
+                                 "NVIDIA's driver enables all %u virtual functions of GPU %s or none", max, gpu);
+
         r = change_by_kernel(host, gpu, driver, now, n, attributes, &refusal);
         if (refusal.code < 0)
                 return error_set(error, refusal.code, "%s", refusal.message);
         /* NVIDIA's driver refuses what others take (reported, up to 580). */
         if (r < 0 && streq(driver, NVIDIA_DRIVER)) {
-                r = change_by_nvidia(host, gpu, sriov_manage, n, max, error);
+                r = change_by_nvidia(host, gpu, sriov_manage, n, error);
                 if (r < 0)
                         return r;
         } else if (r < 0)

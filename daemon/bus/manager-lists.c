@@ -177,6 +177,10 @@ static int append_type(sd_bus_message *reply, const Type *type) {
         if (r < 0)
                 return r;
 
+        r = bus_append_text_entry(reply, "source", strempty(type_source_to_string(report->source)));
+        if (r < 0)
+                return r;
+
         r = bus_append_text_entry(reply, "registration", strempty(registration_to_string(report->registration)));
         if (r < 0)
                 return r;

@@ -48,7 +48,7 @@ static int method_enable_vfs(sd_bus_message *message, void *userdata, sd_bus_err
         if (r < 0)
                 return r;
 
-        r = manager_check_vfs(server->manager, gpu->identity.address, n, &error);
+        r = manager_check_vfs(server->manager, gpu->identity.address, n, attributes.n > 0, &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
 

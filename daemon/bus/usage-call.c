@@ -103,8 +103,10 @@ static void on_usage(const Error *error, const UsageReport *report, void *userda
         }
 
         r = reply_usage(call->message, report);
-        if (r < 0)
+        if (r < 0) {
                 log_warning("Cannot answer what a GPU uses: %s", strerrordesc_np(-r));
+                (void)sd_bus_reply_method_errno(call->message, r, NULL);
+        }
 }
 
 int manager_method_get_usage(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {

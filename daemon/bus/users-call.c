@@ -57,8 +57,10 @@ static void on_users(const Error *error, const User *users, size_t n_users, cons
         }
 
         r = reply_users(call->message, users, n_users, told);
-        if (r < 0)
+        if (r < 0) {
                 log_warning("Cannot answer who uses a vGPU: %s", strerrordesc_np(-r));
+                (void)sd_bus_reply_method_errno(call->message, r, NULL);
+        }
 }
 
 int manager_method_get_users(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {

@@ -234,7 +234,10 @@ typedef enum StoreAction {
         STORE_DEFINE, /* a definition that must not be there yet, and its note */
         STORE_UPDATE, /* one that must be there */
         STORE_NOTE, /* the note alone */
-        STORE_UNDEFINE,
+        STORE_UNDEFINE, /* the definition, and its note after it */
+        STORE_UNDEFINE_ONE, /* one definition of several: the note is that of the others, too */
+        STORE_FORGET, /* remove the note alone, whose definition somebody else has removed */
+        STORE_CLEAN, /* remove what was left by one that was killed while he wrote; of no vGPU */
         STORE_ACTION_MAX,
         STORE_ACTION_INVALID = -EINVAL,
 } StoreAction;
@@ -246,7 +249,7 @@ typedef struct Job {
         bool apply_pending; /* sync: somebody asks for it: types that wait are registered, whatever their profile says */
         const TypeSpec *types; /* sync: what profiles want here; the caller's, copied by whoever keeps it */
         size_t n_types;
-        const char *uuid; /* all but sync; lower case */
+        const char *uuid; /* all but sync, and store if it is to clean; lower case */
         const char *type_id; /* create, store */
         const char *parent; /* create: the GPU or virtual function to make it on, "": whichever has room; store */
         bool adopt; /* create: one that is there already, with this parent and type, will do */

@@ -538,16 +538,8 @@ DefinitionFile *definition_files_read(DefinitionFiles *files, const char *parent
         return read_file(folder, uuid);
 }
 
-void definition_files_clean(DefinitionFiles *files) {
-        _cleanup_(dir_closep) DIR *dir = NULL;
-        struct dirent *entry;
-
-        if (files->fd < 0 || directory_list(files->fd, DEFINITIONS_WORKSHOP, &dir) < 0)
-                return;
-
-        while ((entry = directory_next(dir)))
-                (void)unlinkat(dirfd(dir), entry->d_name, 0);
-        (void)unlinkat(files->fd, DEFINITIONS_WORKSHOP, AT_REMOVEDIR);
+bool definition_files_has_workshop(const DefinitionFiles *files) {
+        return files->fd >= 0 && path_exists(files->fd, DEFINITIONS_WORKSHOP);
 }
 
 int definition_files_new(Manager *manager, VGpuKind kind, DefinitionFiles **ret_files) {

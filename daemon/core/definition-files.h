@@ -45,8 +45,8 @@ DefinitionFile *definition_files_read(DefinitionFiles *files, const char *parent
 
 /* Whether a device of this name can have definitions: others' folders are beside the parents'. */
 bool definition_files_take(const char *parent);
-/* Removes what was left by one that was killed while it wrote a definition. Nobody may be at that. */
-void definition_files_clean(DefinitionFiles *files);
+/* Whether something was left by one that was killed while it wrote a definition, or somebody is at that. */
+bool definition_files_has_workshop(const DefinitionFiles *files);
 
 /* How many cannot be used. */
 size_t definition_files_count_broken(const DefinitionFiles *files);

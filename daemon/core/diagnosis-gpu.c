@@ -215,6 +215,12 @@ static int judge_room(Diagnosis *diagnosis, const DiagnosisInput *input, const G
         return r;
 }
 
+/* What it would be divided into is not enabled, and nothing else is there to divide it. */
+static bool lacks_functions(const Gpu *gpu) {
+        return gpu->max_vfs > 0 && gpu->num_vfs == 0 && count_vgpus(gpu) == 0 &&
+               (!diagnosis_gpu_is_divided(gpu) || find_full(gpu));
+}
+
 static int judge_types(Diagnosis *diagnosis, const DiagnosisInput *input, Gpu *gpu) {
         Type *type;
         int r = 0;
@@ -230,6 +236,14 @@ static int judge_types(Diagnosis *diagnosis, const DiagnosisInput *input, Gpu *g
         if (r < 0)
                 return r;
 
+        if (lacks_functions(gpu))
+                return diagnosis_add(diagnosis, FINDING_VFS_OFF, (FindingPlace){ .gpu = gpu },
+                                     "Enable them: 'mdevgpuctl vfs GPU all', or a number; for each boot by 'sriov' in "
+                                     "mdevgpud.yaml(5).",
+                                     "None of its %" PRIu32
+                                     " virtual functions is enabled, on which its driver may offer "
+                                     "vGPUs.",
+                                     gpu->max_vfs);
         if (diagnosis_gpu_is_divided(gpu))
                 return judge_room(diagnosis, input, gpu);
         /* It has been handed over as a whole, as somebody wanted. */
@@ -288,15 +302,29 @@ static int judge_gpu(Diagnosis *diagnosis, const DiagnosisInput *input, Gpu *gpu
                                      "It is tried again by itself; 'journalctl -u mdevgpud' shows how often it failed.",
                                      "It cannot be read: %s.", gpu->reason);
         case GPU_DEGRADED:
-                r = diagnosis_add(diagnosis, FINDING_GPU_DEGRADED, place,
-                                  "'mdevgpuctl types GPU' says which types it holds. Unload and load the driver, with no "
-                                  "vGPU on the card, for it to begin anew.",
-                                  "It works, but its driver holds its types otherwise than it should: %s.", gpu->reason);
+                r = diagnosis_add(
+                        diagnosis, FINDING_GPU_DEGRADED, place,
+                        "'mdevgpuctl types GPU' says which types it holds. Unload and load the driver, with no "
+                        "vGPU on the card, for it to begin anew.",
+                        "It works, but its driver holds its types otherwise than it should: %s.", gpu->reason);
                 return r < 0 ? r : judge_types(diagnosis, input, gpu);
+        case GPU_NOT_VGPU_HOST:
+                return diagnosis_add(diagnosis, FINDING_DRIVER_NOT_VGPU, place, drivers[1].advice,
+                                     "Its driver %s runs no vGPUs: %s.", gpu->driver, gpu->reason);
+        case GPU_LAYOUT_UNKNOWN:
+                return diagnosis_add(
+                        diagnosis, FINDING_DRIVER_NOT_VGPU, place,
+                        "Install a version that this mdevgpud knows, or a newer mdevgpud; 'mdevgpuctl probe' "
+                        "says what the driver answers.",
+                        "Its driver %s is not one whose interface is known, so that no type is registered "
+                        "with it: %s.",
+                        gpu->driver, gpu->reason);
+        case GPU_HOST_READY:
         case GPU_READY:
                 return judge_types(diagnosis, input, gpu);
+        case GPU_PROBING: /* nothing is known yet */
         default:
-                return 0; /* it is being read */
+                return 0;
         }
 }
 

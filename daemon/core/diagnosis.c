@@ -29,6 +29,7 @@ static const struct {
         [FINDING_GPU_BUSY] = { "gpu-busy", FINDING_ERROR },
         [FINDING_GPU_FAILED] = { "gpu-failed", FINDING_ERROR },
         [FINDING_GPU_DEGRADED] = { "gpu-degraded", FINDING_ERROR },
+        [FINDING_VFS_OFF] = { "vfs-off", FINDING_WARNING },
         [FINDING_NO_PROFILE] = { "no-profile", FINDING_ERROR },
         [FINDING_NO_TYPES] = { "no-types", FINDING_ERROR },
         [FINDING_TYPES_PENDING] = { "types-pending", FINDING_WARNING },
@@ -210,7 +211,19 @@ static int judge_host(Diagnosis *diagnosis, const DiagnosisInput *input) {
         return r < 0 ? r : judge_others(diagnosis, input->facts);
 }
 
-static int judge_problems(Diagnosis *diagnosis, const ConfigReport *report) {
+/* What is done until the configuration is right. */
+static const char *advise_config(const Manager *manager) {
+        if (manager->profiles)
+                return "Correct it, then: mdevgpuctl reload. Until then the last good configuration is in force.";
+        if (manager->settings)
+                return "Correct it, then: mdevgpuctl reload. Until then mdevgpud.yaml alone is in force, and no "
+                       "profile and no topology: no configuration has been good since the daemon was started.";
+
+        return "Correct it, then: mdevgpuctl reload. Until then nothing is in force, and only root may have vGPUs "
+               "made: no configuration has been good since the daemon was started.";
+}
+
+static int judge_problems(Diagnosis *diagnosis, const ConfigReport *report, const char *advice) {
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < report->n_problems && diagnosis->n_findings < FINDINGS_MAX; i++) {
@@ -221,11 +234,7 @@ static int judge_problems(Diagnosis *diagnosis, const ConfigReport *report) {
                 (void)snprintf(subject, sizeof(subject), p->line > 0 ? "%.4096s:%u:%u" : "%.4096s", p->file, p->line,
                                p->column);
                 r = diagnosis_add(diagnosis, error ? FINDING_CONFIG_ERROR : FINDING_CONFIG_WARNING,
-                                  (FindingPlace){ .subject = subject },
-                                  error ? "Correct it, then: mdevgpuctl reload. Until then the last good configuration "
-                                          "is in force."
-                                        : "",
-                                  "%s.", p->message);
+                                  (FindingPlace){ .subject = subject }, error ? advice : "", "%s.", p->message);
         }
 
         return r;
@@ -326,9 +335,9 @@ static int judge(Diagnosis *diagnosis, const DiagnosisInput *input) {
                 if (r >= 0 && gpu->linked)
                         r = diagnosis_judge_gpu(diagnosis, input, gpu);
         if (r >= 0)
-                r = judge_problems(diagnosis, input->config);
+                r = judge_problems(diagnosis, input->config, advise_config(input->manager));
         if (r >= 0)
-                r = judge_problems(diagnosis, input->definitions);
+                r = judge_problems(diagnosis, input->definitions, "Correct it, then: mdevgpuctl reload.");
         if (r >= 0)
                 r = judge_profiles(diagnosis, input->manager);
         if (r >= 0)

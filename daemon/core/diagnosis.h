@@ -29,6 +29,7 @@ typedef enum FindingId {
         FINDING_GPU_BUSY,
         FINDING_GPU_FAILED,
         FINDING_GPU_DEGRADED,
+        FINDING_VFS_OFF,
         FINDING_NO_PROFILE,
         FINDING_NO_TYPES,
         FINDING_TYPES_PENDING,

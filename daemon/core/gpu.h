@@ -60,6 +60,7 @@ struct Gpu {
         unsigned n_failures; /* syncs that failed in a row */
         uint64_t vfs_binding; /* of the driver for which the setting of virtual functions was looked at; 0: not known */
         bool vfs_changed; /* somebody had their number changed since it was read */
+        uint64_t vfs_tried; /* the binding that n_vfs_tries is about */
         unsigned n_vfs_tries; /* that failed in a row */
         sd_event_source *vfs_retry;
         char vfs_reason[REASON_SIZE * 2]; /* why there are not as many as a setting says; or empty */

@@ -5,6 +5,7 @@
 #include "core/gpu.h"
 #include "core/idle-wait.h"
 #include "core/manager.h"
+#include "core/notes.h"
 #include "core/operation-private.h"
 #include "core/record.h"
 #include "core/scan.h"
@@ -44,7 +45,9 @@ static void on_worker_heard(const char *gpu, const WorkerEvent *event, void *use
                 OBSERVE(manager, device_error, found, vgpu && vgpu->linked ? vgpu : NULL, event->code, event->text);
                 break;
         default:
-                gpu_mark_dirty(found, /* may_register= */ true);
+                /* Not as often as somebody may be able to have it said: whoever opens NVIDIA's program makes one. */
+                found->dirty_register = true;
+                gpu_refresh(found);
                 break;
         }
 }
@@ -69,6 +72,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         manager->name_lookup_userdata = parameters->name_lookup_userdata;
         list_init(&manager->gpus);
         list_init(&manager->all_vgpus);
+        list_init(&manager->forgotten);
         list_init(&manager->operations);
         list_init(&manager->idle_waits);
         list_init(&manager->tasks);
@@ -137,6 +141,7 @@ Manager *manager_free(Manager *manager) {
         manager->platform->heard = NULL;
         topology_auto_end(manager);
         topology_apply_free(manager->topology_apply);
+        notes_free(manager);
         definition_files_free(manager->mdev_definitions);
         definition_files_free(manager->own_definitions);
         LIST_FOREACH(vgpu, &manager->all_vgpus, link) {
@@ -384,14 +389,6 @@ static int on_scanned(const GpuIdentity *identity, void *userdata) {
         return add_gpu(userdata, identity);
 }
 
-/* A note whose definition was never written, or was removed while no daemon ran. */
-static bool note_is_needed(const char *uuid, void *userdata) {
-        const Manager *manager = userdata;
-        const VGpu *vgpu = MAP_FIND(&manager->vgpus, uuid, VGpu, node);
-
-        return vgpu && vgpu->file;
-}
-
 int manager_scan(Manager *manager) {
         Gpu *gpu;
         int r;
@@ -419,10 +416,11 @@ void manager_read_definitions(Manager *manager) {
 
         r = definition_files_read_all(manager->mdev_definitions);
         k = definition_files_read_all(manager->own_definitions);
-        definition_files_clean(manager->mdev_definitions);
-        definition_files_clean(manager->own_definitions);
+        if (definition_files_has_workshop(manager->mdev_definitions) ||
+            definition_files_has_workshop(manager->own_definitions))
+                notes_clean(manager);
         if (r >= 0 && k >= 0)
-                note_prune(manager->host->var_fd, note_is_needed, manager);
+                notes_prune(manager);
         manager->started = true;
 }
 
@@ -433,7 +431,7 @@ bool manager_is_settled(const Manager *manager) {
                 return false;
 
         LIST_FOREACH(gpu, &manager->gpus, link)
-                if (gpu->state == GPU_PROBING)
+                if (gpu->state == GPU_PROBING || gpu->vfs_retry)
                         return false;
 
         return true;

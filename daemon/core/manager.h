@@ -49,6 +49,7 @@ struct Manager {
         DefinitionFiles *own_definitions; /* of what is no mdev */
         bool started; /* what is defined was read for the first time */
         unsigned n_autostarts; /* starts that nobody asked for and that have not ended */
+        List forgotten; /* notes that are to go: see notes.h */
         List operations;
         List idle_waits; /* IdleWait.link */
         List tasks; /* Task.link */

@@ -7,6 +7,7 @@
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
 #include "core/manager.h"
+#include "core/notes.h"
 #include "core/operation-private.h"
 #include "core/vgpu.h"
 #include "util/log.h"
@@ -21,6 +22,34 @@ void operation_take_back(VGpu *vgpu) {
         (void)vgpu_rest(vgpu, "created although its caller was told that the creation failed");
         if (manager_destroy_vgpu(manager, &request, NULL, NULL, NULL, &error) < 0)
                 vgpu_set_state(vgpu, VGPU_ACTIVE, error.message);
+}
+
+/* Whether it is the device that the definition which counts describes, and that describes more than a device. */
+static const Definition *find_unwritten(const VGpu *vgpu) {
+        const Definition *d = vgpu->file && vgpu->file->problem[0] == '\0' ? &vgpu->file->definition : NULL;
+
+        return d && d->attributes.n > 0 && streq(d->parent, vgpu->parent) && streq(d->type_id, vgpu->type_id) ? d
+                                                                                                              : NULL;
+}
+
+void operation_finish_start(VGpu *vgpu) {
+        OperationPlan plan = {
+                .kind = OPERATION_MODIFY, .automatic = true, .label = vgpu->label, .owner = vgpu->owner
+        };
+        Job job = { .kind = JOB_CONFIGURE, .uuid = vgpu->uuid, .iommu_group = -1 };
+        const Definition *d = find_unwritten(vgpu);
+        int r = 0;
+
+        /* Somebody has it already: who uses it is not disturbed. */
+        if (d && vgpu->use != VGPU_USE_YES) {
+                job.attributes = &d->attributes;
+                r = operation_start(vgpu, &plan, &job, NULL, NULL, NULL);
+                if (r >= 0)
+                        return;
+        }
+
+        vgpu_write_record(vgpu, RECORD_SEEN);
+        (void)vgpu_rest(vgpu, r < 0 ? "its start was cut off, and its attributes may not be written" : NULL);
 }
 
 /* All of it is done: the vGPU is shown before whoever asked is told. */
@@ -198,6 +227,8 @@ static int record_label(VGpu *vgpu, const char *label) {
 static void on_configured(Operation *operation, JobResult *result) {
         int r;
 
+        if (operation->automatic) /* its start has come to its end */
+                vgpu_write_record(operation->vgpu, RECORD_SEEN);
         if (result->error.code < 0) {
                 fail(operation, &result->error, /* taken= */ false);
                 return;
@@ -242,8 +273,8 @@ static bool read_back(const Operation *operation, Error *error) {
 static bool note_is_written(const Operation *operation) {
         Note note;
 
-        return note_read(operation->manager->host->var_fd, operation->vgpu->uuid, &note) >= 0 &&
-               note.managed == operation->owned && streq(note.label, operation->label);
+        return notes_read(operation->manager, operation->vgpu->uuid, &note) >= 0 && note.managed == operation->owned &&
+               streq(note.label, operation->label);
 }
 
 /* The worker that was at the files died: what is on the disk tells how far it came. */
@@ -254,8 +285,8 @@ static void judge_lost(Operation *operation, JobResult *result) {
         Error error = ERROR_NULL;
         bool done;
 
-        definition_files_clean(files);
-        note_clean(manager->host->var_fd, vgpu->uuid);
+        notes_clean(manager);
+        operation->note_stays = true;
         if (operation->store_action == STORE_NOTE)
                 done = note_is_written(operation);
         else if (operation->store_action == STORE_UNDEFINE)
@@ -265,7 +296,7 @@ static void judge_lost(Operation *operation, JobResult *result) {
         if (done)
                 result->error = ERROR_NULL;
         if (!vgpu->file)
-                note_remove(manager->host->var_fd, vgpu->uuid);
+                notes_forget(manager, vgpu->uuid);
 }
 
 /* Several parents may define it: all of that goes. */
@@ -275,6 +306,8 @@ static void on_undefined(Operation *operation, JobResult *result) {
 
         (void)definition_files_read(manager_get_definitions(operation->manager, operation->definition.kind),
                                     operation->definition.parent, vgpu->uuid);
+        if (!operation->note_stays)
+                notes_settle(operation->manager, vgpu->uuid);
         if (!vgpu->file) {
                 succeed(operation);
                 return;
@@ -314,10 +347,15 @@ static void on_create_written(Operation *operation, JobResult *result) {
 
 /* A definition was to be written, and has been, or not. */
 static void on_written(Operation *operation, JobResult *result) {
+        bool written = result->error.code == 0;
         Error error;
 
-        if (result->error.code == 0 && operation->store_action != STORE_NOTE)
+        if (written && operation->store_action != STORE_NOTE)
                 (void)read_back(operation, &result->error);
+        if (written && operation->vgpu->file)
+                notes_settle(operation->manager, operation->vgpu->uuid);
+        else if (written)
+                notes_forget(operation->manager, operation->vgpu->uuid);
         if (operation->store_action == STORE_NOTE)
                 vgpu_files_changed(operation->vgpu);
 
@@ -336,7 +374,7 @@ static void on_written(Operation *operation, JobResult *result) {
                 succeed(operation);
 }
 
-void operation_step_done(Operation *operation, JobResult *result) {
+static void step_done(Operation *operation, JobResult *result) {
         switch (operation->step) {
         case STEP_UNDO:
                 on_undone(operation, result);
@@ -364,4 +402,11 @@ void operation_step_done(Operation *operation, JobResult *result) {
                 on_made(operation, result);
                 break;
         }
+}
+
+void operation_step_done(Operation *operation, JobResult *result) {
+        Manager *manager = operation->manager;
+
+        step_done(operation, result);
+        notes_submit(manager);
 }

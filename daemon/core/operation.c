@@ -6,6 +6,7 @@
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
 #include "core/manager.h"
+#include "core/notes.h"
 #include "core/operation-private.h"
 #include "core/vgpu.h"
 #include "util/text.h"
@@ -98,8 +99,11 @@ static const char *gpu_name(const VGpu *vgpu) {
 
 /* Its job has been cancelled before it began: everything is as it was. */
 static void end_unbegun(Operation *operation, const Error *error) {
+        Manager *manager = operation->manager;
+
         operation_fail(operation, error, /* taken= */ false);
         operation_free(operation);
+        notes_submit(manager);
 }
 
 static bool cancel(Operation *operation) {
@@ -144,6 +148,7 @@ void operation_gpu_gone(Operation *operation) {
         operation_answer(operation, &error);
         (void)operation_release(operation);
         operation_free(operation);
+        notes_submit(manager);
 }
 
 void operation_end_shutdown(Operation *operation) {
@@ -253,8 +258,9 @@ int operation_submit(Operation *operation, OperationStep step, const Job *job) {
 }
 
 int operation_submit_store(Operation *operation) {
+        bool several = operation->vgpu->files.next != operation->vgpu->files.prev;
         char owner[OWNER_TEXT_SIZE];
-        const Job job = {
+        Job job = {
                 .kind = JOB_STORE,
                 .action = operation->store_action,
                 .vgpu_kind = operation->definition.kind,
@@ -268,6 +274,9 @@ int operation_submit_store(Operation *operation) {
                 .owner = owner,
         };
 
+        operation->note_stays = job.action == STORE_UNDEFINE && several;
+        if (operation->note_stays)
+                job.action = STORE_UNDEFINE_ONE;
         owner_format(&operation->owner, owner);
         return operation_submit(operation, STEP_STORE, &job);
 }

@@ -63,6 +63,7 @@ struct Operation {
         bool was_autostart;
         bool stores; /* the definition is part of it */
         StoreAction store_action;
+        bool note_stays; /* what was removed was one definition of several, or nobody knows how far that came */
         Definition definition; /* as it shall be */
         bool owned; /* and whether it is ours */
         char label[LABEL_SIZE];

@@ -12,8 +12,8 @@
 
 static const char *const record_phase_table[RECORD_PHASE_MAX] = {
         [RECORD_CREATING] = "creating", [RECORD_BUILDING] = "building", [RECORD_DEFINING] = "defining",
-        [RECORD_MADE] = "made",         [RECORD_SEEN] = "seen",         [RECORD_STOPPED] = "stopped",
-        [RECORD_WAITING] = "waiting",
+        [RECORD_STARTING] = "starting", [RECORD_MADE] = "made",         [RECORD_SEEN] = "seen",
+        [RECORD_STOPPED] = "stopped",   [RECORD_WAITING] = "waiting",
 };
 
 DEFINE_STRING_TABLE(record_phase, RecordPhase)
@@ -109,11 +109,11 @@ void record_remove(int state_fd, const char *uuid) {
                 (void)unlinkat(state_fd, uuid, 0);
 }
 
-static void prune(int dir_fd, const char *folder, bool (*keep)(const char *uuid, void *userdata), void *userdata) {
+void record_prune(int state_fd, bool (*keep)(const char *uuid, void *userdata), void *userdata) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         struct dirent *entry;
 
-        if (dir_fd < 0 || directory_list(dir_fd, folder, &dir) < 0)
+        if (state_fd < 0 || directory_list(state_fd, ".", &dir) < 0)
                 return;
 
         while ((entry = directory_next(dir))) {
@@ -122,10 +122,6 @@ static void prune(int dir_fd, const char *folder, bool (*keep)(const char *uuid,
                 if (text_parse_uuid(entry->d_name, uuid) < 0 || !keep(uuid, userdata))
                         (void)unlinkat(dirfd(dir), entry->d_name, 0);
         }
-}
-
-void record_prune(int state_fd, bool (*keep)(const char *uuid, void *userdata), void *userdata) {
-        prune(state_fd, ".", keep, userdata);
 }
 
 void note_format(const Note *note, char ret_text[static NOTE_TEXT_SIZE]) {
@@ -165,22 +161,41 @@ int note_read(int var_fd, const char *uuid, Note *ret_note) {
         return r;
 }
 
-void note_remove(int var_fd, const char *uuid) {
+int note_remove(int var_fd, const char *uuid) {
         char path[UUID_STRING_SIZE + sizeof(NOTES_FOLDER)];
 
+        if (var_fd < 0)
+                return -ENOENT;
+
         (void)snprintf(path, sizeof(path), NOTES_FOLDER "/%s", uuid);
-        if (var_fd >= 0)
-                (void)unlinkat(var_fd, path, 0);
+        return unlinkat(var_fd, path, 0) < 0 ? negative_errno() : 0;
 }
 
-void note_clean(int var_fd, const char *uuid) {
-        char path[UUID_STRING_SIZE + sizeof(NOTES_FOLDER) + 1];
+static bool is_note(const char *name) {
+        char uuid[UUID_STRING_SIZE];
 
-        (void)snprintf(path, sizeof(path), NOTES_FOLDER "/.%s", uuid);
-        if (var_fd >= 0)
-                (void)unlinkat(var_fd, path, 0);
+        return text_parse_uuid(name, uuid) >= 0 && streq(name, uuid);
 }
 
-void note_prune(int var_fd, bool (*keep)(const char *uuid, void *userdata), void *userdata) {
-        prune(var_fd, NOTES_FOLDER, keep, userdata);
+void note_clean(int var_fd) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        struct dirent *entry;
+
+        if (var_fd < 0 || directory_list(var_fd, NOTES_FOLDER, &dir) < 0)
+                return;
+
+        while ((entry = directory_next(dir)))
+                if (!is_note(entry->d_name))
+                        (void)unlinkat(dirfd(dir), entry->d_name, 0);
+}
+
+void note_list(int var_fd, void (*found)(const char *uuid, void *userdata), void *userdata) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        struct dirent *entry;
+
+        if (var_fd < 0 || directory_list(var_fd, NOTES_FOLDER, &dir) < 0)
+                return;
+
+        while ((entry = directory_next(dir)))
+                found(is_note(entry->d_name) ? entry->d_name : NULL, userdata);
 }

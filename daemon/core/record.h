@@ -20,6 +20,7 @@ typedef enum RecordPhase {
         RECORD_CREATING, /* the create is on its way, and one write to the driver is all of it */
         RECORD_BUILDING, /* the same, and it is not whole before more is done: attributes, a definition */
         RECORD_DEFINING, /* whole but for its definition, which is being written */
+        RECORD_STARTING, /* the device of a definition is on its way, which somebody else may make just as well */
         RECORD_MADE, /* by us */
         RECORD_SEEN, /* made by somebody else; kept for what is defined to start by itself */
         RECORD_STOPPED, /* by a person: not to be started by itself any more */
@@ -67,8 +68,9 @@ typedef struct Note {
 void note_format(const Note *note, char ret_text[static NOTE_TEXT_SIZE]);
 /* Below /var/lib/mdevgpud. -ENOENT: there is none; another error: it cannot be told now. What makes no sense is no note. */
 int note_read(int var_fd, const char *uuid, Note *ret_note);
-void note_remove(int var_fd, const char *uuid);
+/* Waits for the disk, as the next: for a worker. -ENOENT: there is none. */
+int note_remove(int var_fd, const char *uuid);
 /* Removes what was left by one that was killed while it wrote a note. */
-void note_clean(int var_fd, const char *uuid);
-/* Removes the notes for which keep() says no. */
-void note_prune(int var_fd, bool (*keep)(const char *uuid, void *userdata), void *userdata);
+void note_clean(int var_fd);
+/* Calls back for every note, and once or more with NULL if there is something that is none. */
+void note_list(int var_fd, void (*found)(const char *uuid, void *userdata), void *userdata);

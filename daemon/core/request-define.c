@@ -134,7 +134,10 @@ static int check_define(const Manager *manager, const DefineRequest *request, co
                 .type_id = place->type_id,
         };
 
-        return permission_check(manager, &permission, error);
+        int r;
+
+        r = permission_check_attributes(manager, request->by, vgpu ? &vgpu->owner : NULL, &request->attributes, error);
+        return r < 0 ? r : permission_check(manager, &permission, error);
 }
 
 int manager_define_vgpu(Manager *manager, const DefineRequest *request, OperationCallback callback, void *userdata,
@@ -169,6 +172,7 @@ int manager_define_vgpu(Manager *manager, const DefineRequest *request, Operatio
                         return error_set_errno(error, r, "the vGPU cannot be set up");
                 vgpu = new;
                 vgpu_set_gpu(vgpu, place.gpu);
+                vgpu->owner = plan.owner; /* it counts from now on */
         } else if (!plan.label)
                 plan.label = vgpu->label;
 
@@ -354,19 +358,24 @@ static int plan_config(const VGpu *vgpu, const ModifyRequest *request, const Cha
         return 0;
 }
 
-/* Of another type it may be another that may be used, and takes more. */
+/* Of another type it may be another that may be used, and takes more, of what its owner may have; root may give him more. */
 static int check_modify(const Manager *manager, const ModifyRequest *request, const VGpu *vgpu, const Change *change,
                         Error *error) {
+        bool others = vgpu->owner.known && request->by && vgpu->owner.uid != request->by->uid;
         const PermissionRequest permission = {
                 .caller = request->by,
                 .vgpu = vgpu,
-                .counted = !vgpu->owner.known || (request->by && vgpu->owner.uid != request->by->uid),
+                .counted = !vgpu->owner.known || others,
+                .owner = others && request->by->uid != 0 ? &vgpu->owner : NULL,
                 .gpu = vgpu->gpu,
                 .parent = vgpu->parent,
                 .type_id = change->type_id,
         };
 
-        return change->type_id ? permission_check(manager, &permission, error) : 0;
+        int r;
+
+        r = permission_check_attributes(manager, request->by, &vgpu->owner, request->attributes, error);
+        return r >= 0 && change->type_id ? permission_check(manager, &permission, error) : r;
 }
 
 int manager_modify_vgpu(Manager *manager, const ModifyRequest *request, OperationCallback callback, void *userdata,

@@ -131,6 +131,15 @@ Owner caller_get_owner(const Caller *caller, const RuleSet *set) {
         return owner;
 }
 
+Caller owner_get_caller(const Owner *owner) {
+        return (Caller){
+                .uid = owner->uid,
+                .groups = owner->groups,
+                .n_groups = owner->n_groups,
+                .groups_known = true,
+        };
+}
+
 static bool matches(const RulePatterns *patterns, const char *word) {
         for (size_t i = 0; i < patterns->n; i++)
                 if (fnmatch(patterns->items[i], word, FNM_NOESCAPE) == 0)
@@ -247,6 +256,14 @@ static bool limit_applies(const RuleSet *set, const LimitRule *rule, const Calle
         return true;
 }
 
+const LimitRule *rules_find_framebuffer(const RuleSet *set, const Caller *caller) {
+        for (size_t i = 0; set && i < set->n_limits; i++)
+                if (set->limits[i].framebuffer != UNKNOWN_U64 && limit_applies(set, &set->limits[i], caller))
+                        return &set->limits[i];
+
+        return NULL;
+}
+
 static int judge_limits(const RuleSet *set, const Caller *caller, const RuleHolding *holdings, size_t n_holdings,
                         const Sum *asks, Error *error) {
         for (size_t i = 0; i < set->n_limits; i++) {
@@ -308,4 +325,13 @@ int rules_judge(const RuleSet *set, const Caller *caller, const RuleHolding *hol
                 return r;
 
         return judge_limits(set, caller, holdings, n_holdings, &asks, error);
+}
+
+int rules_judge_amount(const RuleSet *set, const Caller *caller, const RuleHolding *holdings, size_t n_holdings,
+                       const RuleDemand *demands, size_t n_demands, Error *error) {
+        Sum asks = {};
+
+        for (size_t i = 0; i < n_demands; i++)
+                add(&asks, demands[i].framebuffer);
+        return set && n_demands > 0 ? judge_limits(set, caller, holdings, n_holdings, &asks, error) : 0;
 }

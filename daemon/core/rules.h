@@ -83,6 +83,9 @@ typedef struct Caller {
 /* Whose a vGPU is that he has made. Where he is in more groups than fit, those that limits speak of come first. */
 Owner caller_get_owner(const Caller *caller, const RuleSet *set);
 
+/* He as one who asks, in the groups that are remembered; they live as long as the owner, who is known. */
+Caller owner_get_caller(const Owner *owner);
+
 /* A vGPU that there is, is being made, or is defined. */
 typedef struct RuleHolding {
         const Owner *owner;
@@ -104,3 +107,10 @@ typedef struct RuleDemand {
  */
 int rules_judge(const RuleSet *set, const Caller *caller, const RuleHolding *holdings, size_t n_holdings,
                 const RuleDemand *demands, size_t n_demands, Error *error);
+
+/* The same of limits alone: whether his may become so many, whoever asks for it. All of the demands count. */
+int rules_judge_amount(const RuleSet *set, const Caller *caller, const RuleHolding *holdings, size_t n_holdings,
+                       const RuleDemand *demands, size_t n_demands, Error *error);
+
+/* A limit of framebuffer that is for the caller; NULL: there is none. set may be NULL. */
+const LimitRule *rules_find_framebuffer(const RuleSet *set, const Caller *caller);

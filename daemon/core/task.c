@@ -135,8 +135,9 @@ static void reckon_end(Task *task, double left, double done, uint64_t usec) {
 }
 
 void task_set_done(Task *task, size_t n_done) {
-        task->n_done = n_done;
-        reckon_end(task, (double)(task->n_steps - n_done), (double)n_done, now_usec(CLOCK_MONOTONIC) - task->begun_usec);
+        task->n_done = MIN(n_done, task->n_steps);
+        reckon_end(task, (double)(task->n_steps - task->n_done), (double)task->n_done,
+                   now_usec(CLOCK_MONOTONIC) - task->begun_usec);
         tell_soon(task);
 }
 
@@ -176,8 +177,8 @@ void task_forget_end(Task *task) {
 double task_get_progress(const Task *task) {
         if (task->bytes != UNKNOWN_U64)
                 return task->total_bytes == UNKNOWN_U64 || task->total_bytes < task->bytes ? -1
-                       : task->total_bytes == 0                                           ? 1
-                                                    : (double)task->bytes / (double)task->total_bytes;
+                       : task->total_bytes == 0                                            ? 1
+                                                : (double)task->bytes / (double)task->total_bytes;
 
         return task->n_steps > 0 ? (double)task->n_done / (double)task->n_steps : -1;
 }

@@ -32,6 +32,7 @@ struct TopologyApply {
         unsigned n_tries; /* to take back the one that is next */
         bool cancelled;
         UsersQuery *query;
+        bool begun; /* the step that is next */
         bool answered; /* what was begun has ended */
         Error answer;
         Error why; /* it is taken back; code 0 while it is not */
@@ -107,6 +108,7 @@ static void on_users(const Error *error, const User *users, size_t n_users, cons
 }
 
 static void end(TopologyApply *apply, TaskState state, const Error *error) {
+        const Error answer = error ? *error : ERROR_NULL; /* which may be of what is freed */
         Manager *manager = apply->manager;
         Task *task = apply->task;
 
@@ -120,7 +122,7 @@ static void end(TopologyApply *apply, TaskState state, const Error *error) {
                  : apply->task->changed ? "done"
                                         : "everything was so already");
         topology_apply_free(apply);
-        task_finish(task, state, error);
+        task_finish(task, state, answer.code < 0 ? &answer : NULL);
 }
 
 /* All that was done has been taken back, as far as that was possible. */
@@ -188,10 +190,21 @@ static bool turn_undo(TopologyApply *apply) {
         return false;
 }
 
+/* Something may be there of a step that failed. A GPU may have lost what it had, without getting what it was to have. */
+static bool is_unclear(const TopologyApply *apply, const TopologyStep *step) {
+        const Gpu *gpu = manager_find_gpu(apply->manager, step->gpu);
+
+        if (apply->answer.code == -ERROR_TIMEOUT || apply->answer.code == -EPIPE)
+                return true;
+
+        return apply->begun && gpu &&
+               (step->action == TOPOLOGY_ENABLE_VFS ||
+                (step->action == TOPOLOGY_SET_MIXED && gpu->mixed_size != MIXED_SIZE_NONE));
+}
+
 /* What a step has been told; 0: go on. */
 static int judge_answer(TopologyApply *apply) {
         const TopologyStep *step = &apply->plan.steps[apply->next];
-        bool unclear = apply->answer.code == -ERROR_TIMEOUT || apply->answer.code == -EPIPE;
 
         apply->answered = false;
         if (apply->answer.code == 0 || topology_step_is_done(apply->manager, step, apply->answer.code)) {
@@ -211,7 +224,7 @@ static int judge_answer(TopologyApply *apply) {
                 return 0;
         }
 
-        begin_undo(apply, apply->next + (unclear ? 1 : 0), &apply->answer);
+        begin_undo(apply, apply->next + (is_unclear(apply, step) ? 1 : 0), &apply->answer);
         return apply->answer.code;
 }
 
@@ -349,7 +362,8 @@ static bool turn_apply(TopologyApply *apply) {
                 (void)error_set_errno(&error, r, "what is being done cannot be recorded");
         else
                 r = begin_step(apply, &apply->plan.steps[apply->next], &error);
-        if (r > 0)
+        apply->begun = r > 0;
+        if (apply->begun)
                 return true;
 
         apply->answered = true;
@@ -444,6 +458,29 @@ static void on_cancel(Task *task, void *userdata) {
                 apply->query = users_query_free(apply->query);
                 wake(apply);
         }
+}
+
+static bool is_due(const TopologyApply *apply, const TopologyStep *step) {
+        const VGpu *vgpu = MAP_FIND(&apply->manager->vgpus, step->uuid, VGpu, node);
+
+        if (step->action == TOPOLOGY_CREATE)
+                return !vgpu;
+
+        return (step->action == TOPOLOGY_START || step->action == TOPOLOGY_DEFINE) && vgpu && !vgpu->owner.known &&
+               !vgpu->operation;
+}
+
+const TopologyStep *topology_apply_next_due(const TopologyApply *apply, size_t *i, const Owner **ret_owner) {
+        if (!apply || (apply->phase != PHASE_CHECK && apply->phase != PHASE_APPLY))
+                return NULL;
+
+        for (*i = MAX(*i, apply->phase == PHASE_CHECK ? apply->base : apply->next); *i < apply->plan.n_steps;)
+                if (is_due(apply, &apply->plan.steps[(*i)++])) {
+                        *ret_owner = &apply->plan.owner;
+                        return &apply->plan.steps[*i - 1];
+                }
+
+        return NULL;
 }
 
 TopologyApply *topology_apply_free(TopologyApply *apply) {
@@ -600,6 +637,13 @@ int topology_apply_plan(Manager *manager, TopologyPlan *plan) {
         return apply_new(manager, plan, "apply-topology", &apply);
 }
 
+/* Rules may be stricter by now, and he may have made others. */
+static int permit_left(const Manager *manager, const TopologyPlan *plan, const Owner *owner, Error *error) {
+        const Caller caller = owner_get_caller(owner);
+
+        return topology_plan_permit(manager, plan, owner->known ? &caller : NULL, error);
+}
+
 int topology_go_on(Manager *manager, const TopologyPlan *left, Error *error) {
         TopologyPlan plan = {};
         TopologyApply *apply;
@@ -609,9 +653,13 @@ int topology_go_on(Manager *manager, const TopologyPlan *left, Error *error) {
         if (r < 0)
                 return r;
         r = topology_plan_add_left(&plan, manager, left);
+        if (r < 0)
+                (void)error_set_errno(error, r, "the topology cannot be applied");
+        else
+                r = permit_left(manager, &plan, &left->owner, error);
         if (r < 0) {
                 topology_plan_done(&plan);
-                return error_set_errno(error, r, "the topology cannot be applied");
+                return r;
         }
 
         plan.owner = left->owner;

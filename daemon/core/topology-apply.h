@@ -32,5 +32,9 @@ int topology_go_on(Manager *manager, const TopologyPlan *left, Error *error);
 /* The same taken back; the plan is taken over in any case. */
 int topology_roll_back(Manager *manager, TopologyPlan *plan, const TopologyProgress *progress);
 
+/* From *i on, which then is behind it: a step that will give a vGPU to who applies it, and has not begun. NULL: there is none,
+ * or no such apply. */
+const TopologyStep *topology_apply_next_due(const TopologyApply *apply, size_t *i, const Owner **ret_owner);
+
 /* The daemon ends: what has been begun is left to its successor. */
 TopologyApply *topology_apply_free(TopologyApply *apply);

@@ -66,8 +66,9 @@ int topology_plan_permit(const Manager *manager, const TopologyPlan *plan, const
         size_t n_holdings, n = 0;
         int r;
 
-        if (!caller || !manager->rules)
-                return 0;
+        r = permission_check_settings(manager, caller, error);
+        if (r < 0 || !caller || !manager->rules)
+                return r;
 
         demands = calloc(MAX(plan->n_steps, 1U), sizeof(RuleDemand));
         r = demands ? permission_get_holdings(manager, leaves, &permit, &holdings, &n_holdings) : -ENOMEM;

@@ -77,8 +77,13 @@ static void fail(Gpu *gpu, const Error *error) {
                        "the virtual functions that a setting asks for are not there: %.380s", error->message);
         log_warning("GPU %s: %s", gpu->identity.address, gpu->vfs_reason);
         gpu_mark_dirty(gpu, /* may_register= */ false); /* shows it */
-        if (gpu->leaving || ++gpu->n_vfs_tries >= TRIES_MAX || gpu->vfs_retry)
+        if (gpu->leaving || gpu->vfs_retry)
                 return;
+        if (++gpu->n_vfs_tries >= TRIES_MAX) {
+                if (gpu->vfs_binding != 0)
+                        remember(gpu, gpu->vfs_binding);
+                return;
+        }
 
         gpu->vfs_binding = 0;
         forget(gpu);
@@ -90,7 +95,8 @@ static void fail(Gpu *gpu, const Error *error) {
 static void on_changed(const Error *error, void *userdata) {
         Gpu *gpu = userdata;
 
-        if (error && error->code == -ERROR_NO_SUCH_GPU)
+        /* One that is stuck is not asked again: it says so, and is read when it comes to an end. */
+        if (error && (error->code == -ERROR_NO_SUCH_GPU || error->code == -ERROR_TIMEOUT))
                 return;
         if (error) {
                 fail(gpu, error);
@@ -102,7 +108,8 @@ static void on_changed(const Error *error, void *userdata) {
                  gpu->num_vfs);
 }
 
-static void enable(Gpu *gpu, const SriovRule *rule) {
+/* True: it is under way, or will be tried again. */
+static bool enable(Gpu *gpu, const SriovRule *rule) {
         uint32_t n = count_wanted(gpu, rule, gpu->max_vfs);
         Error error = ERROR_NULL;
         int r;
@@ -111,6 +118,7 @@ static void enable(Gpu *gpu, const SriovRule *rule) {
                                     &error);
         if (r < 0)
                 fail(gpu, &error);
+        return r <= 0;
 }
 
 void vfs_auto_check(Gpu *gpu) {
@@ -130,11 +138,15 @@ void vfs_auto_check(Gpu *gpu) {
         if (gpu->vfs_binding == binding)
                 return;
 
-        remember(gpu, binding);
+        /* Of a driver that comes anew nothing is known. */
+        if (gpu->vfs_tried != binding)
+                gpu->n_vfs_tries = 0;
+        gpu->vfs_binding = gpu->vfs_tried = binding;
         gpu->vfs_reason[0] = '\0';
-        /* Some that are there are somebody's who has been quicker. */
-        if (rule && gpu->num_vfs == 0 && count_wanted(gpu, rule, gpu->max_vfs) > 0)
-                enable(gpu, rule);
+        /* Some that are there are somebody's who has been quicker. While it goes on nothing is recorded, as a successor has
+         * to do it if this daemon dies; when it has ended the GPU is read. */
+        if (!rule || gpu->num_vfs > 0 || count_wanted(gpu, rule, gpu->max_vfs) == 0 || !enable(gpu, rule))
+                remember(gpu, binding);
 }
 
 void vfs_auto_changed(Gpu *gpu) {

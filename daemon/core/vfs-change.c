@@ -42,11 +42,17 @@ static void on_done(JobResult *result, void *userdata) {
                 finish(change);
 }
 
-/* It goes on; its GPU says that it is stuck. */
+/* It goes on, and its GPU says that it is stuck; but who waits for it may have other GPUs to see to. */
 static void on_timeout(pid_t pid, void *userdata) {
         VfsChange *change = userdata;
+        VfsCallback callback = TAKE(change->callback);
+        Error error = ERROR_NULL;
 
         gpu_set_stuck(change->gpu, pid);
+        (void)error_set(&error, -ERROR_TIMEOUT, "GPU %s: its driver does not come to an end with being changed",
+                        change->gpu->identity.address);
+        if (callback)
+                callback(&error, change->userdata);
 }
 
 static VfsChange *find_change(const Manager *manager, const Gpu *gpu) {
@@ -108,10 +114,10 @@ static int judge(const Manager *manager, const char *address, uint32_t n, bool a
         return judge_quiet(manager, gpu, error);
 }
 
-int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, Error *error) {
+int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, bool anew, Error *error) {
         Gpu *found;
 
-        return judge(manager, gpu, n, /* anew= */ false, &found, error);
+        return judge(manager, gpu, n, anew, &found, error);
 }
 
 int manager_enable_vfs(Manager *manager, const char *gpu, uint32_t n, VfsCallback callback, void *userdata,

@@ -4,7 +4,8 @@
 /*
  * VfsChange: enabling another number of virtual functions of one GPU, which takes a driver's time. It ends by calling back
  * exactly once, from the loop, when the driver has answered and the GPU has been read again: what it offers now is known
- * then. Freed before, what was begun goes on, and nobody is told.
+ * then. One that does not answer in time is called back for with ERROR_TIMEOUT, and goes on. Freed before, what was begun
+ * goes on, too, and nobody is told.
  *
  * There is one at a time for each GPU, and none while it has vGPUs: every function goes with it.
  */
@@ -14,14 +15,14 @@
 
 typedef struct VfsChange VfsChange;
 
-/* error is NULL on success. The change is gone then. */
+/* error is NULL on success. The change is gone then, for whoever began it. */
 typedef void (*VfsCallback)(const Error *error, void *userdata);
 
 /*
  * Judges as far as it can be judged now, and begins nothing. 1: nothing is to be done, as there are so many (then vGPUs are
- * no reason to refuse); 0: it may begin.
+ * no reason to refuse); 0: it may begin. anew: those that are there do not do, as attributes shall be theirs.
  */
-int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, Error *error);
+int manager_check_vfs(const Manager *manager, const char *gpu, uint32_t n, bool anew, Error *error);
 /* 1: there is nothing to do, and nobody is called back; 0: it began; negative with *error filled: it did not begin. */
 int manager_enable_vfs(Manager *manager, const char *gpu, uint32_t n, VfsCallback callback, void *userdata,
                        VfsChange **ret_change, Error *error);

@@ -123,7 +123,7 @@ int manager_enable_vfs_task(Manager *manager, const char *address, uint32_t n, c
         Task *task;
         int r;
 
-        r = manager_check_vfs(manager, address, n, error);
+        r = manager_check_vfs(manager, address, n, attributes && attributes->n > 0, error);
         if (r < 0)
                 return r;
 

@@ -5,6 +5,7 @@
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
 #include "core/manager.h"
+#include "core/notes.h"
 #include "core/scan.h"
 #include "core/type.h"
 #include "core/vgpu.h"
@@ -317,12 +318,15 @@ static unsigned update_note(VGpu *vgpu, bool was_defined) {
         Note note = {};
 
         if (vgpu->file) {
-                int r = note_read(vgpu->manager->host->var_fd, vgpu->uuid, &note);
+                int r = notes_read(vgpu->manager, vgpu->uuid, &note);
 
+                vgpu->noted = r != -ENOENT;
                 if (r < 0 && r != -ENOENT) /* what is known of it stays */
                         return 0;
         } else if (was_defined) {
-                note_remove(vgpu->manager->host->var_fd, vgpu->uuid);
+                if (vgpu->noted)
+                        notes_forget(vgpu->manager, vgpu->uuid);
+                vgpu->noted = false;
                 vgpu_forget_label(vgpu);
         }
         vgpu->owned = note.managed;

@@ -60,6 +60,7 @@ struct VGpu {
         bool doubtful; /* its create ended with its worker: the next reading tells whether it exists */
         bool made; /* the device was made by us: our record says so */
         bool owned; /* the definition was made by us: its note says so */
+        bool noted; /* there is a note of it, or that cannot be told */
         bool elsewhere; /* another GPU has reported it since */
         bool overlooked; /* its device came or went while its definition was being written: to be read again */
         List files; /* DefinitionFile.link */

@@ -69,7 +69,7 @@ static const NumberKey number_keys[] = {
         KEY("display_width", max_width, 1, PIXELS_MAX),
         KEY("display_height", max_height, 1, PIXELS_MAX),
         KEY("frl_config", frame_limit, 1, FRAMES_MAX),
-        KEY("frl_enabled", limiter, 1, 1),
+        KEY("frl_enabled", limiter, 1, UINT32_MAX), /* any but 0, as that program takes it */
         KEY("ecc_supported", ecc, 1, 1),
         KEY("multi_vgpu_supported", multi_vgpu, 1, 1),
         KEY("pci_id", vdev_id, 1, UINT32_MAX),
@@ -148,8 +148,10 @@ static int finish_type(Draft *draft) {
         if (draft->spec.max_instances == 0 || draft->spec.framebuffer == 0)
                 r = report(draft, PROBLEM_WARNING,
                            "profile nvidia-%" PRIu32 " changes a type of the driver's; a type of one's own needs "
-                           "framebuffer and max-instances besides, so that it stands in a comment",
-                           draft->spec.id);
+                           "%s%s%s besides, so that it stands in a comment",
+                           draft->spec.id, draft->spec.framebuffer == 0 ? "framebuffer" : "",
+                           draft->spec.framebuffer == 0 && draft->spec.max_instances == 0 ? " and " : "",
+                           draft->spec.max_instances == 0 ? "max-instances" : "");
         else if (draft->spec.framebuffer % MIB != 0)
                 r = report(draft, PROBLEM_ERROR, "framebuffer: is not a multiple of 1MiB");
         else

@@ -212,6 +212,9 @@ static int read_entries(ConfigReader *reader, const ConfigItem *item, Draft *dra
                 draft->entry = topology_add_entry(draft->topology);
                 if (!draft->entry)
                         return -ENOMEM;
+                /* All that these tools know of. */
+                draft->entry->match.any_vendor = false;
+                draft->entry->match.vendor = 0x10de;
 
                 r = config_read_fields(reader, "entry", draft->mig ? mig_entry_fields : vgpu_entry_fields, &element,
                                        draft);

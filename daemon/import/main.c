@@ -56,6 +56,7 @@ static int read_stream(FILE *stream, char **ret_text, size_t *ret_size) {
                                 return -ENOMEM;
                         text = larger;
                 }
+                errno = 0;
                 n = fread(text + size, 1, allocated - size - 1, stream);
                 size += n;
                 if (size > IMPORT_SIZE_MAX)
@@ -63,7 +64,7 @@ static int read_stream(FILE *stream, char **ret_text, size_t *ret_size) {
         } while (n > 0);
 
         if (ferror(stream))
-                return -EIO;
+                return errno > 0 ? negative_errno() : -EIO;
         text[size] = '\0';
         *ret_text = TAKE(text);
         *ret_size = size;
@@ -116,6 +117,12 @@ static int import_file(const char *kind, ImportReader read, Import *import) {
                 return -ENOMEM;
 
         r = read(import);
+        if (r >= 0 && import->n_names > 0 && import->profiles->n_profiles + import->topologies->n_topologies == 0) {
+                r = config_report_add(import->report, import->file, 0, 0, PROBLEM_ERROR,
+                                      "nothing of it is named '%s'%s", import->names[0],
+                                      import->n_names > 1 ? ", or otherwise as was asked for" : "");
+                r = r < 0 ? r : -EBADMSG;
+        }
         config_report_print(import->report, stderr);
         if (r >= 0)
                 print(import, kind);

@@ -125,7 +125,7 @@ static void fail_queue(Child *child, int code, const char *what) {
 
 /* "GPU 0000:41:00.0", or what else its worker is for. */
 static const char *child_subject(const Child *child) {
-        return child->role == CHILD_STORE ? "" : "GPU ";
+        return child->role == CHILD_STORE || streq(child->gpu, "host") ? "" : "GPU ";
 }
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {

@@ -91,7 +91,7 @@ static void put_attributes(WireWriter *w, const Attributes *attributes) {
 }
 
 static void put_vgpu_job(WireWriter *w, const Job *job) {
-        wire_put_string(w, job->uuid);
+        wire_put_string(w, strempty(job->uuid));
         wire_put_string(w, strempty(job->type_id));
         wire_put_string(w, strempty(job->parent));
         wire_put_u8(w, job->adopt);
@@ -168,12 +168,21 @@ static bool names_are_good(const DecodedJob *d) {
         case JOB_CREATE:
                 return text_is_name(d->type_id) && (d->parent[0] == '\0' || text_is_name(d->parent));
         case JOB_STORE:
-                if (d->job.action == STORE_NOTE)
+                if (d->job.action == STORE_NOTE || d->job.action == STORE_FORGET || d->job.action == STORE_CLEAN)
                         return true;
-                return text_is_name(d->parent) && (d->job.action == STORE_UNDEFINE || text_is_name(d->type_id));
+                return text_is_name(d->parent) && (d->job.action == STORE_UNDEFINE ||
+                                                   d->job.action == STORE_UNDEFINE_ONE || text_is_name(d->type_id));
         default:
                 return true;
         }
+}
+
+/* To clean is of no vGPU. */
+static bool uuid_is_good(const char *uuid, DecodedJob *d) {
+        if (d->job.kind == JOB_STORE && d->job.action == STORE_CLEAN)
+                return uuid[0] == '\0';
+
+        return text_parse_uuid(uuid, d->uuid) >= 0;
 }
 
 static void get_vgpu_job(WireReader *r, DecodedJob *d) {
@@ -192,7 +201,7 @@ static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         d->job.managed = wire_get_bool(r);
         wire_get_string(r, d->label, sizeof(d->label));
         wire_get_string(r, d->owner, sizeof(d->owner));
-        if (text_parse_uuid(uuid, d->uuid) < 0 || !names_are_good(d))
+        if (!uuid_is_good(uuid, d) || !names_are_good(d))
                 r->bad = true;
 
         d->job.uuid = d->uuid;

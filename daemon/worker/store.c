@@ -166,6 +166,22 @@ static int explain_put(int code, const Job *job, Error *error) {
                          strerrordesc_np(-code) ?: "unknown error");
 }
 
+/* In the place of the note that is there, if one is; what may not survive does not stay. */
+static int move_note(int notes_fd, const char *temporary, const char *uuid) {
+        bool exists = path_exists(notes_fd, uuid);
+        unsigned flags = exists ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+        int r = 0;
+
+        if (renameat2(notes_fd, temporary, notes_fd, uuid, flags) < 0)
+                r = negative_errno();
+        else if (fsync(notes_fd) < 0) {
+                r = negative_errno();
+                (void)renameat2(notes_fd, uuid, notes_fd, temporary, flags);
+        }
+        (void)unlinkat(notes_fd, temporary, 0);
+        return r;
+}
+
 static int put_note(const Host *host, const Job *job, Error *error) {
         _cleanup_(fd_closep) int notes_fd = -EBADF;
         char text[NOTE_TEXT_SIZE], temporary[UUID_STRING_SIZE + 1];
@@ -180,13 +196,38 @@ static int put_note(const Host *host, const Job *job, Error *error) {
                 (void)snprintf(temporary, sizeof(temporary), ".%s", job->uuid);
                 r = write_durable(notes_fd, temporary, text, 0600);
         }
-        if (r >= 0 && (renameat(notes_fd, temporary, notes_fd, job->uuid) < 0 || fsync(notes_fd) < 0))
-                r = negative_errno();
+        if (r >= 0)
+                r = move_note(notes_fd, temporary, job->uuid);
         if (r < 0)
                 return error_set(error, -EIO, "/var/lib/mdevgpud/" NOTES_FOLDER "/%s cannot be written: %s", job->uuid,
                                  strerrordesc_np(-r) ?: "unknown error");
 
         return 0;
+}
+
+static int remove_note(const Host *host, const Job *job, Error *error) {
+        int r;
+
+        r = note_remove(host->var_fd, job->uuid);
+        if (r < 0 && r != -ENOENT)
+                return error_set(error, -EIO, "/var/lib/mdevgpud/" NOTES_FOLDER "/%s cannot be removed: %s", job->uuid,
+                                 strerrordesc_np(-r) ?: "unknown error");
+
+        return 0;
+}
+
+/* Whoever may have been killed, nobody is at it now: this is the one who writes. */
+static void clean(const Host *host) {
+        for (VGpuKind kind = 0; kind < VGPU_KIND_MAX; kind++) {
+                Bench bench = BENCH_NULL;
+
+                if (host->etc_fd >= 0)
+                        bench.base_fd = directory_open(host->etc_fd, definition_folder(kind));
+                if (bench.base_fd >= 0)
+                        bench.workshop_fd = directory_open(bench.base_fd, DEFINITIONS_WORKSHOP);
+                bench_done(&bench);
+        }
+        note_clean(host->var_fd);
 }
 
 static int remove_definition(const Host *host, const Job *job, Error *error) {
@@ -219,7 +260,7 @@ static int put_both(const Host *host, const Job *job, Error *error) {
         if (r < 0) {
                 r = explain_put(r, job, error);
                 if (r == -ERROR_NO_SUCH_VGPU)
-                        note_remove(host->var_fd, job->uuid);
+                        (void)note_remove(host->var_fd, job->uuid);
                 bench_done(&bench);
                 return r;
         }
@@ -230,7 +271,7 @@ static int put_both(const Host *host, const Job *job, Error *error) {
                 if (r < 0) {
                         r = explain_put(r, job, error);
                         if (job->action == STORE_DEFINE || r == -ERROR_NO_SUCH_VGPU)
-                                note_remove(host->var_fd, job->uuid);
+                                (void)note_remove(host->var_fd, job->uuid);
                 }
         }
 
@@ -240,12 +281,25 @@ static int put_both(const Host *host, const Job *job, Error *error) {
 
 /* Its codes are those of the model, where ENOSPC, say, means something else: what the disk says is in the sentence. */
 int store_run(const Host *host, const Job *job, Error *error) {
+        int r;
+
         switch (job->action) {
         case STORE_NOTE:
                 return put_note(host, job, error);
         case STORE_UNDEFINE:
-                /* The note goes with the last of several, and who knows that has it removed. */
+                /* A definition whose note has gone before it would be somebody else's. What is left of the note alone is
+                 * dropped when a daemon starts. */
+                r = remove_definition(host, job, error);
+                if (r >= 0)
+                        (void)note_remove(host->var_fd, job->uuid);
+                return r;
+        case STORE_UNDEFINE_ONE:
                 return remove_definition(host, job, error);
+        case STORE_FORGET:
+                return remove_note(host, job, error);
+        case STORE_CLEAN:
+                clean(host);
+                return 0;
         case STORE_DEFINE:
         case STORE_UPDATE:
                 return put_both(host, job, error);

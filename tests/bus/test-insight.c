@@ -70,7 +70,7 @@ static uint64_t number_of(const char *dump, const char *name) {
 
 static void test_statistics(void) {
         g_autoptr(Harness) h = harness_new();
-        g_autofree char *before = NULL, *after = NULL, *create = NULL;
+        g_autofree char *before = NULL, *after = NULL;
         unsigned long long done, failed, usec, sum = 0;
         const char *row;
         char *end;

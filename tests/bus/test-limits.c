@@ -239,6 +239,47 @@ static void test_broken(void) {
         sd_bus_flush_close_unref(nobody);
 }
 
+static void assert_advice(Harness *h, const char *part) {
+        sd_bus_message *reply = manager_call(h->bus, "Diagnose", "a{sv}", 0);
+        g_autofree char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        g_assert_nonnull(f);
+        g_assert_cmpint(sd_bus_message_dump(reply, f, 0), >=, 0);
+        g_assert_cmpint(fclose(f), ==, 0);
+        if (!strstr(text, part))
+                g_error("no '%s' in: %s", part, text);
+        sd_bus_message_unref(reply);
+}
+
+/* The daemon starts with a mistake: in a profile it lifts no limit, and in the limits it leaves none but root. */
+static void test_broken_start(void) {
+        g_autoptr(Harness) h = start("version: 1\nlimits: [{vgpus: 0}]\n");
+        sd_bus *nobody = harness_connect(h, NOBODY_UID);
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        g_assert_cmpint(harness_stop_daemon(h, SIGTERM), ==, 0);
+        harness_break_config(h);
+        harness_start_daemon(h, /* without_polkit= */ false);
+        refuse_create(nobody, LIMIT, 2, OTHER_GPU, "mtty-2");
+        assert_advice(h, "Until then mdevgpud.yaml alone is in force");
+
+        g_assert_cmpint(harness_stop_daemon(h, SIGTERM), ==, 0);
+        harness_set_types(h, /* large= */ true);
+        harness_write(h, RULES_FILE, "version: 1\nlimits: [{vgpu: 0}]\n");
+        harness_start_daemon(h, /* without_polkit= */ false);
+        assert_error(try_call(nobody, BUS_PATH, MANAGER_INTERFACE, "CreateVGpu", &error, "sssa{sv}", OTHER_GPU,
+                              "mtty-2", "", 0),
+                     &error, ERROR_PREFIX "ConfigInvalid");
+        assert_advice(h, "Until then nothing is in force");
+        sd_bus_message_unref(manager_call(h->bus, "CreateVGpu", "sssa{sv}", OTHER_GPU, "mtty-2", "", 0));
+
+        set_rules(h, "version: 1\nlimits: [{vgpus: 1}]\n");
+        make_vgpu(nobody, TYPE, UUID_A);
+        sd_bus_flush_close_unref(nobody);
+}
+
 int main(int argc, char **argv) {
         harness_init(&argc, &argv);
 
@@ -248,6 +289,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/limits/use", test_use);
         g_test_add_func("/limits/topology", test_topology);
         g_test_add_func("/limits/broken", test_broken);
+        g_test_add_func("/limits/broken-start", test_broken_start);
 
         return g_test_run();
 }

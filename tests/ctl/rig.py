@@ -46,7 +46,8 @@ class Rig:
 
     def __init__(self, stack):
         self.stack = stack
-        self.dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="mdevgpuctl-"))
+        self.dir = stack.enter_context(tempfile.TemporaryDirectory(
+            prefix="mdevgpuctl-", ignore_cleanup_errors=True)) # a worker may be at it still
         self.address = f"unix:path={self.dir}/bus"
         # Only what is said here decides how the command behaves.
         self.env = {key: os.environ[key] for key in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ}

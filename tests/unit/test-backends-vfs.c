@@ -231,8 +231,8 @@ static void test_vf_model(void) {
         g_assert_cmpint(manager_scan(m->manager), ==, 0);
         machine_settle(m);
         g_assert_cmpuint(machine_gpu(m, GPU_A)->max_vfs, ==, 4);
-        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 5, &error), ==, -ERROR_INVALID_ARGUMENT);
-        g_assert_cmpint(manager_check_vfs(m->manager, GPU_B, 1, NULL), ==, -ERROR_NO_SUCH_GPU);
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 5, false, &error), ==, -ERROR_INVALID_ARGUMENT);
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_B, 1, false, NULL), ==, -ERROR_NO_SUCH_GPU);
 
         g_assert_cmpint(manager_enable_vfs(m->manager, GPU_A, 2, on_vfs, &answer, &change, NULL), ==, 0);
         g_assert_cmpuint(answer.n, ==, 0);
@@ -247,7 +247,7 @@ static void test_vf_model(void) {
         (void)machine_create(m, GPU_A, "vfio-pci-vf", UUID_1, &made);
         machine_settle(m);
         g_assert_nonnull(manager_find_vgpu(m->manager, UUID_1));
-        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 0, NULL), ==, -ERROR_BUSY);
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 0, false, NULL), ==, -ERROR_BUSY);
         machine_restart(m);
         g_assert_cmpint(manager_scan(m->manager), ==, 0);
         machine_settle(m);

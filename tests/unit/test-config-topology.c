@@ -206,7 +206,7 @@ static void test_files(void) {
         topology_set_free(parse(wrong, 2, "g:2:10: error: default: there is no topology 'zzz'\n"));
 }
 
-/* Both kinds of files, all or nothing. */
+/* All kinds of files, all or nothing but the settings, which are right. */
 static void test_load(void) {
         g_autofree char *root = g_dir_make_tmp("mdevgpu-XXXXXX", NULL), *dir = NULL, *file = NULL, *expected = NULL;
         const char *argv[] = { "rm", "-rf", "--", root, NULL };
@@ -226,6 +226,8 @@ static void test_load(void) {
         file = g_build_filename(dir, "10.yaml", NULL);
         g_assert_true(g_file_set_contents(file, "version: 1\ntopologies: 1\n", -1, NULL));
         g_assert_cmpint(config_load_all(root, &profiles, &topologies, &settings, &report), ==, -EBADMSG);
+        g_assert_nonnull(settings);
+        settings_free(settings);
         expected = g_strdup_printf(
                 "%s:2:13: error: topologies: must be a mapping of keys to values, not a single value\n", file);
         g_autofree char *printed = report_to_string(&report);
@@ -235,6 +237,7 @@ static void test_load(void) {
         /* A root that is none is said once. */
         g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
         g_assert_cmpint(config_load_all(root, &profiles, &topologies, &settings, &report), ==, -EBADMSG);
+        g_assert_null(settings);
         g_assert_cmpuint(report.n_problems, ==, 1);
         config_report_done(&report);
 }

@@ -466,6 +466,106 @@ static void test_define_active(void) {
         machine_free(m);
 }
 
+/* Everybody may have this: as many, and as much framebuffer together. */
+static void set_limit(Machine *m, uint32_t vgpus, uint64_t framebuffer) {
+        const LimitRule rule = { .subject.who = RULE_EVERYBODY, .vgpus = vgpus, .framebuffer = framebuffer };
+        Settings *settings = settings_new();
+
+        settings->rules = rule_set_new("f");
+        g_assert_cmpint(rule_set_add_limit(settings->rules, &rule), ==, 0);
+        manager_set_settings(m->manager, settings);
+}
+
+static const Caller alice = { .uid = 1000, .groups_known = true };
+
+/* What is being written counts already, also of what is there and was nobody's, and so does its framebuffer. */
+static void test_define_limits(void) {
+        const DefineRequest one = { .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_1, .by = &alice };
+        const DefineRequest two = { .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_2, .by = &alice };
+        const DefineRequest active = { .gpu = "", .type = "", .uuid = UUID_3, .by = &alice };
+        const struct {
+                const DefineRequest *request;
+                uint32_t vgpus;
+                uint64_t framebuffer;
+        } cases[] = {
+                { &one, 1, UNKNOWN_U64 },
+                { &one, UNKNOWN_U32, 3 * GIB },
+                { &active, 1, UNKNOWN_U64 },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                Machine *m = machine_with_gpus();
+                Error error = ERROR_NULL;
+                Answer answer = {};
+
+                (void)machine_have_vgpu(m, GPU_A, UUID_3);
+                set_limit(m, cases[i].vgpus, cases[i].framebuffer);
+                (void)life_define(m, cases[i].request, &answer);
+                g_assert_cmpint(manager_define_vgpu(m->manager, &two, NULL, NULL, NULL, &error), ==,
+                                -ERROR_LIMIT_EXCEEDED);
+                machine_settle(m);
+                assert_answer(&answer, 0, "");
+                g_assert_cmpint(manager_define_vgpu(m->manager, &two, NULL, NULL, NULL, &error), ==,
+                                -ERROR_LIMIT_EXCEEDED);
+                machine_free(m);
+        }
+}
+
+/* It stays his: another type has to fit what he may have, whoever gives it, unless that is root. */
+static void test_modify_limits(void) {
+        static const Caller bob = { .uid = 1001, .groups_known = true }, root = { .groups_known = true };
+        Machine *m = machine_with_gpus();
+        ModifyRequest request = { .uuid = UUID_1, .type = TYPE_2, .by = &bob };
+        Error error = ERROR_NULL;
+        Answer answers[3] = {};
+
+        set_limit(m, UNKNOWN_U32, 2 * GIB);
+        (void)life_define(m, &(DefineRequest){ .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_1, .by = &alice },
+                          &answers[0]);
+        machine_settle(m);
+        (void)life_modify(m, &request, &answers[1]);
+        machine_settle(m);
+        assert_answer(&answers[1], 0, "");
+
+        set_limit(m, UNKNOWN_U32, GIB);
+        request.type = TYPE_1;
+        g_assert_cmpint(manager_modify_vgpu(m->manager, &request, NULL, NULL, NULL, &error), ==, -ERROR_LIMIT_EXCEEDED);
+        g_assert_nonnull(strstr(error.message, "User 1000 may have 1024 MiB"));
+        request.by = &root;
+        (void)life_modify(m, &request, &answers[2]);
+        machine_settle(m);
+        assert_answer(&answers[2], 0, "");
+        machine_free(m);
+}
+
+/* The amount that a type has is not got round by an attribute. */
+static void test_quota(void) {
+        Attributes quota = attributes_of("vram_quota", "17179869184");
+        const CreateRequest create = { .gpu = GPU_A, .type = TYPE_1, .uuid = "", .attributes = quota, .by = &alice };
+        const DefineRequest define = { .gpu = GPU_A, .type = TYPE_1, .uuid = "", .attributes = quota, .by = &alice };
+        const ModifyRequest modify = { .uuid = UUID_1, .attributes = &quota, .by = &alice };
+        Machine *m = machine_with_gpus();
+        Error error = ERROR_NULL;
+        Answer answers[2] = {};
+
+        set_limit(m, UNKNOWN_U32, 8 * GIB);
+        (void)life_define(m, &(DefineRequest){ .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_1, .by = &alice },
+                          &answers[0]);
+        machine_settle(m);
+        assert_answer(&answers[0], 0, "");
+        g_assert_cmpint(manager_create_vgpu(m->manager, &create, NULL, NULL, NULL, &error), ==, -ERROR_LIMIT_EXCEEDED);
+        g_assert_cmpint(manager_define_vgpu(m->manager, &define, NULL, NULL, NULL, &error), ==, -ERROR_LIMIT_EXCEEDED);
+        g_assert_cmpint(manager_modify_vgpu(m->manager, &modify, NULL, NULL, NULL, &error), ==, -ERROR_LIMIT_EXCEEDED);
+        g_assert_nonnull(strstr(error.message, "vram_quota"));
+
+        set_limit(m, 8, UNKNOWN_U64);
+        (void)life_modify(m, &modify, &answers[1]);
+        machine_settle(m);
+        assert_answer(&answers[1], 0, "");
+        attributes_done(&quota);
+        machine_free(m);
+}
+
 static void assert_define_refused(Machine *m, const DefineRequest *request, int code, const char *part) {
         Error error = ERROR_NULL;
 
@@ -727,7 +827,8 @@ static void test_start(gconstpointer refused) {
         machine_free(m);
 }
 
-/* Its worker dies over a start, its time runs out, its GPU goes: it is defined as before. */
+/* Its worker dies over a start, its time runs out, its GPU goes: it is defined as before. What is there when the worker
+ * has died may be somebody else's, and stays. */
 static void test_start_trouble(gconstpointer data) {
         Trouble trouble = GPOINTER_TO_INT(data);
         Machine *m = machine_with_gpus();
@@ -765,11 +866,13 @@ static void test_start_trouble(gconstpointer data) {
         machine_settle(m);
         g_assert_cmpuint(answer.n, ==, 1);
         g_assert_cmpint(answer.error.code, <, 0);
-        life_assert_state(m, UUID_1, VGPU_DEFINED, NULL);
-        g_assert_false(machine_has_mdev(m, UUID_1) || machine_has_record(m, UUID_1));
         g_assert_true(life_find(m, UUID_1)->managed);
-        (void)life_start(m, UUID_1, &(Answer){});
-        machine_settle(m);
+        if (trouble != TROUBLE_DIED_AFTER) {
+                life_assert_state(m, UUID_1, VGPU_DEFINED, NULL);
+                g_assert_false(machine_has_mdev(m, UUID_1) || machine_has_record(m, UUID_1));
+                (void)life_start(m, UUID_1, &(Answer){});
+                machine_settle(m);
+        }
         life_assert_state(m, UUID_1, VGPU_ACTIVE, NULL);
         machine_free(m);
 }
@@ -939,6 +1042,9 @@ int main(int argc, char **argv) {
         g_test_add_func("/define/done", test_define);
         g_test_add_func("/define/absent", test_define_absent);
         g_test_add_func("/define/active", test_define_active);
+        g_test_add_func("/define/limits", test_define_limits);
+        g_test_add_func("/modify/limits", test_modify_limits);
+        g_test_add_func("/define/quota", test_quota);
         g_test_add_func("/define/judge", test_define_judge);
         g_test_add_func("/define/long-name", test_define_long_name);
         add_troubles("/define/trouble", test_define_trouble, true);

@@ -448,6 +448,7 @@ static void test_note(void) {
 
         life_delete(m, GPU_A, UUID_1);
         assert_none(m, UUID_1);
+        machine_settle(m);
         g_assert_null(life_read_note(m, UUID_1));
         life_write(m, GPU_A, UUID_1, MANUAL_1);
         assert_good(m, UUID_1, GPU_A, TYPE_1);
@@ -461,6 +462,101 @@ static void test_note(void) {
         g_assert_null(life_read_note(m, UUID_3));
         g_assert_true(life_find(m, UUID_1)->managed);
         g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web2");
+        machine_free(m);
+}
+
+static const DefineRequest web2 = { .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_1, .label = "web2" };
+
+static void assert_noted(Machine *m, const char *expected) {
+        g_autofree char *note = life_read_note(m, UUID_1);
+
+        g_assert_cmpstr(note, ==, expected);
+}
+
+/* One with a note, whose definition somebody else has removed: whose note a worker is to remove. */
+static PlatformJob *with_forgotten(Machine **ret_m) {
+        Machine *m = machine_with_gpus();
+        PlatformJob *job;
+
+        (void)life_define(m, &(DefineRequest){ .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_1, .label = "web1" },
+                          &(Answer){});
+        (void)life_have_defined(m, GPU_A, UUID_2, /* autostart= */ false);
+        life_delete(m, GPU_A, UUID_1);
+        assert_none(m, UUID_1);
+        assert_noted(m, "managed=1\nlabel=web1\n");
+        job = fake_find_job(&m->fake, JOB_STORE, NULL);
+        g_assert_nonnull(job);
+        g_assert_cmpint(job->job.action, ==, STORE_FORGET);
+        *ret_m = m;
+        return job;
+}
+
+/* Nothing waits for the disk; whoever defines the UUID meanwhile does not get what was noted of the other, and keeps his. */
+static void test_forgotten(void) {
+        Answer answer = {};
+        PlatformJob *job;
+        Machine *m;
+
+        job = with_forgotten(&m);
+        life_write(m, GPU_A, UUID_1, MANUAL_1);
+        assert_good(m, UUID_1, GPU_A, TYPE_1);
+        g_assert_false(life_find(m, UUID_1)->managed);
+        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "");
+        life_delete(m, GPU_A, UUID_1);
+        assert_none(m, UUID_1);
+
+        /* It has begun: there is no other before it has ended. */
+        fake_begin(job);
+        (void)life_define(m, &web2, &answer);
+        fake_finish(&m->fake, job);
+        machine_settle(m);
+        g_assert_cmpuint(answer.n, ==, 1);
+        g_assert_cmpint(answer.error.code, ==, 0);
+        g_assert_true(life_find(m, UUID_1)->managed);
+        assert_noted(m, "managed=1\nlabel=web2\n");
+        machine_free(m);
+}
+
+/* The worker that was to remove it has died, or is stuck: what is written after that is not removed by a second try. */
+static void test_forgotten_late(gconstpointer refused) {
+        Answer answer = {};
+        PlatformJob *job;
+        Machine *m;
+
+        job = with_forgotten(&m);
+        (void)life_define(m, &web2, &answer);
+        fake_fail(job, -EPIPE, "the worker ended");
+        life_delete(m, GPU_A, UUID_2);
+        assert_none(m, UUID_2);
+        if (refused)
+                life_write(m, GPU_A, UUID_1, MANUAL_1);
+        machine_settle(m);
+        g_assert_cmpuint(answer.n, ==, 1);
+        assert_good(m, UUID_1, GPU_A, TYPE_1);
+        g_assert_cmpint(answer.error.code, ==, refused ? -ERROR_ALREADY_EXISTS : 0);
+        g_assert_true(life_find(m, UUID_1)->managed == !refused);
+        assert_noted(m, refused ? NULL : "managed=1\nlabel=web2\n");
+        machine_free(m);
+}
+
+/* No worker takes the job: the next one that something is written by does. */
+static void test_forgotten_stuck(void) {
+        Machine *m = machine_with_gpus();
+
+        (void)life_define(m, &web2, &(Answer){});
+        machine_settle(m);
+        m->fake.refuse = -EBUSY;
+        life_delete(m, GPU_A, UUID_1);
+        assert_none(m, UUID_1);
+        m->fake.refuse = 0;
+        life_write(m, GPU_A, UUID_1, MANUAL_1);
+        assert_good(m, UUID_1, GPU_A, TYPE_1);
+        g_assert_false(life_find(m, UUID_1)->managed);
+
+        (void)life_define(m, &(DefineRequest){ .gpu = GPU_A, .type = TYPE_1, .uuid = UUID_2 }, &(Answer){});
+        machine_settle(m);
+        assert_noted(m, NULL);
+        g_assert_false(life_find(m, UUID_1)->managed);
         machine_free(m);
 }
 
@@ -505,6 +601,10 @@ int main(int argc, char **argv) {
         g_test_add_func("/definition-files/descriptors-again", test_descriptors_again);
         g_test_add_func("/definition-files/twice", test_twice);
         g_test_add_func("/definition-files/note", test_note);
+        g_test_add_func("/definition-files/forgotten", test_forgotten);
+        g_test_add_data_func("/definition-files/forgotten-late", NULL, test_forgotten_late);
+        g_test_add_data_func("/definition-files/forgotten-late-refused", "refused", test_forgotten_late);
+        g_test_add_func("/definition-files/forgotten-stuck", test_forgotten_stuck);
         g_test_add_func("/definition-files/hostile-note", test_hostile_note);
 
         return g_test_run();

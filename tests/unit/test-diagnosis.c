@@ -153,6 +153,27 @@ static void aperture_small(Scene *s) {
         write_file(s, "sys/bus/pci/drivers/i915/" GPU_A, "", 0644);
 }
 
+static void nvidia_in(Scene *s, GpuState state, const char *reason) {
+        Gpu *gpu = first(s);
+
+        set_driver(s, "nvidia", /* whole= */ false);
+        gpu->state = state;
+        (void)g_strlcpy(gpu->backend, "nvidia", sizeof(gpu->backend));
+        (void)g_strlcpy(gpu->reason, reason, sizeof(gpu->reason));
+}
+
+static void not_vgpu_host(Scene *s) {
+        nvidia_in(s, GPU_NOT_VGPU_HOST, "it is a guest's");
+}
+
+static void layout_unknown(Scene *s) {
+        nvidia_in(s, GPU_LAYOUT_UNKNOWN, "branch 999");
+}
+
+static void host_ready(Scene *s) {
+        nvidia_in(s, GPU_HOST_READY, "");
+}
+
 static void busy(Scene *s) {
         first(s)->state = GPU_BUSY;
         (void)text_copy(first(s)->reason, sizeof(first(s)->reason), "process 4711 is stuck");
@@ -166,6 +187,12 @@ static void failed(Scene *s) {
 static void degraded(Scene *s) {
         first(s)->state = GPU_DEGRADED;
         (void)text_copy(first(s)->reason, sizeof(first(s)->reason), "two types of five");
+}
+
+static void vfs_off(Scene *s) {
+        set_driver(s, "vendor", /* whole= */ false);
+        first(s)->state = GPU_READY;
+        first(s)->max_vfs = 8;
 }
 
 static void no_profile(Scene *s) {
@@ -279,6 +306,9 @@ static const struct {
         { "host-not-examined", "warning", not_examined, "host", "no worker", "journal" },
         { "no-driver", "warning", no_driver, GPU_A, "No driver", "Install" },
         { "driver-not-vgpu", "warning", nouveau, GPU_A, "nouveau cannot", "NVIDIA" },
+        { "driver-not-vgpu", "warning", not_vgpu_host, GPU_A, "runs no vGPUs: it is a guest's", "NVIDIA" },
+        { "driver-not-vgpu", "warning", layout_unknown, GPU_A, "branch 999", "mdevgpuctl probe" },
+        { "no-profile", "warning", host_ready, GPU_A, "no profile matches it", "mdevgpud-types.d(5)" },
         { "gvt-off", "warning", gvt_off, GPU_A, "enable_gvt is off", "i915.enable_gvt=1" },
         { "gvt-off", "warning", kvmgt_absent, GPU_A, "kvmgt is not loaded", "modprobe kvmgt" },
         { "aperture-small", "warning", aperture_small, GPU_A,
@@ -288,6 +318,7 @@ static const struct {
         { "gpu-busy", "error", busy, GPU_A, "4711", "reboot" },
         { "gpu-failed", "error", failed, GPU_A, "the list is spoiled", "journal" },
         { "gpu-degraded", "error", degraded, GPU_A, "two types of five", "load the driver" },
+        { "vfs-off", "warning", vfs_off, GPU_A, "None of its 8 virtual functions", "mdevgpuctl vfs" },
         { "no-profile", "warning", no_profile, GPU_A, "vendor 0x6d67, device 0x0001", "mdevgpud-types.d(5)" },
         { "no-types", "warning", no_types, GPU_A, "a switch is off", "journal" },
         { "types-pending", "warning", types_pending, GPU_A, "wait", "last vGPU" },

@@ -231,6 +231,7 @@ static void test_one_configuration(void) {
 
         g_assert_cmpstr(i->printed, ==, "");
         g_assert_cmpuint(i->import.topologies->n_topologies, ==, 1);
+        g_assert_cmphex(i->import.topologies->topologies[0]->entries[0].match.vendor, ==, 0x10de);
         g_assert_cmpstr(i->import.topologies->topologies[0]->name, ==, "other");
 }
 
@@ -381,8 +382,8 @@ static void test_vgpu_config_errors(void) {
                 "<vgpuconfig><vgpuType id='1' name='' class='b'/></vgpuconfig>",
                 "<vgpuconfig><pgpu/></vgpuconfig>",
                 "<vgpuconfig><vgpuType id='1' name='a' class='b'><framebuffer>-1</framebuffer></vgpuType></vgpuconfig>",
-                "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><vgpuconfig><vgpuType id='1' name='&x;' "
-                "class='b'/></vgpuconfig>",
+                ("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><vgpuconfig><vgpuType id='1' name='&x;' "
+                 "class='b'/></vgpuconfig>"),
         };
 
         for (size_t k = 0; k < G_N_ELEMENTS(texts); k++) {

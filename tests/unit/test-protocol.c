@@ -179,6 +179,8 @@ static void test_jobs(void) {
                                     .label = "web1",
                                     .owner = "1000:27,4242" });
         assert_job_survives(&(Job){ .kind = JOB_STORE, .uuid = UUID, .parent = "mtty", .action = STORE_UNDEFINE });
+        assert_job_survives(&(Job){ .kind = JOB_STORE, .uuid = UUID, .action = STORE_FORGET });
+        assert_job_survives(&(Job){ .kind = JOB_STORE, .uuid = "", .action = STORE_CLEAN });
         attributes_done(&attributes);
 }
 

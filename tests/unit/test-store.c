@@ -101,8 +101,14 @@ static void test_done(void) {
         g_assert_true(g_file_get_contents(link, &text, NULL, NULL));
         g_assert_cmpstr(text, ==, TEXT_1);
 
+        /* Of several the note stays. */
+        store(m, STORE_UNDEFINE_ONE);
+        assert_definition(m, NULL);
+        assert_note(m, NOTE_2);
+        store(m, STORE_DEFINE);
         store(m, STORE_UNDEFINE);
         assert_definition(m, NULL);
+        assert_note(m, NULL);
         /* It is as it should be already. */
         store(m, STORE_UNDEFINE);
         machine_free(m);
@@ -160,7 +166,6 @@ static void test_in_the_way(void) {
         g_assert_true(g_file_get_contents(victim, &text, NULL, NULL));
         g_assert_cmpstr(text, ==, "victim");
         store(m, STORE_UNDEFINE);
-        note_remove(m->sim.host.var_fd, UUID_1);
 
         g_assert_cmpint(mkdir(path, 0755), ==, 0);
         store_refused(m, STORE_DEFINE, -ERROR_ALREADY_EXISTS, UUID_1);
@@ -189,6 +194,24 @@ static void test_left_behind(void) {
         store(m, STORE_DEFINE);
         assert_definition(m, TEXT_1);
         assert_note(m, NOTE_1);
+        machine_free(m);
+}
+
+/* And without anything being written. */
+static void test_clean(void) {
+        Machine *m = machine_new();
+        g_autofree char *note = g_strdup_printf("%s/var/vgpus/.%s", m->root, UUID_2);
+
+        store(m, STORE_DEFINE);
+        life_write(m, ".mdevgpud", UUID_1, "half");
+        g_assert_true(g_file_set_contents(note, "half", -1, NULL));
+        store(m, STORE_CLEAN);
+        assert_definition(m, TEXT_1);
+        assert_note(m, NOTE_1);
+        store(m, STORE_FORGET);
+        assert_definition(m, TEXT_1);
+        assert_note(m, NULL);
+        store(m, STORE_FORGET);
         machine_free(m);
 }
 
@@ -328,6 +351,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/store/went", test_went);
         g_test_add_func("/store/in-the-way", test_in_the_way);
         g_test_add_func("/store/left-behind", test_left_behind);
+        g_test_add_func("/store/clean", test_clean);
         g_test_add_data_func("/store/full-etc", "etc", test_full);
         g_test_add_data_func("/store/full-var", "var", test_full);
         g_test_add_data_func("/store/no-inodes-etc", "etc", test_no_inodes);

@@ -81,11 +81,23 @@ static Machine *machine_with_vgpus(void) {
         return m;
 }
 
+static const Caller *applier; /* NULL: nobody */
+static uint32_t limit = UNKNOWN_U32; /* of vGPUs, for everybody */
+
+static void set_limit(Machine *m) {
+        const LimitRule rule = { .subject.who = RULE_EVERYBODY, .vgpus = limit, .framebuffer = UNKNOWN_U64 };
+        Settings *settings = settings_new();
+
+        settings->rules = rule_set_new("f");
+        g_assert_cmpint(rule_set_add_limit(settings->rules, &rule), ==, 0);
+        manager_set_settings(m->manager, settings);
+}
+
 static Task *apply(Machine *m) {
         Error error = ERROR_NULL;
         Task *task;
 
-        if (topology_apply(m->manager, "t", 0, &task, &error) < 0)
+        if (topology_apply(m->manager, "t", applier, &task, &error) < 0)
                 g_error("%s", error.message);
         return task;
 }
@@ -266,6 +278,7 @@ static bool run_until_killed(Machine *m, unsigned n, bool half) {
 static void start_again(Machine *m, const char *policy) {
         machine_restart(m);
         machine_set_types(m, 2, 2);
+        set_limit(m);
         set_topologies(m, TARGET, policy);
         g_assert_cmpint(manager_scan(m->manager), >=, 0);
         machine_settle(m);
@@ -320,6 +333,34 @@ static void test_killed(void) {
 
 static void test_goes_on(void) {
         check_kills("policy: {interrupted: go-on}\n", /* goes_on= */ true);
+}
+
+/* What it has still to make is its applier's already, at each of its moments; and who may have less by now gets less. */
+static void test_limits(void) {
+        static const Caller alice = { .uid = 1000, .groups_known = true };
+        const CreateRequest another = { .gpu = GPU_B, .type = TYPE_1, .uuid = "", .by = &alice };
+
+        applier = &alice;
+        for (unsigned n = 0; n < 4; n++) {
+                Machine *m = machine_with_vgpus();
+                g_autofree char *before = dump(m), *after = NULL;
+                Error error = ERROR_NULL;
+
+                limit = 3;
+                set_limit(m);
+                set_topologies(m, TARGET, "policy: {interrupted: go-on}\n");
+                g_assert_true(run_until_killed(m, n, /* half= */ false));
+                g_assert_cmpint(manager_create_vgpu(m->manager, &another, NULL, NULL, NULL, &error), ==,
+                                -ERROR_LIMIT_EXCEEDED);
+                g_assert_nonnull(strstr(error.message, "there are 3"));
+                limit = 2;
+                start_again(m, "policy: {interrupted: go-on}\n");
+                after = dump(m);
+                g_assert_cmpstr(before, ==, after);
+                machine_free(m);
+        }
+        applier = NULL;
+        limit = UNKNOWN_U32;
 }
 
 /* What is written there by nobody of ours. */
@@ -437,6 +478,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/topology-apply/in-use", test_in_use);
         g_test_add_func("/topology-apply/killed", test_killed);
         g_test_add_func("/topology-apply/goes-on", test_goes_on);
+        g_test_add_func("/topology-apply/limits", test_limits);
         g_test_add_func("/topology-apply/journal", test_journal);
         g_test_add_func("/topology-apply/default", test_default);
         g_test_add_func("/topology-apply/default-killed", test_default_killed);

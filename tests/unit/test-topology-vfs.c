@@ -290,6 +290,44 @@ static void test_mixed(void) {
         machine_free(m);
 }
 
+/* One whose driver does not answer keeps no other card from anything, and is read when it does. */
+static void test_stuck(void) {
+        Machine *m = start(TARGET);
+        PlatformJob *job;
+        Task *task;
+
+        task = apply(m);
+        machine_turn(m);
+        job = fake_find_job(&m->fake, JOB_ENABLE_VFS, GPU_A);
+        fake_time_out(job, 4711);
+        settle(m);
+        expect_end(task, TASK_FAILED, "does not come to an end");
+        g_assert_nonnull(strstr(task->error.message, "not possible to take all of it back"));
+        g_assert_null(m->manager->topology_apply);
+
+        fake_finish(&m->fake, job);
+        settle(m);
+        expect(m, 3, 0);
+        machine_free(m);
+}
+
+/* A step that fails in the middle of it: what there was goes back there. */
+static void test_half(void) {
+        Machine *m = start(TARGET);
+        Task *task;
+
+        have_vfs(m, 2);
+        set_topologies(m, TARGET, "");
+        task = apply(m);
+        machine_turn(m);
+        g_assert_cmpint(machine_store(m, "bus/pci/devices/" GPU_A "/sriov_numvfs", "0"), ==, 0);
+        fake_fail(fake_find_job(&m->fake, JOB_ENABLE_VFS, GPU_A), -ERROR_DRIVER_REJECTED, "no");
+        settle(m);
+        expect_end(task, TASK_FAILED, "no; everything is as it was before");
+        expect(m, 2, 0);
+        machine_free(m);
+}
+
 /* The default one, when the card comes. */
 static void test_default(void) {
         Machine *m = machine_new();
@@ -303,6 +341,28 @@ static void test_default(void) {
         machine_free(m);
 }
 
+/* What it cannot set up is its end's error; what can be made is made. */
+static void test_default_fails(void) {
+        Machine *m = machine_new();
+        Task *task;
+
+        set_topologies(m, TARGET, "default: t\n");
+        topology_auto_begin(m->manager);
+        g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        for (unsigned i = 0; i < 100 && !fake_find_job(&m->fake, JOB_CREATE, GPU_A); i++) {
+                (void)sd_event_run(m->event, 20000);
+                if (!fake_find_job(&m->fake, JOB_CREATE, GPU_A))
+                        (void)fake_do_one(&m->fake);
+        }
+        task = LIST_FIRST(&m->manager->tasks, Task, link);
+        fake_fail(fake_find_job(&m->fake, JOB_CREATE, GPU_A), -ERROR_DRIVER_REJECTED, "it does not want to");
+        settle(m);
+        expect_end(task, TASK_FAILED, "it does not want to");
+        expect(m, 3, 1);
+        machine_free(m);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/topology-vfs/apply", test_apply);
@@ -312,6 +372,9 @@ int main(int argc, char **argv) {
         g_test_add_func("/topology-vfs/killed", test_killed);
         g_test_add_func("/topology-vfs/goes-on", test_goes_on);
         g_test_add_func("/topology-vfs/mixed", test_mixed);
+        g_test_add_func("/topology-vfs/stuck", test_stuck);
+        g_test_add_func("/topology-vfs/half", test_half);
         g_test_add_func("/topology-vfs/default", test_default);
+        g_test_add_func("/topology-vfs/default-fails", test_default_fails);
         return g_test_run();
 }

@@ -8,16 +8,22 @@
 #include "machine.h"
 #include "sim/sim-internal.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+static void set_settings(Machine *m, const char *text) {
+        ConfigReport report = {};
+        Settings *s = settings_new();
+
+        g_assert_cmpint(config_parse_settings("s", text, strlen(text), s, &report), ==, 0);
+        manager_set_settings(m->manager, s);
+}
+
 static Machine *start(const char *settings) {
         Machine *m = machine_new();
-        ConfigReport report = {};
-        Settings *s;
 
-        if (settings) {
-                s = settings_new();
-                g_assert_cmpint(config_parse_settings("s", settings, strlen(settings), s, &report), ==, 0);
-                manager_set_settings(m->manager, s);
-        }
+        if (settings)
+                set_settings(m, settings);
         g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
         g_assert_cmpint(manager_scan(m->manager), ==, 0);
         return m;
@@ -44,7 +50,7 @@ static void test_task(void) {
         g_assert_cmpint(task->state, ==, TASK_RUNNING);
         g_assert_cmpint(task->started_by, ==, 1000);
         g_assert_true(task->cancelable);
-        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 2, &error), ==, -ERROR_BUSY);
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 2, false, &error), ==, -ERROR_BUSY);
         g_assert_nonnull(strstr(error.message, "already"));
 
         /* The driver has answered; but what the GPU offers now is not known yet. */
@@ -59,6 +65,28 @@ static void test_task(void) {
         task = begin(m, 3);
         g_assert_cmpint(task->state, ==, TASK_DONE);
         g_assert_false(task->changed);
+        machine_free(m);
+}
+
+/* With attributes as many are made anew, and are as many steps as others. */
+static void test_anew(void) {
+        Attributes attributes = {};
+        Machine *m = start(NULL);
+        Task *task;
+
+        machine_settle(m);
+        (void)begin(m, 3);
+        machine_settle(m);
+        g_assert_cmpint(attributes_add(&attributes, "exec_quantum_ms", "1", NULL), ==, 0);
+        g_assert_cmpint(manager_enable_vfs_task(m->manager, GPU_A, 3, &attributes, 1000, &task, NULL), ==, 0);
+        attributes_done(&attributes);
+        g_assert_cmpint(task->state, ==, TASK_RUNNING);
+        g_assert_cmpuint(task->n_steps, ==, 6);
+        task_set_done(task, 7);
+        g_assert_cmpuint(task->n_done, ==, 6);
+        machine_settle(m);
+        g_assert_cmpint(task->state, ==, TASK_FAILED); /* a driver that has none */
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 3);
         machine_free(m);
 }
 
@@ -112,6 +140,30 @@ static void test_fails(void) {
         machine_free(m);
 }
 
+static HostOps real_ops;
+
+static int refuse_four(const Host *host, int dir_fd, const char *path, const char *text) {
+        return strstr(path, "sriov_numvfs") && streq(text, "4") ? -ENOSPC : real_ops.store(host, dir_fd, path, text);
+}
+
+/* What there was is there again, though it had to go first. */
+static void test_refused(void) {
+        Machine *m = start(NULL);
+        Task *task;
+
+        machine_settle(m);
+        (void)begin(m, 2);
+        machine_settle(m);
+        real_ops = m->host_ops;
+        m->host_ops.store = refuse_four;
+        task = begin(m, 4);
+        machine_settle(m);
+        g_assert_cmpint(task->state, ==, TASK_FAILED);
+        g_assert_nonnull(strstr(task->error.message, "ENOSPC"));
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 2);
+        machine_free(m);
+}
+
 /* A driver that does not answer: the GPU says so, and nobody waits for it, until it does. */
 static void test_stuck(void) {
         Machine *m = start(NULL);
@@ -124,12 +176,14 @@ static void test_stuck(void) {
         j = job(m);
         fake_time_out(j, 4711);
         g_assert_cmpint(machine_gpu(m, GPU_A)->state, ==, GPU_BUSY);
-        g_assert_cmpint(task->state, ==, TASK_RUNNING);
+        g_assert_cmpint(task->state, ==, TASK_FAILED);
+        g_assert_cmpint(task->error.code, ==, -ERROR_TIMEOUT);
         g_assert_true(manager_is_settled(m->manager));
+        g_assert_cmpint(manager_check_vfs(m->manager, GPU_A, 3, false, NULL), ==, -ERROR_BUSY);
         fake_finish(&m->fake, j);
         machine_settle(m);
-        g_assert_cmpint(task->state, ==, TASK_DONE);
         g_assert_cmpint(machine_gpu(m, GPU_A)->state, ==, GPU_READY);
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 3);
         machine_free(m);
 }
 
@@ -158,14 +212,48 @@ static void test_setting_fails(void) {
         machine_settle(m);
         g_assert_nonnull(strstr(gpu->reason, "somebody has it open"));
         g_assert_cmpint(gpu->state, ==, GPU_READY);
+        g_assert_false(manager_is_settled(m->manager)); /* who wants something on them waits */
 
         /* It is tried again; and what it has then is all there is to say. */
         for (unsigned i = 0; i < 100 && !job(m); i++)
                 (void)sd_event_run(m->event, 100000);
         g_assert_nonnull(job(m));
         machine_settle(m);
+        g_assert_true(manager_is_settled(m->manager));
         g_assert_cmpuint(gpu->num_vfs, ==, 3);
         g_assert_cmpstr(gpu->reason, ==, "");
+        machine_free(m);
+}
+
+static void rebind(Machine *m) {
+        /* Keeps the number of the old binding from being the new one's. */
+        int fd = openat(m->sim.host.sys_fd, "bus/pci/devices/" GPU_A "/driver", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(machine_store(m, "bus/pci/drivers/simdrm/unbind", GPU_A), ==, 0);
+        g_assert_cmpint(machine_store(m, "bus/pci/drivers/simdrm/bind", GPU_A), ==, 0);
+        (void)close(fd);
+        gpu_mark_dirty(machine_gpu(m, GPU_A), /* may_register= */ true);
+        g_assert_true(fake_do_one(&m->fake)); /* it is read */
+}
+
+/* One that has not been able to, ever, is asked again when it is loaded anew, and again if it fails. */
+static void test_setting_rebound(void) {
+        Machine *m = start(SETTINGS);
+        Gpu *gpu;
+
+        machine_turn(m);
+        g_assert_true(fake_do_one(&m->fake)); /* it is read */
+        gpu = machine_gpu(m, GPU_A);
+        gpu->n_vfs_tries = 3;
+        fake_fail(job(m), -ERROR_DRIVER_REJECTED, "no");
+        machine_settle(m);
+        g_assert_null(gpu->vfs_retry);
+
+        rebind(m);
+        fake_fail(job(m), -ERROR_DRIVER_REJECTED, "no");
+        machine_settle(m);
+        g_assert_nonnull(gpu->vfs_retry);
         machine_free(m);
 }
 
@@ -178,6 +266,30 @@ static void test_setting_yields(void) {
         g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 2);
         (void)begin(m, 0);
         machine_settle(m);
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 0);
+        machine_free(m);
+}
+
+static void restart(Machine *m) {
+        machine_restart(m);
+        set_settings(m, SETTINGS);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        machine_settle(m);
+}
+
+/* A daemon that dies in the middle of it leaves it to the next one, and what it has done is not done again. */
+static void test_setting_killed(void) {
+        Machine *m = start(SETTINGS);
+
+        machine_turn(m);
+        g_assert_true(fake_do_one(&m->fake)); /* it is read */
+        fake_begin(job(m));
+        restart(m);
+        g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 3);
+
+        (void)begin(m, 0);
+        machine_settle(m);
+        restart(m);
         g_assert_cmpuint(machine_gpu(m, GPU_A)->num_vfs, ==, 0);
         machine_free(m);
 }
@@ -226,12 +338,16 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
         g_test_add_func("/vfs/task", test_task);
+        g_test_add_func("/vfs/anew", test_anew);
         g_test_add_func("/vfs/cancel", test_cancel);
         g_test_add_func("/vfs/fails", test_fails);
+        g_test_add_func("/vfs/refused", test_refused);
         g_test_add_func("/vfs/stuck", test_stuck);
         g_test_add_func("/vfs/end", test_end);
         g_test_add_func("/vfs/setting-fails", test_setting_fails);
+        g_test_add_func("/vfs/setting-rebound", test_setting_rebound);
         g_test_add_func("/vfs/setting-yields", test_setting_yields);
+        g_test_add_func("/vfs/setting-killed", test_setting_killed);
         g_test_add_func("/vfs/settings", test_settings);
 
         return g_test_run();

@@ -219,6 +219,8 @@ check "and that with a picture" call DestroyVGpu "$picture" '{}'
 # It stays with NVIDIA's driver, and libvirt up to 9.0 at least wants vfio-pci of what it does not manage.
 heading "A function of NVIDIA's"
 check "mdevgpuctl vfs 0" mdevgpuctl vfs "$PF" 0
+# It remembers of an address that what is there was detached, whatever is there since.
+systemctl restart libvirtd
 modprobe pci-pf-stub
 personality nvidia
 sriov_manage_install
