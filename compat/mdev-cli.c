@@ -322,8 +322,23 @@ static int read_row(sd_bus_message *m, Row *row) {
         return r < 0 ? r : 1;
 }
 
+/* Whether the file is about the type that the driver calls so: <driver>-<number>. */
+static bool is_asked_for(const Profiles *profiles, const char *id) {
+        const char *number = strrchr(id, '-');
+        char key[64];
+
+        if (profiles->n == 0) /* the daemon's own file */
+                return true;
+        (void)snprintf(key, sizeof(key), "- {id: %.32s,", number ? number + 1 : id);
+        for (size_t i = 0; i < profiles->n; i++)
+                if (strstr(profiles->texts[i], key))
+                        return true;
+
+        return false;
+}
+
 /* What came of each type of a profile. -EIO if that is not all that was asked for. */
-static int print_outcome(sd_bus *bus) {
+static int print_outcome(sd_bus *bus, const Profiles *profiles) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *reply = NULL;
         unsigned n = 0;
@@ -339,7 +354,7 @@ static int print_outcome(sd_bus *bus) {
         while (r >= 0 && (r = read_row(reply, &row)) > 0) {
                 bool registered = row.registration && strcmp(row.registration, "registered") == 0;
 
-                if (!row.source || strcmp(row.source, "profile") != 0)
+                if (!row.source || strcmp(row.source, "profile") != 0 || !is_asked_for(profiles, row.id))
                         continue;
                 n++;
                 all = all && registered;
@@ -398,7 +413,7 @@ static int register_types(const Profiles *profiles, bool keep) {
         else
                 r = exchange(bus, dir, profiles, keep);
         if (r >= 0)
-                r = print_outcome(bus);
+                r = print_outcome(bus, profiles);
 
         if (dir)
                 (void)closedir(dir);

@@ -558,6 +558,8 @@ def plant(root, r):
             if r.random() < 0.5:
                 places.append((parent, device, t))
     for uuid in uuids[2:]:
+        # One way to write it: of two files for the same in one folder whichever the kernel lists last would count.
+        name = r.choice([uuid, uuid, uuid.upper(), uuid.replace("-", ""), "x" + uuid])
         for parent, _, t in r.sample(places, min(len(places), r.randint(0, 2))) + [("lost", "", "x")] * (r.random() < 0.3):
             # One that is active has its own type in 1.4, in 1.2.0 that of its definition.
             value = {"mdev_type": active.get((parent, uuid), t), "start": r.choice(["auto", "manual", "x", 3])}
@@ -565,7 +567,6 @@ def plant(root, r):
                 value["attrs"] = [{r.choice(NAMES): r.choice(VALUES + ("\t\x07",))} for _ in range(r.randint(0, 3))]
             if r.random() < 0.3:
                 value = dict(sorted(value.items(), reverse=True), other=[{"x": 1.5}, None])
-            name = r.choice([uuid, uuid, uuid.upper(), uuid.replace("-", ""), "x" + uuid])
             text = json.dumps(value, indent=r.choice([None, 1]), ensure_ascii=r.random() < 0.5)
             write(root, f"etc/mdevctl.d/{parent}/{name}", text)
     if r.random() < 0.3:
