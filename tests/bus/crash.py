@@ -198,6 +198,8 @@ class Tracer:
         self.process = subprocess.Popen(["strace", "-o", self.output, *options, "-p", str(self.pid)],
                                         stderr=subprocess.PIPE)
         if b"attached" not in (said := self.process.stderr.readline()):
+            if b"Operation not permitted" in said: # it ended before it could be traced
+                raise KernelBusy
             raise AssertionError(f"strace: {said}")
 
     def read(self):
@@ -311,7 +313,7 @@ def call_until_dead(machine, scenario, tracer, together):
 
 def settle(machine, condition):
     """To take something back is an operation of its own."""
-    deadline, error = time.monotonic() + 5, None
+    deadline, error = time.monotonic() + 25, None
     while time.monotonic() < deadline:
         try:
             machine.check()
