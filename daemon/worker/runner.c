@@ -181,6 +181,7 @@ int runner_watch(BackendContext *c) {
 static int run_sync(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
+        vfs_recover(c->host, c->gpu);
         r = find_backend(c, &result->error);
         if (r < 0)
                 return r;
