@@ -29,6 +29,7 @@ typedef enum Kind {
         KIND_TOPOLOGY_WORD,
         KIND_TOPOLOGY,
         KIND_JOB,
+        KIND_ON_OFF,
 } Kind;
 
 static const struct {
@@ -50,6 +51,7 @@ static const struct {
         { "autostart", { KIND_DEFINED }, true },
         { "topology", { KIND_TOPOLOGY_WORD, KIND_TOPOLOGY }, false },
         { "vfs", { KIND_GPU }, false },
+        { "mixed-size", { KIND_GPU, KIND_ON_OFF }, false },
         { "cancel", { KIND_JOB }, false },
         { "help", { KIND_VERB }, false },
 };
@@ -154,6 +156,7 @@ static void print_verb(const char *name, const char *summary, void *userdata) {
 }
 
 static void print_kind(Ctl *ctl, const Line *line, Kind kind) {
+        static const char *const on_off_words[] = { "on", "Sizes may be mixed", "off", "They may not", NULL };
         static const char *const topology_words[] = {
                 "list",   "List the topologies",
                 "plan",   "Show what applying it would do",
@@ -190,6 +193,9 @@ static void print_kind(Ctl *ctl, const Line *line, Kind kind) {
                 break;
         case KIND_TOPOLOGY_WORD:
                 print_words(line, topology_words);
+                break;
+        case KIND_ON_OFF:
+                print_words(line, on_off_words);
                 break;
         case KIND_TOPOLOGY:
                 print_rows(ctl, line, &list_topologies, "name", "file", NULL);

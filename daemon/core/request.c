@@ -360,8 +360,11 @@ static int check_start(const Manager *manager, const StartRequest *request, cons
                 .gpu = vgpu->gpu,
                 .type_id = vgpu->type_id,
         };
+        int r;
 
-        return permission_check(manager, &permission, error);
+        /* The limit may have come after the definition. */
+        r = permission_check_attributes(manager, request->by, &vgpu->owner, &vgpu->file->definition.attributes, error);
+        return r < 0 ? r : permission_check(manager, &permission, error);
 }
 
 int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationCallback callback, void *userdata,
