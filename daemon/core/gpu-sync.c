@@ -4,6 +4,7 @@
 #include "core/gpu-sync.h"
 #include "core/idle-wait.h"
 #include "core/manager.h"
+#include "core/scan.h"
 #include "core/operation-private.h"
 #include "core/record.h"
 #include "core/topology-auto.h"
@@ -426,6 +427,7 @@ static void on_sync_done(JobResult *result, void *userdata) {
                         gpu_fail(gpu, r, strerror(-r));
                 else {
                         gpu->n_failures = 0;
+                        gpu->binding = gpu->sync_binding;
                         manager_place_vgpus(gpu->manager);
                         autostart_check(gpu);
                         vfs_auto_check(gpu);
@@ -479,6 +481,7 @@ static void gpu_start_sync(Gpu *gpu) {
                 gpu_fail(gpu, -E2BIG, reason);
                 return;
         }
+        gpu->sync_binding = scan_binding(manager->host, gpu->identity.address);
         if (r >= 0) {
                 add_settings(manager->settings, types, n_types);
                 job = (Job){
