@@ -22,8 +22,7 @@ static int find_gpu(const Manager *manager, const char *address, Gpu **ret_gpu, 
         Gpu *gpu = manager_find_gpu(manager, address);
 
         if (!gpu)
-                return error_set(error, -ERROR_NO_SUCH_GPU, "There is no GPU '%.64s'; ListGpus names those there are",
-                                 address);
+                return error_set(error, -ERROR_NO_SUCH_GPU, "There is no GPU '%.64s'", address);
 
         *ret_gpu = gpu;
         return 0;
@@ -105,8 +104,7 @@ static int explain_type(const PlacementView *view, const char *word, Error *erro
         if (view->n == 1)
                 return gpu_find_type(view->objects[0], word, &type, error);
 
-        return error_set(error, -ERROR_NO_SUCH_TYPE,
-                         "No GPU has just one type '%.64s'; ListTypes names those there are", word);
+        return error_set(error, -ERROR_NO_SUCH_TYPE, "No GPU has just one type '%.64s'", word);
 }
 
 static int choose_gpu(const PlacementView *view, const CreateRequest *request, const PlacementRules *rules,
@@ -247,10 +245,9 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
         if (r >= 0)
                 r = permission_check_attributes(manager, request->by, NULL, &request->attributes, error);
         if (r >= 0)
-                r = permission_check(manager,
-                                     &(PermissionRequest){
-                                             .caller = request->by, .gpu = gpu, .type_id = type->report.id },
-                                     error);
+                r = permission_check(
+                        manager, &(PermissionRequest){ .caller = request->by, .gpu = gpu, .type_id = type->report.id },
+                        error);
         if (r < 0)
                 return r;
         if (uuid[0] == '\0')
@@ -414,7 +411,8 @@ static int judge_destroy(const Manager *manager, const DestroyRequest *request, 
                 return r;
         if (!vgpu->present)
                 return error_set(error, -ERROR_NO_SUCH_VGPU,
-                                 "vGPU %s is not active; it is defined, and UndefineVGpu removes that", vgpu->uuid);
+                                 "vGPU %s is not active, only defined; what deletes that is to undefine it",
+                                 vgpu->uuid);
         if (!vgpu->managed && !request->unmanaged)
                 return error_set(error, -ERROR_NOT_MANAGED,
                                  "vGPU %s was not made by mdevgpud; it is removed only with the option 'unmanaged'",

@@ -134,7 +134,7 @@ static void test_other_record(void) {
 /* The label of what is not defined is in its record. */
 static void test_label(void) {
         Machine *m = machine_with_gpus();
-        const ModifyRequest modify = { .uuid = UUID_1, .label = "web1" };
+        const ModifyRequest modify = { .uuid = UUID_1, .label = "web1" }, again = { .uuid = UUID_1, .label = "web2" };
 
         (void)machine_have_vgpu(m, GPU_A, UUID_1);
         (void)life_modify(m, &modify, &(Answer){});
@@ -144,16 +144,18 @@ static void test_label(void) {
         life_restart(m);
         g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web1");
 
-        /* Defined and undefined: it goes with the definition, for a successor as well. */
+        /* Defined, and undefined by somebody else: what is active keeps it, for a successor as well. */
         (void)life_define(m, &(DefineRequest){ .gpu = "", .type = "", .uuid = UUID_1 }, &(Answer){});
         machine_settle(m);
         life_restart(m);
         g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web1");
+        (void)life_modify(m, &again, &(Answer){});
+        machine_settle(m);
         life_delete(m, GPU_A, UUID_1);
         machine_settle(m);
-        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "");
+        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web2");
         life_restart(m);
-        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "");
+        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web2");
         machine_free(m);
 }
 
