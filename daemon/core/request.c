@@ -14,6 +14,7 @@
 #include "core/permission.h"
 #include "core/placement-view.h"
 #include "core/request.h"
+#include "core/scan.h"
 #include "core/type.h"
 #include "core/vgpu.h"
 #include "util/text.h"
@@ -136,6 +137,10 @@ static int choose_gpu(const PlacementView *view, const CreateRequest *request, c
 int manager_choose_gpu(const Manager *manager, const CreateRequest *request, Gpu **ret_gpu, Error *error) {
         _cleanup_(placement_view_done) PlacementView view = {};
         int r;
+
+        if (request->has_numa_node && !scan_has_numa_node(manager->host, request->numa_node))
+                return error_set(error, -ERROR_INVALID_ARGUMENT, "This machine has no NUMA node %" PRIu32,
+                                 request->numa_node);
 
         r = placement_view_new(manager, &manager->placement, &view);
         if (r < 0)
