@@ -211,10 +211,10 @@ int request_submit_error(int code, const Gpu *gpu, Error *error) {
 }
 
 /* The note that the device is ours, before there is one. */
-static int record_create(const VGpu *vgpu, const char *type_id, const Owner *owner, bool whole, Error *error) {
+static int record_create(const VGpu *vgpu, RecordPhase phase, const char *type_id, const Owner *owner, Error *error) {
         const Gpu *gpu = vgpu->gpu;
         const char *label = vgpu->label;
-        Record record = { .phase = whole ? RECORD_CREATING : RECORD_BUILDING, .iommu_group = -1 };
+        Record record = { .phase = phase, .iommu_group = -1 };
         int r;
 
         (void)text_copy(record.gpu, sizeof(record.gpu), gpu->identity.address);
@@ -269,7 +269,8 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
         (void)text_copy(vgpu->label, sizeof(vgpu->label), strempty(request->label));
         (void)text_copy(plan.definition.type_id, sizeof(plan.definition.type_id), type->report.id);
         plan.owner = vgpu->owner = permission_get_owner(manager, request->by, request->owner);
-        r = record_create(vgpu, vgpu->type_id, &vgpu->owner, !plan.stores && request->attributes.n == 0, error);
+        r = record_create(vgpu, plan.stores || request->attributes.n > 0 ? RECORD_BUILDING : RECORD_CREATING,
+                          vgpu->type_id, &vgpu->owner, error);
         if (r >= 0) {
                 job = (Job){
                         .kind = JOB_CREATE,
@@ -366,6 +367,14 @@ static int check_start(const Manager *manager, const StartRequest *request, cons
         return permission_check(manager, &permission, error);
 }
 
+/* mdevctl and others start what is defined, too, and an mdev does not say who made it; a claim does. */
+static RecordPhase start_phase(const Definition *d) {
+        if (d->kind == VGPU_MDEV)
+                return RECORD_STARTING;
+
+        return d->attributes.n > 0 ? RECORD_BUILDING : RECORD_CREATING;
+}
+
 int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationCallback callback, void *userdata,
                        Operation **ret_operation, Error *error) {
         OperationPlan plan = { .kind = OPERATION_START, .automatic = request->automatic };
@@ -383,7 +392,7 @@ int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationC
 
         d = &vgpu->file->definition;
         owner = vgpu->owner.known ? vgpu->owner : permission_get_owner(manager, request->by, request->owner);
-        r = record_create(vgpu, d->type_id, &owner, d->attributes.n == 0, error);
+        r = record_create(vgpu, start_phase(d), d->type_id, &owner, error);
         if (r < 0)
                 return r;
 

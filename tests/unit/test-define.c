@@ -848,7 +848,8 @@ static void test_start(gconstpointer refused) {
         machine_free(m);
 }
 
-/* Its worker dies over a start, its time runs out, its GPU goes: it is defined as before. */
+/* Its worker dies over a start, its time runs out, its GPU goes: it is defined as before. What is there when the worker
+ * has died may be somebody else's, and stays. */
 static void test_start_trouble(gconstpointer data) {
         Trouble trouble = GPOINTER_TO_INT(data);
         Machine *m = machine_with_gpus();
@@ -886,11 +887,13 @@ static void test_start_trouble(gconstpointer data) {
         machine_settle(m);
         g_assert_cmpuint(answer.n, ==, 1);
         g_assert_cmpint(answer.error.code, <, 0);
-        life_assert_state(m, UUID_1, VGPU_DEFINED, NULL);
-        g_assert_false(machine_has_mdev(m, UUID_1) || machine_has_record(m, UUID_1));
         g_assert_true(life_find(m, UUID_1)->managed);
-        (void)life_start(m, UUID_1, &(Answer){});
-        machine_settle(m);
+        if (trouble != TROUBLE_DIED_AFTER) {
+                life_assert_state(m, UUID_1, VGPU_DEFINED, NULL);
+                g_assert_false(machine_has_mdev(m, UUID_1) || machine_has_record(m, UUID_1));
+                (void)life_start(m, UUID_1, &(Answer){});
+                machine_settle(m);
+        }
         life_assert_state(m, UUID_1, VGPU_ACTIVE, NULL);
         machine_free(m);
 }
