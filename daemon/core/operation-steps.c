@@ -116,12 +116,31 @@ static void undo(Operation *operation, const Error *why) {
         }
 }
 
+/* How far a removal came whose worker died nobody knows: while somebody waits for it it is asked for again, once, and what of
+ * it is done already is found done. */
+static bool remove_again(Operation *operation, const JobResult *result) {
+        const Job job = { .kind = JOB_REMOVE, .uuid = operation->vgpu->uuid, .iommu_group = -1 };
+
+        if (result->error.code != -EPIPE || operation->retried || operation->expired)
+                return false;
+
+        operation->begun = operation->retried = true;
+        return operation_submit(operation, operation->step, &job) >= 0;
+}
+
+static bool is_gone(const Operation *operation, const JobResult *result) {
+        return result->error.code == 0 ||
+               (result->error.code == -ERROR_NO_SUCH_VGPU && (operation->retried || operation->step == STEP_UNDO));
+}
+
 static void on_undone(Operation *operation, JobResult *result) {
         VGpu *vgpu = operation->vgpu;
         Error error;
 
         gpu_apply_counts(vgpu->gpu, result->counts, result->n_counts);
-        if (result->error.code < 0 && result->error.code != -ERROR_NO_SUCH_VGPU) {
+        if (remove_again(operation, result))
+                return;
+        if (!is_gone(operation, result)) {
                 keep(operation, &result->error);
                 return;
         }
@@ -192,7 +211,9 @@ static void on_destroyed(Operation *operation, JobResult *result) {
         /* A sync that reads meanwhile may have seen the vGPU before it went. */
         gpu->stale = gpu->stale || gpu->sync;
 
-        if (result->error.code < 0) {
+        if (remove_again(operation, result))
+                return;
+        if (!is_gone(operation, result)) {
                 fail(operation, &result->error, /* taken= */ false);
                 gpu_mark_dirty(gpu, /* may_register= */ false);
                 return;
