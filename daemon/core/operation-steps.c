@@ -48,6 +48,7 @@ void operation_finish_start(VGpu *vgpu) {
                         return;
         }
 
+        vgpu->unfinished = false;
         vgpu_write_record(vgpu, RECORD_SEEN);
         (void)vgpu_rest(vgpu, r < 0 ? "its start was cut off, and its attributes may not be written" : NULL);
 }

@@ -444,7 +444,11 @@ bool vgpu_rest(VGpu *vgpu, const char *last_error) {
         if (vgpu->present) {
                 /* Which file counts depends on where the device is. */
                 vgpu_changed(vgpu, update_definition(vgpu));
-                vgpu_set_state(vgpu, vgpu->lingers ? VGPU_REMOVING : VGPU_ACTIVE, last_error);
+                vgpu_set_state(vgpu,
+                               vgpu->lingers      ? VGPU_REMOVING
+                               : vgpu->unfinished ? VGPU_CREATING
+                                                  : VGPU_ACTIVE,
+                               last_error);
         } else if (!list_is_empty(&vgpu->files)) {
                 vgpu_changed(vgpu, update_definition(vgpu));
                 show_definition(vgpu, last_error);

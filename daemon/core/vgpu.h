@@ -57,6 +57,7 @@ struct VGpu {
         char sysfs_path[512];
         int32_t iommu_group; /* -1: none */
         VGpuUse use;
+        bool unfinished; /* its start was cut off, and is being brought to its end: present, though not active yet */
         bool doubtful; /* its create ended with its worker: the next reading tells whether it exists */
         bool made; /* the device was made by us: our record says so */
         bool owned; /* the definition was made by us: its note says so */

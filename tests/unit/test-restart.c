@@ -199,6 +199,7 @@ static void test_create_cut(gconstpointer data) {
  */
 static void test_start_cut(void) {
         Machine *m = machine_with_gpus();
+        const char *log;
         char weight[32];
         VGpu *vgpu;
 
@@ -208,10 +209,17 @@ static void test_start_cut(void) {
         machine_turn(m);
         (void)life_start(m, UUID_1, &(Answer){});
         g_assert_cmpint(machine_make_mdev(m, GPU_A, TYPE_1, UUID_1), ==, 0);
-        life_restart(m);
+        machine_restart(m);
+        machine_set_types(m, 2, 2);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        machine_settle(m);
         life_assert_state(m, UUID_1, VGPU_ACTIVE, NULL);
         vgpu = life_find(m, UUID_1);
-        g_assert_false(vgpu->made || vgpu->managed);
+        g_assert_false(vgpu->made || vgpu->managed || vgpu->unfinished);
+        /* Not before: who finds it active may use it. */
+        log = strstr(m->log->str, "vgpu 1111 creating\n");
+        g_assert_true(log && strstr(log, "vgpu 1111 active\n"));
+        machine_clear_log(m);
         attribute_read_text(m->sim.host.sys_fd, "bus/mdev/devices/" UUID_1 "/scheduling_weight", weight,
                             sizeof(weight));
         g_assert_cmpstr(weight, ==, "7");
