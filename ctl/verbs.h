@@ -83,6 +83,13 @@ Status types_print_reasons(const Ctl *ctl, json_object *types, bool with_gpu);
  */
 Status gpu_resolve(Ctl *ctl, const char *name, bool absent, char **ret);
 
+/*
+ * The UUID of the vGPU that the user calls name: a UUID, or the label of just one vGPU. What is neither is returned as it
+ * was typed, for the daemon's error to speak of. With ret_error a label that several have is left there instead of being
+ * said.
+ */
+Status vgpu_resolve(Ctl *ctl, const char *name, sd_bus_error *ret_error, char **ret);
+
 /* What the daemon finds wrong or, if there is none, why that is; and that for a person. */
 Status findings_get(Ctl *ctl, json_object **ret);
 Status findings_print(const Ctl *ctl, json_object *findings);

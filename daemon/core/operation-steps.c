@@ -24,6 +24,35 @@ void operation_take_back(VGpu *vgpu) {
                 vgpu_set_state(vgpu, VGPU_ACTIVE, error.message);
 }
 
+/* Whether it is the device that the definition which counts describes, and that describes more than a device. */
+static const Definition *find_unwritten(const VGpu *vgpu) {
+        const Definition *d = vgpu->file && vgpu->file->problem[0] == '\0' ? &vgpu->file->definition : NULL;
+
+        return d && d->attributes.n > 0 && streq(d->parent, vgpu->parent) && streq(d->type_id, vgpu->type_id) ? d
+                                                                                                              : NULL;
+}
+
+void operation_finish_start(VGpu *vgpu) {
+        OperationPlan plan = {
+                .kind = OPERATION_MODIFY, .automatic = true, .label = vgpu->label, .owner = vgpu->owner
+        };
+        Job job = { .kind = JOB_CONFIGURE, .uuid = vgpu->uuid, .iommu_group = -1 };
+        const Definition *d = find_unwritten(vgpu);
+        int r = 0;
+
+        /* Somebody has it already: who uses it is not disturbed. */
+        if (d && vgpu->use != VGPU_USE_YES) {
+                job.attributes = &d->attributes;
+                r = operation_start(vgpu, &plan, &job, NULL, NULL, NULL);
+                if (r >= 0)
+                        return;
+        }
+
+        vgpu->unfinished = false;
+        vgpu_write_record(vgpu, RECORD_SEEN);
+        (void)vgpu_rest(vgpu, r < 0 ? "its start was cut off, and its attributes may not be written" : NULL);
+}
+
 /* All of it is done: the vGPU is shown before whoever asked is told. */
 static void succeed(Operation *operation) {
         VGpu *vgpu = operation_release(operation);
@@ -220,6 +249,8 @@ static int record_label(VGpu *vgpu, const char *label) {
 static void on_configured(Operation *operation, JobResult *result) {
         int r;
 
+        if (operation->automatic) /* its start has come to its end */
+                vgpu_write_record(operation->vgpu, RECORD_SEEN);
         if (result->error.code < 0) {
                 fail(operation, &result->error, /* taken= */ false);
                 return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "core/scan.h"
@@ -212,6 +213,14 @@ int scan_numa_node(const Host *host, const char *name) {
         /* The PCI core says -1 of one that it knows no node of, which is no number here. */
         (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/numa_node", name);
         return attribute_read_number(host->sys_fd, path, INT16_MAX, &value) < 0 ? -1 : (int)value;
+}
+
+bool scan_has_numa_node(const Host *host, uint32_t node) {
+        char path[PATH_SIZE];
+
+        (void)snprintf(path, sizeof(path), "devices/system/node/node%" PRIu32, node);
+        return faccessat(host->sys_fd, path, F_OK, 0) >= 0 ||
+               faccessat(host->sys_fd, "devices/system/node", F_OK, 0) < 0;
 }
 
 uint64_t scan_registration(const Host *host, const char *parent) {

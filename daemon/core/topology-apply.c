@@ -576,7 +576,7 @@ static int judge(Manager *manager, const char *name, TopologyPlan *ret_plan, Err
         if (plan.n_problems == 1)
                 return error_set(error, plan.problems[0].code, "%s", plan.problems[0].message);
         if (plan.n_problems > 1)
-                return error_set(error, plan.problems[0].code, "%.400s; and %zu more, which PlanTopology() lists",
+                return error_set(error, plan.problems[0].code, "%.400s; and %zu more, which its plan lists",
                                  plan.problems[0].message, plan.n_problems - 1);
 
         *ret_plan = plan;

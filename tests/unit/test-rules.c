@@ -22,16 +22,19 @@ static char *root; /* with users and groups of its own */
 
 typedef struct Case {
         const char *text;
-        const char *report; /* without the file's name */
+        const char *report; /* without the file's name; ROOT stands for that */
 } Case;
 
-static RuleSet *parse(const char *text, const char *expected) {
-        g_autoptr(GString) said = g_string_new(NULL);
+static RuleSet *parse(const char *text, const char *report_text) {
+        g_autoptr(GString) said = g_string_new(NULL), wanted = g_string_new(report_text);
+        const char *expected;
         Settings *settings = settings_new();
         ConfigReport report = {};
         RuleSet *set;
         int r;
 
+        (void)g_string_replace(wanted, "ROOT", root, 0);
+        expected = wanted->str;
         settings->root = root;
         r = config_parse_settings("f", text, strlen(text), settings, &report);
         for (size_t i = 0; i < report.n_problems; i++)
@@ -54,9 +57,9 @@ static void test_values(void) {
                 { "version: 1\nlimits: {}\n", "2:9: limits: must be a list, not a mapping of keys to values\n" },
                 { "version: 1\nlimits: [{user: alice, vgpus: 0}, {group: 0, framebuffer: 1GiB}]\n", "" },
                 { "version: 1\nlimits: [{user: carol, vgpus: 1}]\n",
-                  "2:17: user: 'carol' is not in /etc/passwd; write the number of one that comes from elsewhere\n" },
+                  "2:17: user: 'carol' is not in ROOT/etc/passwd; write the number of one that comes from elsewhere\n" },
                 { "version: 1\nlimits: [{user: 4294967295, vgpus: 1}]\n",
-                  "2:17: user: '4294967295' is not in /etc/passwd; write the number of one that comes from "
+                  "2:17: user: '4294967295' is not in ROOT/etc/passwd; write the number of one that comes from "
                   "elsewhere\n" },
                 { "version: 1\nlimits: [{user: 1, group: 1, vgpus: 1}]\n",
                   "2:27: group: a rule is for a user or for a group, not for both\n" },
