@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "bus/bus-call.h"
 #include "bus/bus-change.h"
 #include "bus/bus-error.h"
 #include "bus/bus-hold.h"
@@ -33,6 +34,9 @@ int bus_hold_filter(sd_bus_message *message, void *userdata, sd_bus_error *ret_e
 
         /* Not before those that came before it. */
         if (!server->manager || !may_wait(message) || (server->n_held == 0 && !has_to_wait(server)))
+                return 0;
+        /* It has come before, and what polkit said of it counts now: its answer is small, and of such there is a limit. */
+        if (bus_call_is_known(server, message))
                 return 0;
         if (server->n_held >= HELD_MAX) {
                 bus_queue_check(server);

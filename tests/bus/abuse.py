@@ -449,6 +449,35 @@ def authority_restarts(stack):
 
 
 @test
+def asked_once(stack):
+    """who is authorized while the bus takes nothing more is not asked for again, and what he asked for is done"""
+    machine = Machine(stack, SIM, limits={"max_incoming_bytes": 8 << 20})
+    os.chmod(machine.dir, 0o755)
+    many_vgpus(machine, 1000)
+    authority = become_authority(machine)
+    machine.start(with_polkit=True)
+    uuid, _ = ok(connect(machine).manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}]))
+    client, deaf, other = connect(machine, NOBODY), connect(machine), connect(machine)
+    pending = client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "DestroyVGpu", "sa{sv}", [uuid, {}])
+    question = await_question(authority)
+    for _ in range(300):
+        deaf.send("/org/mdevgpu1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+    other.socket.settimeout(2)
+    with contextlib.suppress(TimeoutError):
+        other.answer(other.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "ListGpus", "a{sv}", [{}]))
+        raise AssertionError("the bus has taken everything")
+    authority.reply(question, "(bba{ss})", [(1, 0, {})])
+    until(lambda: uuid not in machine.devices(), "what was authorized")
+    deaf.close()
+    ok(client.answer(pending))
+    authority.socket.settimeout(0.5)
+    with contextlib.suppress(TimeoutError):
+        await_question(authority)
+        raise AssertionError("it was asked twice")
+    machine.check_log()
+
+
+@test
 def crowd(stack):
     """more clients than the bus lets anybody watch one by one: one of those beyond goes while an authorization is awaited,
     which is given up, and nothing is done for it"""
