@@ -244,6 +244,36 @@ def all_the_time(stack):
     machine.check_log()
 
 
+@test
+def large_configuration(stack):
+    """who has the largest configuration checked all the time does not keep the daemon from anything else"""
+    machine = start(stack)
+    folder = machine.path("etc/mdevgpud/topologies.d")
+    os.makedirs(folder, exist_ok=True)
+    topology = "".join('    - {type: Reference half, count: 1, label: "' + "x" * 30 + '"}\n' for _ in range(240))
+    for k in range(4):
+        with open(f"{folder}/{k}.yaml", "w", encoding="utf-8") as f:
+            f.write("version: 1\ntopologies:\n" + "".join(
+                f'  t{k}-{i}:\n  - match: {{address: "{GPU}"}}\n    vgpus:\n{topology}' for i in range(50)))
+    client, other = connect(machine, NOBODY), connect(machine)
+    begin = time.monotonic()
+    ok(client.manager("CheckConfig"))
+    once = time.monotonic() - begin
+    if once < 0.01:
+        raise AssertionError(f"the largest configuration takes {once} s")
+    begin = time.monotonic()
+    serials = [client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "CheckConfig") for _ in range(200)]
+    ok(other.manager("ListGpus", "a{sv}", [{}]))
+    for serial in serials:
+        answer = client.receive()
+        if answer.serial != serial:
+            raise AssertionError("answers came in another order than the calls")
+        ok(answer)
+    if (took := time.monotonic() - begin) > 60 * once:
+        raise AssertionError(f"200 times took {took} s, once {once}")
+    machine.check_log()
+
+
 class Guesser:
     """Arguments of any type, mostly of the right one and with contents that nobody expects."""
 
