@@ -262,15 +262,15 @@ def large_configuration(stack):
     if once < 0.01:
         raise AssertionError(f"the largest configuration takes {once} s")
     begin = time.monotonic()
-    serials = [client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "CheckConfig") for _ in range(200)]
+    serials = [client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "CheckConfig") for _ in range(100)]
     ok(other.manager("ListGpus", "a{sv}", [{}]))
     for serial in serials:
         answer = client.receive()
         if answer.serial != serial:
             raise AssertionError("answers came in another order than the calls")
         ok(answer)
-    if (took := time.monotonic() - begin) > 60 * once:
-        raise AssertionError(f"200 times took {took} s, once {once}")
+    if (took := time.monotonic() - begin) > 20 * once:
+        raise AssertionError(f"100 times took {took} s, once {once}")
     machine.check_log()
 
 
