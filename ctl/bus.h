@@ -12,6 +12,7 @@
 #define BUS_TYPE "org.mdevgpu1.Type"
 #define BUS_VGPU "org.mdevgpu1.VGpu"
 #define BUS_SRIOV "org.mdevgpu1.Gpu.Sriov"
+#define BUS_MIXED_SIZE "org.mdevgpu1.Gpu.MixedSize"
 #define BUS_JOB "org.mdevgpu1.Job"
 #define BUS_MANAGER "org.mdevgpu1.Manager"
 #define BUS_ROOT "/org/mdevgpu1"

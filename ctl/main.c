@@ -110,6 +110,10 @@ static const Verb verbs[] = {
                    "has vGPUs. How many there are after a boot is said in mdevgpud.yaml(5).\n"
                    "Ctrl-C cancels.\n",
           "      --attr=NAME=VALUE  Write VALUE to attribute NAME of all functions first\n" },
+        { "mixed-size", 0, 2, 0, verb_mixed_size, "[GPU [on|off]]", "Allow vGPUs of different sizes, or not",
+          HELP_GPU "It is a setting of NVIDIA's driver, which takes it while the GPU has virtual\n"
+                   "functions and no vGPUs, and forgets it when it is loaded.\n",
+          NULL },
         { "jobs", 0, 0, 0, verb_jobs, "", "List what goes on, or has ended just now", NULL, NULL },
         { "cancel", 1, 1, 0, verb_cancel, "ID", "Cancel a job", "What it has done is taken back.\n", NULL },
         { "check", 0, 0, 0, verb_check, "", "Check the configuration files, apply nothing",

@@ -31,6 +31,7 @@ typedef enum Kind {
         KIND_TOPOLOGY_WORD,
         KIND_TOPOLOGY,
         KIND_JOB,
+        KIND_ON_OFF,
         KIND_FOREIGN, /* a tool whose files import reads */
         KIND_FILE,
 } Kind;
@@ -54,6 +55,7 @@ static const struct {
         { "autostart", { KIND_DEFINED }, true },
         { "topology", { KIND_TOPOLOGY_WORD, KIND_TOPOLOGY }, false },
         { "vfs", { KIND_GPU }, false },
+        { "mixed-size", { KIND_GPU, KIND_ON_OFF }, false },
         { "cancel", { KIND_JOB }, false },
         { "import", { KIND_FOREIGN, KIND_FILE }, false },
         { "help", { KIND_VERB }, false },
@@ -194,6 +196,8 @@ static void print_verb(const char *name, const char *summary, void *userdata) {
         candidate_print(userdata, name, summary);
 }
 
+static const char *const on_off_words[] = { "on", "Sizes may be mixed", "off", "They may not", NULL };
+
 static const char *const topology_words[] = {
         "list",   "List the topologies",
         "plan",   "Show what applying it would do",
@@ -245,6 +249,9 @@ static void print_kind(Ctl *ctl, const Line *line, Kind kind) {
                 break;
         case KIND_TOPOLOGY_WORD:
                 print_words(line, topology_words);
+                break;
+        case KIND_ON_OFF:
+                print_words(line, on_off_words);
                 break;
         case KIND_TOPOLOGY:
                 print_rows(ctl, line, &list_topologies, "name", "file", NULL);

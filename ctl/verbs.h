@@ -25,6 +25,7 @@ Status verb_modify(Ctl *ctl, char **arguments);
 Status verb_autostart(Ctl *ctl, char **arguments);
 Status verb_topology(Ctl *ctl, char **arguments);
 Status verb_vfs(Ctl *ctl, char **arguments);
+Status verb_mixed_size(Ctl *ctl, char **arguments);
 Status verb_jobs(Ctl *ctl, char **arguments);
 Status verb_cancel(Ctl *ctl, char **arguments);
 Status verb_check(Ctl *ctl, char **arguments);

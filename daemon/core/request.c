@@ -363,8 +363,11 @@ static int check_start(const Manager *manager, const StartRequest *request, cons
                 .gpu = vgpu->gpu,
                 .type_id = vgpu->type_id,
         };
+        int r;
 
-        return permission_check(manager, &permission, error);
+        /* The limit may have come after the definition. */
+        r = permission_check_attributes(manager, request->by, &vgpu->owner, &vgpu->file->definition.attributes, error);
+        return r < 0 ? r : permission_check(manager, &permission, error);
 }
 
 /* mdevctl and others start what is defined, too, and an mdev does not say who made it; a claim does. */

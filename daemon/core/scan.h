@@ -15,6 +15,9 @@
  */
 int scan_resolve(const Host *host, const char *name, char ret_gpu[static SYSFS_NAME_SIZE]);
 
+/* By its number it is a virtual function that this card can have, whether it says so already or not. */
+bool scan_is_vf_of(const Host *host, const char *name, const char *card);
+
 /* What is a GPU by its PCI class: a display controller, or AMD's processing accelerators. */
 bool scan_class_is_display(uint32_t class);
 

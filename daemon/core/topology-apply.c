@@ -263,6 +263,13 @@ static int append_steps(TopologyApply *apply, TopologyPlan *plan) {
         return r;
 }
 
+/* Of those that are made unasked some may not have come, and why is said at the end: nothing can be planned for them. */
+static bool has_functions(const TopologyApply *apply, const TopologyStep *step) {
+        const Gpu *gpu = manager_find_gpu(apply->manager, step->gpu);
+
+        return !apply->plan.automatic || (gpu && gpu->num_vfs == step->n_vfs);
+}
+
 /* GPUs whose virtual functions it has changed. */
 static int list_changed_gpus(const TopologyApply *apply, const char ***ret_gpus, size_t *ret_n) {
         const char **gpus;
@@ -273,7 +280,7 @@ static int list_changed_gpus(const TopologyApply *apply, const char ***ret_gpus,
                 return -ENOMEM;
 
         for (size_t i = 0; i < apply->plan.n_steps; i++)
-                if (apply->plan.steps[i].action == TOPOLOGY_ENABLE_VFS)
+                if (apply->plan.steps[i].action == TOPOLOGY_ENABLE_VFS && has_functions(apply, &apply->plan.steps[i]))
                         gpus[n++] = apply->plan.steps[i].gpu;
 
         *ret_gpus = gpus;

@@ -41,7 +41,7 @@ HARMLESS = {
     "access", "arch_prctl", "brk", "clock_gettime", "close",
     "clock_nanosleep", "dup", "dup2", "epoll_create1", "epoll_ctl",
     "epoll_pwait", "epoll_wait", "exit", "exit_group", "fcntl", "fgetxattr",
-    "fstat", "fstatfs", "futex", "getcwd", "getdents64", "getegid",
+    "faccessat", "faccessat2", "fstat", "fstatfs", "futex", "getcwd", "getdents64", "getegid",
     "geteuid", "getgid", "getpid", "getppid", "getrandom", "gettid", "gettimeofday", "getuid", "inotify_add_watch",
     "inotify_rm_watch", "ioctl", "lgetxattr", "listxattr", "lseek", "lstat", "madvise", "mmap", "mprotect", "mremap",
     "munmap", "newfstatat", "poll", "ppoll", "pread64", "prctl", "prlimit64", "read", "readlink", "readlinkat",
@@ -106,6 +106,9 @@ SCENARIOS = [
 
 class Victim(Machine):
     """A machine on which what the daemon starts as a worker may be traced from its beginning."""
+
+    ROLES = ("daemon", "gpu", "store", "new")
+    N_WORKERS = 2 # that stay
 
     def __init__(self, stack, sim):
         super().__init__(stack, sim)
@@ -256,9 +259,9 @@ def learn(machine, scenario):
     """What was there before and after, and the trace of each process."""
     machine.prepare(scenario)
     before = machine.snapshot()
-    tracers = [Tracer(machine, role) for role in ("daemon", "gpu", "store", "new")]
+    tracers = [Tracer(machine, role) for role in machine.ROLES]
     machine.do(scenario.call)
-    until(lambda: len(machine.pids()) == 2, "the workers' end")
+    until(lambda: len(machine.pids()) == machine.N_WORKERS, "the workers' end")
     time.sleep(0.05)
     for tracer in tracers:
         tracer.close()

@@ -259,6 +259,28 @@ topologies:
 
 
 @test
+def mixed_size(rig: Rig):
+    """vGPUs of different sizes are allowed on a card of NVIDIA's, and not while it has some"""
+    start(rig)
+    equal(rig.ctl("mixed-size").out, "No GPU's driver has such a setting.\n")
+    machine(rig, "plug-nvidia", "0000:61:00.0")
+    until(rig, lambda result: "0000:61:00.0" in result.out, "vfs")
+    refused = rig.ctl("mixed-size", "61:00.0", "on")
+    true(refused.status == 1 and "virtual functions" in refused.err, refused)
+    equal(rig.ctl("vfs", "61:00.0", "all").status, 0)
+    until(rig, lambda result: re.search(r"^0000:61:00.0 +no ", result.out, re.M), "mixed-size")
+    equal(rig.ctl("mixed-size", "61:00.0", "maybe").status, 2)
+    changed = [json.loads(rig.ctl("--json", "mixed-size", "61:00.0", word).out)["changed"] for word in ("on", "on", "off")]
+    equal(changed, [True, False, True])
+    equal(rig.ctl("mixed-size", "61:00.0", "on").status, 0)
+    true("mixed-size: true" in rig.ctl("topology", "export").out, rig.ctl("topology", "export"))
+    equal(rig.ctl("create", "61:00.0", "nvidia-1145", UUID).status, 0)
+    refused = rig.ctl("mixed-size", "61:00.0", "off")
+    true(refused.status == 1 and "destroy" in refused.err, refused)
+    equal([row["mixed_size"] for row in json.loads(rig.ctl("--json", "mixed-size").out)], [True])
+
+
+@test
 def bad_configuration(rig: Rig):
     """an error in a profile is shown by check, reload and status, and changes nothing"""
     types = start(rig)

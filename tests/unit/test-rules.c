@@ -14,6 +14,7 @@
 #define GIB (UINT64_C(1) << 30)
 #define ALICE 1000U
 #define BOB 1001U
+#define CAROL 1002U
 #define VMS 4242U
 #define LAB 4243U
 
@@ -123,7 +124,7 @@ typedef struct Has {
         unsigned gib;
 } Has;
 
-static const Has has[] = { { ALICE, VMS, 4 }, { ALICE, LAB, 4 }, { BOB, VMS, 8 }, { 0, VMS, 16 } };
+static const Has has[] = { { ALICE, VMS, 4 }, { ALICE, LAB, 4 }, { BOB, VMS, 8 }, { 0, VMS, 16 }, { CAROL, LAB, 0 } };
 
 static int judge(const RuleSet *set, const Caller *caller, const char *type, unsigned n, unsigned gib, Error *error) {
         Owner owners[ELEMENTSOF(has)];
@@ -132,7 +133,7 @@ static int judge(const RuleSet *set, const Caller *caller, const char *type, uns
 
         for (size_t i = 0; i < ELEMENTSOF(has); i++) {
                 owners[i] = (Owner){ .known = true, .uid = has[i].uid, .groups = { has[i].group }, .n_groups = 1 };
-                holdings[i] = (RuleHolding){ &owners[i], has[i].gib * GIB };
+                holdings[i] = (RuleHolding){ &owners[i], has[i].gib > 0 ? has[i].gib * GIB : UNKNOWN_U64 };
         }
         for (unsigned i = 0; i < n; i++)
                 demands[i] = (RuleDemand){ .gpu = "0000:41:00.0",
@@ -169,6 +170,9 @@ static void test_limits(void) {
         check("limits: [{user: alice, framebuffer: 12GiB}]\n", ALICE, VMS, 2, 4, over, 2);
         check("limits: [{user: alice, framebuffer: 12GiB}]\n", ALICE, VMS, 1, 0, over, 2);
         check("limits: [{user: alice, vgpus: 9}]\n", ALICE, VMS, 1, 0, 0, 0);
+        /* What is there and of no known size may be more than all that is allowed. */
+        check("limits: [{framebuffer: 12GiB}]\n", CAROL, LAB, 1, 1, over, 2);
+        check("limits: [{vgpus: 2}]\n", CAROL, LAB, 1, 1, 0, 0);
         /* Everybody's is of each, and not of who has one of his own. */
         check("limits: [{vgpus: 2}]\n", BOB, VMS, 1, 1, 0, 0);
         check("limits: [{vgpus: 2}]\n", BOB, VMS, 2, 1, over, 2);
