@@ -316,8 +316,11 @@ static int gpu_apply_report(Gpu *gpu, const GpuReport *report) {
         int r;
 
         r = apply_types(gpu, report);
+        gpu->applying = true;
         if (r >= 0)
                 r = apply_vgpus(gpu, report);
+        gpu->applying = false;
+        gpu->manager->scanned_parent[0] = '\0';
         /* The state is last: who sees it become ready sees the types as well. */
         if (r >= 0)
                 apply_card(gpu, report);
