@@ -82,6 +82,10 @@ int manager_method_get_usage(sd_bus_message *message, void *userdata, sd_bus_err
 /* Entries of an a{sv}, but for those with these keys; NULL: all. */
 int bus_append_facts(sd_bus_message *message, const Facts *facts, const char *const *except);
 
+/* migration-call.c */
+int manager_method_get_migration_info(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_check_compatibility(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
 /* statistics-call.c */
 int manager_method_get_statistics(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
