@@ -107,7 +107,7 @@ static void print_rows(Ctl *ctl, const Line *line, const BusList *list, const ch
 static bool is_active(json_object *vgpu, const Line *line) {
         const char *state = object_string(vgpu, "state");
 
-        return state && streq(state, "active");
+        return state && (streq(state, "active") || streq(state, "incoming"));
 }
 
 static bool is_defined(json_object *vgpu, const Line *line) {

@@ -18,13 +18,9 @@ static const char *const migration_verdict_table[MIGRATION_VERDICT_MAX] = {
 
 DEFINE_STRING_TABLE(migration_verdict, MigrationVerdict)
 
-const char *const migration_told[] = {
-        "migration",
-        "migration-streaming",
-        "migration-bandwidth",
-        "migration-metadata",
-        "protocol-min",
-        "protocol-max",
+/* Of what drivers say of their GPUs what concerns it. */
+static const char *const migration_told[] = {
+        "migration", "migration-streaming", "migration-bandwidth", "migration-metadata", "protocol-min", "protocol-max",
         NULL,
 };
 
@@ -126,11 +122,11 @@ static int describe_type(const TypeReport *type, Facts *facts) {
         return r < 0 ? r : describe_limits(type, facts);
 }
 
-static int add_told(const UsageReport *usage, Facts *facts) {
+int migration_take_told(const Facts *told, Facts *facts) {
         int r = 0;
 
         for (const char *const *key = migration_told; *key && r >= 0; key++) {
-                const Fact *fact = facts_find(&usage->facts, *key);
+                const Fact *fact = facts_find(told, *key);
 
                 r = fact ? facts_add(facts, fact->key, fact->kind, fact->number, fact->text) : 0;
         }
@@ -152,7 +148,7 @@ int migration_describe(const Type *type, const UsageReport *usage, Facts *facts)
         if (r >= 0 && is_passed_through(&type->report))
                 return facts_add_bool(facts, "migration", false);
 
-        return r < 0 || !usage ? r : add_told(usage, facts);
+        return r < 0 || !usage ? r : migration_take_told(&usage->facts, facts);
 }
 
 typedef struct Judgement {
@@ -181,7 +177,7 @@ static const Fact *find(const Facts *facts, const char *key, FactKind kind) {
         bool number = kind == FACT_U32 || kind == FACT_U64;
 
         return fact && (fact->kind == kind || (number && (fact->kind == FACT_U32 || fact->kind == FACT_U64))) ? fact
-                                                                                                             : NULL;
+                                                                                                              : NULL;
 }
 
 static const char *show(const Fact *fact, char buffer[static FACT_TEXT_SIZE]) {
@@ -299,8 +295,8 @@ static void judge_protocol(Judgement *j) {
         }
 }
 
-int migration_judge(const Facts *here, const Facts *there, MigrationVerdict *ret_verdict,
-                    MigrationReasons *ret_reasons, Error *error) {
+int migration_judge(const Facts *here, const Facts *there, MigrationVerdict *ret_verdict, MigrationReasons *ret_reasons,
+                    Error *error) {
         Judgement j = { .here = here, .there = there, .reasons = ret_reasons };
         const Fact *format = find(there, "format", FACT_U32);
 
@@ -332,4 +328,63 @@ int migration_judge(const Facts *here, const Facts *there, MigrationVerdict *ret
                 say(&j, "type, driver and the drivers' migration metadata are the same");
         *ret_verdict = j.refused ? MIGRATION_INCOMPATIBLE : j.doubted ? MIGRATION_UNKNOWN : MIGRATION_COMPATIBLE;
         return 0;
+}
+
+/*
+ * QEMU migrates a VFIO device by version 2 of VFIO's protocol from 8.0 on, and unless it is told otherwise from 8.1 on
+ * (release notes, "VFIO"); before, by version 1, which kernels had until 5.17, and only with x-enable-migration=on.
+ */
+#define QEMU_MAJOR 8U
+#define QEMU_MINOR 1U
+
+static void judge_qemu(Judgement *j, const Facts *facts) {
+        const Fact *version = find(facts, MIGRATION_QEMU, FACT_TEXT);
+        unsigned major, minor;
+
+        if (!version || sscanf(version->text, "%4u.%4u", &major, &minor) != 2) {
+                j->doubted = true;
+                say(j, "it is not known which version of QEMU, if any, runs with it");
+        } else if (major < QEMU_MAJOR || (major == QEMU_MAJOR && minor < QEMU_MINOR)) {
+                j->refused = true;
+                say(j, "QEMU %s runs with it, which does not migrate such a device: from %u.%u on it does",
+                    version->text, QEMU_MAJOR, QEMU_MINOR);
+        }
+}
+
+static void judge_probe(Judgement *j, const Facts *facts, bool probed) {
+        const Fact *stop_copy = find(facts, MIGRATION_STOP_COPY, FACT_BOOL),
+                   *migration = find(facts, "migration", FACT_BOOL);
+
+        if (probed && (!stop_copy || !stop_copy->number)) {
+                j->refused = true;
+                say(j, "it was asked, and has no migration: its driver offers no such feature of VFIO");
+        } else if (!probed && migration && !migration->number) {
+                j->refused = true;
+                say(j, "its driver says that its vGPUs cannot be migrated");
+        } else if (!probed && !migration) {
+                j->doubted = true;
+                say(j, "its driver does not say whether its vGPUs can be migrated, and it was not asked itself");
+        }
+}
+
+const char *migration_judge_vgpu(const VGpu *vgpu, const JobResult *result, bool probed,
+                                 MigrationReasons *ret_reasons) {
+        const VGpuUsage *told = result->usage.n_vgpus > 0 ? &result->usage.vgpus[0] : NULL;
+        const Fact *prohibited = told ? find(&told->facts, "migration-prohibited", FACT_BOOL) : NULL;
+        Judgement j = { .reasons = ret_reasons };
+
+        *ret_reasons = (MigrationReasons){};
+        if (vgpu->kind == VGPU_WHOLE || streq(vgpu->type_id, TYPE_ID_VF)) {
+                j.refused = true;
+                say(&j, "it is handed to vfio-pci, and that driver has no migration");
+        } else
+                judge_probe(&j, &result->usage.facts, probed);
+        if (prohibited && prohibited->number) {
+                j.refused = true;
+                say(&j, "its guest does something that its driver does not migrate");
+        }
+        if (result->n_users > 0)
+                judge_qemu(&j, &result->usage.facts);
+
+        return j.refused ? "no" : j.doubted ? "unknown" : "yes";
 }

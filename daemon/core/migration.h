@@ -38,8 +38,23 @@ int migration_describe(const Type *type, const UsageReport *usage, Facts *facts)
  * The verdict on moving a vGPU from there to here, or back, and why. What the other host says is hostile. -EINVAL: that is
  * no answer of GetMigrationInfo(); *error says what is missing.
  */
-int migration_judge(const Facts *here, const Facts *there, MigrationVerdict *ret_verdict,
-                    MigrationReasons *ret_reasons, Error *error);
+int migration_judge(const Facts *here, const Facts *there, MigrationVerdict *ret_verdict, MigrationReasons *ret_reasons,
+                    Error *error);
 
-/* Each fact that GetMigrationInfo() takes from what a driver says, ended by NULL. */
-extern const char *const migration_told[];
+/* Adds what concerns migration of what a driver has said of its GPU. -ENOMEM. */
+int migration_take_told(const Facts *told, Facts *facts);
+
+/* What a worker adds to that, of who has a vGPU and of what it answers when it is opened. */
+#define MIGRATION_QEMU "qemu-version"
+#define MIGRATION_STOP_COPY "stop-copy"
+#define MIGRATION_P2P "p2p"
+#define MIGRATION_PRE_COPY "pre-copy"
+#define MIGRATION_DIRTY_TRACKING "dirty-tracking"
+#define MIGRATION_DATA_SIZE "data-size"
+#define MIGRATION_DEVICE_STATE "device-state"
+
+/*
+ * Whether the vGPU could be migrated now: "yes", "no" or "unknown", and why. facts: of JOB_MIGRATION, with what it has been
+ * asked if probed; told: what the driver says of its machine, or NULL.
+ */
+const char *migration_judge_vgpu(const VGpu *vgpu, const JobResult *result, bool probed, MigrationReasons *ret_reasons);
