@@ -22,6 +22,7 @@ typedef enum Kind {
         KIND_TYPE,
         KIND_VGPU, /* any */
         KIND_ACTIVE,
+        KIND_INCOMING,
         KIND_DEFINED,
         KIND_STARTABLE, /* defined, and not active */
         KIND_GPU_OR_VGPU,
@@ -50,6 +51,10 @@ static const struct {
         { "autostart", { KIND_DEFINED }, true },
         { "topology", { KIND_TOPOLOGY_WORD, KIND_TOPOLOGY }, false },
         { "vfs", { KIND_GPU }, false },
+        { "migration", { KIND_GPU_OR_ACTIVE, KIND_TYPE }, false },
+        { "compat", { KIND_GPU }, false },
+        { "prepare-incoming", { KIND_GPU, KIND_TYPE }, false },
+        { "release-incoming", { KIND_INCOMING }, true },
         { "cancel", { KIND_JOB }, false },
         { "help", { KIND_VERB }, false },
 };
@@ -108,6 +113,12 @@ static bool is_active(json_object *vgpu, const Line *line) {
         const char *state = object_string(vgpu, "state");
 
         return state && (streq(state, "active") || streq(state, "incoming"));
+}
+
+static bool is_incoming(json_object *vgpu, const Line *line) {
+        const char *state = object_string(vgpu, "state");
+
+        return state && streq(state, "incoming");
 }
 
 static bool is_defined(json_object *vgpu, const Line *line) {
@@ -181,6 +192,9 @@ static void print_kind(Ctl *ctl, const Line *line, Kind kind) {
         case KIND_ACTIVE:
         case KIND_GPU_OR_ACTIVE:
                 print_vgpus(ctl, line, is_active);
+                break;
+        case KIND_INCOMING:
+                print_vgpus(ctl, line, is_incoming);
                 break;
         case KIND_DEFINED:
                 print_vgpus(ctl, line, is_defined);

@@ -29,7 +29,7 @@ static Status created_print(const Ctl *ctl, bool changed, const char *uuid, cons
         return print_json(ctl, answer);
 }
 
-/* The answer of CreateVGpu and DefineVGpu. */
+/* The answer of CreateVGpu, PrepareIncoming and DefineVGpu. */
 static Status created_read_and_print(const Ctl *ctl, const char *member, sd_bus_message *reply) {
         const char *uuid, *path;
         int r;
@@ -54,7 +54,7 @@ static Status arguments_check(const Ctl *ctl, char **arguments) {
                          arguments[2], ctl->verb, arguments[0], arguments[1], arguments[2]);
 }
 
-Status verb_create(Ctl *ctl, char **arguments) {
+static Status create(Ctl *ctl, const char *member, char **arguments) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(freep) char *gpu = NULL;
         Status status;
@@ -65,12 +65,20 @@ Status verb_create(Ctl *ctl, char **arguments) {
         if (status != STATUS_DONE)
                 return status;
 
-        status = bus_change(ctl, "CreateVGpu", "so", /* ret_error= */ NULL, &reply, "sss", gpu, arguments[1],
+        status = bus_change(ctl, member, "so", /* ret_error= */ NULL, &reply, "sss", gpu, arguments[1],
                             arguments[2] ? arguments[2] : "");
         if (status != STATUS_DONE)
                 return status;
 
-        return created_read_and_print(ctl, "CreateVGpu", reply);
+        return created_read_and_print(ctl, member, reply);
+}
+
+Status verb_create(Ctl *ctl, char **arguments) {
+        return create(ctl, "CreateVGpu", arguments);
+}
+
+Status verb_prepare_incoming(Ctl *ctl, char **arguments) {
+        return create(ctl, "PrepareIncoming", arguments);
 }
 
 /* A vGPU as it is. One that is defined already, and with what was asked for, is no failure. */

@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 
 #include "ref.h"
+#include "ref-image.h"
 
 static u64 ref_gpu_framebuffer;
 

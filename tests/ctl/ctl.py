@@ -553,6 +553,10 @@ VERBS = """
     autostart
     topology
     vfs
+    migration
+    compat
+    prepare-incoming
+    release-incoming
     jobs
     cancel
     check
@@ -574,7 +578,7 @@ def help_texts(rig: Rig):
     overall = rig.ctl("--help")
     equal((overall.status, overall.err), (0, ""))
     equal(rig.ctl("help").out, overall.out)
-    verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
+    verbs = re.findall(r"^  ([a-z-]+) ", overall.out, re.M)
     equal(verbs, VERBS)
     for verb in verbs:
         result = rig.ctl(verb, "--help")
@@ -594,19 +598,19 @@ def man_page(rig: Rig):
         page = f.read()
     overall = rig.ctl("--help").out
     section = page.split("# VERBS")[1].split("# OPTIONS")[0]
-    equal(re.findall(r"^\*(\w+)\*", section, re.M), re.findall(r"^  ([a-z]+) ", overall, re.M))
+    equal(re.findall(r"^\*([\w-]+)\*", section, re.M), re.findall(r"^  ([a-z-]+) ", overall, re.M))
     section = page.split("# OPTIONS\n")[1].split("# OPTIONS OF VERBS")[0]
     equal(re.findall(r"^(?:\*-\w\*, )?\*(--[\w-]+)\*", section, re.M), re.findall(r"^  .{4}(--[\w-]+)", overall, re.M))
     section = page.split("# OPTIONS OF VERBS")[1].split("# REGISTRATION")[0]
-    documented = {option: set(re.findall(r"\*(\w+)\*", verbs))
+    documented = {option: set(re.findall(r"\*([\w-]+)\*", verbs))
                   for option, verbs in re.findall(r"^\*(--[\w-]+)\*.*\n\t\(([^)]*)\)", section, re.M)}
     explained = {}
-    for verb in re.findall(r"^  ([a-z]+) ", overall, re.M):
+    for verb in re.findall(r"^  ([a-z-]+) ", overall, re.M):
         for option in re.findall(r"^      (--[\w-]+)", rig.ctl("help", verb).out, re.M):
             explained.setdefault(option, set()).add(verb)
     equal(documented, explained)
     for verb in ("types", "status", "users", "usage", "create", "destroy", "define", "undefine", "start", "modify",
-                 "autostart", "vfs", "help"):
+                 "autostart", "vfs", "migration", "compat", "prepare-incoming", "release-incoming", "help"):
         arguments = re.search(rf"\] {verb} (.*)", rig.ctl("help", verb).out).group(1).replace("…", "...")
         documented = re.search(rf"^\*{verb}\* (.*)", page, re.M).group(1).replace("*", "").replace("_", "")
         equal(documented, arguments)
