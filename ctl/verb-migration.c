@@ -21,7 +21,8 @@ static Status object_read(const char *member, sd_bus_message *reply, json_object
         int r;
 
         r = reply_read_value(reply, ret);
-        return r < 0 ? ctl_error(STATUS_FAILED, "Cannot read the answer to %s: %s.", member, strerror(-r)) : STATUS_DONE;
+        return r < 0 ? ctl_error(STATUS_FAILED, "Cannot read the answer to %s: %s.", member, strerror(-r))
+                     : STATUS_DONE;
 }
 
 static Status info_show(Ctl *ctl, char **arguments) {
@@ -50,8 +51,7 @@ static Status info_show(Ctl *ctl, char **arguments) {
 static void reasons_print(json_object *object) {
         json_object *reasons;
 
-        if (!json_object_object_get_ex(object, "reasons", &reasons) ||
-            !json_object_is_type(reasons, json_type_array))
+        if (!json_object_object_get_ex(object, "reasons", &reasons) || !json_object_is_type(reasons, json_type_array))
                 return;
 
         for (size_t i = 0; i < json_object_array_length(reasons); i++) {
@@ -102,7 +102,7 @@ static Status remote_read(const char *name, json_object **ret) {
         _cleanup_(freep) char *text = malloc(REMOTE_MAX + 1);
         bool is_input = streq(name, "-");
         size_t n = 0;
-        ssize_t k;
+        ssize_t k = 0;
         int fd;
 
         if (!text)
@@ -168,7 +168,11 @@ static int remote_append(sd_bus_message *m, void *userdata) {
         r = sd_bus_message_append_basic(m, SD_BUS_TYPE_STRING, remote->gpu);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-        json_object_object_foreach(remote->object, key, value) if (r >= 0) r = entry_append(m, key, value);
+        json_object_object_foreach(remote->object, key, value) {
+                if (r >= 0)
+                        r = entry_append(m, key, value);
+        }
+
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
