@@ -145,6 +145,21 @@ MigrationQuery *migration_query_free(MigrationQuery *query) {
         return NULL;
 }
 
+void migration_query_give_way(VGpu *vgpu) {
+        Platform *platform = vgpu->manager->platform;
+        Error error = ERROR_NULL;
+        MigrationQuery *query;
+
+        (void)error_set(&error, -ERROR_BUSY, "A virtual machine is being started with vGPU %s", vgpu->uuid);
+        LIST_FOREACH(query, &vgpu->manager->migration_queries, link) {
+                if (!query->probes || !streq(query->uuid, vgpu->uuid) || !platform->ops->cancel(platform, query->job))
+                        continue;
+                unclaim(query);
+                answer(query, &error, NULL);
+                query_free(query);
+        }
+}
+
 void migration_query_gpu_gone(const Gpu *gpu) {
         Manager *manager = gpu->manager;
         Error error = ERROR_NULL;

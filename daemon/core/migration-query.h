@@ -26,5 +26,8 @@ int migration_query_check(const VGpu *vgpu, Error *error);
 /* Nobody is called back. What has the vGPU open goes on to its end. */
 MigrationQuery *migration_query_free(MigrationQuery *query);
 
+/* A virtual machine is being started with it: what has not opened it yet is not going to, and who asks is told. */
+void migration_query_give_way(VGpu *vgpu);
+
 /* The GPU goes: who asks is told. */
 void migration_query_gpu_gone(const Gpu *gpu);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "core/manager.h"
+#include "core/migration-query.h"
 #include "core/start-hold.h"
 #include "util/log.h"
 #include "util/text.h"
@@ -65,6 +66,8 @@ int start_hold_new(Manager *manager, const char *const *uuids, size_t n, uint32_
                 r = vgpu ? hold(vgpu, seconds) : 0;
                 if (r < 0)
                         return r;
+                if (vgpu)
+                        migration_query_give_way(vgpu);
                 all_free = all_free && is_free(manager, uuids[i]);
         }
 

@@ -76,6 +76,24 @@ static void test_hold_waits(void) {
         machine_free(m);
 }
 
+/* What has not got to it yet does not keep a machine waiting. */
+static void test_gives_way(void) {
+        static const char *const uuids[] = { UUID_1 };
+        Machine *m = machine_with_gpus();
+        VGpu *vgpu = machine_have_vgpu(m, GPU_A, UUID_1);
+        Heard heard = {};
+        StartHold *wait;
+        unsigned n = 0;
+
+        g_assert_cmpint(probe(vgpu, &heard), ==, 0);
+        g_assert_cmpint(start_hold_new(m->manager, uuids, 1, 60, on_closed, &n, &wait), ==, 0);
+        g_assert_null(wait);
+        g_assert_cmpuint(heard.n, ==, 1);
+        g_assert_cmpint(heard.code, ==, -ERROR_BUSY);
+        g_assert_null(fake_find_job(&m->fake, JOB_MIGRATION, GPU_A));
+        machine_free(m);
+}
+
 /* Whoever asked has gone: what has begun goes on, and keeps others away until it has ended. */
 static void test_abandoned(void) {
         static const char *const uuids[] = { UUID_1 };
@@ -133,6 +151,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
         g_test_add_func("/migration/hold-waits", test_hold_waits);
+        g_test_add_func("/migration/gives-way", test_gives_way);
         g_test_add_func("/migration/abandoned", test_abandoned);
         g_test_add_func("/migration/stuck", test_stuck);
 
