@@ -46,7 +46,8 @@ Status bus_change_at(Ctl *ctl, const char *path, const char *interface, const ch
                      sd_bus_message **ret_reply, const char *types, ...);
 
 /* The same for a method of another object, without arguments. */
-Status bus_change_object(Ctl *ctl, const char *path, const char *interface, const char *member, sd_bus_error *ret_error);
+Status bus_change_object(Ctl *ctl, const char *path, const char *interface, const char *member,
+                         sd_bus_error *ret_error);
 
 typedef struct BusMethod {
         const char *destination; /* NULL: the daemon */

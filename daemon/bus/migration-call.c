@@ -239,8 +239,7 @@ static void on_verdict(const Error *error, const UsageReport *usage, void *userd
         finish(call, error, usage, answer_verdict);
 }
 
-static int ask(BusServer *server, sd_bus_message *message, Gpu *gpu, UsageCallback callback,
-               sd_bus_error *ret_error) {
+static int ask(BusServer *server, sd_bus_message *message, Gpu *gpu, UsageCallback callback, sd_bus_error *ret_error) {
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         Error error = ERROR_NULL;
         int r;

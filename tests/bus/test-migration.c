@@ -413,7 +413,7 @@ static void test_qemu(void) {
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
                 g_autofree char *program = g_strdup_printf("%s/qemu-system-%zu", h->dir, i), *told = NULL;
                 g_autofree char *command = g_strdup_printf(
-                        "cp \"$(command -v sleep)\" %s && printf 'QEMU emulator version %s' >> %s && exec %s 60 <> %s",
+                        "cp \"$(command -v sleep)\" %s && printf 'QEMU emulator version %s' >> %s && exec %s 20 <> %s",
                         program, cases[i].version, program, program, node);
                 const char *argv[] = { "sh", "-c", command, NULL };
                 g_autofree char *comm = NULL;
