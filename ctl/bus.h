@@ -12,10 +12,12 @@
 #define BUS_TYPE "org.mdevgpu1.Type"
 #define BUS_VGPU "org.mdevgpu1.VGpu"
 #define BUS_SRIOV "org.mdevgpu1.Gpu.Sriov"
+#define BUS_MIXED_SIZE "org.mdevgpu1.Gpu.MixedSize"
 #define BUS_JOB "org.mdevgpu1.Job"
 #define BUS_MANAGER "org.mdevgpu1.Manager"
 #define BUS_ROOT "/org/mdevgpu1"
 #define BUS_ERROR_PREFIX "org.mdevgpu1.Error."
+#define BUS_ERROR_BUSY BUS_ERROR_PREFIX "Busy"
 #define BUS_ERROR_ALREADY_EXISTS BUS_ERROR_PREFIX "AlreadyExists"
 
 /*

@@ -75,6 +75,8 @@ typedef struct Ctl {
         bool color;
         unsigned columns; /* the terminal's width, taken before a pager stands between; 0: no terminal */
 
+        const char *unresolved; /* what was named last, and is neither a UUID nor a label */
+
         sd_bus *bus; /* NULL until the first call */
 } Ctl;
 

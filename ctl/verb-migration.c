@@ -62,15 +62,17 @@ static void reasons_print(json_object *object) {
         }
 }
 
-static Status query_show(Ctl *ctl, const char *uuid) {
+static Status query_show(Ctl *ctl, const char *name) {
         static const char *const hidden[] = { "reasons", "users", NULL };
+        _cleanup_(freep) char *uuid = NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(json_object_putp) json_object *answer = NULL;
         json_object *users;
         Status status;
 
-        if (!text_is_uuid(uuid))
-                return ctl_error(STATUS_USAGE, "'%s' is no UUID; usage: mdevgpuctl migration GPU TYPE|UUID", uuid);
+        status = vgpu_resolve(ctl, name, /* ret_error= */ NULL, &uuid);
+        if (status != STATUS_DONE)
+                return status;
 
         if (ctl->given & OPTION_PROBE)
                 status = bus_change(ctl, "QueryMigration", "a{sv}", /* ret_error= */ NULL, &reply, "s", uuid);
@@ -220,20 +222,5 @@ Status verb_compat(Ctl *ctl, char **arguments) {
                 puts(safe ? safe : "");
                 reasons_print(answer);
         }
-        return status;
-}
-
-Status verb_release_incoming(Ctl *ctl, char **arguments) {
-        Status status = STATUS_DONE;
-
-        for (; *arguments; arguments++) {
-                Status one = bus_change(ctl, "ReleaseIncoming", "", /* ret_error= */ NULL, /* ret_reply= */ NULL, "s",
-                                        *arguments);
-
-                status = status_first(status, one);
-                if (one == STATUS_UNREACHABLE)
-                        return status;
-        }
-
         return status;
 }

@@ -230,6 +230,32 @@ static Status objects_print(const Ctl *ctl, json_object *objects) {
         return status;
 }
 
+/* A GPU's name goes before a label, as the name cannot be changed. */
+static Status object_read_named(Ctl *ctl, const char *name, json_object **ret) {
+        _cleanup_(json_object_putp) json_object *gpus = NULL;
+        _cleanup_(freep) char *uuid = NULL;
+        Status status;
+
+        if (text_is_short_address(name))
+                return gpu_read(ctl, name, ret);
+
+        status = bus_list(ctl, &bus_list_gpus, /* gpu= */ NULL, &gpus);
+        if (status != STATUS_DONE)
+                return status;
+        for (size_t i = 0; i < json_object_array_length(gpus); i++) {
+                const char *address = object_string(json_object_array_get_idx(gpus, i), "address");
+
+                if (address && streq(address, name))
+                        return gpu_read(ctl, name, ret);
+        }
+
+        status = vgpu_resolve(ctl, name, /* ret_error= */ NULL, &uuid);
+        if (status != STATUS_DONE)
+                return status;
+
+        return ctl->unresolved ? gpu_read(ctl, name, ret) : vgpu_read(ctl, uuid, ret);
+}
+
 static Status status_of_objects(Ctl *ctl, char **names) {
         _cleanup_(json_object_putp) json_object *objects = NULL;
         Status status = STATUS_DONE;
@@ -242,7 +268,7 @@ static Status status_of_objects(Ctl *ctl, char **names) {
                 json_object *object = NULL;
                 Status one;
 
-                one = text_is_uuid(*names) ? vgpu_read(ctl, *names, &object) : gpu_read(ctl, *names, &object);
+                one = text_is_uuid(*names) ? vgpu_read(ctl, *names, &object) : object_read_named(ctl, *names, &object);
                 status = status_first(status, one);
                 if (one == STATUS_UNREACHABLE)
                         return status;

@@ -130,7 +130,7 @@ static char *list_errors(const ConfigReport *report) {
                 n_left--;
         }
         if (n_left > 0)
-                (void)fprintf(f, "\n… and %zu more, which CheckConfig() lists", n_left);
+                (void)fprintf(f, "\n… and %zu more, which a check of the configuration lists", n_left);
 
         if (fclose(f) != 0)
                 return NULL;

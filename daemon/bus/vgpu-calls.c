@@ -65,7 +65,7 @@ static int read_create(sd_bus_message *message, CreateRequest *ret_request, char
                                       "The option 'numa-node' is for choosing a GPU, and GPU %s is named",
                                       ret_request->gpu);
         if (*ret_request->type == '\0')
-                return bus_error_setf(ret_error, -EINVAL, "No type is named: name one of those that ListTypes() shows");
+                return bus_error_setf(ret_error, -EINVAL, "No type is named");
         if (has_instance)
                 r = add_number(&ret_request->attributes, "gpu_instance_id", instance, ret_error);
         if (r >= 0 && has_placement)

@@ -157,12 +157,15 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
                 vgpu_set_label(vgpu, record.label);
         if (recorded && !vgpu->owner.known)
                 vgpu_set_owner(vgpu, &record.owner);
+        vgpu->unfinished = recorded && record.phase == RECORD_STARTING;
         if (ours && record.lease != 0)
                 incoming_watch(vgpu, record.lease);
         (void)vgpu_rest(vgpu, NULL);
 
         if (ours && is_half(vgpu, record.phase))
                 operation_take_back(vgpu);
+        else if (vgpu->unfinished)
+                operation_finish_start(vgpu);
         else if (ours || vgpu->autostart)
                 vgpu_write_record(vgpu, ours ? RECORD_MADE : RECORD_SEEN);
 }
@@ -251,7 +254,14 @@ static void settle_doubtful(Gpu *gpu, VGpu *vgpu) {
 
         (void)text_copy(report.uuid, sizeof(report.uuid), vgpu->uuid);
         (void)text_copy(report.type_id, sizeof(report.type_id), vgpu->type_id);
-        if (read_record(gpu, &report, &record) && phase_is_made(record.phase))
+        if (!read_record(gpu, &report, &record))
+                record.phase = RECORD_PHASE_INVALID;
+        if (record.phase == RECORD_STARTING) {
+                autostart_succeeded(vgpu);
+                vgpu->unfinished = true;
+                (void)vgpu_rest(vgpu, NULL);
+                operation_finish_start(vgpu);
+        } else if (record.phase >= 0 && phase_is_made(record.phase))
                 operation_take_back(vgpu);
         else { /* somebody else made one with this UUID meanwhile */
                 record_remove(vgpu->manager->state_fd, vgpu->uuid);

@@ -262,6 +262,19 @@ static int add_gpu(Manager *manager, const GpuIdentity *identity) {
         return 0;
 }
 
+/* The card whose virtual function a device is that does not say so yet: it is announced before it does (kernel 6.12,
+ * drivers/pci/iov.c), and once more then. */
+static Gpu *find_card_of(const Manager *manager, const char *name) {
+        Gpu *gpu;
+
+        LIST_FOREACH(gpu, &manager->gpus, link)
+                if (gpu->max_vfs > 0 && !streq(gpu->identity.address, name) &&
+                    scan_is_vf_of(manager->host, name, gpu->identity.address))
+                        return gpu;
+
+        return NULL;
+}
+
 static void handle_device(Manager *manager, const char *name) {
         char address[SYSFS_NAME_SIZE];
         GpuIdentity identity;
@@ -272,7 +285,13 @@ static void handle_device(Manager *manager, const char *name) {
         if (r < 0)
                 (void)text_copy(address, sizeof(address), name);
 
-        /* It was announced before it said whose virtual function it is (kernel 6.12, drivers/pci/iov.c): no GPU after all. */
+        gpu = streq(address, name) && !manager_find_gpu(manager, name) ? find_card_of(manager, name) : NULL;
+        if (gpu) {
+                gpu_mark_dirty(gpu, /* may_register= */ true);
+                return;
+        }
+
+        /* It was announced before it said whose virtual function it is, and its card was not known: no GPU after all. */
         gpu = streq(address, name) ? NULL : manager_find_gpu(manager, name);
         if (gpu)
                 remove_gpu(gpu);

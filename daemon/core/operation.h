@@ -55,6 +55,7 @@ struct Operation {
         void *userdata;
         uint64_t start_usec; /* CLOCK_MONOTONIC */
         bool counted; /* among the statistics */
+        bool retried; /* its removal is asked for a second time, as the first worker died */
         bool begun; /* a step is behind it: it cannot be as if nothing had been */
         bool expired; /* the caller was told that it timed out, or that the vGPU is stuck; the job goes on */
         bool stuck; /* its GPU's worker is stuck in it */

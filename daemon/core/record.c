@@ -12,8 +12,8 @@
 
 static const char *const record_phase_table[RECORD_PHASE_MAX] = {
         [RECORD_CREATING] = "creating", [RECORD_BUILDING] = "building", [RECORD_DEFINING] = "defining",
-        [RECORD_MADE] = "made",         [RECORD_SEEN] = "seen",         [RECORD_STOPPED] = "stopped",
-        [RECORD_WAITING] = "waiting",
+        [RECORD_STARTING] = "starting", [RECORD_MADE] = "made",         [RECORD_SEEN] = "seen",
+        [RECORD_STOPPED] = "stopped",   [RECORD_WAITING] = "waiting",
 };
 
 DEFINE_STRING_TABLE(record_phase, RecordPhase)

@@ -20,6 +20,7 @@ typedef enum RecordPhase {
         RECORD_CREATING, /* the create is on its way, and one write to the driver is all of it */
         RECORD_BUILDING, /* the same, and it is not whole before more is done: attributes, a definition */
         RECORD_DEFINING, /* whole but for its definition, which is being written */
+        RECORD_STARTING, /* the device of a definition is on its way, which somebody else may make just as well */
         RECORD_MADE, /* by us */
         RECORD_SEEN, /* made by somebody else; kept for what is defined to start by itself */
         RECORD_STOPPED, /* by a person: not to be started by itself any more */

@@ -79,6 +79,7 @@ VGpu *vgpu_free(VGpu *vgpu) {
         map_remove(&vgpu->manager->vgpus, &vgpu->node);
         list_unlink(&vgpu->gpu_link);
         list_unlink(&vgpu->link);
+        free(vgpu->next_type_id);
         free(vgpu);
         return NULL;
 }
@@ -326,14 +327,23 @@ static const DefinitionFile *choose_file(const VGpu *vgpu) {
         return best;
 }
 
-void vgpu_forget_label(const VGpu *vgpu) {
+void vgpu_keep_label(const VGpu *vgpu) {
         Record record;
+        int r;
 
-        if (record_read(vgpu->manager->state_fd, vgpu->uuid, &record) < 0 || record.label[0] == '\0')
+        if (!vgpu->present)
                 return;
 
-        record.label[0] = '\0';
-        (void)record_write(vgpu->manager->state_fd, vgpu->uuid, &record);
+        r = record_read(vgpu->manager->state_fd, vgpu->uuid, &record);
+        if (r >= 0 && streq(record.label, vgpu->label))
+                return;
+        if (r < 0 && vgpu->label[0] == '\0')
+                return;
+        if (r < 0)
+                record = vgpu_get_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
+        (void)text_copy(record.label, sizeof(record.label), vgpu->label);
+        if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
+                log_debug("vGPU %s: its label cannot be recorded", vgpu->uuid);
 }
 
 /* It was defined, or is no more: what goes with a definition comes and goes with it, whoever wrote or deleted that. */
@@ -352,12 +362,12 @@ static unsigned update_note(VGpu *vgpu, bool was_defined) {
                 if (vgpu->noted)
                         notes_forget(vgpu->manager, vgpu->uuid);
                 vgpu->noted = false;
-                vgpu_forget_label(vgpu);
+                vgpu_keep_label(vgpu);
         }
         vgpu->owned = note.managed;
 
         /* Of a vGPU that is not defined the record holds the label. */
-        if (vgpu->file || was_defined)
+        if (vgpu->file || (was_defined && !vgpu->present))
                 label = note.label;
         if (!streq(label, vgpu->label)) {
                 (void)text_copy(vgpu->label, sizeof(vgpu->label), label);
@@ -368,6 +378,21 @@ static unsigned update_note(VGpu *vgpu, bool was_defined) {
         if (note.owner.known || (!vgpu->present && !vgpu->operation))
                 mask |= replace_owner(vgpu, &note.owner);
         return mask;
+}
+
+/* A definition may be changed while its vGPU is active, and takes effect when that is started the next time. */
+static unsigned update_next_type(VGpu *vgpu) {
+        const char *next = vgpu->present && vgpu->file && vgpu->file->problem[0] == '\0' &&
+                                           !streq(vgpu->file->definition.type_id, vgpu->type_id)
+                                   ? vgpu->file->definition.type_id
+                                   : NULL;
+
+        if (streq(strempty(next), strempty(vgpu->next_type_id)))
+                return 0;
+
+        free(vgpu->next_type_id);
+        vgpu->next_type_id = next ? strdup(next) : NULL; /* without memory it is not told */
+        return VGPU_CHANGED_NEXT_TYPE;
 }
 
 static unsigned update_definition(VGpu *vgpu) {
@@ -382,7 +407,7 @@ static unsigned update_definition(VGpu *vgpu) {
         vgpu->persistent = vgpu->file;
         vgpu->autostart = vgpu->file && vgpu->file->definition.autostart;
 
-        mask = update_note(vgpu, was_defined);
+        mask = update_note(vgpu, was_defined) | update_next_type(vgpu);
         if (vgpu->persistent != was_defined || vgpu->autostart != was_autostart)
                 mask |= VGPU_CHANGED_DEFINITION;
         return mask | update_managed(vgpu);
@@ -446,6 +471,7 @@ bool vgpu_rest(VGpu *vgpu, const char *last_error) {
                 vgpu_changed(vgpu, update_definition(vgpu));
                 vgpu_set_state(vgpu,
                                vgpu->lingers      ? VGPU_REMOVING
+                               : vgpu->unfinished ? VGPU_CREATING
                                : vgpu->lease != 0 ? VGPU_INCOMING
                                                   : VGPU_ACTIVE,
                                last_error);

@@ -66,6 +66,7 @@ struct VGpu {
         char sysfs_path[512];
         int32_t iommu_group; /* -1: none */
         VGpuUse use;
+        bool unfinished; /* its start was cut off, and is being brought to its end: present, though not active yet */
         bool doubtful; /* its create ended with its worker: the next reading tells whether it exists */
         bool made; /* the device was made by us: our record says so */
         bool owned; /* the definition was made by us: its note says so */
@@ -74,6 +75,7 @@ struct VGpu {
         bool overlooked; /* its device came or went while its definition was being written: to be read again */
         List files; /* DefinitionFile.link */
         const DefinitionFile *file; /* the one that counts, or NULL */
+        char *next_type_id; /* what the definition of an active one states, where that is another; or NULL */
         Owner owner;
         Operation *operation; /* that works on it, or NULL */
 
@@ -113,8 +115,8 @@ void vgpu_update(VGpu *vgpu, const VGpuReport *report);
 void vgpu_set_state(VGpu *vgpu, VGpuState state, const char *last_error);
 void vgpu_set_made(VGpu *vgpu, bool made);
 void vgpu_set_use(VGpu *vgpu, VGpuUse use);
-/* In its record, from which a successor would take the label of what is not defined. */
-void vgpu_forget_label(const VGpu *vgpu);
+/* What is active keeps its label when its definition goes: from then on it is in its record. */
+void vgpu_keep_label(const VGpu *vgpu);
 void vgpu_set_label(VGpu *vgpu, const char *label);
 
 void vgpu_set_owner(VGpu *vgpu, const Owner *owner);

@@ -257,6 +257,10 @@ int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
                 r = sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
         if (r >= 0)
                 r = sim_write(sim, "1\n", 0644, "sys/bus/pci/devices/%s/sriov_drivers_autoprobe", gpu->address);
+        if (r >= 0) /* as vf_address() has them */
+                r = sim_write(sim, "8\n", 0444, "sys/bus/pci/devices/%s/sriov_offset", gpu->address);
+        if (r >= 0)
+                r = sim_write(sim, "1\n", 0444, "sys/bus/pci/devices/%s/sriov_stride", gpu->address);
         if (r >= 0 && gpu->kind == SIM_GPU_NVIDIA_VFIO)
                 r = sim_nvidia_plug(sim, gpu);
         if (r >= 0 && gpu->kind == SIM_GPU_GIM)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "util/file.h"
@@ -185,4 +186,32 @@ int file_replace(int dir_fd, const char *name, const char *contents) {
                 (void)unlinkat(dir_fd, temporary, 0);
 
         return r;
+}
+
+/* The file that is there under its name is the one that was locked: whoever had it before has removed his. */
+static bool is_there(int dir_fd, const char *name, int fd) {
+        struct stat mine, there;
+
+        return fstat(fd, &mine) >= 0 && fstatat(dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) >= 0 &&
+               mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+}
+
+int file_lock(int dir_fd, const char *name) {
+        for (;;) {
+                _cleanup_(fd_closep) int fd = -EBADF;
+
+                fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+                if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+                        return negative_errno();
+                if (is_there(dir_fd, name, fd))
+                        return TAKE_FD(fd);
+        }
+}
+
+void file_unlock(int dir_fd, const char *name, int fd) {
+        if (fd < 0)
+                return;
+
+        (void)unlinkat(dir_fd, name, 0);
+        (void)close(fd);
 }

@@ -13,6 +13,7 @@
 #include "util/text.h"
 #include "worker/runner.h"
 #include "worker/store.h"
+#include "worker/told.h"
 
 /* How long whoever else makes the same vGPU may take to finish: libvirt waits as long for an mdev it has asked for. */
 #define FIND_INTERVAL_USEC 10000U
@@ -184,6 +185,7 @@ int runner_watch(BackendContext *c) {
 static int run_sync(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
+        vfs_recover(c->host, c->gpu);
         r = find_backend(c, &result->error);
         if (r < 0)
                 return r;
@@ -313,32 +315,20 @@ static int run_users(BackendContext *c, const Job *job, JobResult *result) {
         return r < 0 ? error_set_errno(&result->error, r, "it cannot be seen who uses the vGPU") : 0;
 }
 
-static const VGpuUsage *find_told(const UsageReport *usage, const char *uuid) {
-        for (size_t i = 0; i < usage->n_vgpus; i++)
-                if (streq(usage->vgpus[i].uuid, uuid))
-                        return &usage->vgpus[i];
-
-        return NULL;
-}
-
-/* Of all that the driver says what is about this vGPU, and which of its users it means. */
+/* What the driver says of this vGPU, and which of its users it means. */
 static void add_told(BackendContext *c, const char *uuid, JobResult *result) {
-        const VGpuUsage *found;
-        VGpuUsage *row = NULL;
-        UsageReport all;
+        VGpuUsage usage, *row;
 
-        usage_report_init(&all);
-        if (c->backend && c->backend->read_usage && c->backend->read_usage(c, &all, NULL) >= 0) {
-                found = find_told(&all, uuid);
-                row = found ? usage_report_add_vgpu(&result->usage) : NULL;
-                if (row) {
-                        *row = *found;
-                        all.vgpus[found - all.vgpus].facts = (Facts){};
-                }
+        if (!told_read(c, uuid, &usage))
+                return;
+        row = usage_report_add_vgpu(&result->usage);
+        if (!row) {
+                facts_done(&usage.facts);
+                return;
         }
-        usage_report_done(&all);
 
-        for (size_t i = 0; row && i < result->n_users; i++)
+        *row = usage;
+        for (size_t i = 0; i < result->n_users; i++)
                 result->users[i].told = result->users[i].pid == row->pid || (row->pid == 0 && result->n_users == 1);
 }
 
@@ -421,7 +411,7 @@ static int check_users(BackendContext *c, const Job *job, JobResult *result) {
         if (r < 0)
                 return r;
         if (result->n_users == 0)
-                return 0;
+                return told_check_free(c, job->uuid, &result->error);
 
         users_describe(result->users, result->n_users, users, sizeof(users));
         return error_set(&result->error, -ERROR_IN_USE, "vGPU %s is in use by %s; stop that first", job->uuid, users);

@@ -130,6 +130,58 @@ def refusals(rig: Rig):
         result = rig.ctl(*command)
         equal((result.status, result.out), (status, ""), f"{command}: {result}")
         true(re.fullmatch(r"mdevgpuctl: .+\n(  .+\n)?", result.err), result)
+    # What the daemon says is not in the words of the bus.
+    true(not re.search("List|CreateV|UndefineV", rig.ctl("create", "0000:99:00.0", "x").err), "a method is named")
+
+
+@test
+def labels(rig: Rig):
+    """a vGPU is named by its label where only one has it, and a GPU's name goes before"""
+    start(rig)
+    other = UUID[:-1] + "2"
+    equal(rig.ctl("create", GPU, "Reference small", UUID, "--label=web 1").status, 0)
+    equal(rig.ctl("create", GPU, "Reference small", other, "--label", GPU).status, 0)
+    true(rig.ctl("status", "web 1").out.startswith(UUID), rig.ctl("status", "web 1"))
+    true(rig.ctl("status", GPU).out.startswith(GPU), rig.ctl("status", GPU))
+    equal(json.loads(rig.ctl("attachment", "--json", "web 1").out)[0]["uuid"], UUID)
+    equal(rig.ctl("users", "web 1").status, 0)
+    equal(rig.ctl("define", "web 1").out, UUID + "\n")
+    equal(rig.ctl("undefine", "web 1").status, 0)
+    equal(rig.ctl("modify", GPU, "--label=web 1").status, 0)
+    for command in ["destroy"], ["status"], ["users"], ["modify", "--label=x"]:
+        result = rig.ctl(*command, "web 1")
+        true(result.status == 2 and f"2 vGPUs have the label 'web 1', name one by its UUID: {UUID}, {other}" in result.err,
+             result)
+    result = rig.ctl("destroy", "web 3")
+    true(result.status == 2 and "No vGPU has that label either" in result.err, result)
+    result = rig.ctl("status", "web 3")
+    true(result.status == 3 and "No vGPU has that label either" in result.err, result)
+    equal(rig.ctl("modify", other, "--label=web2").status, 0)
+    equal(json.loads(rig.ctl("destroy", "--json", "web2", "web 1").out),
+          {"changed": True, "vgpus": [{"uuid": other, "changed": True}, {"uuid": UUID, "changed": True}]})
+
+
+@test
+def just_plugged(rig: Rig):
+    """a card that has just come is waited for until its types are known"""
+    start(rig)
+    for i in range(3):
+        card = f"0000:4{2 + i}:00.0"
+        machine(rig, "plug", card)
+        until(rig, lambda result, card=card: card in result.out, "gpus")
+        result = rig.ctl("create", card, "mdevgpu_ref-2")
+        equal((result.status, result.err), (0, ""), result)
+
+
+@test
+def beside(rig: Rig):
+    """run from a build folder, what needs no daemon finds the program that does it there"""
+    source = os.path.join(rig.dir, "file.yaml")
+    with open(source, "w", encoding="utf-8") as f:
+        f.write("{}")
+    for command in ["import", "mig-parted", source], ["probe"]:
+        result = rig.ctl(*command)
+        true("cannot be run" not in result.err, result)
 
 
 @test
@@ -249,6 +301,28 @@ topologies:
         f.write(exported.out)
     equal(rig.ctl("reload").status, 0, exported)
     equal(rig.ctl("topology", "assert", "copy").status, 0, exported)
+
+
+@test
+def mixed_size(rig: Rig):
+    """vGPUs of different sizes are allowed on a card of NVIDIA's, and not while it has some"""
+    start(rig)
+    equal(rig.ctl("mixed-size").out, "No GPU's driver has such a setting.\n")
+    machine(rig, "plug-nvidia", "0000:61:00.0")
+    until(rig, lambda result: "0000:61:00.0" in result.out, "vfs")
+    refused = rig.ctl("mixed-size", "61:00.0", "on")
+    true(refused.status == 1 and "virtual functions" in refused.err, refused)
+    equal(rig.ctl("vfs", "61:00.0", "all").status, 0)
+    until(rig, lambda result: re.search(r"^0000:61:00.0 +no ", result.out, re.M), "mixed-size")
+    equal(rig.ctl("mixed-size", "61:00.0", "maybe").status, 2)
+    changed = [json.loads(rig.ctl("--json", "mixed-size", "61:00.0", word).out)["changed"] for word in ("on", "on", "off")]
+    equal(changed, [True, False, True])
+    equal(rig.ctl("mixed-size", "61:00.0", "on").status, 0)
+    true("mixed-size: true" in rig.ctl("topology", "export").out, rig.ctl("topology", "export"))
+    equal(rig.ctl("create", "61:00.0", "nvidia-1145", UUID).status, 0)
+    refused = rig.ctl("mixed-size", "61:00.0", "off")
+    true(refused.status == 1 and "destroy" in refused.err, refused)
+    equal([row["mixed_size"] for row in json.loads(rig.ctl("--json", "mixed-size").out)], [True])
 
 
 @test

@@ -265,6 +265,23 @@ static void test_vf_model(void) {
         machine_free(m);
 }
 
+/* It says whose it is only after it has been announced, and is no GPU in between. */
+static void test_vf_announced(void) {
+        Machine *m = machine_new();
+
+        g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        machine_settle(m);
+        g_assert_cmpint(sim_pci_add_function(&m->sim, VF_A(3), NULL, "0x030000\n", "", 77), ==, 0);
+        g_assert_cmpint(sim_pci_add_function(&m->sim, VF_A(4), NULL, "0x030000\n", "", 78), ==, 0);
+        machine_uevent(m, UEVENT_ADD, UEVENT_PCI, "/devices/pci0000:00/" VF_A(3));
+        machine_uevent(m, UEVENT_ADD, UEVENT_PCI, "/devices/pci0000:00/" VF_A(4));
+        machine_settle(m);
+        g_assert_null(manager_find_gpu(m->manager, VF_A(3)));
+        g_assert_nonnull(manager_find_gpu(m->manager, VF_A(4))); /* the card has four */
+        machine_free(m);
+}
+
 /* Every backend of the second sort has its tests here, as test-backends has for the first. */
 int main(int argc, char **argv) {
         static const struct {
@@ -286,6 +303,7 @@ int main(int argc, char **argv) {
                         g_test_add_data_func(name, &vf_rows[i], common[k].test);
                 }
         g_test_add_func("/backends/sriov/model", test_vf_model);
+        g_test_add_func("/backends/sriov/announced", test_vf_announced);
 
         return g_test_run();
 }

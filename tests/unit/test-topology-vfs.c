@@ -363,6 +363,28 @@ static void test_default_fails(void) {
         machine_free(m);
 }
 
+/* Nor is the driver's reason lost where no functions could be had. */
+static void test_default_refused(void) {
+        Machine *m = machine_new();
+        Task *task;
+
+        set_topologies(m, TARGET, "default: t\n");
+        topology_auto_begin(m->manager);
+        g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        for (unsigned i = 0; i < 100 && !fake_find_job(&m->fake, JOB_ENABLE_VFS, GPU_A); i++) {
+                (void)sd_event_run(m->event, 20000);
+                if (!fake_find_job(&m->fake, JOB_ENABLE_VFS, GPU_A))
+                        (void)fake_do_one(&m->fake);
+        }
+        task = LIST_FIRST(&m->manager->tasks, Task, link);
+        fake_fail(fake_find_job(&m->fake, JOB_ENABLE_VFS, GPU_A), -ERROR_DRIVER_REJECTED, "it has none to give");
+        settle(m);
+        expect_end(task, TASK_FAILED, "it has none to give");
+        expect(m, 0, 0);
+        machine_free(m);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/topology-vfs/apply", test_apply);
@@ -376,5 +398,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/topology-vfs/half", test_half);
         g_test_add_func("/topology-vfs/default", test_default);
         g_test_add_func("/topology-vfs/default-fails", test_default_fails);
+        g_test_add_func("/topology-vfs/default-refused", test_default_refused);
         return g_test_run();
 }

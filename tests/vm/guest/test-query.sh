@@ -42,7 +42,7 @@ hammer() {
 }
 
 machine_start() {
-        qemu-system-x86_64 -accel tcg -M pc -m 64 -nodefaults -no-user-config -display none -S \
+        exec qemu-system-x86_64 -accel tcg -M pc -m 64 -nodefaults -no-user-config -display none -S \
                 -device "vfio-pci,sysfsdev=$(mdev_path "$1")" </dev/null
 }
 
@@ -63,7 +63,7 @@ check "of the shim's" mdevgpuctl migration "$GPU" "$TYPE" --json
 check_equal "with the word of its module" 'true MGPUSTAT-1' "$(answered '"\(.migration) \(.migration_metadata)"')"
 cp "$EVIDENCE/out" /root/there.json
 check_output "another host with the same" '^compatible$' mdevgpuctl compat "$GPU" /root/there.json
-sed 's/"framebuffer":[0-9]*/"framebuffer":1/; s/"framebuffer": *[0-9]*/"framebuffer":1/' /root/there.json >/root/other.json
+jq '.framebuffer = 1' /root/there.json >/root/other.json
 check_fails "one with another type" '^incompatible$' mdevgpuctl compat "$GPU" /root/other.json
 mdevgpuctl migration mtty mtty-2 --json >/root/mtty.json
 check_fails "mtty's driver says nothing, and so do we" '^unknown$' mdevgpuctl compat mtty /root/mtty.json
@@ -92,7 +92,7 @@ heading "A QEMU that starts"
 hammer "$uuid" >/root/hammer 2>&1 &
 hammer=$!
 failed=0
-for round in 1 2 3 4 5 6; do
+for round in 1 2 3; do
         check "round $round: held" hold_for_start "$uuid"
         machine_start "$uuid" >"/root/qemu-$round" 2>&1 &
         qemu=$!
