@@ -31,6 +31,7 @@ typedef enum Output {
 
 /* The options that say something about vGPUs; a verb takes some of them. Above what getopt_long() returns otherwise. */
 typedef enum Option {
+        OPTION_DOMAIN = 1 << 15,
         OPTION_UNMANAGED = 1 << 16,
         OPTION_PERSISTENT = 1 << 17,
         OPTION_AUTOSTART = 1 << 18,
@@ -59,7 +60,7 @@ typedef struct Ctl {
         const char *verb;
         unsigned takes; /* the verb, of enum Option */
         unsigned given; /* on the command line, of enum Option */
-        const char *label, *type, *format;
+        const char *label, *type, *format, *domain;
         uint32_t numa_node;
         char **attributes; /* NAME=VALUE each, as typed and in that order */
         size_t n_attributes;

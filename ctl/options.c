@@ -52,6 +52,9 @@ Status options_take(Ctl *ctl, int option, char *argument) {
         case OPTION_FORMAT:
                 ctl->format = argument;
                 return STATUS_DONE;
+        case OPTION_DOMAIN:
+                ctl->domain = argument;
+                return STATUS_DONE;
         case OPTION_ATTR:
                 return attribute_take(ctl, argument);
         default: /* a switch */
@@ -79,6 +82,7 @@ Status options_check(const Ctl *ctl) {
                 { OPTION_FORMAT, "format" },
                 { OPTION_DISPLAY, "display" },
                 { OPTION_RAMFB, "ramfb" },
+                { OPTION_DOMAIN, "domain" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
