@@ -3,6 +3,7 @@
 #include "core/autostart.h"
 #include "core/gpu-sync.h"
 #include "core/idle-wait.h"
+#include "core/incoming.h"
 #include "core/manager.h"
 #include "core/scan.h"
 #include "core/operation-private.h"
@@ -158,6 +159,8 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         if (recorded && !vgpu->owner.known)
                 vgpu_set_owner(vgpu, &record.owner);
         vgpu->unfinished = recorded && record.phase == RECORD_STARTING;
+        if (ours && record.lease != 0)
+                incoming_watch(vgpu, record.lease);
         (void)vgpu_rest(vgpu, NULL);
 
         if (ours && is_half(vgpu, record.phase))
@@ -187,6 +190,7 @@ static void renew_vgpu(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         /* Removed and made again, of another type, between two readings: hardly by us. */
         if (renewed) {
                 vgpu_set_made(vgpu, read_record(gpu, report, &record) && phase_is_made(record.phase));
+                incoming_forget(vgpu);
                 if (!vgpu->file)
                         vgpu_set_owner(vgpu, &record.owner);
         }
@@ -316,8 +320,11 @@ static int gpu_apply_report(Gpu *gpu, const GpuReport *report) {
         int r;
 
         r = apply_types(gpu, report);
+        gpu->applying = true;
         if (r >= 0)
                 r = apply_vgpus(gpu, report);
+        gpu->applying = false;
+        gpu->manager->scanned_parent[0] = '\0';
         /* The state is last: who sees it become ready sees the types as well. */
         if (r >= 0)
                 apply_card(gpu, report);

@@ -23,6 +23,7 @@ struct Gpu {
         List link; /* in manager->gpus */
         MapNode node; /* in manager->gpus_by_address */
         bool linked;
+        bool applying; /* what its report says of vGPUs */
         bool seen; /* in the scan that is running */
         bool leaving; /* nothing may be put on it any more */
         GpuIdentity identity;
