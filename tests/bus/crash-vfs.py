@@ -25,8 +25,8 @@ ENABLE = ("EnableVfs", 4)
 CREATE = ("CreateVGpu", CARD, "xe-7", UUID, {})
 TAKEN, GONE = ERROR + "AlreadyExists", ERROR + "NoSuchVGpu"
 
-crash.SECONDS = 25
-crash.POINTS = 24
+crash.SECONDS = 40
+crash.POINTS = 16
 crash.SCENARIOS = [
     Scenario("enable", [], ENABLE, None),
     Scenario("enable others", [ENABLE], ("EnableVfs", 2), None),
