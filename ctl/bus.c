@@ -259,6 +259,23 @@ Status bus_call(Ctl *ctl, const char *member, const char *expect, sd_bus_message
         return message_call(ctl, m, /* timeout_usec= */ 0, expect, /* ret_error= */ NULL, ret_reply);
 }
 
+Status bus_call_with(Ctl *ctl, const char *member, const char *expect, sd_bus_message **ret_reply,
+                     int (*append)(sd_bus_message *m, void *userdata), void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Status status;
+        int r;
+
+        status = message_new(ctl, BUS_ROOT, BUS_MANAGER, member, &m);
+        if (status != STATUS_DONE)
+                return status;
+
+        r = append(m, userdata);
+        if (r < 0)
+                return message_incomplete(member, r);
+
+        return message_call(ctl, m, /* timeout_usec= */ 0, expect, /* ret_error= */ NULL, ret_reply);
+}
+
 Status bus_ask(Ctl *ctl, const char *path, const char *interface, const char *member, const char *expect,
                sd_bus_message **ret_reply, const char *types, ...) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;

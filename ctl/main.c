@@ -45,11 +45,15 @@ static const Verb verbs[] = {
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
         { "usage", 0, SIZE_MAX, 0, verb_usage, "[GPU…]", "Show what drivers say that GPUs and vGPUs use",
           HELP_GPU "Without it: of all GPUs whose drivers say anything.\n", NULL },
-        { "attachment", 1, SIZE_MAX, OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB, verb_attachment, "UUID…",
-          "Print how VMs or containers get vGPUs", "For one virtual machine name all of its vGPUs.\n",
+        { "attachment", 1, SIZE_MAX,
+          OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB | OPTION_DOMAIN | OPTION_LIVE | OPTION_CONFIG, verb_attachment,
+          "UUID…", "Print how VMs or containers get vGPUs", "For one virtual machine name all of its vGPUs.\n",
           "      --format=FORMAT    libvirt-xml (the default), qemu or cdi\n"
           "      --display          The vGPU shows the guest's picture\n"
-          "      --ramfb            It does so from the firmware's start on\n" },
+          "      --ramfb            It does so from the firmware's start on\n"
+          "      --domain=NAME      Do not print it: have libvirt's virsh attach it to NAME\n"
+          "      --live             With --domain: while it runs; with --config both\n"
+          "      --config           With --domain: when it starts the next time\n" },
         { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR | OPTION_NUMA_NODE |
                   OPTION_TAKE_DISPLAY,
           verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
@@ -114,6 +118,24 @@ static const Verb verbs[] = {
           HELP_GPU "It is a setting of NVIDIA's driver, which takes it while the GPU has virtual\n"
                    "functions and no vGPUs, and forgets it when it is loaded.\n",
           NULL },
+        { "migration", 1, 2, OPTION_PROBE, verb_migration, "GPU TYPE|UUID",
+          "Show what there is to say of moving vGPUs",
+          HELP_GPU "With a type it is what another host's 'mdevgpuctl compat' compares. With a UUID\n"
+                   "it is whether that vGPU could be migrated now, and why not.\n",
+          "      --probe            Open the vGPU and ask it, if nobody has it open\n" },
+        { "compat", 2, 2, 0, verb_compat, "GPU FILE", "Say whether vGPUs can move between hosts",
+          HELP_GPU "FILE has what 'mdevgpuctl migration GPU TYPE --json' printed on the other host;\n"
+                   "with - it is standard input. The exit status is 0 if the answer is yes, 5 if it\n"
+                   "is no, and 1 if nobody knows.\n",
+          "  -q, --quiet            Print nothing; the exit status tells\n" },
+        { "prepare-incoming", 2, 3, OPTION_LEASE | OPTION_LABEL | OPTION_ATTR, verb_prepare_incoming,
+          "GPU TYPE [UUID]", "Create the vGPU that a migration goes to",
+          HELP_GPU "It is removed again if nobody has opened it when its lease ends.\n",
+          "      --lease=SECONDS    How long it waits, 300 without it\n" HELP_LABEL HELP_ATTR
+          "  -q, --quiet            Do not print the UUID\n" },
+        { "release-incoming", 1, SIZE_MAX, OPTION_KEEP, verb_release_incoming, "UUID…",
+          "Remove vGPUs no migration comes to", NULL,
+          "      --keep             Do not remove it: it is a vGPU as any other from now on\n" },
         { "jobs", 0, 0, 0, verb_jobs, "", "List what goes on, or has ended just now", NULL, NULL },
         { "cancel", 1, 1, 0, verb_cancel, "ID", "Cancel a job", "What it has done is taken back.\n", NULL },
         { "check", 0, 0, 0, verb_check, "", "Check the configuration files, apply nothing",
@@ -344,6 +366,10 @@ static const struct option options[] = {
         { "format", required_argument, NULL, OPTION_FORMAT },
         { "display", no_argument, NULL, OPTION_DISPLAY },
         { "ramfb", no_argument, NULL, OPTION_RAMFB },
+        { "probe", no_argument, NULL, OPTION_PROBE },
+        { "lease", required_argument, NULL, OPTION_LEASE },
+        { "keep", no_argument, NULL, OPTION_KEEP },
+        { "domain", required_argument, NULL, OPTION_DOMAIN },
         { NULL, 0, NULL, 0 },
 };
 
@@ -361,7 +387,7 @@ void options_each(const char *verb, void (*each)(const struct option *option, vo
                         takes = verbs[i].takes;
 
         for (const struct option *option = options; option->name; option++)
-                if (option->val < OPTION_UNMANAGED || (takes & (unsigned)option->val))
+                if (option->val < OPTION_FIRST || (takes & (unsigned)option->val))
                         each(option, userdata);
 }
 

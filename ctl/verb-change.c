@@ -91,6 +91,14 @@ Status verb_destroy(Ctl *ctl, char **arguments) {
         return change_all(ctl, vgpu_destroy, arguments);
 }
 
+static Status vgpu_release(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
+        return vgpu_call(ctl, "ReleaseIncoming", uuid, ret_error, ret_changed);
+}
+
+Status verb_release_incoming(Ctl *ctl, char **arguments) {
+        return change_all(ctl, vgpu_release, arguments);
+}
+
 static Status vgpu_undefine(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
         return vgpu_call(ctl, "UndefineVGpu", uuid, ret_error, ret_changed);
 }
@@ -110,7 +118,7 @@ static Status vgpu_start(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bo
                 return status;
 
         state = vgpu ? object_string(vgpu, "state") : NULL;
-        if (!state || !streq(state, "active"))
+        if (!state || (!streq(state, "active") && !streq(state, "incoming")))
                 return status;
 
         sd_bus_error_free(ret_error);

@@ -24,6 +24,7 @@ typedef enum Kind {
         KIND_TYPE,
         KIND_VGPU, /* any */
         KIND_ACTIVE,
+        KIND_INCOMING,
         KIND_DEFINED,
         KIND_STARTABLE, /* defined, and not active */
         KIND_GPU_OR_VGPU,
@@ -56,6 +57,10 @@ static const struct {
         { "topology", { KIND_TOPOLOGY_WORD, KIND_TOPOLOGY }, false },
         { "vfs", { KIND_GPU }, false },
         { "mixed-size", { KIND_GPU, KIND_ON_OFF }, false },
+        { "migration", { KIND_GPU_OR_ACTIVE, KIND_TYPE }, false },
+        { "compat", { KIND_GPU }, false },
+        { "prepare-incoming", { KIND_GPU, KIND_TYPE }, false },
+        { "release-incoming", { KIND_INCOMING }, true },
         { "cancel", { KIND_JOB }, false },
         { "import", { KIND_FOREIGN, KIND_FILE }, false },
         { "help", { KIND_VERB }, false },
@@ -130,7 +135,13 @@ static void print_rows(Ctl *ctl, const Line *line, const BusList *list, const ch
 static bool is_active(json_object *vgpu, const Line *line) {
         const char *state = object_string(vgpu, "state");
 
-        return state && streq(state, "active");
+        return state && (streq(state, "active") || streq(state, "incoming"));
+}
+
+static bool is_incoming(json_object *vgpu, const Line *line) {
+        const char *state = object_string(vgpu, "state");
+
+        return state && streq(state, "incoming");
 }
 
 static bool is_defined(json_object *vgpu, const Line *line) {
@@ -240,6 +251,9 @@ static void print_kind(Ctl *ctl, const Line *line, Kind kind) {
         case KIND_ACTIVE:
         case KIND_GPU_OR_ACTIVE:
                 print_vgpus(ctl, line, is_active);
+                break;
+        case KIND_INCOMING:
+                print_vgpus(ctl, line, is_incoming);
                 break;
         case KIND_DEFINED:
                 print_vgpus(ctl, line, is_defined);

@@ -34,7 +34,7 @@ static Status created_print(const Ctl *ctl, bool changed, const char *uuid, cons
         return print_json(ctl, answer);
 }
 
-/* The answer of CreateVGpu and DefineVGpu. */
+/* The answer of CreateVGpu, PrepareIncoming and DefineVGpu. */
 static Status created_read_and_print(const Ctl *ctl, const char *member, sd_bus_message *reply) {
         const char *uuid, *path;
         int r;
@@ -92,7 +92,7 @@ static bool gpu_wait_until_read(Ctl *ctl, const char *gpu, uint64_t *deadline) {
         return false;
 }
 
-Status verb_create(Ctl *ctl, char **arguments) {
+static Status create(Ctl *ctl, const char *member, char **arguments) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(freep) char *gpu = NULL;
         uint64_t deadline = 0;
@@ -107,15 +107,23 @@ Status verb_create(Ctl *ctl, char **arguments) {
         for (;;) {
                 _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 
-                status = bus_change(ctl, "CreateVGpu", "so", &error, &reply, "sss", gpu, arguments[1],
+                status = bus_change(ctl, member, "so", &error, &reply, "sss", gpu, arguments[1],
                                     arguments[2] ? arguments[2] : "");
                 if (status == STATUS_DONE)
-                        return created_read_and_print(ctl, "CreateVGpu", reply);
+                        return created_read_and_print(ctl, member, reply);
                 if (!sd_bus_error_is_set(&error))
                         return status;
                 if (!sd_bus_error_has_name(&error, BUS_ERROR_BUSY) || !gpu_wait_until_read(ctl, gpu, &deadline))
                         return bus_error_report(ctl, &error);
         }
+}
+
+Status verb_create(Ctl *ctl, char **arguments) {
+        return create(ctl, "CreateVGpu", arguments);
+}
+
+Status verb_prepare_incoming(Ctl *ctl, char **arguments) {
+        return create(ctl, "PrepareIncoming", arguments);
 }
 
 /* A vGPU as it is. One that is defined already, and with what was asked for, is no failure. */

@@ -21,6 +21,8 @@ BusCall *bus_call_free(BusCall *call) {
         users_query_free(call->users);
         vfs_change_free(call->change);
         usage_query_free(call->usage);
+        migration_query_free(call->migration);
+        start_hold_free(call->hold);
         examination_free(call->examination);
         sd_bus_slot_unref(call->query);
         sd_bus_message_unref(call->message);

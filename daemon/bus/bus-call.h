@@ -12,7 +12,9 @@
 #include "bus/bus-client.h"
 #include "bus/bus-polkit.h"
 #include "core/manager.h"
+#include "core/migration-query.h"
 #include "core/operation.h"
+#include "core/start-hold.h"
 #include "core/vfs-change.h"
 #include "core/usage-query.h"
 
@@ -52,6 +54,8 @@ typedef struct BusCall {
         UsersQuery *users;
         VfsChange *change; /* of a GPU's hardware */
         UsageQuery *usage;
+        MigrationQuery *migration;
+        StartHold *hold; /* that waits for vGPUs to be closed */
         Examination *examination;
         const BusVerb *verb; /* of a call about a vGPU */
 } BusCall;

@@ -3,7 +3,9 @@
 #include "core/autostart.h"
 #include "core/gpu-sync.h"
 #include "core/idle-wait.h"
+#include "core/incoming.h"
 #include "core/manager.h"
+#include "core/scan.h"
 #include "core/operation-private.h"
 #include "core/record.h"
 #include "core/topology-auto.h"
@@ -157,6 +159,8 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         if (recorded && !vgpu->owner.known)
                 vgpu_set_owner(vgpu, &record.owner);
         vgpu->unfinished = recorded && record.phase == RECORD_STARTING;
+        if (ours && record.lease != 0)
+                incoming_watch(vgpu, record.lease);
         (void)vgpu_rest(vgpu, NULL);
 
         if (ours && is_half(vgpu, record.phase))
@@ -186,6 +190,7 @@ static void renew_vgpu(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         /* Removed and made again, of another type, between two readings: hardly by us. */
         if (renewed) {
                 vgpu_set_made(vgpu, read_record(gpu, report, &record) && phase_is_made(record.phase));
+                incoming_forget(vgpu);
                 if (!vgpu->file)
                         vgpu_set_owner(vgpu, &record.owner);
         }
@@ -439,6 +444,7 @@ static void on_sync_done(JobResult *result, void *userdata) {
                         gpu_fail(gpu, r, strerror(-r));
                 else {
                         gpu->n_failures = 0;
+                        gpu->binding = gpu->sync_binding;
                         manager_place_vgpus(gpu->manager);
                         autostart_check(gpu);
                         vfs_auto_check(gpu);
@@ -492,6 +498,7 @@ static void gpu_start_sync(Gpu *gpu) {
                 gpu_fail(gpu, -E2BIG, reason);
                 return;
         }
+        gpu->sync_binding = scan_binding(manager->host, gpu->identity.address);
         if (r >= 0) {
                 add_settings(manager->settings, types, n_types);
                 job = (Job){

@@ -4,11 +4,14 @@
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
 #include "core/idle-wait.h"
+#include "core/incoming.h"
 #include "core/manager.h"
+#include "core/migration-query.h"
 #include "core/notes.h"
 #include "core/operation-private.h"
 #include "core/record.h"
 #include "core/scan.h"
+#include "core/start-hold.h"
 #include "core/task.h"
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
@@ -75,6 +78,8 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->forgotten);
         list_init(&manager->operations);
         list_init(&manager->idle_waits);
+        list_init(&manager->migration_queries);
+        list_init(&manager->start_holds);
         list_init(&manager->tasks);
         list_init(&manager->vfs_changes);
         statistics_init(&manager->statistics);
@@ -99,6 +104,7 @@ static void release_gpu(Gpu *gpu) {
 
         vfs_change_gpu_gone(gpu);
         usage_gpu_gone(gpu);
+        migration_query_gpu_gone(gpu);
         gpu_unlink(gpu);
         gpu_sync_stop(gpu);
         platform->ops->release_gpu(platform, gpu->identity.address);
@@ -116,6 +122,7 @@ static void remove_gpu(Gpu *gpu) {
                         operation_gpu_gone(vgpu->operation);
                 if (vgpu->operation) { /* its definition is being written */
                         vgpu->present = vgpu->made = vgpu->lingers = vgpu->elsewhere = vgpu->doubtful = false;
+                        incoming_forget(vgpu);
                         record_remove(manager->state_fd, vgpu->uuid);
                         vgpu_set_gpu(vgpu, NULL);
                 } else
@@ -156,6 +163,7 @@ Manager *manager_free(Manager *manager) {
                 task_free(task);
 
         idle_wait_free_all(manager);
+        start_hold_end_all(manager);
         assert(list_is_empty(&manager->operations));
         map_done(&manager->gpus_by_address);
         map_done(&manager->vgpus);

@@ -89,6 +89,7 @@ typedef struct CreateRequest {
         Attributes attributes;
         uint32_t numa_node; /* preferred where the GPU is chosen */
         bool has_numa_node;
+        uint32_t lease; /* seconds after which it goes if nobody has it open: see incoming.h; 0: it stays */
         const Caller *by;
         const Owner *owner;
 } CreateRequest;

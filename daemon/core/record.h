@@ -35,6 +35,7 @@ typedef struct Record {
         char type_id[TYPE_ID_SIZE];
         char label[LABEL_SIZE];
         int32_t iommu_group; /* -1: none, or not known */
+        uint64_t lease; /* as of a vGPU; 0: none */
         uint64_t registration; /* which registration of its parent it was made on; 0: not known */
         Owner owner;
 } Record;

@@ -9,6 +9,7 @@
 #include "core/autostart.h"
 #include "core/definition-files.h"
 #include "core/gpu.h"
+#include "core/incoming.h"
 #include "core/manager.h"
 #include "core/operation-private.h"
 #include "core/permission.h"
@@ -214,7 +215,7 @@ int request_submit_error(int code, const Gpu *gpu, Error *error) {
 static int record_create(const VGpu *vgpu, RecordPhase phase, const char *type_id, const Owner *owner, Error *error) {
         const Gpu *gpu = vgpu->gpu;
         const char *label = vgpu->label;
-        Record record = { .phase = phase, .iommu_group = -1 };
+        Record record = { .phase = phase, .iommu_group = -1, .lease = vgpu->lease };
         int r;
 
         (void)text_copy(record.gpu, sizeof(record.gpu), gpu->identity.address);
@@ -264,6 +265,8 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
         if (r < 0)
                 return error_set_errno(error, r, "the vGPU cannot be set up");
 
+        if (request->lease > 0)
+                incoming_watch(vgpu, incoming_now() + request->lease * UINT64_C(1000000));
         vgpu_set_gpu(vgpu, gpu);
         (void)text_copy(vgpu->type_id, sizeof(vgpu->type_id), type->report.id);
         (void)text_copy(vgpu->label, sizeof(vgpu->label), strempty(request->label));
@@ -309,6 +312,9 @@ int request_find_vgpu(const Manager *manager, const char *word, VGpu **ret_vgpu,
         if (vgpu->state == VGPU_REMOVING)
                 return error_set(error, -ERROR_BUSY, "vGPU %s is being removed already%s%s", uuid,
                                  vgpu->last_error[0] != '\0' ? ": " : "", vgpu->last_error);
+        if (vgpu->claim == VGPU_CLAIM_PROBE)
+                return error_set(error, -ERROR_BUSY, "vGPU %s is being asked what it can do; try again in a moment",
+                                 uuid);
         if (vgpu->operation)
                 return error_set(error, -ERROR_BUSY, "vGPU %s is being changed; try again in a moment", uuid);
 

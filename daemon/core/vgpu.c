@@ -4,9 +4,11 @@
 #include "core/definition-files.h"
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
+#include "core/incoming.h"
 #include "core/manager.h"
 #include "core/notes.h"
 #include "core/scan.h"
+#include "core/start-hold.h"
 #include "core/type.h"
 #include "core/vgpu.h"
 #include "util/file.h"
@@ -16,7 +18,7 @@
 
 static const char *const vgpu_state_table[VGPU_STATE_MAX] = {
         [VGPU_DEFINED] = "defined",   [VGPU_CREATING] = "creating", [VGPU_ACTIVE] = "active",
-        [VGPU_REMOVING] = "removing", [VGPU_FAILED] = "failed",
+        [VGPU_REMOVING] = "removing", [VGPU_FAILED] = "failed",     [VGPU_INCOMING] = "incoming",
 };
 
 DEFINE_STRING_TABLE(vgpu_state, VGpuState)
@@ -71,6 +73,8 @@ VGpu *vgpu_free(VGpu *vgpu) {
         assert(!vgpu->operation);
         assert(list_is_empty(&vgpu->files));
 
+        incoming_forget(vgpu);
+        sd_event_source_disable_unref(vgpu->start_hold);
         sd_event_source_disable_unref(vgpu->start_timer);
         map_remove(&vgpu->manager->vgpus, &vgpu->node);
         list_unlink(&vgpu->gpu_link);
@@ -225,6 +229,25 @@ void vgpu_set_owner(VGpu *vgpu, const Owner *owner) {
         vgpu_changed(vgpu, replace_owner(vgpu, owner));
 }
 
+const char *vgpu_get_migration_state(const VGpu *vgpu) {
+        if (vgpu->claim == VGPU_CLAIM_PROBE)
+                return "probing";
+        if (vgpu->start_hold)
+                return "starting";
+
+        return vgpu->lease != 0 ? "incoming" : "none";
+}
+
+void vgpu_migration_changed(VGpu *vgpu) {
+        vgpu_changed(vgpu, VGPU_CHANGED_MIGRATION);
+}
+
+void vgpu_set_claim(VGpu *vgpu, VGpuClaim claim) {
+        vgpu->claim = claim;
+        vgpu_migration_changed(vgpu);
+        start_hold_check(vgpu->manager);
+}
+
 Type *vgpu_get_type(const VGpu *vgpu) {
         return vgpu->gpu ? gpu_find_type_by_id(vgpu->gpu, vgpu->type_id) : NULL;
 }
@@ -234,6 +257,7 @@ Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase) {
                 .phase = phase,
                 .iommu_group = vgpu->iommu_group,
                 .registration = vgpu->registration,
+                .lease = vgpu->lease,
                 .owner = vgpu->owner,
         };
 
@@ -288,6 +312,7 @@ void vgpu_device_gone(VGpu *vgpu, VGpuEnd end) {
         bool elsewhere = vgpu->elsewhere;
 
         vgpu->present = vgpu->lingers = vgpu->made = vgpu->elsewhere = vgpu->doubtful = vgpu->overlooked = false;
+        incoming_forget(vgpu);
         autostart_device_gone(vgpu, end);
         (void)vgpu_rest(vgpu, NULL);
         if (elsewhere)
@@ -463,6 +488,7 @@ bool vgpu_rest(VGpu *vgpu, const char *last_error) {
                 vgpu_set_state(vgpu,
                                vgpu->lingers      ? VGPU_REMOVING
                                : vgpu->unfinished ? VGPU_CREATING
+                               : vgpu->lease != 0 ? VGPU_INCOMING
                                                   : VGPU_ACTIVE,
                                last_error);
         } else if (!list_is_empty(&vgpu->files)) {

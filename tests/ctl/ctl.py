@@ -462,7 +462,7 @@ def usage(rig: Rig):
           f"mdevgpuctl: '{UUID[:-1]}' is no UUID: it has to have the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx.\n")
     for typed, meant in ("creat", "create"), ("lsit", "list"), ("undef", "undefine"), ("statsu", "status"):
         true(f"is it '{meant}'?" in rig.ctl(typed).err, rig.ctl(typed))
-    for typed in "x", "frobnicate", "comple", "a" * 100:
+    for typed in "x", "frobnicate", "completio", "a" * 100:
         true("is it" not in rig.ctl(typed).err, rig.ctl(typed))
     equal(rig.ctl("start", UUID, "--autostart").err,
           "mdevgpuctl: --autostart does not go with start; 'mdevgpuctl help start' says what does.\n")
@@ -564,6 +564,10 @@ VERBS = """
     topology
     vfs
     mixed-size
+    migration
+    compat
+    prepare-incoming
+    release-incoming
     jobs
     cancel
     check
@@ -617,7 +621,7 @@ def man_page(rig: Rig):
             explained.setdefault(option, set()).add(verb)
     equal(documented, explained)
     for verb in ("types", "status", "users", "usage", "create", "destroy", "define", "undefine", "start", "modify",
-                 "autostart", "vfs", "mixed-size", "help"):
+                 "autostart", "vfs", "mixed-size", "migration", "compat", "prepare-incoming", "release-incoming", "help"):
         arguments = re.search(rf"\] {verb} (.*)", rig.ctl("help", verb).out).group(1).replace("…", "...")
         documented = re.search(rf"^\*{verb}\* (.*)", page, re.M).group(1).replace("*", "").replace("_", "")
         equal(documented, arguments)

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 
-from rig import DAEMON, FILE, Rig, equal, run, test, true
+from rig import CTL, DAEMON, FILE, Rig, equal, run, test, true
 
 GPU = "0000:41:00.0"
 UUID = "c0ffee00-0000-4000-8000-000000000001"
@@ -70,6 +70,51 @@ def chain(rig: Rig):
     result = rig.ctl("destroy", UUID, second.out.strip())
     equal((result.status, result.out, result.err), (0, "", ""))
     equal(rig.ctl("--no-legend", "list").out, "")
+
+
+@test
+def migration(rig: Rig):
+    """what one host prints another compares; the vGPU that a migration goes to waits, and is released"""
+    start(rig)
+    printed = rig.ctl("migration", GPU, "Reference half", "--json")
+    equal((printed.status, printed.err), (0, ""))
+    info = json.loads(printed.out)
+    equal((info["driver"], info["migration"], info["registration"]), ("mdevgpu_ref", True, "registered"))
+    file = os.path.join(rig.dir, "there.json")
+
+    def compat(changes, *options):
+        with open(file, "w", encoding="utf-8") as f:
+            json.dump({**info, **changes}, f)
+        return rig.ctl("compat", GPU, file, *options)
+
+    result = compat({})
+    equal((result.status, result.out.splitlines()[0]), (0, "compatible"), result)
+    result = compat({"framebuffer": 7})
+    true(result.status == 5 and result.out.startswith("incompatible\n  framebuffer: "), result)
+    result = compat({"migration_metadata": None}, "--json")
+    equal((result.status, json.loads(result.out)["verdict"]), (1, "unknown"), result)
+    equal(compat({"migration_metadata": "another"}, "-q").out, "")
+    with open(file, "w", encoding="utf-8") as f:
+        f.write("[" * 100000)
+    equal(rig.ctl("compat", GPU, file).status, 2)
+    equal(rig.ctl("compat", GPU, "/nonexistent").status, 1)
+    equal(subprocess.run([CTL, "compat", GPU, "-"], input=printed.out, env=rig.env, text=True,
+                         check=False, capture_output=True).stdout.splitlines()[0], "compatible")
+
+    equal(rig.ctl("prepare-incoming", GPU, "Reference half", UUID, "--lease=600").out, UUID + "\n")
+    result = rig.ctl("migration", UUID)
+    true(re.search(r"^ +Migratable: yes$", result.out, re.M), result)
+    equal(json.loads(rig.ctl("migration", UUID, "--json").out)["state"], "incoming")
+    equal(rig.ctl("completion", "--", "release-incoming", "").out.split()[0], UUID)
+    equal(rig.ctl("migration", UUID, "--probe").status, 1) # none can be opened here
+    equal(rig.ctl("migration", GPU, "Reference half", "--probe").status, 2)
+    equal(rig.ctl("prepare-incoming", GPU, "Reference half", "--lease=soon").status, 2)
+    equal(rig.ctl("release-incoming", UUID).status, 0)
+    equal(rig.ctl("release-incoming", UUID).status, 3)
+    equal(rig.ctl("list").out, "No vGPUs.\n")
+    equal(rig.ctl("prepare-incoming", GPU, "Reference half", UUID).status, 0)
+    equal(rig.ctl("release-incoming", "--keep", UUID).status, 0)
+    equal(json.loads(rig.ctl("list", "--json").out)[0]["state"], "active")
 
 
 @test
@@ -250,6 +295,11 @@ topologies:
     equal(enabled, [0])
     equal(rig.ctl("topology", "apply", "two").status, 0)
     equal(rig.ctl("topology", "assert", "two").out, "Nothing differs.\n")
+    vgpu = json.loads(rig.ctl("--json", "list").out)[0]["uuid"]
+    page = rig.ctl("status", vgpu).out
+    true(re.search(r"^ *GPU: +0000:61:00.0$", page, re.M) and re.search(r"^ *Virtual function: +0000:61:01\.\d$", page, re.M),
+         page)
+    equal({step["gpu"] for step in json.loads(rig.ctl("--json", "topology", "plan", "two").out)}, {"0000:61:00.0"})
     exported = rig.ctl("topology", "export", "copy")
     true("virtual-functions: 2" in exported.out, exported)
     with open(os.path.join(folder, "20-copy.yaml"), "w", encoding="utf-8") as f:

@@ -11,6 +11,9 @@ set -euo pipefail
 target=$1 found=$2 corpus=$3 seconds=$4
 shift 4
 
+# What is freed is kept for long, which is most of a long run's memory otherwise.
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=32"
+
 mkdir -p "$found"
 "$target" "$@" -error_exitcode=1 -timeout=5 -rss_limit_mb=512 -print_final_stats=1 \
         -artifact_prefix="$found/broken-" -max_total_time="$seconds" "$found" "$corpus"
