@@ -177,6 +177,7 @@ char *text_label(const char *key) {
                 { "framebuffer_used", "Framebuffer used" },
                 { "sysfs_path", "Device" },
                 { "parent", "GPU" },
+                { "function", "Virtual function" },
                 { "type_name", "Type" },
                 { "type_id", "Type ID" },
                 { "vendor_id", "Vendor ID" },

@@ -15,7 +15,8 @@ typedef struct DeviceLock {
         char address[SYSFS_NAME_SIZE];
 } DeviceLock;
 
-#define DEVICE_LOCK_NULL { .fd = -EBADF }
+#define DEVICE_LOCK_NULL                                                                                               \
+        { .fd = -EBADF }
 
 /* -EWOULDBLOCK: another process is at it. Released with device_unlock(), as the cleanup attribute does. */
 int device_lock(const Host *host, const char *address, DeviceLock *ret_lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "backend/card.h"
 #include "backend/device-lock.h"
 #include "backend/gim.h"
 #include "backend/vfs-undo.h"
@@ -140,14 +141,29 @@ static int change_by_nvidia(const Host *host, const char *gpu, const char *progr
         return r;
 }
 
+/* The host may use one by its own driver: it would go under whoever has it open. */
+static int check_users(const Host *host, const char *gpu, Error *error) {
+        PciAddress vfs[PCI_VFS_MAX];
+        size_t n_vfs = pci_read_vfs(host, gpu, vfs);
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n_vfs; i++)
+                r = card_check_users(host, vfs[i].name, error);
+        return r;
+}
+
 static int check_outcome(const Host *host, const char *gpu, uint32_t n, int status, Error *error) {
         char remark[64] = "";
+        Error users = ERROR_NULL;
         uint32_t now, max;
 
         vfs_read_counts(host, gpu, &now, &max);
         if (now == n)
                 return 0;
 
+        if (card_check_users(host, gpu, &users) == -ERROR_IN_USE)
+                return error_set(error, -ERROR_IN_USE, "GPU %s was to have %u virtual functions, and has %u. %s", gpu,
+                                 n, now, users.message);
         if (status > 0)
                 (void)snprintf(remark, sizeof(remark), " (the program's exit status was %i)", status);
         return error_set(
@@ -157,10 +173,41 @@ static int check_outcome(const Host *host, const char *gpu, uint32_t n, int stat
                 gpu, n, now, remark);
 }
 
+/* 1: there is nothing to do. */
+static int judge(const Host *host, const char *gpu, const char *driver, uint32_t now, uint32_t max, uint32_t n,
+                 bool anew, Error *error) {
+        if (max == 0)
+                return error_set(error, -ERROR_NOT_SUPPORTED, "GPU %s has no virtual functions", gpu);
+        if (n > max)
+                return error_set(error, -ERROR_INVALID_ARGUMENT, "GPU %s can have at most %u virtual functions", gpu,
+                                 max);
+        if (driver[0] == '\0')
+                return error_set(error, -ERROR_NOT_SUPPORTED,
+                                 "No driver is bound to GPU %s that could make virtual functions", gpu);
+        if (now == n && !anew)
+                return 1;
+        if (gim_is_driver(driver))
+                return error_set(
+                        error, -ERROR_NOT_SUPPORTED,
+                        "AMD's GIM driver makes the virtual functions of GPU %s when it is loaded; their number is "
+                        "one of its module's parameters",
+                        gpu);
+        if (anew && !xe_profile_present(host, gpu))
+                return error_set(
+                        error, -ERROR_NOT_SUPPORTED,
+                        "The virtual functions of GPU %s have no attributes: its driver is not one that provisions "
+                        "them as Intel's xe does",
+                        gpu);
+        if (streq(driver, NVIDIA_DRIVER) && n != 0 && n != max)
+                return error_set(error, -ERROR_INVALID_ARGUMENT,
+                                 "NVIDIA's driver enables all %u virtual functions of GPU %s or none", max, gpu);
+
+        return check_users(host, gpu, error);
+}
+
 int vfs_enable(const Host *host, const char *gpu, uint32_t n, const Attributes *attributes, const char *sriov_manage,
                Error *error) {
         _cleanup_(device_unlock) DeviceLock lock = DEVICE_LOCK_NULL;
-        bool anew = attributes && attributes->n > 0;
         Error refusal = ERROR_NULL;
         uint32_t now, max;
         char driver[PCI_DRIVER_SIZE];
@@ -171,33 +218,10 @@ int vfs_enable(const Host *host, const char *gpu, uint32_t n, const Attributes *
         if (r < 0)
                 return device_lock_explain(r, gpu, error);
         vfs_read_counts(host, gpu, &now, &max);
-        if (max == 0)
-                return error_set(error, -ERROR_NOT_SUPPORTED, "GPU %s has no virtual functions", gpu);
-        if (n > max)
-                return error_set(error, -ERROR_INVALID_ARGUMENT, "GPU %s can have at most %u virtual functions", gpu,
-                                 max);
         pci_read_driver(host, gpu, driver);
-        if (driver[0] == '\0')
-                return error_set(error, -ERROR_NOT_SUPPORTED,
-                                 "No driver is bound to GPU %s that could make virtual functions", gpu);
-        if (now == n && !anew)
-                return 0;
-        if (gim_is_driver(driver))
-                return error_set(
-                        error, -ERROR_NOT_SUPPORTED,
-                        "AMD's GIM driver makes the virtual functions of GPU %s when it is loaded; their number is "
-                        "one of its module's parameters",
-                        gpu);
-
-        if (anew && !xe_profile_present(host, gpu))
-                return error_set(
-                        error, -ERROR_NOT_SUPPORTED,
-                        "The virtual functions of GPU %s have no attributes: its driver is not one that provisions "
-                        "them as Intel's xe does",
-                        gpu);
-        if (streq(driver, NVIDIA_DRIVER) && n != 0 && n != max)
-                return error_set(error, -ERROR_INVALID_ARGUMENT,
-                                 "NVIDIA's driver enables all %u virtual functions of GPU %s or none", max, gpu);
+        r = judge(host, gpu, driver, now, max, n, attributes && attributes->n > 0, error);
+        if (r != 0)
+                return MIN(r, 0);
 
         r = change_by_kernel(host, gpu, driver, now, n, attributes, &refusal);
         if (refusal.code < 0)

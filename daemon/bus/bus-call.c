@@ -41,6 +41,10 @@ static BusCall *find_call(BusServer *server, const sd_bus_message *message) {
         return NULL;
 }
 
+bool bus_call_is_known(BusServer *server, const sd_bus_message *message) {
+        return find_call(server, message);
+}
+
 static int refuse_too_many(const BusClient *client, sd_bus_error *ret_error) {
         return bus_error_setf(ret_error, -ERROR_LIMIT_EXCEEDED,
                               "Your user has %zu calls that wait for an answer, and may have no more",

@@ -5,6 +5,7 @@
 #include "core/idle-wait.h"
 #include "core/incoming.h"
 #include "core/manager.h"
+#include "core/scan.h"
 #include "core/operation-private.h"
 #include "core/record.h"
 #include "core/topology-auto.h"
@@ -319,8 +320,11 @@ static int gpu_apply_report(Gpu *gpu, const GpuReport *report) {
         int r;
 
         r = apply_types(gpu, report);
+        gpu->applying = true;
         if (r >= 0)
                 r = apply_vgpus(gpu, report);
+        gpu->applying = false;
+        gpu->manager->scanned_parent[0] = '\0';
         /* The state is last: who sees it become ready sees the types as well. */
         if (r >= 0)
                 apply_card(gpu, report);
@@ -440,6 +444,7 @@ static void on_sync_done(JobResult *result, void *userdata) {
                         gpu_fail(gpu, r, strerror(-r));
                 else {
                         gpu->n_failures = 0;
+                        gpu->binding = gpu->sync_binding;
                         manager_place_vgpus(gpu->manager);
                         autostart_check(gpu);
                         vfs_auto_check(gpu);
@@ -493,6 +498,7 @@ static void gpu_start_sync(Gpu *gpu) {
                 gpu_fail(gpu, -E2BIG, reason);
                 return;
         }
+        gpu->sync_binding = scan_binding(manager->host, gpu->identity.address);
         if (r >= 0) {
                 add_settings(manager->settings, types, n_types);
                 job = (Job){

@@ -412,8 +412,11 @@ void manager_handle_uevent(Manager *manager, const Uevent *uevent) {
         }
 }
 
+/* A card that is a parent as well is met twice. Read once is enough: what changes from now on is announced. */
 static int on_scanned(const GpuIdentity *identity, void *userdata) {
-        return add_gpu(userdata, identity);
+        const Gpu *gpu = manager_find_gpu(userdata, identity->address);
+
+        return gpu && gpu->seen && identity_equal(&gpu->identity, identity) ? 0 : add_gpu(userdata, identity);
 }
 
 int manager_scan(Manager *manager) {

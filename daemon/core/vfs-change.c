@@ -245,6 +245,10 @@ void vfs_change_gpu_read(Gpu *gpu) {
                 finish(change);
 }
 
+bool vfs_change_is_on(const Gpu *gpu) {
+        return find_change(gpu->manager, gpu);
+}
+
 bool vfs_change_is_pending(const Manager *manager) {
         VfsChange *change;
 

@@ -153,6 +153,22 @@ static unsigned replace_device(VGpu *vgpu, const VGpuReport *report) {
         return mask;
 }
 
+/* A card may have hundreds of them, all on one parent: while its report is applied that is looked at once. */
+static uint64_t read_registration(const VGpu *vgpu) {
+        Manager *manager = vgpu->manager;
+        uint64_t registration;
+
+        if (manager->scanned_parent[0] != '\0' && streq(manager->scanned_parent, vgpu->parent))
+                return manager->scanned_registration;
+
+        registration = scan_registration(manager->host, vgpu->parent);
+        if (vgpu->gpu && vgpu->gpu->applying) {
+                (void)text_copy(manager->scanned_parent, sizeof(manager->scanned_parent), vgpu->parent);
+                manager->scanned_registration = registration;
+        }
+        return registration;
+}
+
 void vgpu_update(VGpu *vgpu, const VGpuReport *report) {
         bool appeared = !vgpu->present;
         unsigned mask;
@@ -161,7 +177,7 @@ void vgpu_update(VGpu *vgpu, const VGpuReport *report) {
         vgpu->lingers = false;
         mask = replace_device(vgpu, report);
         if (appeared || vgpu->registration == 0)
-                vgpu->registration = scan_registration(vgpu->manager->host, vgpu->parent);
+                vgpu->registration = read_registration(vgpu);
         mask |= update_managed(vgpu);
         vgpu_changed(vgpu, mask);
 }

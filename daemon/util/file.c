@@ -41,7 +41,8 @@ struct dirent *directory_next(DIR *dir) {
         return entry;
 }
 
-ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size) {
+/* A file of one value is shown in one go: what ends with a line and has not filled the room is all of it. Others are not. */
+static ssize_t read_file(int dir_fd, const char *path, char *buffer, size_t size, bool one_value) {
         _cleanup_(fd_closep) int fd = -EBADF;
         size_t n = 0;
 
@@ -61,6 +62,8 @@ ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size) 
                 n += (size_t)k;
                 if (n == size)
                         return -E2BIG;
+                if (one_value && buffer[n - 1] == '\n')
+                        break;
         }
 
         if (n > 0 && buffer[n - 1] == '\n')
@@ -69,8 +72,12 @@ ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size) 
         return strlen(buffer) == n ? (ssize_t)n : -EBADMSG;
 }
 
+ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size) {
+        return read_file(dir_fd, path, buffer, size, /* one_value= */ false);
+}
+
 void attribute_read_text(int dir_fd, const char *path, char *buffer, size_t size) {
-        if (attribute_read(dir_fd, path, buffer, size) < 0)
+        if (read_file(dir_fd, path, buffer, size, /* one_value= */ true) < 0)
                 buffer[0] = '\0';
         else
                 text_sanitize(buffer);
@@ -97,7 +104,7 @@ int attribute_read_number(int dir_fd, const char *path, uint64_t max, uint64_t *
         char buffer[64];
         ssize_t n;
 
-        n = attribute_read(dir_fd, path, buffer, sizeof(buffer));
+        n = read_file(dir_fd, path, buffer, sizeof(buffer), /* one_value= */ true);
         return n < 0 ? (int)n : parse_number(buffer, max, ret);
 }
 

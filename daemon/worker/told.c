@@ -58,9 +58,10 @@ int told_check_free(BackendContext *c, const char *uuid, Error *error) {
                 }
                 if (pid > 0)
                         (void)snprintf(who, sizeof(who), ", process %i", (int)pid);
-                return error_set(error, -ERROR_IN_USE,
-                                 "vGPU %s is in use, its driver says%s, though nobody is seen who holds it; stop that first",
-                                 uuid, who);
+                return error_set(
+                        error, -ERROR_IN_USE,
+                        "vGPU %s is in use, its driver says%s, though nobody is seen who holds it; stop that first",
+                        uuid, who);
         }
 
         return 0;

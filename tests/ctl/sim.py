@@ -295,6 +295,11 @@ topologies:
     equal(enabled, [0])
     equal(rig.ctl("topology", "apply", "two").status, 0)
     equal(rig.ctl("topology", "assert", "two").out, "Nothing differs.\n")
+    vgpu = json.loads(rig.ctl("--json", "list").out)[0]["uuid"]
+    page = rig.ctl("status", vgpu).out
+    true(re.search(r"^ *GPU: +0000:61:00.0$", page, re.M) and re.search(r"^ *Virtual function: +0000:61:01\.\d$", page, re.M),
+         page)
+    equal({step["gpu"] for step in json.loads(rig.ctl("--json", "topology", "plan", "two").out)}, {"0000:61:00.0"})
     exported = rig.ctl("topology", "export", "copy")
     true("virtual-functions: 2" in exported.out, exported)
     with open(os.path.join(folder, "20-copy.yaml"), "w", encoding="utf-8") as f:

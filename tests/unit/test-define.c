@@ -566,8 +566,8 @@ static void test_quota(void) {
         /* Nor by one that was written before there was a limit. */
         set_limit(m, UNKNOWN_U32, 8 * GIB);
         error = ERROR_NULL;
-        g_assert_cmpint(manager_start_vgpu(m->manager, &(StartRequest){ .uuid = UUID_1, .by = &alice }, NULL, NULL, NULL,
-                                           &error),
+        g_assert_cmpint(manager_start_vgpu(m->manager, &(StartRequest){ .uuid = UUID_1, .by = &alice }, NULL, NULL,
+                                           NULL, &error),
                         ==, -ERROR_LIMIT_EXCEEDED);
         g_assert_nonnull(strstr(error.message, "vram_quota"));
         attributes_done(&quota);

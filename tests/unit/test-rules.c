@@ -57,7 +57,8 @@ static void test_values(void) {
                 { "version: 1\nlimits: {}\n", "2:9: limits: must be a list, not a mapping of keys to values\n" },
                 { "version: 1\nlimits: [{user: alice, vgpus: 0}, {group: 0, framebuffer: 1GiB}]\n", "" },
                 { "version: 1\nlimits: [{user: carol, vgpus: 1}]\n",
-                  "2:17: user: 'carol' is not in ROOT/etc/passwd; write the number of one that comes from elsewhere\n" },
+                  "2:17: user: 'carol' is not in ROOT/etc/passwd; write the number of one that comes from "
+                  "elsewhere\n" },
                 { "version: 1\nlimits: [{user: 4294967295, vgpus: 1}]\n",
                   "2:17: user: '4294967295' is not in ROOT/etc/passwd; write the number of one that comes from "
                   "elsewhere\n" },
