@@ -34,6 +34,7 @@ typedef enum Option {
         OPTION_PROBE = 1 << 9,
         OPTION_LEASE = 1 << 10,
         OPTION_KEEP = 1 << 11,
+        OPTION_DOMAIN = 1 << 15,
         OPTION_UNMANAGED = 1 << 16,
         OPTION_PERSISTENT = 1 << 17,
         OPTION_AUTOSTART = 1 << 18,
@@ -64,7 +65,7 @@ typedef struct Ctl {
         const char *verb;
         unsigned takes; /* the verb, of enum Option */
         unsigned given; /* on the command line, of enum Option */
-        const char *label, *type, *format;
+        const char *label, *type, *format, *domain;
         uint32_t numa_node, lease;
         char **attributes; /* NAME=VALUE each, as typed and in that order */
         size_t n_attributes;

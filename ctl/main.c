@@ -45,11 +45,15 @@ static const Verb verbs[] = {
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
         { "usage", 0, SIZE_MAX, 0, verb_usage, "[GPU…]", "Show what drivers say that GPUs and vGPUs use",
           HELP_GPU "Without it: of all GPUs whose drivers say anything.\n", NULL },
-        { "attachment", 1, SIZE_MAX, OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB, verb_attachment, "UUID…",
-          "Print how VMs or containers get vGPUs", "For one virtual machine name all of its vGPUs.\n",
+        { "attachment", 1, SIZE_MAX,
+          OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB | OPTION_DOMAIN | OPTION_LIVE | OPTION_CONFIG, verb_attachment,
+          "UUID…", "Print how VMs or containers get vGPUs", "For one virtual machine name all of its vGPUs.\n",
           "      --format=FORMAT    libvirt-xml (the default), qemu or cdi\n"
           "      --display          The vGPU shows the guest's picture\n"
-          "      --ramfb            It does so from the firmware's start on\n" },
+          "      --ramfb            It does so from the firmware's start on\n"
+          "      --domain=NAME      Do not print it: have libvirt's virsh attach it to NAME\n"
+          "      --live             With --domain: while it runs; with --config both\n"
+          "      --config           With --domain: when it starts the next time\n" },
         { "create", 2, 3, OPTION_PERSISTENT | OPTION_AUTOSTART | OPTION_LABEL | OPTION_ATTR | OPTION_NUMA_NODE |
                   OPTION_TAKE_DISPLAY,
           verb_create, "GPU TYPE [UUID]", "Create a vGPU and print its UUID",
@@ -365,6 +369,7 @@ static const struct option options[] = {
         { "probe", no_argument, NULL, OPTION_PROBE },
         { "lease", required_argument, NULL, OPTION_LEASE },
         { "keep", no_argument, NULL, OPTION_KEEP },
+        { "domain", required_argument, NULL, OPTION_DOMAIN },
         { NULL, 0, NULL, 0 },
 };
 

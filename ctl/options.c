@@ -67,6 +67,9 @@ Status options_take(Ctl *ctl, int option, char *argument) {
         case OPTION_FORMAT:
                 ctl->format = argument;
                 return STATUS_DONE;
+        case OPTION_DOMAIN:
+                ctl->domain = argument;
+                return STATUS_DONE;
         case OPTION_ATTR:
                 return attribute_take(ctl, argument);
         default: /* a switch */
@@ -97,6 +100,7 @@ Status options_check(const Ctl *ctl) {
                 { OPTION_PROBE, "probe" },
                 { OPTION_LEASE, "lease" },
                 { OPTION_KEEP, "keep" },
+                { OPTION_DOMAIN, "domain" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "bus.h"
+#include "domain.h"
 #include "print.h"
 #include "reply.h"
 #include "text.h"
@@ -42,7 +43,8 @@ static Status attachment_add(const Ctl *ctl, json_object *all, const char *uuid,
         json_object *one;
 
         if (ctl->output == OUTPUT_TEXT) {
-                fputs(text, stdout);
+                if (!ctl->domain)
+                        fputs(text, stdout);
                 return STATUS_DONE;
         }
 
@@ -54,10 +56,24 @@ static Status attachment_add(const Ctl *ctl, json_object *all, const char *uuid,
         return STATUS_DONE;
 }
 
-Status verb_attachment(Ctl *ctl, char **arguments) {
-        _cleanup_(json_object_putp) json_object *all = NULL;
-        Status status = STATUS_DONE;
+/* What virsh cannot attach one after the other, or where. */
+static Status attachment_check_domain(const Ctl *ctl) {
+        if (!(ctl->given & OPTION_DOMAIN))
+                return ctl->given & (OPTION_LIVE | OPTION_CONFIG)
+                               ? ctl_error(STATUS_USAGE, "--live and --config go with --domain.")
+                               : STATUS_DONE;
+        if (ctl->format && !streq(ctl->format, "libvirt-xml"))
+                return ctl_error(STATUS_USAGE, "--domain is for libvirt: it takes no other --format.");
+        if (ctl->given & (OPTION_DISPLAY | OPTION_RAMFB))
+                return ctl_error(STATUS_USAGE,
+                                 "libvirt attaches no picture: write what --display prints into the domain yourself.");
+        if (ctl->host)
+                return ctl_error(STATUS_USAGE, "--domain is for a domain of this machine, and --host for another.");
 
+        return STATUS_DONE;
+}
+
+static Status attachment_check(const Ctl *ctl, char **arguments) {
         /* One document a file, and one picture a machine. */
         if (arguments[1] && ctl->format && streq(ctl->format, "cdi"))
                 return ctl_error(STATUS_USAGE, "A CDI document is about one vGPU: ask for each of them.");
@@ -65,6 +81,21 @@ Status verb_attachment(Ctl *ctl, char **arguments) {
                 return ctl_error(STATUS_USAGE,
                                  "--display is for one vGPU of a machine: ask for the others without it.");
 
+        return attachment_check_domain(ctl);
+}
+
+Status verb_attachment(Ctl *ctl, char **arguments) {
+        _cleanup_(json_object_putp) json_object *all = NULL;
+        unsigned where;
+        Status status;
+
+        status = attachment_check(ctl, arguments);
+        if (status != STATUS_DONE)
+                return status;
+
+        /* The domain's, and not the vGPU's. */
+        where = ctl->given & (OPTION_LIVE | OPTION_CONFIG);
+        ctl->given &= ~where;
         all = json_object_new_array();
         if (!all)
                 return ctl_oom();
@@ -73,6 +104,8 @@ Status verb_attachment(Ctl *ctl, char **arguments) {
                 _cleanup_(freep) char *uuid = NULL, *text = NULL;
                 Status one = vgpu_resolve(ctl, *arguments, /* ret_error= */ NULL, &uuid);
 
+                if (one == STATUS_DONE && ctl->domain)
+                        one = domain_attach(ctl->domain, where, text);
                 if (one == STATUS_DONE)
                         one = attachment_get(ctl, uuid, &text);
                 if (one == STATUS_DONE)

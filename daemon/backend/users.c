@@ -110,17 +110,55 @@ static bool fd_is_ours(int proc_fd, const char *pid, int fds_fd, const char *fd,
                fdinfo_names(proc_fd, pid, fd, nodes->syspath);
 }
 
+/* Without one of these open, nobody who has a group open can do anything with a device of it. */
+static bool fd_is_way_in(int fds_fd, const char *fd) {
+        char target[512];
+        ssize_t n;
+
+        n = readlinkat(fds_fd, fd, target, sizeof(target) - 1);
+        if (n < 0)
+                return false;
+        target[n] = '\0';
+
+        return strstr(target, "/vfio/vfio") || strstr(target, "/vfio/devices/") || strstr(target, "/iommu") ||
+               streq(target, "anon_inode:[vfio-device]");
+}
+
+/*
+ * libvirt opens the group of a device that it has removed, so that nobody begins to use it meanwhile, and keeps it open until
+ * mdevctl has ended (observed: libvirt 9.0, nodeDeviceDestroy()). That is no use, or nothing could be removed through it.
+ */
+static bool may_keep_group(int proc_fd, const char *pid) {
+        char path[64], comm[32];
+        struct stat st;
+
+        (void)snprintf(path, sizeof(path), "%.20s/comm", pid);
+        attribute_read_text(proc_fd, path, comm, sizeof(comm));
+        if (!streq(comm, "libvirtd") && !streq(comm, "virtnodedevd"))
+                return false;
+
+        (void)snprintf(path, sizeof(path), "%.20s", pid);
+        return fstatat(proc_fd, path, &st, 0) >= 0 && st.st_uid == 0;
+}
+
 static bool process_holds(int proc_fd, const char *pid, const Nodes *nodes) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         char path[64];
         struct dirent *entry;
+        bool holds = false;
 
         (void)snprintf(path, sizeof(path), "%.20s/fd", pid);
         if (directory_list(proc_fd, path, &dir) < 0)
                 return false;
 
+        while (!holds && (entry = directory_next(dir)))
+                holds = fd_is_ours(proc_fd, pid, dirfd(dir), entry->d_name, nodes);
+        if (!holds || !may_keep_group(proc_fd, pid))
+                return holds;
+
+        rewinddir(dir);
         while ((entry = directory_next(dir)))
-                if (fd_is_ours(proc_fd, pid, dirfd(dir), entry->d_name, nodes))
+                if (fd_is_way_in(dirfd(dir), entry->d_name))
                         return true;
 
         return false;

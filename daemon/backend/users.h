@@ -20,7 +20,8 @@ typedef struct UsersNode {
  *
  * Processes that hold its VFIO group or character device, or its device descriptor where fdinfo names the device (kernel
  * 6.18 and later). Needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH to see other users' processes. At most REPORT_USERS_MAX of
- * them. A process that keeps only the device descriptor, on an older kernel, is not found.
+ * them. A process that keeps only the device descriptor, on an older kernel, is not found. libvirt's own daemons, which open the
+ * group alone while they have its device removed, are none.
  */
 int users_find(const Host *host, const char *device, int32_t iommu_group, User **ret_users, size_t *ret_n_users);
 

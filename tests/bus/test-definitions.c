@@ -2,9 +2,11 @@
 
 /* vGPUs that are defined: the calls, what is signalled of them, and the files that hold them. */
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "client.h"
@@ -314,6 +316,36 @@ static void test_adopted(void) {
         cache_check(h, cache);
 }
 
+static void assert_users(Harness *h, bool any) {
+        sd_bus_message *reply = manager_call(h->bus, "GetUsers", "sa{sv}", UUID, 0);
+        g_autofree char *users = message_dump(reply);
+
+        sd_bus_message_unref(reply);
+        if (any != !!strstr(users, "'libvirtd'"))
+                g_error("%s", users);
+}
+
+/* It has the group open while the device is removed for it, which is no use; with a container it would be one. */
+static void check_libvirt(Harness *h) {
+        g_autofree char *path = g_build_filename(h->dir, "host/dev/vfio/vfio", NULL), *group = NULL;
+        char name[16];
+        int fd, container;
+
+        g_assert_cmpint(prctl(PR_GET_NAME, name), ==, 0);
+        g_assert_cmpint(prctl(PR_SET_NAME, "libvirtd"), ==, 0);
+        DONE(h, "StartVGpu", "sa{sv}", UUID, 0);
+        group = get_property(h->bus, UUID_PATH, VGPU_INTERFACE, "IommuGroup");
+        fd = harness_hold(h, group);
+        assert_users(h, false);
+        container = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        g_assert_cmpint(container, >=, 0);
+        assert_users(h, true);
+        (void)close(container);
+        (void)close(fd);
+        destroy_vgpu(h->bus, UUID);
+        g_assert_cmpint(prctl(PR_SET_NAME, name), ==, 0);
+}
+
 /* Who holds it: pid, uid, name. */
 static void test_users(void) {
         g_autoptr(Harness) h = harness_new();
@@ -341,6 +373,7 @@ static void test_users(void) {
         REFUSED(h, ERROR_PREFIX "InUse", "DestroyVGpu", "sa{sv}", UUID, 0);
         (void)close(fd);
         destroy_vgpu(h->bus, UUID);
+        check_libvirt(h);
         REFUSED(h, ERROR_INVALID_ARGS, "GetUsers", "sa{sv}", UUID, 1, "probe", "b", 1);
 }
 

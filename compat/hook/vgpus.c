@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+#include <time.h>
+
+#include "vgpus.h"
+
+#define NAME "org.mdevgpu1"
+#define PATH "/org/mdevgpu1"
+#define MANAGER NAME ".Manager"
+#define VGPU NAME ".VGpu"
+
+#define CREATE_USEC UINT64_C(25000000) /* the daemon's own answer comes within 20 s */
+#define RELEASE_USEC UINT64_C(10000000) /* all of it: a shutdown waits for the hook */
+#define HOLD_USEC UINT64_C(2000000)
+
+/* What a vGPU is labelled with that was made for a domain: by that it is found again. */
+#define LABEL "libvirt:"
+#define LABEL_SIZE (sizeof(LABEL) + 36)
+
+#define cleanup(f) __attribute__((cleanup(f)))
+
+static void error_free(sd_bus_error *e) {
+        sd_bus_error_free(e);
+}
+
+static void message_unref(sd_bus_message **m) {
+        sd_bus_message_unref(*m);
+}
+
+static void bus_close(sd_bus **bus) {
+        if (*bus)
+                sd_bus_close(*bus); /* not flushed: that would wait */
+        sd_bus_unref(*bus);
+}
+
+static void text_free(char **s) {
+        free(*s);
+}
+
+static uint64_t now(void) {
+        struct timespec t;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* At least a moment: 0 means a default, which is long. */
+static uint64_t left(uint64_t deadline) {
+        uint64_t t = now();
+
+        return t < deadline ? deadline - t : 1;
+}
+
+static int complain(const char *uuid, int r, const sd_bus_error *e) {
+        fprintf(stderr, "mdevgpud: vGPU %s: %s\n", uuid, e->message ? e->message : strerror(-r));
+        return r;
+}
+
+static void make_label(const Domain *domain, char label[static LABEL_SIZE]) {
+        (void)snprintf(label, LABEL_SIZE, LABEL "%s", domain->uuid);
+}
+
+/* 0: there is none. */
+static int find(sd_bus *bus, const char *uuid, uint64_t usec, char **ret_path, sd_bus_error *e) {
+        sd_bus_message *m cleanup(message_unref) = NULL, *reply cleanup(message_unref) = NULL;
+        const char *path;
+        int r;
+
+        r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, "GetVGpu");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", uuid);
+        if (r >= 0)
+                r = sd_bus_call(bus, m, usec, e, &reply);
+        if (r < 0 && sd_bus_error_has_name(e, NAME ".Error.NoSuchVGpu")) {
+                sd_bus_error_free(e);
+                return 0;
+        }
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0)
+                return r;
+
+        *ret_path = strdup(path);
+        return *ret_path ? 1 : -ENOMEM;
+}
+
+static int append_attributes(sd_bus_message *m, const Wish *wish) {
+        int r;
+
+        if (wish->n_attributes == 0)
+                return 0;
+
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "attrs");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a(ss)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(ss)");
+        for (size_t i = 0; r >= 0 && i < wish->n_attributes; i++)
+                r = sd_bus_message_append(m, "(ss)", wish->attributes[i].name, wish->attributes[i].value);
+        for (int i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+/* Makes it by this method, CreateVGpu or PrepareIncoming, which take the same. */
+static int create(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish, sd_bus_error *e) {
+        sd_bus_message *m cleanup(message_unref) = NULL;
+        char label[LABEL_SIZE];
+        int r;
+
+        make_label(domain, label);
+        r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, method);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sss", wish->gpu, wish->type, wish->uuid);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "{sv}", "label", "s", label);
+        if (r >= 0 && wish->has_numa_node)
+                r = sd_bus_message_append(m, "{sv}", "numa-node", "u", wish->numa_node);
+        if (r >= 0)
+                r = append_attributes(m, wish);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_call(bus, m, CREATE_USEC, e, NULL);
+        return r;
+}
+
+/* Its type's id, or the name of its type, is what was asked for. */
+static int check_type(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *e) {
+        char *id cleanup(text_free) = NULL, *type cleanup(text_free) = NULL, *name cleanup(text_free) = NULL;
+        int r;
+
+        r = sd_bus_get_property_string(bus, NAME, path, VGPU, "TypeId", e, &id);
+        if (r < 0 || strcmp(id, wish->type) == 0)
+                return r;
+        r = sd_bus_get_property_string(bus, NAME, path, VGPU, "Type", e, &type);
+        if (r >= 0 && strcmp(type, "/") != 0)
+                r = sd_bus_get_property_string(bus, NAME, type, NAME ".Type", "Name", e, &name);
+        if (r < 0 || (name && strcmp(name, wish->type) == 0))
+                return r;
+
+        return sd_bus_error_setf(e, NAME ".Error.AlreadyExists",
+                                 "it is there, but of the type %s, where the domain asks for %s", id, wish->type);
+}
+
+static int start(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *e) {
+        sd_bus_message *m cleanup(message_unref) = NULL;
+        char *state cleanup(text_free) = NULL;
+        int r;
+
+        r = sd_bus_get_property_string(bus, NAME, path, VGPU, "State", e, &state);
+        if (r < 0 || (strcmp(state, "defined") != 0 && strcmp(state, "failed") != 0))
+                return r;
+
+        r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, "StartVGpu");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sa{sv}", wish->uuid, 0);
+        return r < 0 ? r : sd_bus_call(bus, m, CREATE_USEC, e, NULL);
+}
+
+/* 1: it was made now. */
+static int ensure(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish) {
+        sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
+        char *path cleanup(text_free) = NULL;
+        int r;
+
+        r = find(bus, wish->uuid, CREATE_USEC, &path, &e);
+        if (r > 0) {
+                r = check_type(bus, path, wish, &e);
+                if (r >= 0)
+                        r = start(bus, path, wish, &e);
+                return r < 0 ? complain(wish->uuid, r, &e) : 0;
+        }
+        if (r == 0) {
+                r = create(bus, method, domain, wish, &e);
+                if (r < 0 && sd_bus_error_has_name(&e, SD_BUS_ERROR_UNKNOWN_METHOD)) {
+                        sd_bus_error_free(&e);
+                        r = create(bus, "CreateVGpu", domain, wish, &e);
+                }
+        }
+        return r < 0 ? complain(wish->uuid, r, &e) : 1;
+}
+
+static int destroy(sd_bus *bus, const char *uuid, uint64_t deadline) {
+        sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
+        sd_bus_message *m cleanup(message_unref) = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, "DestroyVGpu");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sa{sv}", uuid, 0);
+        if (r >= 0)
+                r = sd_bus_call(bus, m, left(deadline), &e, NULL);
+        return r < 0 ? complain(uuid, r, &e) : 0;
+}
+
+static int prepare(const char *method, const Domain *domain) {
+        bool made[VGPUS_MAX] = {};
+        sd_bus *bus cleanup(bus_close) = NULL;
+        int r;
+
+        if (domain->n_wishes == 0)
+                return 0;
+
+        r = sd_bus_open_system(&bus);
+        if (r < 0) {
+                fprintf(stderr, "mdevgpud: there is no system bus: %s\n", strerror(-r));
+                return r;
+        }
+        for (size_t i = 0; i < domain->n_wishes; i++) {
+                r = ensure(bus, method, domain, &domain->wishes[i]);
+                if (r < 0) {
+                        uint64_t deadline = now() + RELEASE_USEC;
+
+                        while (i-- > 0)
+                                if (made[i])
+                                        (void)destroy(bus, domain->wishes[i].uuid, deadline);
+                        return r;
+                }
+                made[i] = r > 0;
+        }
+
+        return 0;
+}
+
+int vgpus_prepare(const Domain *domain) {
+        return prepare("CreateVGpu", domain);
+}
+
+/* The vGPU waits for the migration, and goes if that does not come. */
+int vgpus_prepare_incoming(const Domain *domain) {
+        return prepare("PrepareIncoming", domain);
+}
+
+/* It bears the domain's label, and nobody has defined it meanwhile. */
+static bool is_ours(sd_bus *bus, const char *path, const Domain *domain) {
+        sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
+        char *label cleanup(text_free) = NULL;
+        char wanted[LABEL_SIZE];
+        int r, persistent = true;
+
+        make_label(domain, wanted);
+        r = sd_bus_get_property_string(bus, NAME, path, VGPU, "Label", &e, &label);
+        if (r >= 0)
+                r = sd_bus_get_property_trivial(bus, NAME, path, VGPU, "Persistent", &e, 'b', &persistent);
+        return r >= 0 && !persistent && strcmp(label, wanted) == 0;
+}
+
+void vgpus_release(const Domain *domain) {
+        uint64_t deadline = now() + RELEASE_USEC;
+        sd_bus *bus cleanup(bus_close) = NULL;
+
+        if (domain->n_wishes == 0 || sd_bus_open_system(&bus) < 0)
+                return;
+
+        (void)sd_bus_set_method_call_timeout(bus, RELEASE_USEC / 4); /* of properties */
+        for (size_t i = 0; i < domain->n_wishes && now() < deadline; i++) {
+                sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
+                char *path cleanup(text_free) = NULL;
+
+                if (find(bus, domain->wishes[i].uuid, left(deadline), &path, &e) > 0 && is_ours(bus, path, domain))
+                        (void)destroy(bus, domain->wishes[i].uuid, deadline);
+        }
+}
+
+/* A daemon that does not run has nothing open, and one that is older than this opens nothing by itself. */
+static void hold(const Domain *domain, const char *method) {
+        sd_bus_message *m cleanup(message_unref) = NULL;
+        sd_bus *bus cleanup(bus_close) = NULL;
+        int r;
+
+        if (domain->n_devices == 0 || sd_bus_open_system(&bus) < 0)
+                return;
+
+        r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, method);
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(m, false);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "s");
+        for (size_t i = 0; r >= 0 && i < domain->n_devices; i++)
+                r = sd_bus_message_append(m, "s", domain->devices[i]);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "a{sv}", 0);
+        if (r >= 0)
+                (void)sd_bus_call(bus, m, HOLD_USEC, NULL, NULL);
+}
+
+void vgpus_hold(const Domain *domain) {
+        hold(domain, "HoldForStart");
+}
+
+void vgpus_end_hold(const Domain *domain) {
+        hold(domain, "EndHold");
+}

@@ -1,0 +1,195 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# rig: --memory 3072 --timeout 900 --append apparmor=1
+#
+# libvirt with our command in mdevctl's place, confined by AppArmor as Debian ships it: what virsh does to node devices is
+# done by the daemon, after either was restarted, with a hundred vGPUs; and by the real mdevctl when the daemon is stopped.
+
+# shellcheck source=libvirt.sh
+. /rig/guest/libvirt.sh
+
+# A vGPU that mdevctl made by itself is not the daemon's.
+managed() {
+        equals "$2" vgpu_property "$1" Managed
+}
+
+devices_many() {
+        [ "$(nodes --cap mdev | wc -l)" -gt 100 ]
+}
+
+vgpus_many() {
+        [ "$(rows ListVGpus .[0] | wc -l)" -gt 100 ]
+}
+
+# metadata_write UUID TYPE: what a domain asks the hook for
+metadata_write() {
+        echo "<metadata><m:vgpus xmlns:m='urn:org.mdevgpu1:domain:1'><m:vgpu uuid='$1' type='$2'/></m:vgpus></metadata>"
+}
+
+# What the PATH of libvirtd leads to
+mdevctl_of_libvirt() {
+        local path
+
+        path=$(tr '\0' '\n' <"/proc/$(systemctl show -P MainPID libvirtd)/environ" | sed -n 's/^PATH=//p')
+        readlink -f "$(PATH=$path command -v mdevctl)"
+}
+
+# The same as with one daemon or the other: defined, changed, started, stopped and no more, by libvirt
+definition_lives() {
+        local uuid=$1 node
+        node=$(node "$uuid")
+
+        check "virsh nodedev-define" virsh nodedev-define "$(device_write "$uuid")"
+        check_soon "libvirt has it among the inactive" listed "$uuid" --inactive
+        check "nodedev-autostart" virsh nodedev-autostart "$node"
+        check_soon "it is to be started" equals yes node_info "$uuid" Autostart
+        check "nodedev-autostart --disable" virsh nodedev-autostart --disable "$node"
+        check_soon "it is not" equals no node_info "$uuid" Autostart
+        check "nodedev-start" virsh nodedev-start "$node"
+        check_soon "it is active" equals yes node_info "$uuid" Active
+        check "it is there" test -e "$(mdev_path "$uuid")"
+}
+
+definition_ends() {
+        local uuid=$1 node
+        node=$(node "$uuid")
+
+        check "nodedev-destroy" virsh nodedev-destroy "$node"
+        check_soon "libvirt has it among the inactive" listed "$uuid" --inactive
+        check "nodedev-undefine" virsh nodedev-undefine "$node"
+        check_soon "it is gone" not listed "$uuid" --all
+        check_equal "so is its file" "" "$(find /etc/mdevctl.d -name "$uuid")"
+}
+
+project_start
+libvirt_check
+check_equal "it finds ours" /usr/bin/mdevgpud-mdevctl "$(mdevctl_of_libvirt)"
+
+heading "virsh nodedev-create"
+check_soon "libvirt lists the card among those with types" grep -qx "$NODE" <(nodes --cap mdev_types)
+check "and a vGPU that was there before libvirt" listed "$FIRST"
+second=$(new_uuid)
+check "it makes one" virsh nodedev-create "$(device_write "$second")"
+check_soon "which is on the bus" in_state "$second" active
+check "made by the daemon" managed "$second" true
+check_equal "nodedev-info has it active" yes "$(node_info "$second" Active)"
+check_equal "nodedev-dumpxml has its type" "$TYPE" "$(node_xml "$(node "$second")" "//capability/type/@id")"
+check_equal "and its parent" "$NODE" "$(node_xml "$(node "$second")" "//parent")"
+check_fails "one more with that UUID is refused" 'is taken by a vGPU' virsh nodedev-create "$(device_write "$second")"
+hold "$second"
+check_fails "nodedev-destroy of one in use is refused" 'device in use' virsh nodedev-destroy "$(node "$second")"
+let_go
+check "nodedev-destroy" virsh nodedev-destroy "$(node "$second")"
+check_soon "it is gone" not has_row ListVGpus 0 "$second"
+check_output "one without a UUID" 'Node device .*created' virsh nodedev-create "$(device_write)"
+check_soon "is ours as well" equals "true true" sh -c "busctl --json=short call org.mdevgpu1 /org/mdevgpu1 \
+        org.mdevgpu1.Manager ListVGpus 'a{sv}' 0 | jq -r '[.data[0][][6].managed.data] | join(\" \")'"
+check_fails "a type that is not there is refused" 'mdevgpu_ref-99' \
+        virsh nodedev-create <(sed s/ref-7/ref-99/ "$(device_write)")
+
+heading "Defined through libvirt"
+definition_lives "$second"
+check_soon "the bus has it" vgpu_is "$second" active true false
+check "made by the daemon" managed "$second" true
+
+heading "A restart of either"
+check "of the daemon" systemctl restart "$UNIT"
+check_soon "libvirt has it" listed "$second"
+check "nodedev-autostart" virsh nodedev-autostart "$(node "$second")"
+check_soon "goes through it" vgpu_is "$second" active true true
+kill "$EVENTS"
+check "of libvirtd" systemctl restart libvirtd.service
+check_soon "libvirt has it" listed "$second"
+virsh nodedev-event --event lifecycle --loop --timestamp >>"$EVIDENCE/events" 2>&1 &
+check_equal "as what starts by itself" yes "$(node_info "$second" Autostart)"
+definition_ends "$second"
+check_soon "the bus has forgotten it" not has_row ListVGpus 0 "$second"
+for event in Created Deleted Defined Undefined; do
+        check_soon "libvirt told of $event" grep -q "$event" "$EVIDENCE/events"
+done
+
+heading "Defined and started on our side"
+check "DefineVGpu" define "$GPU" "$TYPE" "$second" "{}"
+check_soon "libvirt has it among the inactive" listed "$second" --inactive
+check "StartVGpu" call StartVGpu "$second" '{}'
+check_soon "it is active for libvirt" listed "$second"
+definition_ends "$second"
+
+heading "A domain"
+cp "$RIG/pci-bare" "$IMAGES"
+picture=$(create mdpy mdpy-vga)
+wished=$(new_uuid)
+mdevgpuctl attachment "$picture" --display --ramfb >"$EVIDENCE/elements.xml"
+sed "s/$FIRST/$wished/" <(mdevgpuctl attachment "$FIRST") >>"$EVIDENCE/elements.xml"
+METADATA=$(metadata_write "$wished" Fourth)
+check "libvirt takes it" virsh define "$(domain_write picture "$EVIDENCE/elements.xml")"
+check "mdevgpuctl attachment --domain" mdevgpuctl attachment "$FIRST" --domain picture --config
+check_equal "libvirt has it in the definition" 3 "$(virsh dumpxml --inactive picture | xmllint --xpath 'count(//hostdev)' -)"
+check_fails "a domain that is not there is libvirt's to refuse" "failed to get domain '-x'" \
+        mdevgpuctl attachment "$FIRST" --domain -x
+check "virsh start" virsh start picture
+check_soon "what its metadata asks for is there" in_state "$wished" active
+check_equal "labelled" "libvirt:$(virsh domuuid picture | grep .)" "$(vgpu_property "$wished" Label)"
+check "libvirtd is started anew" systemctl restart libvirtd.service
+check_equal "the domain runs" running "$(virsh domstate picture | grep .)"
+check "the guest comes up" wait_for 190 grep -q 'pci-probe done' /var/log/libvirt/qemu/picture.console
+check_output "it sees the picture's device" '^pci .* id=1b36:000f' cat /var/log/libvirt/qemu/picture.console
+check_equal "and both others" 2 "$(grep -c '^pci .* id=6d67:c0de' /var/log/libvirt/qemu/picture.console)"
+check "virsh destroy" virsh destroy picture
+check_soon "what was made for it is gone" not has_row ListVGpus 0 "$wished"
+check "nothing else is" in_state "$FIRST" active
+METADATA=$(metadata_write "$wished" Nothing)
+check "a domain that asks for what is not there" virsh define "$(domain_write nothing /dev/null)"
+check_fails "does not start, and says why" "vGPU $wished: .*Nothing" virsh start nothing
+METADATA=
+check "modprobe mbochs" modprobe mbochs
+check_soon "its types are there" has_row ListTypes 1 mbochs-small
+mdevgpuctl attachment "$(create mbochs mbochs-small)" --display >"$EVIDENCE/mbochs.xml"
+check "a picture that needs a graphics card" virsh define "$(domain_write mbochs "$EVIDENCE/mbochs.xml")"
+check_fails "is refused without one" 'opengl' virsh start mbochs
+
+heading "A hundred vGPUs"
+mkdir -p /etc/mdevgpud/topologies.d
+cat >/etc/mdevgpud/topologies.d/50-hundred.yaml <<TOPOLOGY
+version: 1
+topologies:
+  hundred:
+    - match: {address: "$GPU"}
+      vgpus:
+        - {type: Hundredth, count: 100}
+policy: {prune: managed}
+TOPOLOGY
+for uuid in $(rows ListVGpus .[0]); do
+        check "DestroyVGpu" call DestroyVGpu "$uuid" '{}'
+done
+check "mdevgpuctl reload" mdevgpuctl reload
+check "mdevgpuctl topology apply" mdevgpuctl topology apply hundred
+third=$(new_uuid)
+check "nodedev-create of one more" virsh nodedev-create <(sed s/ref-7/ref-8/ "$(device_write "$third")")
+check "they are on the bus" vgpus_many
+check_soon "libvirt lists them" devices_many
+note "nodedev-list took $( { TIMEFORMAT=%R; time nodes --cap mdev >/dev/null; } 2>&1) s"
+check "nodedev-destroy of it" virsh nodedev-destroy "$(node "$third")"
+
+heading "The daemon stopped"
+check "systemctl stop" systemctl stop "$UNIT"
+definition_lives "$second"
+check "nodedev-list goes on" listed "$second"
+check_fails "it was not started for that" 'inactive' systemctl is-active "$UNIT"
+check "systemctl start" systemctl start "$UNIT"
+check_soon "it has what the real mdevctl made" vgpu_is "$second" active true false
+check "which is not ours" managed "$second" false
+definition_ends "$second"
+check "systemctl stop" systemctl stop "$UNIT"
+for file in /usr/sbin/mdevctl /usr/bin/mdevctl; do
+        [ ! -e "$file" ] || mv "$file" "$file.away"
+done
+check_fails "without the real one a change is refused, and says why" 'mdevgpud does not answer' \
+        virsh nodedev-define "$(device_write "$second")"
+check "what is there is listed" devices_many
+
+heading "AppArmor"
+check_equal "it has refused our command nothing" "" "$(journalctl -b -k -q -o cat -g 'DENIED.*mdevctl')"
+
+check_peace
+finish
