@@ -87,6 +87,7 @@ for round in 1 2 3; do
         hammer "$uuid" >"/root/hammer-$round" &
         hammers+=($!)
 done
+check_soon "it is probed" grep -q '"probed" b true' /root/hammer-1 /root/hammer-2 /root/hammer-3
 failed=0
 for round in 1 2; do
         check "round $round: held" hold_for_start "$uuid"
@@ -102,7 +103,6 @@ check_equal "it started each time" "0" "$failed"
 check_equal "and found nothing busy" "" "$(grep -hi busy /root/qemu-*)"
 kill "${hammers[@]}"
 wait "${hammers[@]}" 2>/dev/null
-check "it was probed meanwhile" grep -q '"probed" b true' /root/hammer-1
 check_equal "or refused for these reasons alone" "" "$(grep -hv '"probed" b true' /root/hammer-* |
         grep -vE 'is in use|being (asked|changed)|asked already|being started|VFIO device is open already' | head -n 3)"
 check "the lock kept some away" grep -q 'A virtual machine is being started' /root/hammer-1 /root/hammer-2 /root/hammer-3
