@@ -108,15 +108,18 @@ check_equal "or refused for these reasons alone" "" "$(grep -hv '"probed" b true
 check "the lock kept some away" grep -q 'A virtual machine is being started' /root/hammer-1 /root/hammer-2 /root/hammer-3
 
 heading "The destination's vGPU"
-incoming=$(mdevgpuctl prepare-incoming "$GPU" "$TYPE" --lease=6)
-came=$(mdevgpuctl prepare-incoming "$GPU" "$TYPE" --lease=6)
-check "it waits" in_state "$incoming" incoming
+came=$(mdevgpuctl prepare-incoming "$GPU" "$TYPE" --lease=3600)
 machine_start "$came" >/root/qemu-came 2>&1 &
 qemu=$!
-check_soon "for one a machine comes" held_by_qemu "$came"
+check_soon "a machine comes" held_by_qemu "$came"
+check_fails "then it is not released" 'in use by .*qemu' call ReleaseIncoming "$came" '{}'
+incoming=$(mdevgpuctl prepare-incoming "$GPU" "$TYPE" --lease=20)
+check "for another none comes" in_state "$incoming" incoming
 check "kill -9" kill -9 "$(main_pid)"
-check_soon "nothing came for the other: its successor removes it" not has_row ListVGpus 0 "$incoming"
-check_soon "what is used stays, as any other" in_state "$came" active
+check_soon "its successor knows of the first" in_state "$came" incoming
+check_soon "and removes the other when its time has come" not has_row ListVGpus 0 "$incoming"
+check "what has come is kept" call ReleaseIncoming "$came" "{'keep': <true>}"
+check "and is as any other" in_state "$came" active
 kill "$qemu"
 wait "$qemu" 2>/dev/null
 check "it is destroyed as any other" call DestroyVGpu "$came" '{}'
