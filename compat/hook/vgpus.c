@@ -134,22 +134,34 @@ static int create(sd_bus *bus, const char *method, const Domain *domain, const W
         return r;
 }
 
+static int read_type_name(sd_bus *bus, const char *path, char **ret_name, sd_bus_error *e) {
+        sd_bus_message *reply cleanup(message_unref) = NULL;
+        const char *type;
+        int r;
+
+        r = sd_bus_get_property(bus, NAME, path, VGPU, "Type", e, &reply, "o");
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "o", &type);
+        if (r < 0 || strcmp(type, "/") == 0)
+                return r;
+        return sd_bus_get_property_string(bus, NAME, type, NAME ".Type", "Name", e, ret_name);
+}
+
 /* Its type's id, or the name of its type, is what was asked for. */
 static int check_type(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *e) {
-        char *id cleanup(text_free) = NULL, *type cleanup(text_free) = NULL, *name cleanup(text_free) = NULL;
+        char *id cleanup(text_free) = NULL, *name cleanup(text_free) = NULL;
         int r;
 
         r = sd_bus_get_property_string(bus, NAME, path, VGPU, "TypeId", e, &id);
         if (r < 0 || strcmp(id, wish->type) == 0)
                 return r;
-        r = sd_bus_get_property_string(bus, NAME, path, VGPU, "Type", e, &type);
-        if (r >= 0 && strcmp(type, "/") != 0)
-                r = sd_bus_get_property_string(bus, NAME, type, NAME ".Type", "Name", e, &name);
+        r = read_type_name(bus, path, &name, e);
         if (r < 0 || (name && strcmp(name, wish->type) == 0))
                 return r;
 
-        return sd_bus_error_setf(e, NAME ".Error.AlreadyExists",
-                                 "it is there, but of the type %s, where the domain asks for %s", id, wish->type);
+        (void)sd_bus_error_setf(e, NAME ".Error.AlreadyExists",
+                                "it is there, but of the type %s, where the domain asks for %s", id, wish->type);
+        return -EEXIST;
 }
 
 static int start(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *e) {
