@@ -20,7 +20,7 @@ _mdevgpuctl() {
         # Readline replaces what stands behind the last of these alone.
         prefix=${current%"${current##*[:=]}"}
         COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
-        [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+        [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=/] ]] && compopt -o nospace
         return 0
 }
 

@@ -60,8 +60,14 @@ Status bus_connect(Ctl *ctl, sd_bus_error *ret_error) {
                 (void)sd_bus_error_setf(ret_error, SD_BUS_ERROR_NO_SERVER, "%s", strerror(-r));
                 return STATUS_UNREACHABLE;
         }
+        if (r < 0 && ctl->host)
+                return ctl_error(
+                        STATUS_UNREACHABLE,
+                        "Cannot reach the system bus of %s over ssh.\n'ssh %s systemd-stdio-bridge' has to work "
+                        "without a question; what ssh said stands above.",
+                        ctl->host, ctl->host);
         if (r < 0) {
-                where = ctl->address ? ctl->address : ctl->host;
+                where = ctl->address;
                 return ctl_error(STATUS_UNREACHABLE, "Cannot connect to the system bus%s%s: %s.", where ? " at " : "",
                                  where ? where : "", strerror(-r));
         }
@@ -139,6 +145,11 @@ static const char *error_hint(const Ctl *ctl, const sd_bus_error *error) {
         if (sd_bus_error_has_name(error, BUS_ERROR_PREFIX "NotManaged") &&
             (ctl->takes & ~ctl->given & OPTION_UNMANAGED))
                 return "With --unmanaged it is done all the same.";
+
+        if (ctl->unresolved && sd_bus_error_has_name(error, SD_BUS_ERROR_INVALID_ARGS))
+                return "No vGPU has that label either; 'mdevgpuctl list' lists the vGPUs.";
+        if (ctl->unresolved && sd_bus_error_has_name(error, BUS_ERROR_PREFIX "NoSuchGpu"))
+                return "No vGPU has that label either; 'mdevgpuctl gpus' lists the GPUs, 'mdevgpuctl list' the vGPUs.";
 
         for (size_t i = 0; i < ELEMENTSOF(hints); i++)
                 if (sd_bus_error_has_name(error, hints[i].name))
@@ -242,6 +253,23 @@ Status bus_call(Ctl *ctl, const char *member, const char *expect, sd_bus_message
         va_start(ap, types);
         r = isempty(types) ? 0 : sd_bus_message_appendv(m, types, ap);
         va_end(ap);
+        if (r < 0)
+                return message_incomplete(member, r);
+
+        return message_call(ctl, m, /* timeout_usec= */ 0, expect, /* ret_error= */ NULL, ret_reply);
+}
+
+Status bus_call_with(Ctl *ctl, const char *member, const char *expect, sd_bus_message **ret_reply,
+                     int (*append)(sd_bus_message *m, void *userdata), void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Status status;
+        int r;
+
+        status = message_new(ctl, BUS_ROOT, BUS_MANAGER, member, &m);
+        if (status != STATUS_DONE)
+                return status;
+
+        r = append(m, userdata);
         if (r < 0)
                 return message_incomplete(member, r);
 

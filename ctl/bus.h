@@ -12,10 +12,13 @@
 #define BUS_TYPE "org.mdevgpu1.Type"
 #define BUS_VGPU "org.mdevgpu1.VGpu"
 #define BUS_SRIOV "org.mdevgpu1.Gpu.Sriov"
+#define BUS_MIXED_SIZE "org.mdevgpu1.Gpu.MixedSize"
 #define BUS_JOB "org.mdevgpu1.Job"
 #define BUS_MANAGER "org.mdevgpu1.Manager"
 #define BUS_ROOT "/org/mdevgpu1"
+#define BUS_GPUS "/org/mdevgpu1/gpu"
 #define BUS_ERROR_PREFIX "org.mdevgpu1.Error."
+#define BUS_ERROR_BUSY BUS_ERROR_PREFIX "Busy"
 #define BUS_ERROR_ALREADY_EXISTS BUS_ERROR_PREFIX "AlreadyExists"
 
 /*
@@ -28,6 +31,10 @@ Status bus_call(Ctl *ctl, const char *member, const char *expect, sd_bus_message
 /* The same for a method of another object; the options of the command line follow the arguments. */
 Status bus_ask(Ctl *ctl, const char *path, const char *interface, const char *member, const char *expect,
                sd_bus_message **ret_reply, const char *types, ...);
+
+/* The same with arguments that a function appends. */
+Status bus_call_with(Ctl *ctl, const char *member, const char *expect, sd_bus_message **ret_reply,
+                     int (*append)(sd_bus_message *m, void *userdata), void *userdata);
 
 /*
  * The same for one that changes something: the options of the command line follow the arguments, and polkit may ask who
@@ -42,7 +49,8 @@ Status bus_change_at(Ctl *ctl, const char *path, const char *interface, const ch
                      sd_bus_message **ret_reply, const char *types, ...);
 
 /* The same for a method of another object, without arguments. */
-Status bus_change_object(Ctl *ctl, const char *path, const char *interface, const char *member, sd_bus_error *ret_error);
+Status bus_change_object(Ctl *ctl, const char *path, const char *interface, const char *member,
+                         sd_bus_error *ret_error);
 
 typedef struct BusMethod {
         const char *destination; /* NULL: the daemon */

@@ -31,6 +31,9 @@ typedef enum Output {
 
 /* The options that say something about vGPUs; a verb takes some of them. Above what getopt_long() returns otherwise. */
 typedef enum Option {
+        OPTION_PROBE = 1 << 9,
+        OPTION_LEASE = 1 << 10,
+        OPTION_KEEP = 1 << 11,
         OPTION_DOMAIN = 1 << 15,
         OPTION_UNMANAGED = 1 << 16,
         OPTION_PERSISTENT = 1 << 17,
@@ -49,6 +52,8 @@ typedef enum Option {
         OPTION_RAMFB = 1 << 30,
 } Option;
 
+#define OPTION_FIRST OPTION_PROBE
+
 #define OPTIONS_OF_AUTOSTART ((unsigned)(OPTION_AUTOSTART | OPTION_MANUAL | OPTION_OFF))
 
 typedef struct Ctl {
@@ -61,7 +66,7 @@ typedef struct Ctl {
         unsigned takes; /* the verb, of enum Option */
         unsigned given; /* on the command line, of enum Option */
         const char *label, *type, *format, *domain;
-        uint32_t numa_node;
+        uint32_t numa_node, lease;
         char **attributes; /* NAME=VALUE each, as typed and in that order */
         size_t n_attributes;
 
@@ -70,6 +75,8 @@ typedef struct Ctl {
 
         bool color;
         unsigned columns; /* the terminal's width, taken before a pager stands between; 0: no terminal */
+
+        const char *unresolved; /* what was named last, and is neither a UUID nor a label */
 
         sd_bus *bus; /* NULL until the first call */
 } Ctl;

@@ -41,10 +41,10 @@ static const Verb verbs[] = {
         { "gpus", 0, 0, 0, verb_gpus, "", "List GPUs", NULL, NULL },
         { "types", 0, 1, 0, verb_types, "[GPU]", "List the vGPU types of all GPUs, or of one", NULL, NULL },
         { "status", 0, SIZE_MAX, 0, verb_status, "[GPU|UUID…]", "Show all about GPUs and vGPUs, or an overview",
-          HELP_GPU, NULL },
+          HELP_GPU "Here as everywhere a vGPU's label does for its UUID if only one has it.\n", NULL },
         { "users", 1, SIZE_MAX, 0, verb_users, "UUID…", "List the processes that use vGPUs", NULL, NULL },
-        { "usage", 1, SIZE_MAX, 0, verb_usage, "GPU…", "Show what drivers say that GPUs and vGPUs use", HELP_GPU,
-          NULL },
+        { "usage", 0, SIZE_MAX, 0, verb_usage, "[GPU…]", "Show what drivers say that GPUs and vGPUs use",
+          HELP_GPU "Without it: of all GPUs whose drivers say anything.\n", NULL },
         { "attachment", 1, SIZE_MAX,
           OPTION_FORMAT | OPTION_DISPLAY | OPTION_RAMFB | OPTION_DOMAIN | OPTION_LIVE | OPTION_CONFIG, verb_attachment,
           "UUID…", "Print how VMs or containers get vGPUs", "For one virtual machine name all of its vGPUs.\n",
@@ -114,6 +114,28 @@ static const Verb verbs[] = {
                    "has vGPUs. How many there are after a boot is said in mdevgpud.yaml(5).\n"
                    "Ctrl-C cancels.\n",
           "      --attr=NAME=VALUE  Write VALUE to attribute NAME of all functions first\n" },
+        { "mixed-size", 0, 2, 0, verb_mixed_size, "[GPU [on|off]]", "Allow vGPUs of different sizes, or not",
+          HELP_GPU "It is a setting of NVIDIA's driver, which takes it while the GPU has virtual\n"
+                   "functions and no vGPUs, and forgets it when it is loaded.\n",
+          NULL },
+        { "migration", 1, 2, OPTION_PROBE, verb_migration, "GPU TYPE|UUID",
+          "Show what there is to say of moving vGPUs",
+          HELP_GPU "With a type it is what another host's 'mdevgpuctl compat' compares. With a UUID\n"
+                   "it is whether that vGPU could be migrated now, and why not.\n",
+          "      --probe            Open the vGPU and ask it, if nobody has it open\n" },
+        { "compat", 2, 2, 0, verb_compat, "GPU FILE", "Say whether vGPUs can move between hosts",
+          HELP_GPU "FILE has what 'mdevgpuctl migration GPU TYPE --json' printed on the other host;\n"
+                   "with - it is standard input. The exit status is 0 if the answer is yes, 5 if it\n"
+                   "is no, and 1 if nobody knows.\n",
+          "  -q, --quiet            Print nothing; the exit status tells\n" },
+        { "prepare-incoming", 2, 3, OPTION_LEASE | OPTION_LABEL | OPTION_ATTR, verb_prepare_incoming,
+          "GPU TYPE [UUID]", "Create the vGPU that a migration goes to",
+          HELP_GPU "It is removed again if nobody has opened it when its lease ends.\n",
+          "      --lease=SECONDS    How long it waits, 300 without it\n" HELP_LABEL HELP_ATTR
+          "  -q, --quiet            Do not print the UUID\n" },
+        { "release-incoming", 1, SIZE_MAX, OPTION_KEEP, verb_release_incoming, "UUID…",
+          "Remove vGPUs no migration comes to", NULL,
+          "      --keep             Do not remove it: it is a vGPU as any other from now on\n" },
         { "jobs", 0, 0, 0, verb_jobs, "", "List what goes on, or has ended just now", NULL, NULL },
         { "cancel", 1, 1, 0, verb_cancel, "ID", "Cancel a job", "What it has done is taken back.\n", NULL },
         { "check", 0, 0, 0, verb_check, "", "Check the configuration files, apply nothing",
@@ -192,12 +214,40 @@ Status ctl_error(Status status, const char *format, ...) {
         return status;
 }
 
+/* One that begins so, or the one that is most like it; NULL if none is much. */
+static const char *verb_find_similar(const char *name) {
+        const char *similar = NULL;
+        size_t least = 3;
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                size_t distance = text_distance(name, verbs[i].name);
+
+                if (!verbs[i].summary)
+                        continue;
+                if (strlen(name) > 2 && strncmp(name, verbs[i].name, strlen(name)) == 0)
+                        return verbs[i].name;
+                if (distance < least && distance < strlen(name)) {
+                        least = distance;
+                        similar = verbs[i].name;
+                }
+        }
+
+        return similar;
+}
+
 static const Verb *verb_find(const char *name) {
+        const char *similar;
+
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
                 if (streq(verbs[i].name, name))
                         return &verbs[i];
 
-        (void)ctl_error(STATUS_USAGE, "There is no verb '%s'; 'mdevgpuctl help' lists them.", name);
+        similar = verb_find_similar(name);
+        if (similar)
+                (void)ctl_error(STATUS_USAGE, "There is no verb '%s'; is it '%s'? 'mdevgpuctl help' lists all.", name,
+                                similar);
+        else
+                (void)ctl_error(STATUS_USAGE, "There is no verb '%s'; 'mdevgpuctl help' lists them.", name);
         return NULL;
 }
 
@@ -316,6 +366,9 @@ static const struct option options[] = {
         { "format", required_argument, NULL, OPTION_FORMAT },
         { "display", no_argument, NULL, OPTION_DISPLAY },
         { "ramfb", no_argument, NULL, OPTION_RAMFB },
+        { "probe", no_argument, NULL, OPTION_PROBE },
+        { "lease", required_argument, NULL, OPTION_LEASE },
+        { "keep", no_argument, NULL, OPTION_KEEP },
         { "domain", required_argument, NULL, OPTION_DOMAIN },
         { NULL, 0, NULL, 0 },
 };
@@ -334,7 +387,7 @@ void options_each(const char *verb, void (*each)(const struct option *option, vo
                         takes = verbs[i].takes;
 
         for (const struct option *option = options; option->name; option++)
-                if (option->val < OPTION_UNMANAGED || (takes & (unsigned)option->val))
+                if (option->val < OPTION_FIRST || (takes & (unsigned)option->val))
                         each(option, userdata);
 }
 

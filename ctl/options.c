@@ -37,6 +37,19 @@ static Status number_take(const char *argument, uint32_t *ret) {
         return STATUS_DONE;
 }
 
+static Status seconds_take(const char *argument, uint32_t *ret) {
+        unsigned long value;
+        char *end;
+
+        errno = 0;
+        value = strtoul(argument, &end, 10);
+        if (errno != 0 || *end != '\0' || argument[0] < '0' || argument[0] > '9' || value > UINT32_MAX)
+                return ctl_error(STATUS_USAGE, "--lease=%s is no number of seconds.", argument);
+
+        *ret = (uint32_t)value;
+        return STATUS_DONE;
+}
+
 Status options_take(Ctl *ctl, int option, char *argument) {
         ctl->given |= (unsigned)option;
 
@@ -46,6 +59,8 @@ Status options_take(Ctl *ctl, int option, char *argument) {
                 return STATUS_DONE;
         case OPTION_NUMA_NODE:
                 return number_take(argument, &ctl->numa_node);
+        case OPTION_LEASE:
+                return seconds_take(argument, &ctl->lease);
         case OPTION_TYPE:
                 ctl->type = argument;
                 return STATUS_DONE;
@@ -82,6 +97,9 @@ Status options_check(const Ctl *ctl) {
                 { OPTION_FORMAT, "format" },
                 { OPTION_DISPLAY, "display" },
                 { OPTION_RAMFB, "ramfb" },
+                { OPTION_PROBE, "probe" },
+                { OPTION_LEASE, "lease" },
+                { OPTION_KEEP, "keep" },
                 { OPTION_DOMAIN, "domain" },
         };
 
@@ -150,6 +168,12 @@ int options_append(const Ctl *ctl, sd_bus_message *m) {
                 r = sd_bus_message_append(m, "{sv}", "display", "b", true);
         if (r >= 0 && (given & OPTION_RAMFB))
                 r = sd_bus_message_append(m, "{sv}", "ramfb", "b", true);
+        if (r >= 0 && (given & OPTION_PROBE))
+                r = sd_bus_message_append(m, "{sv}", "probe", "b", true);
+        if (r >= 0 && (given & OPTION_KEEP))
+                r = sd_bus_message_append(m, "{sv}", "keep", "b", true);
+        if (r >= 0 && (given & OPTION_LEASE))
+                r = sd_bus_message_append(m, "{sv}", "lease", "u", ctl->lease);
         if (r >= 0 && (given & OPTION_LABEL))
                 r = sd_bus_message_append(m, "{sv}", "label", "s", ctl->label);
         if (r >= 0 && (given & OPTION_TYPE))

@@ -47,12 +47,31 @@ bool print_is_empty(json_object *value) {
                (json_object_is_type(value, json_type_string) && json_object_get_string_len(value) == 0);
 }
 
+static bool ends_with(const char *s, const char *end) {
+        size_t length = strlen(s), n = strlen(end);
+
+        return length >= n && streq(s + length - n, end);
+}
+
+static char *rate_text(uint64_t bytes) {
+        _cleanup_(freep) char *size = text_size(bytes);
+        char *s;
+
+        return size && asprintf(&s, "%s/s", size) >= 0 ? s : NULL;
+}
+
 static char *number_text(const char *key, json_object *value) {
         char *s;
         int r;
 
-        if (strncmp(key, "framebuffer", strlen("framebuffer")) == 0)
+        if (strncmp(key, "framebuffer", strlen("framebuffer")) == 0 || streq(key, "bytes") || streq(key, "total_bytes"))
                 return text_size(json_object_get_uint64(value));
+        if (streq(key, "rate"))
+                return rate_text(json_object_get_uint64(value));
+        if (ends_with(key, "_time"))
+                return text_time(json_object_get_uint64(value));
+        if (streq(key, "iommu_group") && json_object_get_int64(value) < 0)
+                return strdup("-");
 
         if (streq(key, "vendor_id"))
                 r = asprintf(&s, "0x%04llx", (unsigned long long)json_object_get_uint64(value));
@@ -60,6 +79,12 @@ static char *number_text(const char *key, json_object *value) {
                 r = asprintf(&s, "%s", json_object_to_json_string(value));
 
         return r < 0 ? NULL : s;
+}
+
+static char *percent_text(double share) {
+        char *s;
+
+        return asprintf(&s, "%.0f %%", 100 * share) < 0 ? NULL : s;
 }
 
 char *print_text(const char *key, json_object *value, size_t max_chars) {
@@ -70,6 +95,9 @@ char *print_text(const char *key, json_object *value, size_t max_chars) {
                 return strdup(json_object_get_boolean(value) ? "yes" : "no");
         case json_type_int:
                 return number_text(key, value);
+        case json_type_double:
+                return streq(key, "progress") ? percent_text(json_object_get_double(value))
+                                              : strdup(json_object_to_json_string(value));
         case json_type_string:
                 /* An empty cell would let the next column be taken for this one. */
                 if (json_object_get_string_len(value) == 0)

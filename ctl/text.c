@@ -8,6 +8,7 @@
  */
 
 #include <ctype.h>
+#include <time.h>
 #include <stdio.h>
 
 #include "text.h"
@@ -176,10 +177,15 @@ char *text_label(const char *key) {
                 { "framebuffer_used", "Framebuffer used" },
                 { "sysfs_path", "Device" },
                 { "parent", "GPU" },
+                { "function", "Virtual function" },
                 { "type_name", "Type" },
                 { "type_id", "Type ID" },
                 { "vendor_id", "Vendor ID" },
                 { "device_api", "Device API" },
+                { "next_type_id", "Next type ID" },
+                { "num_vfs", "Virtual functions" },
+                { "max_vfs", "Virtual functions at most" },
+                { "owner_uid", "Owner's UID" },
         };
         char *label;
 
@@ -212,8 +218,8 @@ bool text_is_uuid(const char *s) {
         return s[i] == 0;
 }
 
-bool text_is_short_address(const char *s) {
-        static const char shape[] = "xx:xx.x";
+/* x: a hexadecimal digit */
+static bool text_has_shape(const char *s, const char *shape) {
         size_t i;
 
         for (i = 0; shape[i]; i++)
@@ -221,4 +227,49 @@ bool text_is_short_address(const char *s) {
                         return false;
 
         return s[i] == 0;
+}
+
+bool text_is_short_address(const char *s) {
+        return text_has_shape(s, "xx:xx.x");
+}
+
+bool text_is_address(const char *s) {
+        return text_is_short_address(s) || text_has_shape(s, "xxxx:xx:xx.x");
+}
+
+size_t text_distance(const char *a, const char *b) {
+        size_t row[32], n = strlen(b);
+
+        if (n >= ELEMENTSOF(row))
+                return SIZE_MAX;
+
+        for (size_t k = 0; k <= n; k++)
+                row[k] = k;
+        for (size_t i = 0; a[i]; i++) {
+                size_t diagonal = row[0];
+
+                row[0] = i + 1;
+                for (size_t k = 0; k < n; k++) {
+                        size_t least = diagonal + (a[i] != b[k]);
+
+                        diagonal = row[k + 1];
+                        if (row[k] + 1 < least)
+                                least = row[k] + 1;
+                        if (diagonal + 1 < least)
+                                least = diagonal + 1;
+                        row[k + 1] = least;
+                }
+        }
+
+        return row[n];
+}
+
+char *text_time(uint64_t usec) {
+        time_t seconds = (time_t)(usec / 1000000);
+        char text[64];
+        struct tm tm;
+
+        if (!localtime_r(&seconds, &tm) || strftime(text, sizeof(text), "%F %T", &tm) == 0)
+                return strdup("-");
+        return strdup(text);
 }

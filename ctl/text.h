@@ -27,5 +27,12 @@ char *text_label(const char *key);
 
 bool text_is_uuid(const char *s);
 
-/* "41:00.0": a PCI address that says no domain */
+/* "41:00.0": a PCI address that says no domain; the other takes one with a domain as well */
 bool text_is_short_address(const char *s);
+bool text_is_address(const char *s);
+
+/* How many characters have to be changed, added or left out to make one of the other; SIZE_MAX if they are long. */
+size_t text_distance(const char *a, const char *b);
+
+/* "2026-11-25 22:23:09" in local time, of microseconds since 1970 */
+char *text_time(uint64_t usec);

@@ -101,13 +101,15 @@ Status verb_attachment(Ctl *ctl, char **arguments) {
                 return ctl_oom();
 
         for (; *arguments; arguments++) {
-                _cleanup_(freep) char *text = NULL;
-                Status one = attachment_get(ctl, *arguments, &text);
+                _cleanup_(freep) char *uuid = NULL, *text = NULL;
+                Status one = vgpu_resolve(ctl, *arguments, /* ret_error= */ NULL, &uuid);
 
                 if (one == STATUS_DONE && ctl->domain)
                         one = domain_attach(ctl->domain, where, text);
                 if (one == STATUS_DONE)
-                        one = attachment_add(ctl, all, *arguments, text);
+                        one = attachment_get(ctl, uuid, &text);
+                if (one == STATUS_DONE)
+                        one = attachment_add(ctl, all, uuid, text);
                 status = status_first(status, one);
                 if (one == STATUS_UNREACHABLE)
                         return status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Changes: what is done to vGPUs that there are, each named by its UUID.
+ * Changes: what is done to vGPUs that there are, each named by its UUID or label.
  */
 
 #include "bus.h"
@@ -29,21 +29,24 @@ static Status changed_add(json_object *vgpus, const char *uuid, bool changed, co
         return STATUS_DONE;
 }
 
-static Status change_one(Ctl *ctl, Change change, const char *uuid, json_object *vgpus, bool *changed) {
+static Status change_one(Ctl *ctl, Change change, const char *name, json_object *vgpus, bool *changed) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(freep) char *uuid = NULL;
         bool one = false;
         Status status;
 
-        status = change(ctl, uuid, &error, &one);
+        status = vgpu_resolve(ctl, name, &error, &uuid);
+        if (status == STATUS_DONE)
+                status = change(ctl, uuid, &error, &one);
         if (sd_bus_error_is_set(&error))
                 (void)bus_error_report(ctl, &error);
 
         *changed = *changed || one;
-        return status_first(status, changed_add(vgpus, uuid, one, &error));
+        return status_first(status, changed_add(vgpus, uuid ? uuid : name, one, &error));
 }
 
 /* Goes on past a failure: one vGPU in use is no reason to leave the others, and the first failure is what is told. */
-static Status change_all(Ctl *ctl, Change change, char **uuids) {
+static Status change_all(Ctl *ctl, Change change, char **names) {
         _cleanup_(json_object_putp) json_object *answer = NULL;
         Status status = STATUS_DONE;
         bool changed = false;
@@ -54,8 +57,8 @@ static Status change_all(Ctl *ctl, Change change, char **uuids) {
         if (!answer || !vgpus || object_add(answer, "changed", NULL) < 0 || object_add(answer, "vgpus", vgpus) < 0)
                 return ctl_oom();
 
-        for (; *uuids; uuids++) {
-                Status one = change_one(ctl, change, *uuids, vgpus, &changed);
+        for (; *names; names++) {
+                Status one = change_one(ctl, change, *names, vgpus, &changed);
 
                 status = status_first(status, one);
                 if (one == STATUS_UNREACHABLE)
@@ -88,6 +91,14 @@ Status verb_destroy(Ctl *ctl, char **arguments) {
         return change_all(ctl, vgpu_destroy, arguments);
 }
 
+static Status vgpu_release(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
+        return vgpu_call(ctl, "ReleaseIncoming", uuid, ret_error, ret_changed);
+}
+
+Status verb_release_incoming(Ctl *ctl, char **arguments) {
+        return change_all(ctl, vgpu_release, arguments);
+}
+
 static Status vgpu_undefine(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
         return vgpu_call(ctl, "UndefineVGpu", uuid, ret_error, ret_changed);
 }
@@ -107,7 +118,7 @@ static Status vgpu_start(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bo
                 return status;
 
         state = vgpu ? object_string(vgpu, "state") : NULL;
-        if (!state || !streq(state, "active"))
+        if (!state || (!streq(state, "active") && !streq(state, "incoming")))
                 return status;
 
         sd_bus_error_free(ret_error);

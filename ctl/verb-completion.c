@@ -7,6 +7,8 @@
  * It says no errors, as the person is in the middle of typing, and starts no daemon.
  */
 
+#include <ctype.h>
+#include <glob.h>
 #include <stdio.h>
 
 #include "bus.h"
@@ -22,6 +24,7 @@ typedef enum Kind {
         KIND_TYPE,
         KIND_VGPU, /* any */
         KIND_ACTIVE,
+        KIND_INCOMING,
         KIND_DEFINED,
         KIND_STARTABLE, /* defined, and not active */
         KIND_GPU_OR_VGPU,
@@ -29,6 +32,9 @@ typedef enum Kind {
         KIND_TOPOLOGY_WORD,
         KIND_TOPOLOGY,
         KIND_JOB,
+        KIND_ON_OFF,
+        KIND_FOREIGN, /* a tool whose files import reads */
+        KIND_FILE,
 } Kind;
 
 static const struct {
@@ -50,7 +56,13 @@ static const struct {
         { "autostart", { KIND_DEFINED }, true },
         { "topology", { KIND_TOPOLOGY_WORD, KIND_TOPOLOGY }, false },
         { "vfs", { KIND_GPU }, false },
+        { "mixed-size", { KIND_GPU, KIND_ON_OFF }, false },
+        { "migration", { KIND_GPU_OR_ACTIVE, KIND_TYPE }, false },
+        { "compat", { KIND_GPU }, false },
+        { "prepare-incoming", { KIND_GPU, KIND_TYPE }, false },
+        { "release-incoming", { KIND_INCOMING }, true },
         { "cancel", { KIND_JOB }, false },
+        { "import", { KIND_FOREIGN, KIND_FILE }, false },
         { "help", { KIND_VERB }, false },
 };
 
@@ -90,24 +102,46 @@ static json_object *read_rows(Ctl *ctl, const BusList *list) {
         return named;
 }
 
+/* A line is taken apart at blanks, and shells obey some of the rest. */
+static bool is_plain_word(const char *s) {
+        for (; *s; s++)
+                if (!isalnum((unsigned char)*s) && !strchr("._:@+-/", *s))
+                        return false;
+
+        return true;
+}
+
+/* Cards of a kind have the same types, and vGPUs may have the same label. */
 static void print_rows(Ctl *ctl, const Line *line, const BusList *list, const char *word, const char *description,
                        bool (*wanted)(json_object *row, const Line *line)) {
-        _cleanup_(json_object_putp) json_object *rows = read_rows(ctl, list);
+        _cleanup_(json_object_putp) json_object *rows = read_rows(ctl, list), *printed = json_object_new_object();
 
-        for (size_t i = 0; rows && i < json_object_array_length(rows); i++) {
+        for (size_t i = 0; rows && printed && i < json_object_array_length(rows); i++) {
                 json_object *row = json_object_array_get_idx(rows, i), *value = NULL;
+                const char *text;
 
                 if (wanted && !wanted(row, line))
                         continue;
                 (void)json_object_object_get_ex(row, word, &value);
-                candidate_print(line, json_object_get_string(value), object_string(row, description));
+                text = json_object_get_string(value);
+                if (isempty(text) || json_object_object_get_ex(printed, text, NULL) ||
+                    (streq(word, "label") && !is_plain_word(text)))
+                        continue;
+                candidate_print(line, text, object_string(row, description));
+                (void)json_object_object_add(printed, text, NULL);
         }
 }
 
 static bool is_active(json_object *vgpu, const Line *line) {
         const char *state = object_string(vgpu, "state");
 
-        return state && streq(state, "active");
+        return state && (streq(state, "active") || streq(state, "incoming"));
+}
+
+static bool is_incoming(json_object *vgpu, const Line *line) {
+        const char *state = object_string(vgpu, "state");
+
+        return state && streq(state, "incoming");
 }
 
 static bool is_defined(json_object *vgpu, const Line *line) {
@@ -147,23 +181,59 @@ static void print_words(const Line *line, const char *const *words) {
 
 static void print_vgpus(Ctl *ctl, const Line *line, bool (*wanted)(json_object *vgpu, const Line *line)) {
         print_rows(ctl, line, &bus_list_vgpus, "uuid", "type", wanted);
+        print_rows(ctl, line, &bus_list_vgpus, "label", "uuid", wanted);
+}
+
+/* Folders end in a slash, behind which the shells go on. */
+static void print_files(const Line *line) {
+        _cleanup_(freep) char *pattern = NULL;
+        glob_t found = {};
+
+        if (!is_plain_word(line->current))
+                return;
+        if (asprintf(&pattern, "%s*", line->current) < 0) {
+                pattern = NULL;
+                return;
+        }
+
+        if (glob(pattern, GLOB_MARK, NULL, &found) == 0)
+                for (size_t i = 0; i < found.gl_pathc; i++)
+                        if (is_plain_word(found.gl_pathv[i]))
+                                candidate_print(line, found.gl_pathv[i], NULL);
+        globfree(&found);
 }
 
 static void print_verb(const char *name, const char *summary, void *userdata) {
         candidate_print(userdata, name, summary);
 }
 
-static void print_kind(Ctl *ctl, const Line *line, Kind kind) {
-        static const char *const topology_words[] = {
-                "list",   "List the topologies",
-                "plan",   "Show what applying it would do",
-                "diff",   "Show what differs",
-                "assert", "The same",
-                "apply",  "Do it",
-                "export", "Print what there is",
-                NULL,
-        };
+static const char *const on_off_words[] = { "on", "Sizes may be mixed", "off", "They may not", NULL };
 
+static const char *const topology_words[] = {
+        "list",   "List the topologies",
+        "plan",   "Show what applying it would do",
+        "diff",   "Show what differs",
+        "assert", "The same",
+        "apply",  "Do it",
+        "export", "Print what there is",
+        NULL,
+};
+
+static const char *const foreign_tools[] = {
+        "mdev-gpu",
+        "Mdev-GPU's generate-vgpu-types.yaml",
+        "vgpu-config",
+        "NVIDIA's vgpuConfig.xml",
+        "profile-override",
+        "profile_override.toml of vgpu_unlock-rs",
+        "vgpu-device-manager",
+        "NVIDIA's vgpu-device-manager",
+        "mig-parted",
+        "Says what to do instead",
+        NULL,
+};
+
+static void print_kind(Ctl *ctl, const Line *line, Kind kind) {
         if (kind == KIND_GPU || kind == KIND_GPU_OR_VGPU || kind == KIND_GPU_OR_ACTIVE)
                 print_rows(ctl, line, &bus_list_gpus, "address", "name", NULL);
 
@@ -182,6 +252,9 @@ static void print_kind(Ctl *ctl, const Line *line, Kind kind) {
         case KIND_GPU_OR_ACTIVE:
                 print_vgpus(ctl, line, is_active);
                 break;
+        case KIND_INCOMING:
+                print_vgpus(ctl, line, is_incoming);
+                break;
         case KIND_DEFINED:
                 print_vgpus(ctl, line, is_defined);
                 break;
@@ -191,8 +264,17 @@ static void print_kind(Ctl *ctl, const Line *line, Kind kind) {
         case KIND_TOPOLOGY_WORD:
                 print_words(line, topology_words);
                 break;
+        case KIND_ON_OFF:
+                print_words(line, on_off_words);
+                break;
         case KIND_TOPOLOGY:
                 print_rows(ctl, line, &list_topologies, "name", "file", NULL);
+                break;
+        case KIND_FOREIGN:
+                print_words(line, foreign_tools);
+                break;
+        case KIND_FILE:
+                print_files(line);
                 break;
         case KIND_JOB:
                 print_rows(ctl, line, &list_jobs, "id", "operation", NULL);

@@ -211,6 +211,80 @@ Status gpu_resolve(Ctl *ctl, const char *name, bool absent, char **ret) {
         return STATUS_DONE;
 }
 
+/* Of those that have a label in common no more are listed. */
+#define LABELLED_SHOWN_MAX 8U
+
+/* How many vGPUs have the label, and which they are, as a person reads it. */
+static int vgpus_find_label(json_object *vgpus, const char *label, size_t *ret_n, char **ret_uuids) {
+        _cleanup_(freep) char *uuids = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_object_array_length(vgpus); i++) {
+                json_object *vgpu = json_object_array_get_idx(vgpus, i);
+                const char *uuid = object_string(vgpu, "uuid"), *text = object_string(vgpu, "label");
+                char *longer;
+
+                if (!uuid || !text || !streq(text, label))
+                        continue;
+                if (++n > LABELLED_SHOWN_MAX)
+                        continue;
+                if (asprintf(&longer, "%s%s%s", uuids ? uuids : "", uuids ? ", " : "", uuid) < 0)
+                        return -ENOMEM;
+                free(uuids);
+                uuids = longer;
+        }
+
+        *ret_n = n;
+        *ret_uuids = TAKE(uuids);
+        return 0;
+}
+
+static Status label_resolve(Ctl *ctl, const char *label, sd_bus_error *ret_error, char **ret) {
+        _cleanup_(json_object_putp) json_object *vgpus = NULL;
+        _cleanup_(freep) char *uuids = NULL;
+        Status status;
+        size_t n;
+
+        status = bus_list(ctl, &bus_list_vgpus, /* gpu= */ NULL, &vgpus);
+        if (status != STATUS_DONE)
+                return status;
+        if (vgpus_find_label(vgpus, label, &n, &uuids) < 0)
+                return ctl_oom();
+        if (n > 1 && ret_error) {
+                (void)sd_bus_error_setf(ret_error, SD_BUS_ERROR_INVALID_ARGS,
+                                        "%zu vGPUs have the label '%s', name one by its UUID: %s", n, label, uuids);
+                return STATUS_USAGE;
+        }
+        if (n > 1)
+                return ctl_error(STATUS_USAGE, "%zu vGPUs have the label '%s', name one by its UUID: %s", n, label,
+                                 uuids);
+
+        *ret = TAKE(uuids);
+        return STATUS_DONE;
+}
+
+Status vgpu_resolve(Ctl *ctl, const char *name, sd_bus_error *ret_error, char **ret) {
+        _cleanup_(freep) char *uuid = NULL;
+        Status status;
+
+        ctl->unresolved = NULL;
+        if (!text_is_uuid(name) && *name) {
+                status = label_resolve(ctl, name, ret_error, &uuid);
+                if (status != STATUS_DONE)
+                        return status;
+        }
+
+        if (!uuid) {
+                ctl->unresolved = text_is_uuid(name) ? NULL : name;
+                uuid = strdup(name);
+                if (!uuid)
+                        return ctl_oom();
+        }
+
+        *ret = TAKE(uuid);
+        return STATUS_DONE;
+}
+
 Status verb_list(Ctl *ctl, char **arguments) {
         _cleanup_(json_object_putp) json_object *rows = NULL;
         Status status;

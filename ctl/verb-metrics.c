@@ -110,7 +110,7 @@ static Status users_count(Ctl *ctl, json_object *vgpu) {
         _cleanup_(json_object_putp) json_object *users = NULL;
         Status status;
 
-        if (!uuid || !state || (!streq(state, "active") && !streq(state, "removing")))
+        if (!uuid || !state || (!streq(state, "active") && !streq(state, "incoming") && !streq(state, "removing")))
                 return STATUS_DONE;
         if (use && streq(use, "no"))
                 return object_add(vgpu, "n_users", json_object_new_int64(0)) < 0 ? ctl_oom() : STATUS_DONE;

@@ -14,6 +14,9 @@
 #include "text.h"
 #include "verbs.h"
 
+/* A line has room for a sentence. */
+#define TEXT_CHARS_MAX 256U
+
 #define GPU_PATH BUS_ROOT "/gpu/"
 #define VGPU_PATH BUS_ROOT "/vgpu/_"
 #define JOB_PATH BUS_ROOT "/job/"
@@ -140,22 +143,44 @@ static bool is_shown(const char *key, bool all) {
                 if (streq(key, telling[i]))
                         return true;
 
-        return all;
+        /* Whether another one means something: where it does not, that is not known and so empty. */
+        return all && !streq(key, "progress_valid");
 }
 
-static void properties_print(const Ctl *ctl, json_object *properties, bool all) {
+/* What is in a property that has members, in words: {"gpu": "0000:41:00.0", "changed": true}; and of a list how many. */
+static char *members_text(const char *key, json_object *value) {
+        _cleanup_(freep) char *text = NULL;
+        char *closed;
+
+        if (json_object_is_type(value, json_type_array))
+                return asprintf(&text, "%zu", json_object_array_length(value)) < 0 ? NULL : TAKE(text);
+        if (!json_object_is_type(value, json_type_object) || json_object_object_length(value) == 0)
+                return print_text(key, json_object_is_type(value, json_type_object) ? NULL : value, TEXT_CHARS_MAX);
+
+        json_object_object_foreach(value, member, inner) {
+                _cleanup_(freep) char *label = text_label(member), *inside = print_text(member, inner, TEXT_CHARS_MAX);
+                char *longer;
+
+                if (!label || !inside ||
+                    asprintf(&longer, "%s%s%s %s", text ? text : "(", text ? ", " : "", label, inside) < 0)
+                        return NULL;
+                free(text);
+                text = longer;
+        }
+
+        return text && asprintf(&closed, "%s)", text) >= 0 ? closed : NULL;
+}
+
+static void properties_print(const Ctl *ctl, json_object *properties, bool all, bool empty) {
         const char *separator = ": ";
 
         json_object_object_foreach(properties, key, value) {
                 _cleanup_(freep) char *text = NULL, *label = NULL;
                 bool bad = ctl->color && print_is_bad(key, value);
 
-                if (!is_shown(key, all) || (!all && print_is_empty(value)))
+                if (!is_shown(key, all) || (!empty && print_is_empty(value)))
                         continue;
-                if (json_object_is_type(value, json_type_array) && streq(key, "config_errors"))
-                        (void)asprintf(&text, "%zu", json_object_array_length(value));
-                else
-                        text = print_text(key, value, 256);
+                text = members_text(key, value);
                 label = text_label(key);
                 printf("%s%s %s%s%s", separator, label ? label : key, bad ? COLOR_RED : "", text ? text : "-",
                        bad ? COLOR_OFF : "");
@@ -173,7 +198,8 @@ static void event_print_text(const Ctl *ctl, json_object *event) {
         subject_print(event);
         printf(" %s", what ? what + 1 : "-");
         if (json_object_object_get_ex(event, "properties", &properties))
-                properties_print(ctl, properties, what && !streq(what, "-added"));
+                properties_print(ctl, properties, what && !streq(what, "-added"),
+                                 what && streq(what, "-changed") && !json_object_object_get_ex(event, "job", NULL));
         putchar('\n');
 }
 

@@ -190,6 +190,23 @@ static int page_mark_absent_gpu(json_object *page) {
         return object_add_string(page, "parent", text);
 }
 
+/* What a vGPU is made on is its GPU, or a virtual function of it. */
+static int page_name_function(json_object *page) {
+        const char *parent = object_string(page, "parent"), *path = object_string(page, "gpu");
+        _cleanup_(freep) char *address = NULL, *function = NULL;
+
+        if (isempty(parent) || isempty(path) || sd_bus_path_decode(path, BUS_GPUS, &address) <= 0 ||
+            streq(address, parent))
+                return 0;
+
+        function = strdup(parent);
+        if (!function)
+                return -ENOMEM;
+        return object_add_string(page, "parent", address) < 0 || object_add_string(page, "function", function) < 0
+                       ? -ENOMEM
+                       : 0;
+}
+
 static Status vgpu_print(const Ctl *ctl, json_object *vgpu) {
         static const char *const hidden[] = { "object", "path", "uuid", "gpu", "type", "users", NULL };
         _cleanup_(json_object_putp) json_object *page = NULL;
@@ -201,7 +218,7 @@ static Status vgpu_print(const Ctl *ctl, json_object *vgpu) {
         (void)json_object_object_get_ex(vgpu, "type_name", &type_name);
         page = json_object_new_object();
         if (!page || object_add(page, "type_name", json_object_get(type_name)) < 0 || object_merge(page, vgpu) < 0 ||
-            page_mark_absent_gpu(page) < 0)
+            page_mark_absent_gpu(page) < 0 || page_name_function(page) < 0)
                 return ctl_oom();
 
         status = print_page(ctl, uuid ? uuid : "vGPU", page, hidden);
@@ -230,6 +247,32 @@ static Status objects_print(const Ctl *ctl, json_object *objects) {
         return status;
 }
 
+/* A GPU's name goes before a label, as the name cannot be changed. */
+static Status object_read_named(Ctl *ctl, const char *name, json_object **ret) {
+        _cleanup_(json_object_putp) json_object *gpus = NULL;
+        _cleanup_(freep) char *uuid = NULL;
+        Status status;
+
+        if (text_is_short_address(name))
+                return gpu_read(ctl, name, ret);
+
+        status = bus_list(ctl, &bus_list_gpus, /* gpu= */ NULL, &gpus);
+        if (status != STATUS_DONE)
+                return status;
+        for (size_t i = 0; i < json_object_array_length(gpus); i++) {
+                const char *address = object_string(json_object_array_get_idx(gpus, i), "address");
+
+                if (address && streq(address, name))
+                        return gpu_read(ctl, name, ret);
+        }
+
+        status = vgpu_resolve(ctl, name, /* ret_error= */ NULL, &uuid);
+        if (status != STATUS_DONE)
+                return status;
+
+        return ctl->unresolved ? gpu_read(ctl, name, ret) : vgpu_read(ctl, uuid, ret);
+}
+
 static Status status_of_objects(Ctl *ctl, char **names) {
         _cleanup_(json_object_putp) json_object *objects = NULL;
         Status status = STATUS_DONE;
@@ -242,7 +285,7 @@ static Status status_of_objects(Ctl *ctl, char **names) {
                 json_object *object = NULL;
                 Status one;
 
-                one = text_is_uuid(*names) ? vgpu_read(ctl, *names, &object) : gpu_read(ctl, *names, &object);
+                one = text_is_uuid(*names) ? vgpu_read(ctl, *names, &object) : object_read_named(ctl, *names, &object);
                 status = status_first(status, one);
                 if (one == STATUS_UNREACHABLE)
                         return status;

@@ -205,7 +205,7 @@ static Status topology_export(Ctl *ctl, const char *name) {
         yaml_print("  ", *name ? name : "exported");
         puts(":");
         for (size_t i = 0; i < json_object_array_length(gpus); i++) {
-                json_object *gpu = json_object_array_get_idx(gpus, i), *n_vfs;
+                json_object *gpu = json_object_array_get_idx(gpus, i), *n_vfs, *mixed;
                 const char *address = object_string(gpu, "address"), *state = object_string(gpu, "state");
                 bool any = false;
 
@@ -215,6 +215,8 @@ static Status topology_export(Ctl *ctl, const char *name) {
                 puts("}");
                 if (json_object_object_get_ex(gpu, "num_vfs", &n_vfs))
                         printf("    virtual-functions: %s\n", json_object_get_string(n_vfs));
+                if (json_object_object_get_ex(gpu, "mixed_size", &mixed))
+                        printf("    mixed-size: %s\n", json_object_get_string(mixed));
                 for (size_t j = 0; j < json_object_array_length(vgpus); j++) {
                         json_object *vgpu = json_object_array_get_idx(vgpus, j);
 

@@ -17,14 +17,36 @@ static const Column columns_usage[] = {
         { "type", "TYPE", 0, NULL },
         { "pid", "PID", COLUMN_RIGHT, NULL },
         { "vm", "VM", 0, "-" },
-        { "framebuffer_used", "FRAMEBUFFER", COLUMN_RIGHT, NULL },
+        { "framebuffer", "FRAMEBUFFER", COLUMN_RIGHT, "-" },
+        { "framebuffer_used", "USED", COLUMN_RIGHT, "-" },
         { "encoder", "ENCODER", COLUMN_RIGHT, "-" },
         { "guest_driver", "DRIVER", 0, "-" },
         { "licensed", "LICENSED", 0, "-" },
         { NULL, NULL, 0, NULL },
 };
 
-static Status usage_read(Ctl *ctl, const char *wanted, json_object **ret) {
+/* On the bus 0 says that the driver names no process. */
+static int vgpus_mark_unused(json_object *told) {
+        json_object *vgpus, *pid;
+        int r = 0;
+
+        if (!json_object_object_get_ex(told, "vgpus", &vgpus) || !json_object_is_type(vgpus, json_type_array))
+                return 0;
+
+        for (size_t i = 0; i < json_object_array_length(vgpus) && r >= 0; i++) {
+                json_object *vgpu = json_object_array_get_idx(vgpus, i);
+
+                if (json_object_is_type(vgpu, json_type_object) && json_object_object_get_ex(vgpu, "pid", &pid) &&
+                    json_object_get_int64(pid) == 0)
+                        r = object_add(vgpu, "pid", NULL);
+        }
+
+        return r;
+}
+
+/* With ret_error an error of the daemon's is left there instead of being said. */
+static Status usage_read(Ctl *ctl, const char *wanted, sd_bus_error *ret_error, json_object **ret) {
+        static const BusMethod get_usage = { NULL, BUS_ROOT, BUS_MANAGER, "GetUsage", false };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(json_object_putp) json_object *usage = NULL, *told = NULL;
         _cleanup_(freep) char *name = NULL;
@@ -32,7 +54,9 @@ static Status usage_read(Ctl *ctl, const char *wanted, json_object **ret) {
         int r;
 
         status = gpu_resolve(ctl, wanted, /* absent= */ false, &name);
-        if (status == STATUS_DONE)
+        if (status == STATUS_DONE && ret_error)
+                status = bus_try(ctl, &get_usage, "a{sv}", ret_error, &reply, "sa{sv}", name, 0);
+        else if (status == STATUS_DONE)
                 status = bus_call(ctl, "GetUsage", "a{sv}", &reply, "sa{sv}", name, 0);
         if (status != STATUS_DONE)
                 return status;
@@ -42,7 +66,8 @@ static Status usage_read(Ctl *ctl, const char *wanted, json_object **ret) {
                 return ctl_error(STATUS_FAILED, "Cannot read the answer to GetUsage: %s.", strerror(-r));
 
         usage = json_object_new_object();
-        if (!usage || object_add_string(usage, "gpu", name) < 0 || object_merge(usage, told) < 0)
+        if (!usage || vgpus_mark_unused(told) < 0 || object_add_string(usage, "gpu", name) < 0 ||
+            object_merge(usage, told) < 0)
                 return ctl_oom();
 
         *ret = TAKE(usage);
@@ -63,17 +88,13 @@ static Status usage_print(const Ctl *ctl, json_object *usage) {
         return print_table(ctl, columns_usage, vgpus);
 }
 
-Status verb_usage(Ctl *ctl, char **arguments) {
-        _cleanup_(json_object_putp) json_object *all = NULL;
+/* Of those that are named. */
+static Status usage_read_named(Ctl *ctl, char **names, json_object *all) {
         Status status = STATUS_DONE;
 
-        all = json_object_new_array();
-        if (!all)
-                return ctl_oom();
-
-        for (; *arguments; arguments++) {
+        for (; *names; names++) {
                 json_object *usage = NULL;
-                Status one = usage_read(ctl, *arguments, &usage);
+                Status one = usage_read(ctl, *names, /* ret_error= */ NULL, &usage);
 
                 status = status_first(status, one);
                 if (one == STATUS_UNREACHABLE)
@@ -82,10 +103,51 @@ Status verb_usage(Ctl *ctl, char **arguments) {
                         return ctl_oom();
         }
 
+        return status;
+}
+
+/* Of all whose drivers say anything. */
+static Status usage_read_all(Ctl *ctl, json_object *all) {
+        _cleanup_(json_object_putp) json_object *gpus = NULL;
+        Status status;
+
+        status = bus_list(ctl, &bus_list_gpus, /* gpu= */ NULL, &gpus);
+        for (size_t i = 0; status != STATUS_UNREACHABLE && i < json_object_array_length(gpus); i++) {
+                const char *address = object_string(json_object_array_get_idx(gpus, i), "address");
+                _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+                json_object *usage = NULL;
+                Status one = address ? usage_read(ctl, address, &error, &usage) : STATUS_DONE;
+
+                if (sd_bus_error_has_name(&error, BUS_ERROR_PREFIX "NotSupported"))
+                        continue;
+                if (sd_bus_error_is_set(&error))
+                        (void)bus_error_report(ctl, &error);
+                status = status_first(status, one);
+                if (usage && array_add(all, usage) < 0)
+                        return ctl_oom();
+        }
+
+        return status;
+}
+
+Status verb_usage(Ctl *ctl, char **arguments) {
+        _cleanup_(json_object_putp) json_object *all = NULL;
+        Status status;
+
+        all = json_object_new_array();
+        if (!all)
+                return ctl_oom();
+
+        status = arguments[0] ? usage_read_named(ctl, arguments, all) : usage_read_all(ctl, all);
+        if (status == STATUS_UNREACHABLE)
+                return status;
+
         if (ctl->output != OUTPUT_TEXT)
                 return status_first(status, print_json(ctl, all));
 
         pager_open(ctl);
+        if (json_object_array_length(all) == 0 && status == STATUS_DONE && !ctl->no_legend)
+                puts("No driver says anything.");
         for (size_t i = 0; i < json_object_array_length(all); i++) {
                 if (i > 0)
                         putchar('\n');

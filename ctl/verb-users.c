@@ -71,8 +71,11 @@ Status verb_users(Ctl *ctl, char **arguments) {
                 return ctl_oom();
 
         for (; *arguments; arguments++) {
-                Status one = users_add(ctl, *arguments, users);
+                _cleanup_(freep) char *uuid = NULL;
+                Status one = vgpu_resolve(ctl, *arguments, /* ret_error= */ NULL, &uuid);
 
+                if (one == STATUS_DONE)
+                        one = users_add(ctl, uuid, users);
                 status = status_first(status, one);
                 if (one == STATUS_UNREACHABLE)
                         return status;

@@ -25,6 +25,11 @@ Status verb_modify(Ctl *ctl, char **arguments);
 Status verb_autostart(Ctl *ctl, char **arguments);
 Status verb_topology(Ctl *ctl, char **arguments);
 Status verb_vfs(Ctl *ctl, char **arguments);
+Status verb_mixed_size(Ctl *ctl, char **arguments);
+Status verb_migration(Ctl *ctl, char **arguments);
+Status verb_compat(Ctl *ctl, char **arguments);
+Status verb_prepare_incoming(Ctl *ctl, char **arguments);
+Status verb_release_incoming(Ctl *ctl, char **arguments);
 Status verb_jobs(Ctl *ctl, char **arguments);
 Status verb_cancel(Ctl *ctl, char **arguments);
 Status verb_check(Ctl *ctl, char **arguments);
@@ -81,6 +86,13 @@ Status types_print_reasons(const Ctl *ctl, json_object *types, bool with_gpu);
  * the GPU need not be there, it is the address in full. NULL for NULL.
  */
 Status gpu_resolve(Ctl *ctl, const char *name, bool absent, char **ret);
+
+/*
+ * The UUID of the vGPU that the user calls name: a UUID, or the label of just one vGPU. What is neither is returned as it
+ * was typed, for the daemon's error to speak of. With ret_error a label that several have is left there instead of being
+ * said.
+ */
+Status vgpu_resolve(Ctl *ctl, const char *name, sd_bus_error *ret_error, char **ret);
 
 /* What the daemon finds wrong or, if there is none, why that is; and that for a person. */
 Status findings_get(Ctl *ctl, json_object **ret);

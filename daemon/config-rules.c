@@ -51,10 +51,11 @@ static int read_subject(ConfigReader *reader, const ConfigField *field, const Co
                 return r;
         if (r == -ENOENT)
                 return config_value_error(reader, field->name, item,
-                                          "is not in %s; write the number of one that comes from elsewhere", path);
+                                          "is not in %s%s; write the number of one that comes from elsewhere",
+                                          draft->root, path);
         if (r < 0)
-                return config_value_error(reader, field->name, item, "cannot be looked up in %s: %s", path,
-                                          strerrordesc_np(-r) ?: "unknown error");
+                return config_value_error(reader, field->name, item, "cannot be looked up in %s%s: %s", draft->root,
+                                          path, strerrordesc_np(-r) ?: "unknown error");
 
         subject->who = who;
         (void)text_copy(subject->name, sizeof(subject->name), item->text);

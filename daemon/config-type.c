@@ -79,6 +79,7 @@ static int read_type(ConfigReader *reader, const ConfigItem *item, const TypeSch
         int r;
 
         draft.spec.line = item->mark.line;
+        draft.name_mark = item->mark; /* a default name has no place of its own */
         r = config_read_fields(reader, "type", schema->fields, item, &draft);
         if (r < 0)
                 return r;

@@ -183,6 +183,8 @@ static void mdevgpu_set_identity(struct mdevgpu_identify *id,
 		sizeof(id->driver_version));
 	strscpy(id->vendor, info->vendor, sizeof(id->vendor));
 	strscpy(id->model, info->model, sizeof(id->model));
+	strscpy(id->state_format, info->state_format ?: "",
+		sizeof(id->state_format));
 }
 
 static struct mdevgpu_device *mdevgpu_alloc(struct device *parent)

@@ -135,6 +135,11 @@ enum {
  * @driver_version: of it
  * @vendor: the GPU's, for people
  * @model: the GPU's, for people
+ * @state_format: what a vGPU's state is, as VFIO migration streams it, in a word
+ *                of the vendor's; empty if vGPUs are not migrated, or from a
+ *                kernel whose structure ends before it. vGPUs of types alike
+ *                take each other's state on GPUs of one vendor ID and driver
+ *                for which this is the same.
  *
  * For every opener. All but @size is ignored on the way in.
  */
@@ -157,9 +162,11 @@ struct mdevgpu_identify {
 	char driver_version[MDEVGPU_VERSION_SIZE];
 	char vendor[MDEVGPU_NAME_SIZE];
 	char model[MDEVGPU_NAME_SIZE];
+	char state_format[MDEVGPU_NAME_SIZE];
 };
 
 #define MDEVGPU_IDENTIFY_SIZE_VER0      304
+#define MDEVGPU_IDENTIFY_SIZE_VER1      368     /* @state_format */
 
 #define MDEVGPU_CAP_SET_TYPES           (1ULL << 0)     /* the set can be replaced */
 #define MDEVGPU_CAP_TAKEOVER            (1ULL << 1)     /* MDEVGPU_TAKEOVER works */
@@ -432,7 +439,7 @@ struct mdevgpu_subscribe {
 
 #ifndef __cplusplus
 _Static_assert(sizeof(struct mdevgpu_type) == MDEVGPU_TYPE_SIZE_VER0, "layout");
-_Static_assert(sizeof(struct mdevgpu_identify) == MDEVGPU_IDENTIFY_SIZE_VER0, "layout");
+_Static_assert(sizeof(struct mdevgpu_identify) == MDEVGPU_IDENTIFY_SIZE_VER1, "layout");
 _Static_assert(sizeof(struct mdevgpu_get_types) == MDEVGPU_GET_TYPES_SIZE_VER0, "layout");
 _Static_assert(sizeof(struct mdevgpu_set_types) == MDEVGPU_SET_TYPES_SIZE_VER0, "layout");
 _Static_assert(sizeof(struct mdevgpu_takeover) == MDEVGPU_TAKEOVER_SIZE_VER0, "layout");

@@ -25,6 +25,7 @@ struct mdevgpu_device;
  * @driver_version: of it
  * @vendor: the GPU's maker, for people
  * @model: the GPU's model, for people
+ * @state_format: as IDENTIFY has it, or NULL
  * @framebuffer_total: bytes
  * @capabilities: MDEVGPU_CAP_* that the vendor module answers for
  */
@@ -34,6 +35,7 @@ struct mdevgpu_info {
 	const char *driver_version;
 	const char *vendor;
 	const char *model;
+	const char *state_format;
 	u64 framebuffer_total;
 	u64 capabilities;
 };

@@ -23,6 +23,7 @@
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 
+#include "ref-image.h"
 #include "ref-vgpu.h"
 
 struct ref_dirty {
@@ -157,7 +158,7 @@ s64 ref_dirty_take(struct ref_vgpu *vgpu, u64 at, void *content)
 		return PTR_ERR(page);
 
 	ref_dirty_clear(vgpu, at, page);
-	memcpy_from_page(content, page, 0, PAGE_SIZE);
+	memcpy_from_page(content, page, 0, REF_IMAGE_PAGE);
 	put_page(page);
 	return at;
 }

@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 
 #include "ref.h"
+#include "ref-image.h"
 
 static u64 ref_gpu_framebuffer;
 
@@ -44,6 +45,7 @@ static int ref_gpu_register_node(struct ref_gpu *gpu)
 		.driver_version = REF_VERSION,
 		.vendor = "mdevgpud",
 		.model = "Synthetic GPU",
+		.state_format = REF_IMAGE_FORMAT,
 		.framebuffer_total = gpu->framebuffer,
 		.capabilities = MDEVGPU_CAP_CAPACITY | MDEVGPU_CAP_EDIT_LIVE |
 				MDEVGPU_CAP_KEEP_STATE |

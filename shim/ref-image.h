@@ -15,6 +15,7 @@
 
 #define REF_IMAGE_MAGIC		0x544154535550474dULL	/* "MGPUSTAT" */
 #define REF_IMAGE_VERSION	1
+#define REF_IMAGE_FORMAT	"MGPUSTAT-1"	/* magic and version, for IDENTIFY */
 #define REF_IMAGE_PAGE		SZ_4K
 
 /* What the vGPU has to be that takes it over */

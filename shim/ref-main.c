@@ -4,6 +4,7 @@
 #include <linux/module.h>
 #include <linux/sizes.h>
 
+#include "ref-image.h"
 #include "ref.h"
 
 static unsigned int ngpu = 1;
@@ -56,6 +57,12 @@ static int __init ref_init(void)
 
 	if (!vendor_id || vendor_id == U16_MAX || !framebuffer_mib)
 		return -EINVAL;
+
+	/* The window's register and the image count pages of one size. */
+	if (PAGE_SIZE != REF_IMAGE_PAGE) {
+		pr_err("mdevgpu_ref: its GPUs have pages of 4 KiB, and this kernel has others\n");
+		return -EOPNOTSUPP;
+	}
 
 	r = ref_engine_init();
 	if (r)

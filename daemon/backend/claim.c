@@ -53,6 +53,8 @@ static void take_line(char *line, Claim *claim) {
                 (void)text_copy(claim->type_id, sizeof(claim->type_id), v);
         else if ((v = match_key(line, "incarnation")))
                 claim->incarnation = strtoull(v, NULL, 10);
+        else if ((v = match_key(line, "busy")))
+                claim->busy = streq(v, "yes");
         else if ((v = match_key(line, "function")))
                 take_function(v, claim);
         else if ((v = match_key(line, "setting")))
@@ -110,8 +112,8 @@ int claim_write(const Host *host, const char *address, const Claim *claim) {
         if (folder_fd < 0)
                 return folder_fd;
 
-        n = (size_t)snprintf(text, sizeof(text), "uuid=%s\ntype=%s\nincarnation=%" PRIu64 "\n", claim->uuid,
-                             claim->type_id, pci_read_incarnation(host, address));
+        n = (size_t)snprintf(text, sizeof(text), "uuid=%s\ntype=%s\nincarnation=%" PRIu64 "\n%s", claim->uuid,
+                             claim->type_id, pci_read_incarnation(host, address), claim->busy ? "busy=yes\n" : "");
         for (size_t i = 0; i < claim->n_functions && n < sizeof(text); i++)
                 n += (size_t)snprintf(text + n, sizeof(text) - n, "function=%s %s\n", claim->functions[i].address,
                                       claim->functions[i].driver);

@@ -27,6 +27,7 @@ typedef struct Claim {
         char uuid[UUID_STRING_SIZE];
         char type_id[TYPE_ID_SIZE];
         uint64_t incarnation;
+        bool busy; /* it is being taken or given back: with no vfio driver it is to be put back as it was */
         size_t n_functions;
         ClaimFunction functions[PCI_FUNCTIONS_MAX]; /* that were taken with it, itself first */
         size_t n_settings;

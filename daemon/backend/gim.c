@@ -29,6 +29,7 @@ static int gim_read(BackendContext *c, GpuReport *report, Error *error) {
         TypeReport *type;
         int r;
 
+        vf_recover(c->host, c->gpu, NULL);
         r = vf_read(c->host, c->gpu, report, error);
         if (r < 0)
                 return r;
@@ -49,7 +50,7 @@ static int gim_create(BackendContext *c, const char *parent, const char *type_id
         if (!streq(type_id, TYPE_ID_VF))
                 return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s has no type %s", c->gpu, type_id);
 
-        return vf_create(c->host, c->gpu, parent, PCI_VFIO_DRIVER, TYPE_ID_VF, uuid, ret_vgpu, error);
+        return vf_create(c->host, c->gpu, parent, PCI_VFIO_DRIVER, TYPE_ID_VF, uuid, NULL, ret_vgpu, error);
 }
 
 static int gim_find(BackendContext *c, const char *uuid, VGpuReport *ret_vgpu, Error *error) {
@@ -64,7 +65,7 @@ static int gim_configure(BackendContext *c, const char *uuid, const Attribute *a
 }
 
 static int gim_remove(BackendContext *c, const char *uuid, Error *error) {
-        return vf_remove(c->host, c->gpu, uuid, error);
+        return vf_remove(c->host, c->gpu, uuid, NULL, error);
 }
 
 static int gim_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {

@@ -9,17 +9,6 @@ void nvidia_legacy_done(NvidiaLegacy *l) {
         l->n_outcomes = 0;
 }
 
-static TypeReport *find_row(const GpuReport *report, uint32_t id) {
-        char name[TYPE_ID_SIZE];
-
-        (void)snprintf(name, sizeof(name), "nvidia-%u", id);
-        for (size_t i = 0; i < report->n_types; i++)
-                if (streq(report->types[i].id, name))
-                        return &report->types[i];
-
-        return NULL;
-}
-
 static bool was_sent(const NvidiaLegacy *l, uint32_t id) {
         for (size_t i = 0; i < l->n_sent; i++)
                 if (l->sent[i] == id)
@@ -74,7 +63,7 @@ static int send_missing(NvidiaLegacy *l, NvidiaRm *rm, const NvidiaCard *card, N
         for (size_t i = 0; r >= 0 && i < l->n_outcomes; i++) {
                 NvidiaOutcome *o = &l->outcomes[i];
 
-                if (find_row(report, o->spec.id) || o->registration != REGISTRATION_PENDING)
+                if (nvidia_rows_find(report, o->spec.id) || o->registration != REGISTRATION_PENDING)
                         continue;
                 if (use.in_use) {
                         decide(o, REGISTRATION_PENDING, "types are registered only while the GPU has no vGPU");
@@ -120,23 +109,11 @@ int nvidia_legacy_register(NvidiaLegacy *l, NvidiaRm *rm, const NvidiaCard *card
         return error_set(error, r, "the control channel was lost: %s", sentence);
 }
 
-static void fill(const TypeSpec *spec, TypeReport *row) {
-        (void)text_copy(row->name, sizeof(row->name), spec->name);
-        (void)text_copy(row->class, sizeof(row->class), spec->class);
-        row->vendor_id = spec->id;
-        row->max_instances = spec->max_instances;
-        row->framebuffer = spec->framebuffer;
-        row->heads = spec->heads;
-        row->max_width = spec->max_width;
-        row->max_height = spec->max_height;
-        row->frame_limit = spec->frame_limit;
-}
-
 /* The kernel shows it: of what it is like its name alone can be compared. */
 static void judge_shown(const TypeSpec *spec, TypeReport *row) {
         row->source = TYPE_SOURCE_PROFILE;
         if (streq(row->name, spec->name)) {
-                fill(spec, row);
+                nvidia_rows_fill(spec, row);
                 return;
         }
 
@@ -149,7 +126,7 @@ static void judge_shown(const TypeSpec *spec, TypeReport *row) {
 int nvidia_legacy_report(const NvidiaLegacy *l, const TypeSpec *wanted, size_t n_wanted, GpuReport *report,
                          Error *error) {
         for (size_t i = 0; i < n_wanted; i++) {
-                TypeReport *row = find_row(report, wanted[i].id);
+                TypeReport *row = nvidia_rows_find(report, wanted[i].id);
 
                 if (row) {
                         judge_shown(&wanted[i], row);
@@ -161,7 +138,7 @@ int nvidia_legacy_report(const NvidiaLegacy *l, const TypeSpec *wanted, size_t n
                         return error_set_errno(error, -ENOMEM, "the types cannot be reported");
                 (void)snprintf(row->id, sizeof(row->id), "nvidia-%u", wanted[i].id);
                 (void)text_copy(row->device_api, sizeof(row->device_api), "vfio-pci");
-                fill(&wanted[i], row);
+                nvidia_rows_fill(&wanted[i], row);
                 row->available = 0;
                 row->source = TYPE_SOURCE_PROFILE;
                 row->registration = REGISTRATION_PENDING;

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "backend/nvidia-mixed.h"
-#include "backend/nvidia-rm.h"
+#include "backend/nvidia-query.h"
 #include "util/file.h"
 
 /* NVA081_CTRL_VGPU_CAPABILITY: sizes may be mixed; the numbers are named from 570 on. */
 #define CAPABILITY_MIXED_SIZES 6U
 #define CAPABILITIES_NAMED "570.86.15"
 
-/* Any GPU instance (MIG), or none; drivers from 575 on ask for it. */
-#define ANY_INSTANCE UINT32_MAX
 #define PARAMETERS_SIZE 8U
 
 /* known: the driver lies within those of which headers are known. */
@@ -31,16 +29,36 @@ static int open_channel(const Host *host, const char *gpu, NvidiaRm *rm, bool *r
         return nvidia_rm_attach(rm, gpu, error);
 }
 
-static int query(NvidiaRm *rm, bool *ret_on) {
-        uint8_t parameters[PARAMETERS_SIZE] = {};
+/* Drivers from 575 on ask for a GPU instance (MIG): any, or none. */
+static int call(NvidiaRm *rm, NvidiaControl control, bool on, uint8_t parameters[static PARAMETERS_SIZE]) {
+        const NvidiaDialect *d = rm->dialect;
+
+        assert(d->controls[control].size <= PARAMETERS_SIZE);
+        memset(parameters, 0, PARAMETERS_SIZE);
+        if (d->places[NVIDIA_AT_MIXED_SIZE_INSTANCE].there)
+                (void)nvidia_put(d, parameters, 0, NVIDIA_AT_MIXED_SIZE_INSTANCE, NVIDIA_ANY_INSTANCE);
+        (void)nvidia_put(d, parameters, 0, NVIDIA_AT_MIXED_SIZE_ENABLED, on);
+        return nvidia_rm_control(rm, control, parameters);
+}
+
+int nvidia_mixed_query(NvidiaRm *rm, bool *ret_on) {
+        uint8_t parameters[PARAMETERS_SIZE];
         int r;
 
-        assert(rm->dialect->controls[NVIDIA_CONTROL_MIXED_SIZE].size <= sizeof(parameters));
-        nvidia_set_u32(parameters + 4, ANY_INSTANCE);
-        r = nvidia_rm_control(rm, NVIDIA_CONTROL_MIXED_SIZE, parameters);
+        r = call(rm, NVIDIA_CONTROL_MIXED_SIZE, false, parameters);
         if (r == 0)
-                *ret_on = parameters[0] != 0;
+                *ret_on = nvidia_get(rm->dialect, parameters, 0, NVIDIA_AT_MIXED_SIZE_ENABLED) != 0;
         return r;
+}
+
+int nvidia_mixed_change(NvidiaRm *rm, bool on, bool *ret_on) {
+        uint8_t parameters[PARAMETERS_SIZE];
+        int r;
+
+        rm->may_write = true;
+        r = call(rm, NVIDIA_CONTROL_SET_MIXED_SIZE, on, parameters);
+        rm->may_write = false;
+        return r != 0 ? r : nvidia_mixed_query(rm, ret_on);
 }
 
 /* From where on the driver says so; before, that it answers is all there is. */
@@ -63,31 +81,25 @@ MixedSize nvidia_mixed_read(const Host *host, const char *gpu) {
         if (!path_exists(host->dev_fd, NVIDIA_CONTROL_NODE))
                 return MIXED_SIZE_NONE;
 
-        if (open_channel(host, gpu, &rm, &known, NULL) >= 0 && query(&rm, &on) == 0 && card_can(&rm))
+        if (open_channel(host, gpu, &rm, &known, NULL) >= 0 && nvidia_mixed_query(&rm, &on) == 0 && card_can(&rm))
                 mixed = on ? MIXED_SIZE_ON : MIXED_SIZE_OFF;
         nvidia_rm_close(&rm);
         return mixed;
 }
 
 static int change(NvidiaRm *rm, const char *gpu, bool on, Error *error) {
-        uint8_t parameters[PARAMETERS_SIZE] = { on };
         char sentence[NVIDIA_STATUS_SIZE];
-        bool is_on;
+        bool is_on = !on;
         int r;
 
-        nvidia_set_u32(parameters + 4, ANY_INSTANCE);
-        rm->may_write = true;
-        r = nvidia_rm_control(rm, NVIDIA_CONTROL_SET_MIXED_SIZE, parameters);
-        rm->may_write = false;
+        r = nvidia_mixed_change(rm, on, &is_on);
         if (r != 0) {
                 nvidia_rm_describe(r, sentence);
                 return error_set(error, -ERROR_DRIVER_REJECTED,
                                  "NVIDIA's driver refused to %s mixed sizes on GPU %s: %s", on ? "allow" : "forbid",
                                  gpu, sentence);
         }
-
-        r = query(rm, &is_on);
-        if (r != 0 || is_on != on)
+        if (is_on != on)
                 return error_set(error, -ERROR_DRIVER_REJECTED,
                                  "NVIDIA's driver accepted to %s mixed sizes on GPU %s, but it is not so",
                                  on ? "allow" : "forbid", gpu);

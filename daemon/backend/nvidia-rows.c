@@ -5,7 +5,7 @@
 #include "backend/nvidia-types.h"
 #include "util/text.h"
 
-static TypeReport *find_row(GpuReport *report, uint32_t id) {
+TypeReport *nvidia_rows_find(const GpuReport *report, uint32_t id) {
         char name[TYPE_ID_SIZE];
 
         (void)snprintf(name, sizeof(name), "nvidia-%u", id);
@@ -42,7 +42,7 @@ static void fill_held(const NvidiaType *type, TypeReport *row) {
         };
 }
 
-static void fill_wanted(const TypeSpec *spec, TypeReport *row) {
+void nvidia_rows_fill(const TypeSpec *spec, TypeReport *row) {
         (void)text_copy(row->name, sizeof(row->name), spec->name);
         (void)text_copy(row->class, sizeof(row->class), spec->class);
         row->vendor_id = spec->id;
@@ -56,7 +56,7 @@ static void fill_wanted(const TypeSpec *spec, TypeReport *row) {
 
 static int report_wanted(const NvidiaTypes *t, const TypeSpec *spec, GpuReport *report) {
         const NvidiaType *held = nvidia_types_find(t, spec->id);
-        TypeReport *row = find_row(report, spec->id);
+        TypeReport *row = nvidia_rows_find(report, spec->id);
         bool shown = row;
         NvidiaOutcome now;
 
@@ -73,7 +73,7 @@ static int report_wanted(const NvidiaTypes *t, const TypeSpec *spec, GpuReport *
         if (held && held->id != 0)
                 fill_held(held, row);
         else
-                fill_wanted(spec, row);
+                nvidia_rows_fill(spec, row);
         row->source = TYPE_SOURCE_PROFILE;
         row->registration = now.registration;
         (void)text_copy(row->reason, sizeof(row->reason), now.reason);
@@ -95,7 +95,7 @@ static bool is_wanted(const TypeSpec *wanted, size_t n_wanted, uint32_t id) {
 int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report,
                         Error *error) {
         for (size_t i = 0; i < t->held.n; i++) {
-                TypeReport *row = find_row(report, t->held.ids[i]);
+                TypeReport *row = nvidia_rows_find(report, t->held.ids[i]);
 
                 if (!row || t->types[i].id == 0 || is_wanted(wanted, n_wanted, t->held.ids[i]))
                         continue;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "backend/nvidia-mixed.h"
 #include "backend/nvidia-settings.h"
 #include "backend/nvidia-usage.h"
 
@@ -22,20 +23,6 @@ static int failed(int r, const char *what, Error *error) {
 
         nvidia_rm_describe(r, sentence);
         return error_set(error, r < 0 && r != -EOPNOTSUPP ? r : -ERROR_DRIVER_REJECTED, "%s: %s", what, sentence);
-}
-
-static int mixed_size(NvidiaRm *rm, NvidiaControl control, bool *enabled) {
-        const NvidiaDialect *d = rm->dialect;
-        uint8_t parameters[8] = {};
-        int r;
-
-        if (d->places[NVIDIA_AT_MIXED_SIZE_INSTANCE].there)
-                (void)nvidia_put(d, parameters, 0, NVIDIA_AT_MIXED_SIZE_INSTANCE, NVIDIA_ANY_INSTANCE);
-        (void)nvidia_put(d, parameters, 0, NVIDIA_AT_MIXED_SIZE_ENABLED, *enabled);
-        r = nvidia_rm_control(rm, control, parameters);
-        if (r == 0 && control == NVIDIA_CONTROL_MIXED_SIZE)
-                *enabled = nvidia_get(d, parameters, 0, NVIDIA_AT_MIXED_SIZE_ENABLED) != 0;
-        return r;
 }
 
 static Tristate find_wanted(const NvidiaVerdict *verdict, const TypeSpec *wanted, size_t n_wanted, bool *may_write) {
@@ -63,7 +50,7 @@ int nvidia_settings_mixed_size(NvidiaRm *rm, const NvidiaVerdict *verdict, const
         if (found == TRISTATE_UNKNOWN)
                 return 0;
 
-        r = mixed_size(rm, NVIDIA_CONTROL_MIXED_SIZE, &enabled);
+        r = nvidia_mixed_query(rm, &enabled);
         if (r == 0 && enabled == want)
                 return 0;
         if (r == -EOPNOTSUPP && !want) /* an older driver, which has them of one size only */
@@ -76,11 +63,7 @@ int nvidia_settings_mixed_size(NvidiaRm *rm, const NvidiaVerdict *verdict, const
         }
 
         if (r == 0 && may_write) {
-                rm->may_write = true;
-                r = mixed_size(rm, NVIDIA_CONTROL_SET_MIXED_SIZE, &want);
-                rm->may_write = false;
-                if (r == 0)
-                        r = mixed_size(rm, NVIDIA_CONTROL_MIXED_SIZE, &enabled);
+                r = nvidia_mixed_change(rm, want, &enabled);
                 if (r == 0 && enabled == want)
                         return 0;
                 (void)snprintf(sentence, sizeof(sentence), "it said yes, and did not do it");

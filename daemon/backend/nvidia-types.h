@@ -63,3 +63,7 @@ void nvidia_types_judge(const NvidiaTypes *t, const TypeSpec *spec, NvidiaOutcom
 /* nvidia-rows.c: completes the rows that the kernel's view of types has filled, and adds those of wanted types that it has
  * not. */
 int nvidia_types_report(const NvidiaTypes *t, const TypeSpec *wanted, size_t n_wanted, GpuReport *report, Error *error);
+/* The row of a type, by the driver's number for it; NULL: there is none. */
+TypeReport *nvidia_rows_find(const GpuReport *report, uint32_t id);
+/* All that a profile says of a type. */
+void nvidia_rows_fill(const TypeSpec *spec, TypeReport *row);

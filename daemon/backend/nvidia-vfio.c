@@ -10,6 +10,7 @@
 
 #include "backend/backends.h"
 #include "backend/claim.h"
+#include "backend/device-lock.h"
 #include "backend/nvidia-list.h"
 #include "backend/nvidia-mixed.h"
 #include "backend/passthrough.h"
@@ -118,6 +119,16 @@ static int add_type(GpuReport *report, const NvidiaListed *t) {
         return 0;
 }
 
+/* Nobody made what it speaks of, or it has gone: whose the function is next is not said by it. One whose maker or remover is
+ * still at it is his. */
+static void forget_claim(const Host *host, const char *vf) {
+        _cleanup_(device_unlock) DeviceLock lock = DEVICE_LOCK_NULL;
+        Claim claim;
+
+        if (claim_read(host, vf, &claim) >= 0 && device_lock(host, vf, &lock) >= 0 && read_current(host, vf) == 0)
+                claim_remove(host, vf);
+}
+
 static int nvidia_read(BackendContext *c, GpuReport *report, Error *error) {
         _cleanup_(freep) NvidiaList *types = malloc(sizeof(NvidiaList));
         PciAddress vfs[PCI_VFS_MAX];
@@ -131,6 +142,8 @@ static int nvidia_read(BackendContext *c, GpuReport *report, Error *error) {
                 uint32_t id = read_current(c->host, vfs[i].name);
                 VGpuReport *vgpu;
 
+                if (id == 0)
+                        forget_claim(c->host, vfs[i].name);
                 if (id == 0 || id == UNKNOWN_U32)
                         continue;
                 (void)nvidia_list_add(types, id);
@@ -218,6 +231,7 @@ static int nvidia_find(BackendContext *c, const char *uuid, VGpuReport *ret_vgpu
 
 static int nvidia_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,
                          VGpuReport *ret_vgpu, Error *error) {
+        _cleanup_(device_unlock) DeviceLock lock = DEVICE_LOCK_NULL;
         PciAddress vf;
         uint32_t id;
         int r;
@@ -228,6 +242,11 @@ static int nvidia_create(BackendContext *c, const char *parent, const char *type
                 return error_set(error, -ERROR_ALREADY_EXISTS, "vGPU %s exists already", uuid);
 
         r = choose(c, parent, id, &vf, error);
+        if (r >= 0) {
+                r = device_lock(c->host, vf.name, &lock);
+                if (r < 0)
+                        r = device_lock_explain(r, vf.name, error);
+        }
         if (r >= 0)
                 r = write_claim(c->host, vf.name, type_id, uuid, error);
         if (r < 0)
@@ -279,12 +298,16 @@ static int nvidia_configure(BackendContext *c, const char *uuid, const Attribute
 }
 
 static int nvidia_remove(BackendContext *c, const char *uuid, Error *error) {
+        _cleanup_(device_unlock) DeviceLock lock = DEVICE_LOCK_NULL;
         VGpuReport vgpu;
         int r;
 
         r = nvidia_find(c, uuid, &vgpu, error);
         if (r < 0)
                 return r;
+        r = device_lock(c->host, vgpu.parent, &lock);
+        if (r < 0)
+                return device_lock_explain(r, vgpu.parent, error);
 
         r = write_type(c->host, vgpu.parent, 0);
         if (read_current(c->host, vgpu.parent) == 0) {

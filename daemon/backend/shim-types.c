@@ -30,6 +30,7 @@ int shim_types_identify(ShimTypes *t, const Host *host, int fd) {
         check_string(identity.driver_version, sizeof(identity.driver_version));
         check_string(identity.vendor, sizeof(identity.vendor));
         check_string(identity.model, sizeof(identity.model));
+        check_string(identity.state_format, sizeof(identity.state_format));
         if (!text_is_name(identity.type_prefix))
                 return -EPROTO;
 

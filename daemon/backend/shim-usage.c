@@ -86,6 +86,17 @@ static int add_row(const struct mdevgpu_vgpu *row, const ShimTypes *types, Usage
         return r;
 }
 
+/* The word by which two hosts are compared; nothing is said where the kernel or the driver knows none. */
+static int add_state_format(const ShimTypes *types, Facts *facts) {
+        int r;
+
+        if (types->identity.state_format[0] == '\0')
+                return 0;
+
+        r = facts_add_bool(facts, "migration", true);
+        return r < 0 ? r : facts_add_text(facts, "migration-metadata", types->identity.state_format);
+}
+
 int shim_read_usage(const Host *host, int fd, UsageReport *report, Error *error) {
         _cleanup_(freep) struct mdevgpu_vgpu *rows = NULL;
         struct mdevgpu_get_usage args;
@@ -99,6 +110,8 @@ int shim_read_usage(const Host *host, int fd, UsageReport *report, Error *error)
         r = read_rows(host, fd, &args, &rows, error);
         for (uint32_t i = 0; r >= 0 && i < args.n_vgpus; i++)
                 r = add_row(&rows[i], &types, report);
+        if (r >= 0)
+                r = add_state_format(&types, &report->facts);
         if (r < 0)
                 return error_set_errno(error, r, "what the GPU uses cannot be told");
 

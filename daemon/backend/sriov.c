@@ -22,6 +22,7 @@ static int sriov_probe(BackendContext *c, Error *error) {
 }
 
 static int sriov_read(BackendContext *c, GpuReport *report, Error *error) {
+        vf_recover(c->host, c->gpu, NULL);
         return vf_read(c->host, c->gpu, report, error);
 }
 
@@ -30,7 +31,7 @@ static int sriov_create(BackendContext *c, const char *parent, const char *type_
         if (!streq(type_id, TYPE_ID_VF))
                 return error_set(error, -ERROR_NO_SUCH_TYPE, "GPU %s has no type %s", c->gpu, type_id);
 
-        return vf_create(c->host, c->gpu, parent, PCI_VFIO_DRIVER, TYPE_ID_VF, uuid, ret_vgpu, error);
+        return vf_create(c->host, c->gpu, parent, PCI_VFIO_DRIVER, TYPE_ID_VF, uuid, NULL, ret_vgpu, error);
 }
 
 static int sriov_find(BackendContext *c, const char *uuid, VGpuReport *ret_vgpu, Error *error) {
@@ -43,7 +44,7 @@ static int sriov_configure(BackendContext *c, const char *uuid, const Attribute 
 }
 
 static int sriov_remove(BackendContext *c, const char *uuid, Error *error) {
-        return vf_remove(c->host, c->gpu, uuid, error);
+        return vf_remove(c->host, c->gpu, uuid, NULL, error);
 }
 
 static int sriov_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {

@@ -18,7 +18,7 @@ static uint32_t count_free(const Host *host, const PciAddress *vfs, size_t n_vfs
         for (size_t i = 0; i < n_vfs; i++) {
                 Card card;
 
-                if (is_taken(host, vfs[i].name))
+                if (is_taken(host, vfs[i].name) || passthrough_is_busy(host, vfs[i].name))
                         continue;
                 card_judge_function(host, vfs[i].name, &card);
                 if (card.code == 0)
@@ -70,6 +70,25 @@ static int read_vgpus(const Host *host, const PciAddress *vfs, size_t n_vfs, Gpu
         return 0;
 }
 
+static Provision provision_of(const Provision *provision, const char *gpu, size_t i) {
+        Provision p = provision ? *provision : (Provision){};
+
+        p.gpu = gpu;
+        p.number = (unsigned)i + 1;
+        return p;
+}
+
+void vf_recover(const Host *host, const char *gpu, const Provision *provision) {
+        PciAddress vfs[PCI_VFS_MAX];
+        size_t n_vfs = pci_read_vfs(host, gpu, vfs);
+
+        for (size_t i = 0; i < n_vfs; i++) {
+                const Provision p = provision_of(provision, gpu, i);
+
+                passthrough_recover(host, vfs[i].name, provision ? &p : NULL);
+        }
+}
+
 int vf_read(const Host *host, const char *gpu, GpuReport *report, Error *error) {
         PciAddress vfs[PCI_VFS_MAX];
         size_t n_vfs = pci_read_vfs(host, gpu, vfs);
@@ -98,7 +117,8 @@ int vf_read(const Host *host, const char *gpu, GpuReport *report, Error *error) 
 }
 
 /* The function that is asked for, or the first that can be had. */
-static int choose(const Host *host, const char *gpu, const char *parent, PciAddress *ret_vf, Error *error) {
+static int choose(const Host *host, const char *gpu, const char *parent, PciAddress *ret_vf, size_t *ret_i,
+                  Error *error) {
         bool any = *parent == '\0' || streq(parent, gpu), found = false;
         PciAddress vfs[PCI_VFS_MAX];
         size_t n_vfs = pci_read_vfs(host, gpu, vfs);
@@ -111,10 +131,11 @@ static int choose(const Host *host, const char *gpu, const char *parent, PciAddr
                         continue;
                 found = true;
                 card_judge_function(host, vfs[i].name, &card);
-                if (is_taken(host, vfs[i].name))
+                if (is_taken(host, vfs[i].name) || passthrough_is_busy(host, vfs[i].name))
                         continue;
                 if (card.code == 0) {
                         *ret_vf = vfs[i];
+                        *ret_i = i;
                         return 0;
                 }
                 (void)text_copy(reason, sizeof(reason), card.reason);
@@ -132,18 +153,24 @@ static int choose(const Host *host, const char *gpu, const char *parent, PciAddr
 }
 
 int vf_create(const Host *host, const char *gpu, const char *parent, const char *vfio_driver, const char *type_id,
-              const char *uuid, VGpuReport *ret_vgpu, Error *error) {
+              const char *uuid, const Provision *provision, VGpuReport *ret_vgpu, Error *error) {
+        Provision p;
         PciAddress vf;
+        size_t i;
         int r;
 
         if (vf_find(host, gpu, uuid, ret_vgpu, NULL, NULL) >= 0)
                 return error_set(error, -ERROR_ALREADY_EXISTS, "vGPU %s exists already", uuid);
 
-        r = choose(host, gpu, parent, &vf, error);
+        vf_recover(host, gpu, provision);
+        r = choose(host, gpu, parent, &vf, &i, error);
         if (r >= 0)
                 r = card_check_users(host, vf.name, error);
-        if (r >= 0)
-                r = passthrough_take(host, &vf, 1, vfio_driver, type_id, uuid, error);
+        if (r < 0)
+                return r;
+
+        p = provision_of(provision, gpu, i);
+        r = passthrough_take(host, &vf, 1, vfio_driver, type_id, uuid, provision ? &p : NULL, error);
         if (r < 0)
                 return r;
 
@@ -170,12 +197,18 @@ int vf_find(const Host *host, const char *gpu, const char *uuid, VGpuReport *ret
         return error_set(error, -ERROR_NO_SUCH_VGPU, "vGPU %s is not on GPU %s", uuid, gpu);
 }
 
-int vf_remove(const Host *host, const char *gpu, const char *uuid, Error *error) {
+int vf_remove(const Host *host, const char *gpu, const char *uuid, const Provision *provision, Error *error) {
+        unsigned number;
         VGpuReport vgpu;
+        Provision p;
         int r;
 
-        r = vf_find(host, gpu, uuid, &vgpu, NULL, error);
-        return r < 0 ? r : passthrough_give_back(host, vgpu.parent, error);
+        r = vf_find(host, gpu, uuid, &vgpu, &number, error);
+        if (r < 0)
+                return r;
+
+        p = provision_of(provision, gpu, number - 1);
+        return passthrough_give_back(host, vgpu.parent, provision ? &p : NULL, error);
 }
 
 int vf_read_counts(const Host *host, const char *gpu, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {

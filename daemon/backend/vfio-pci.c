@@ -30,6 +30,7 @@ static int vfio_pci_read(BackendContext *c, GpuReport *report, Error *error) {
         bool taken;
         Card card;
 
+        passthrough_recover(c->host, c->gpu, NULL);
         taken = passthrough_read(c->host, c->gpu, TYPE_ID_WHOLE, VGPU_WHOLE, &vgpu) > 0;
         slot = taken ? gpu_report_add_vgpu(report) : NULL;
         type = gpu_report_add_type(report);
@@ -108,7 +109,8 @@ static int vfio_pci_create(BackendContext *c, const char *parent, const char *ty
         for (size_t i = 0; r >= 0 && i < card.n_functions; i++)
                 r = card_check_users(c->host, card.functions[i].name, error);
         if (r >= 0)
-                r = passthrough_take(c->host, card.functions, card.n_functions, PCI_VFIO_DRIVER, type_id, uuid, error);
+                r = passthrough_take(c->host, card.functions, card.n_functions, PCI_VFIO_DRIVER, type_id, uuid, NULL,
+                                     error);
         if (r < 0)
                 return r;
 
@@ -136,7 +138,7 @@ static int vfio_pci_remove(BackendContext *c, const char *uuid, Error *error) {
         int r;
 
         r = vfio_pci_find(c, uuid, &vgpu, error);
-        return r < 0 ? r : passthrough_give_back(c->host, c->gpu, error);
+        return r < 0 ? r : passthrough_give_back(c->host, c->gpu, NULL, error);
 }
 
 static int vfio_pci_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {

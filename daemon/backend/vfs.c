@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "backend/card.h"
+#include "backend/device-lock.h"
 #include "backend/gim.h"
+#include "backend/vfs-undo.h"
 #include "backend/vfs.h"
 #include "backend/xe-profile.h"
 #include "util/log.h"
@@ -27,13 +30,6 @@ static int write_number(const Host *host, const char *gpu, const char *attribute
 /* What is written for all at once has to come before the first is enabled, as then each is provisioned (kernel 7.0, xe). */
 static int write_attributes(const Host *host, const char *gpu, const Attributes *attributes, Error *error) {
         int r = 0;
-
-        if (!xe_profile_present(host, gpu))
-                return error_set(
-                        error, -ERROR_NOT_SUPPORTED,
-                        "The virtual functions of GPU %s have no attributes: its driver is not one that provisions "
-                        "them as Intel's xe does",
-                        gpu);
 
         for (size_t i = 0; r >= 0 && i < attributes->n; i++)
                 r = xe_profile_write_all(host, gpu, &attributes->items[i], error);
@@ -68,10 +64,20 @@ static int write_numvfs(const Host *host, const char *gpu, uint32_t now, uint32_
 static int change_by_kernel(const Host *host, const char *gpu, const char *driver, uint32_t now, uint32_t n,
                             const Attributes *attributes, Error *error) {
         uint32_t probe = pci_read_number(host, gpu, "sriov_drivers_autoprobe", 0);
+        VfsUndo undo = { .num_vfs = n == 0 ? 0 : now };
         int r;
 
         if (streq(driver, NVIDIA_DRIVER) || n == 0)
                 probe = 0;
+        undo.autoprobe = probe;
+        (void)text_copy(undo.driver, sizeof(undo.driver), driver);
+        r = vfs_undo_write(host, gpu, &undo);
+        if (r < 0)
+                return error_set(error, -EIO,
+                                 "What is so before the virtual functions of GPU %s are changed cannot be written to "
+                                 "/run/mdevgpud: %s",
+                                 gpu, strerrordesc_np(-r) ?: "unknown error");
+
         if (probe != 0) {
                 r = write_number(host, gpu, "sriov_drivers_autoprobe", 0);
                 if (r < 0)
@@ -80,7 +86,36 @@ static int change_by_kernel(const Host *host, const char *gpu, const char *drive
         r = write_numvfs(host, gpu, now, n, attributes, error);
         if (probe != 0)
                 (void)write_number(host, gpu, "sriov_drivers_autoprobe", probe);
+        vfs_undo_remove(host, gpu);
         return r;
+}
+
+static void put_back(const Host *host, const char *gpu, const char *attribute, uint32_t n) {
+        int r;
+
+        if (n == 0 || pci_read_number(host, gpu, attribute, 0) != 0)
+                return;
+
+        r = write_number(host, gpu, attribute, n);
+        if (r < 0)
+                log_debug("GPU %s: %s stays 0, and was %u: %s", gpu, attribute, n, strerror(-r));
+}
+
+void vfs_recover(const Host *host, const char *gpu) {
+        _cleanup_(device_unlock) DeviceLock lock = DEVICE_LOCK_NULL;
+        char driver[PCI_DRIVER_SIZE];
+        VfsUndo undo;
+
+        /* Looked at again with the lock: until then it may be somebody's who is about to end. */
+        if (vfs_undo_read(host, gpu, &undo) < 0 || device_lock(host, gpu, &lock) < 0)
+                return;
+        if (vfs_undo_read(host, gpu, &undo) >= 0) {
+                pci_read_driver(host, gpu, driver);
+                if (streq(driver, undo.driver))
+                        put_back(host, gpu, "sriov_numvfs", undo.num_vfs);
+                put_back(host, gpu, "sriov_drivers_autoprobe", undo.autoprobe);
+        }
+        vfs_undo_remove(host, gpu);
 }
 
 static int explain(int code, const char *gpu, uint32_t n, Error *error) {
@@ -106,14 +141,29 @@ static int change_by_nvidia(const Host *host, const char *gpu, const char *progr
         return r;
 }
 
+/* The host may use one by its own driver: it would go under whoever has it open. */
+static int check_users(const Host *host, const char *gpu, Error *error) {
+        PciAddress vfs[PCI_VFS_MAX];
+        size_t n_vfs = pci_read_vfs(host, gpu, vfs);
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n_vfs; i++)
+                r = card_check_users(host, vfs[i].name, error);
+        return r;
+}
+
 static int check_outcome(const Host *host, const char *gpu, uint32_t n, int status, Error *error) {
         char remark[64] = "";
+        Error users = ERROR_NULL;
         uint32_t now, max;
 
         vfs_read_counts(host, gpu, &now, &max);
         if (now == n)
                 return 0;
 
+        if (card_check_users(host, gpu, &users) == -ERROR_IN_USE)
+                return error_set(error, -ERROR_IN_USE, "GPU %s was to have %u virtual functions, and has %u. %s", gpu,
+                                 n, now, users.message);
         if (status > 0)
                 (void)snprintf(remark, sizeof(remark), " (the program's exit status was %i)", status);
         return error_set(
@@ -123,36 +173,55 @@ static int check_outcome(const Host *host, const char *gpu, uint32_t n, int stat
                 gpu, n, now, remark);
 }
 
-int vfs_enable(const Host *host, const char *gpu, uint32_t n, const Attributes *attributes, const char *sriov_manage,
-               Error *error) {
-        bool anew = attributes && attributes->n > 0;
-        Error refusal = ERROR_NULL;
-        uint32_t now, max;
-        char driver[PCI_DRIVER_SIZE];
-        int r;
-
-        vfs_read_counts(host, gpu, &now, &max);
+/* 1: there is nothing to do. */
+static int judge(const Host *host, const char *gpu, const char *driver, uint32_t now, uint32_t max, uint32_t n,
+                 bool anew, Error *error) {
         if (max == 0)
                 return error_set(error, -ERROR_NOT_SUPPORTED, "GPU %s has no virtual functions", gpu);
         if (n > max)
                 return error_set(error, -ERROR_INVALID_ARGUMENT, "GPU %s can have at most %u virtual functions", gpu,
                                  max);
-        pci_read_driver(host, gpu, driver);
         if (driver[0] == '\0')
                 return error_set(error, -ERROR_NOT_SUPPORTED,
                                  "No driver is bound to GPU %s that could make virtual functions", gpu);
         if (now == n && !anew)
-                return 0;
+                return 1;
         if (gim_is_driver(driver))
                 return error_set(
                         error, -ERROR_NOT_SUPPORTED,
                         "AMD's GIM driver makes the virtual functions of GPU %s when it is loaded; their number is "
                         "one of its module's parameters",
                         gpu);
-
+        if (anew && !xe_profile_present(host, gpu))
+                return error_set(
+                        error, -ERROR_NOT_SUPPORTED,
+                        "The virtual functions of GPU %s have no attributes: its driver is not one that provisions "
+                        "them as Intel's xe does",
+                        gpu);
         if (streq(driver, NVIDIA_DRIVER) && n != 0 && n != max)
                 return error_set(error, -ERROR_INVALID_ARGUMENT,
                                  "NVIDIA's driver enables all %u virtual functions of GPU %s or none", max, gpu);
+
+        return check_users(host, gpu, error);
+}
+
+int vfs_enable(const Host *host, const char *gpu, uint32_t n, const Attributes *attributes, const char *sriov_manage,
+               Error *error) {
+        _cleanup_(device_unlock) DeviceLock lock = DEVICE_LOCK_NULL;
+        Error refusal = ERROR_NULL;
+        uint32_t now, max;
+        char driver[PCI_DRIVER_SIZE];
+        int r;
+
+        vfs_recover(host, gpu);
+        r = device_lock(host, gpu, &lock);
+        if (r < 0)
+                return device_lock_explain(r, gpu, error);
+        vfs_read_counts(host, gpu, &now, &max);
+        pci_read_driver(host, gpu, driver);
+        r = judge(host, gpu, driver, now, max, n, attributes && attributes->n > 0, error);
+        if (r != 0)
+                return MIN(r, 0);
 
         r = change_by_kernel(host, gpu, driver, now, n, attributes, &refusal);
         if (refusal.code < 0)

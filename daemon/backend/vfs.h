@@ -11,6 +11,9 @@
 /* 0 of 0: it is no card with virtual functions. */
 void vfs_read_counts(const Host *host, const char *gpu, uint32_t *ret_num, uint32_t *ret_max);
 
+/* Whoever changed it was killed in the middle of that: what he found is put back. */
+void vfs_recover(const Host *host, const char *gpu);
+
 /* Nobody has a vGPU there, as the caller has made sure. Proves the outcome, whatever was answered. attributes, which may
  * be NULL, are written for all functions before they are enabled. sriov_manage is the path
  * of NVIDIA's program; "": where its package puts it. */

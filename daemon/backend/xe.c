@@ -151,11 +151,44 @@ static int add_type(const BackendContext *c, const TypeSpec *spec, uint32_t n_fr
         return 0;
 }
 
+static void provision_save(const Provision *p, const Host *host, Claim *claim) {
+        xe_profile_save(host, p->gpu, p->number, claim);
+}
+
+/* All that the type states, or the function is as it was, and no vGPU. */
+static int provision_apply(const Provision *p, const Host *host, const Claim *claim, Error *error) {
+        char what[UUID_STRING_SIZE + 8];
+
+        (void)snprintf(what, sizeof(what), "vGPU %s", claim->uuid);
+        return p->wanted ? xe_profile_apply(host, p->gpu, p->number, p->wanted, what, error) : 0;
+}
+
+/* The next vGPU on this function must not inherit how this one was provisioned. */
+static void provision_restore(const Provision *p, const Host *host, const Claim *claim) {
+        xe_profile_restore(host, p->gpu, p->number, claim);
+}
+
+static const Provision xe_provision = {
+        .save = provision_save,
+        .apply = provision_apply,
+        .restore = provision_restore,
+};
+
 static int xe_read(BackendContext *c, GpuReport *report, Error *error) {
-        uint32_t n_free = vf_count_free(c->host, c->gpu);
-        const XeState *state = c->state;
+        const XeState *state;
+        uint32_t n_free;
         int r;
 
+        /* A worker that follows one which was killed is only asked to read. */
+        if (!c->state && c->n_wanted > 0) {
+                r = xe_register_types(c, error);
+                if (r < 0)
+                        return r;
+        }
+
+        state = c->state;
+        vf_recover(c->host, c->gpu, &xe_provision);
+        n_free = vf_count_free(c->host, c->gpu);
         r = vf_read(c->host, c->gpu, report, error);
         for (size_t i = 0; r >= 0 && state && i < state->n_types; i++)
                 r = add_type(c, &state->types[i], n_free, report);
@@ -200,52 +233,21 @@ static int check_instances(const BackendContext *c, const TypeSpec *spec, const 
         return r;
 }
 
-/* All that the type states, or the function is as it was, and no vGPU. */
-static int provision(const BackendContext *c, const TypeSpec *spec, const VGpuReport *vgpu, Error *error) {
-        char what[UUID_STRING_SIZE + 8];
-        VGpuReport found;
-        unsigned number;
-        Claim claim;
-        int r;
-
-        r = vf_find(c->host, c->gpu, vgpu->uuid, &found, &number, error);
-        if (r >= 0 && claim_read(c->host, vgpu->parent, &claim) < 0)
-                r = error_set(error, -EIO, "The claim of PCI device %s has gone", vgpu->parent);
-        if (r < 0)
-                return r;
-
-        /* Written down before anything changes: who destroys it puts it back. */
-        claim.n_settings = 0;
-        xe_profile_save(c->host, c->gpu, number, &claim);
-        r = claim_write(c->host, vgpu->parent, &claim);
-        if (r < 0)
-                return error_set_errno(error, r, "how the function is provisioned cannot be written down");
-
-        (void)snprintf(what, sizeof(what), "vGPU %s", vgpu->uuid);
-        r = spec ? xe_profile_apply(c->host, c->gpu, number, spec, what, error) : 0;
-        if (r < 0)
-                xe_profile_restore(c->host, c->gpu, number, &claim);
-        return r;
-}
-
 static int xe_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid, VGpuReport *ret_vgpu,
                      Error *error) {
         const char *driver = pci_driver_is_loaded(c->host, XE_VFIO_DRIVER) ? XE_VFIO_DRIVER : PCI_VFIO_DRIVER;
+        Provision provision = xe_provision;
         const TypeSpec *spec;
         int r;
 
         r = find_type(c, type_id, &spec, error);
         if (r >= 0 && spec)
                 r = check_instances(c, spec, type_id, error);
-        if (r >= 0)
-                r = vf_create(c->host, c->gpu, parent, driver, type_id, uuid, ret_vgpu, error);
         if (r < 0)
                 return r;
 
-        r = provision(c, spec, ret_vgpu, error);
-        if (r < 0)
-                (void)passthrough_give_back(c->host, ret_vgpu->parent, NULL);
-        return r;
+        provision.wanted = spec;
+        return vf_create(c->host, c->gpu, parent, driver, type_id, uuid, &provision, ret_vgpu, error);
 }
 
 static int xe_find(BackendContext *c, const char *uuid, VGpuReport *ret_vgpu, Error *error) {
@@ -266,22 +268,8 @@ static int xe_configure(BackendContext *c, const char *uuid, const Attribute *at
         return xe_profile_write(c->host, c->gpu, number, attribute, what, error);
 }
 
-/* The next vGPU on this function must not inherit how this one was provisioned. */
 static int xe_remove(BackendContext *c, const char *uuid, Error *error) {
-        Claim claim = {};
-        VGpuReport vgpu;
-        unsigned number;
-        int r;
-
-        r = vf_find(c->host, c->gpu, uuid, &vgpu, &number, error);
-        if (r < 0)
-                return r;
-
-        (void)claim_read(c->host, vgpu.parent, &claim);
-        r = passthrough_give_back(c->host, vgpu.parent, error);
-        if (r >= 0)
-                xe_profile_restore(c->host, c->gpu, number, &claim);
-        return r;
+        return vf_remove(c->host, c->gpu, uuid, &xe_provision, error);
 }
 
 static int xe_read_counts(BackendContext *c, TypeCount **ret_counts, size_t *ret_n_counts, Error *error) {

@@ -21,6 +21,8 @@ BusCall *bus_call_free(BusCall *call) {
         users_query_free(call->users);
         vfs_change_free(call->change);
         usage_query_free(call->usage);
+        migration_query_free(call->migration);
+        start_hold_free(call->hold);
         examination_free(call->examination);
         sd_bus_slot_unref(call->query);
         sd_bus_message_unref(call->message);
@@ -37,6 +39,10 @@ static BusCall *find_call(BusServer *server, const sd_bus_message *message) {
                         return call;
 
         return NULL;
+}
+
+bool bus_call_is_known(BusServer *server, const sd_bus_message *message) {
+        return find_call(server, message);
 }
 
 static int refuse_too_many(const BusClient *client, sd_bus_error *ret_error) {

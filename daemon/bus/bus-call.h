@@ -12,7 +12,9 @@
 #include "bus/bus-client.h"
 #include "bus/bus-polkit.h"
 #include "core/manager.h"
+#include "core/migration-query.h"
 #include "core/operation.h"
+#include "core/start-hold.h"
 #include "core/vfs-change.h"
 #include "core/usage-query.h"
 
@@ -52,6 +54,8 @@ typedef struct BusCall {
         UsersQuery *users;
         VfsChange *change; /* of a GPU's hardware */
         UsageQuery *usage;
+        MigrationQuery *migration;
+        StartHold *hold; /* that waits for vGPUs to be closed */
         Examination *examination;
         const BusVerb *verb; /* of a call about a vGPU */
 } BusCall;
@@ -69,6 +73,9 @@ int bus_call_authorize_owner(BusServer *server, sd_bus_message *message, const c
 
 /* A call that anybody may make and that takes time: it counts among those that its user has waiting. */
 int bus_call_begin(BusServer *server, sd_bus_message *message, BusCall **ret_call, sd_bus_error *ret_error);
+
+/* Whether the message is that of a call which is on its way: it is handled again, or about to be. */
+bool bus_call_is_known(BusServer *server, const sd_bus_message *message);
 
 /* An operation has it now: its callback answers and frees the call. */
 void bus_call_run(BusCall *call, Operation *operation);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "bus/bus-call.h"
 #include "bus/bus-change.h"
 #include "bus/bus-error.h"
 #include "bus/bus-hold.h"
@@ -27,12 +28,30 @@ static bool has_to_wait(BusServer *server) {
         return !server->tells || bus_queue_is_over(server, QUEUED_MAX);
 }
 
+/* The first of those that wait is looked at: it was handed on, and all that came later than it stay behind it. */
+static void pass_first(BusServer *server) {
+        sd_bus_message_unref(server->held[0]);
+        server->n_released--;
+        server->n_held--;
+        memmove(server->held, server->held + 1, server->n_held * sizeof(sd_bus_message *));
+        if (server->n_released == 0)
+                bus_hold_release(server);
+}
+
 int bus_hold_filter(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         BusServer *server = userdata;
         sd_bus_message **held;
 
+        if (server->n_released > 0 && message == server->held[0]) {
+                pass_first(server);
+                return 0;
+        }
+
         /* Not before those that came before it. */
         if (!server->manager || !may_wait(message) || (server->n_held == 0 && !has_to_wait(server)))
+                return 0;
+        /* It has come before, and what polkit said of it counts now: its answer is small, and of such there is a limit. */
+        if (bus_call_is_known(server, message))
                 return 0;
         if (server->n_held >= HELD_MAX) {
                 bus_queue_check(server);
@@ -55,20 +74,23 @@ int bus_hold_filter(sd_bus_message *message, void *userdata, sd_bus_error *ret_e
 void bus_hold_release(BusServer *server) {
         int r;
 
-        if (server->n_held == 0)
+        if (server->n_held == 0 || server->n_released > 0)
                 return;
         if (has_to_wait(server)) {
                 bus_changes_flush_later(server);
                 return;
         }
 
-        for (size_t i = 0; i < server->n_held; i++) {
-                r = sd_bus_enqueue_for_read(server->bus, server->held[i]);
+        /* As many as may be answered before it is looked again whether the bus takes that. They go to the end of what has
+         * been read already, which therefore waits for them. */
+        while (server->n_released < MIN(server->n_held, QUEUED_MAX)) {
+                r = sd_bus_enqueue_for_read(server->bus, server->held[server->n_released]);
                 if (r < 0)
-                        (void)sd_bus_reply_method_errno(server->held[i], r, /* error= */ NULL);
+                        break;
+                server->n_released++;
         }
-
-        bus_hold_done(server);
+        if (server->n_released == 0) /* without memory; nobody else would try again */
+                bus_changes_flush_later(server);
 }
 
 void bus_hold_done(BusServer *server) {
@@ -77,4 +99,5 @@ void bus_hold_done(BusServer *server) {
 
         free(server->held);
         server->held = NULL;
+        server->n_released = 0;
 }

@@ -58,6 +58,9 @@ int vgpu_method_start(sd_bus_message *message, void *userdata, sd_bus_error *ret
 int manager_method_destroy_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int vgpu_method_destroy(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
+int manager_method_prepare_incoming(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_release_incoming(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
 /* definition-calls.c */
 int manager_method_define_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int manager_method_undefine_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
@@ -76,11 +79,24 @@ const char *bus_task_error(const Task *task);
 
 /* users-call.c */
 int manager_method_get_users(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+/* An aa{sv} of them; told: what the driver says of the vGPU, or NULL. */
+int bus_append_users(sd_bus_message *reply, const User *users, size_t n_users, const VGpuUsage *told);
 
 /* usage-call.c */
 int manager_method_get_usage(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 /* Entries of an a{sv}, but for those with these keys; NULL: all. */
 int bus_append_facts(sd_bus_message *message, const Facts *facts, const char *const *except);
+
+/* migration-call.c */
+int manager_method_get_migration_info(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_check_compatibility(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* migration-query-call.c */
+int manager_method_query_migration(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
+/* start-hold-calls.c */
+int manager_method_hold_for_start(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_end_hold(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
 /* statistics-call.c */
 int manager_method_get_statistics(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);

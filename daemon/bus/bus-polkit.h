@@ -12,6 +12,7 @@
 #define POLKIT_RELOAD "org.mdevgpu1.reload"
 #define POLKIT_APPLY_TOPOLOGY "org.mdevgpu1.apply-topology"
 #define POLKIT_MANAGE_HARDWARE "org.mdevgpu1.manage-hardware" /* virtual functions */
+#define POLKIT_MIGRATE_STATE "org.mdevgpu1.migrate-state" /* vGPUs and their state between hosts */
 #define POLKIT_CANCEL_JOB "org.mdevgpu1.cancel-job-of-others"
 
 /* What a rule may look at besides the action. An empty one is not there. */

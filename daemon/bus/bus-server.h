@@ -29,6 +29,7 @@ struct BusServer {
         /* bus-hold.c */
         sd_bus_message **held;
         size_t n_held;
+        size_t n_released; /* the first of them, which have been handed on and not been looked at yet */
 
         /* bus-change.c */
         Map changes;

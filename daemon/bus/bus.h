@@ -25,8 +25,8 @@ typedef struct BusCallbacks {
          */
         int (*reload)(Error *error, void *userdata);
 
-        /* Reads the configuration and says what is wrong with it, no more. The caller releases *ret_report. */
-        int (*check_config)(ConfigReport *ret_report, void *userdata);
+        /* What is wrong with the configuration as it is now, or was a moment ago where it takes long to read. Until the next. */
+        int (*check_config)(const ConfigReport **ret_report, void *userdata);
 
         /* What was found when configuration was read last, at start or by reload(), put in force or not. Never NULL. */
         const ConfigReport *(*config_report)(void *userdata);

@@ -62,7 +62,8 @@ int manager_append_problems(sd_bus_message *message, const ConfigReport *config,
 
 int manager_method_check_config(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(config_report_done) ConfigReport report = {}, definitions = {};
+        _cleanup_(config_report_done) ConfigReport definitions = {};
+        const ConfigReport *report;
         BusServer *server = userdata;
         int r;
 
@@ -80,7 +81,7 @@ int manager_method_check_config(sd_bus_message *message, void *userdata, sd_bus_
         if (r < 0)
                 return r;
 
-        r = manager_append_problems(reply, &report, &definitions);
+        r = manager_append_problems(reply, report, &definitions);
         if (r < 0)
                 return r;
 
@@ -130,7 +131,7 @@ static char *list_errors(const ConfigReport *report) {
                 n_left--;
         }
         if (n_left > 0)
-                (void)fprintf(f, "\n… and %zu more, which CheckConfig() lists", n_left);
+                (void)fprintf(f, "\n… and %zu more, which a check of the configuration lists", n_left);
 
         if (fclose(f) != 0)
                 return NULL;

@@ -127,6 +127,8 @@ static int append_gpu(sd_bus_message *reply, const Gpu *gpu) {
         if (r >= 0 && gpu->max_vfs > 0)
                 r = sd_bus_message_append(reply, "{sv}{sv}", "num-vfs", "u", gpu->num_vfs, "max-vfs", "u",
                                           gpu->max_vfs);
+        if (r >= 0 && gpu->mixed_size != MIXED_SIZE_NONE)
+                r = sd_bus_message_append(reply, "{sv}", "mixed-size", "b", gpu->mixed_size == MIXED_SIZE_ON);
         if (r < 0)
                 return r;
 

@@ -48,7 +48,10 @@ int manager_method_list_topologies(sd_bus_message *message, void *userdata, sd_b
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-static int append_step(sd_bus_message *reply, const TopologyStep *step) {
+/* Of a vGPU that is a virtual function, or on one, both are told. */
+static int append_step(sd_bus_message *reply, const BusServer *server, const TopologyStep *step) {
+        const Gpu *gpu = manager_find_gpu_of(server->manager, step->gpu);
+        const char *address = gpu ? gpu->identity.address : step->gpu;
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "{sv}");
@@ -57,7 +60,9 @@ static int append_step(sd_bus_message *reply, const TopologyStep *step) {
         if (r >= 0)
                 r = bus_append_text_entry(reply, "uuid", step->uuid);
         if (r >= 0)
-                r = bus_append_text_entry(reply, "gpu", step->gpu);
+                r = bus_append_text_entry(reply, "gpu", address);
+        if (r >= 0 && !streq(address, step->gpu))
+                r = bus_append_text_entry(reply, "parent", step->gpu);
         if (r >= 0)
                 r = bus_append_text_entry(reply, "type", step->type_id);
         if (r >= 0)
@@ -86,7 +91,7 @@ static int append_problem(sd_bus_message *reply, const Error *problem) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int reply_plan(sd_bus_message *message, const TopologyPlan *plan) {
+static int reply_plan(sd_bus_message *message, const BusServer *server, const TopologyPlan *plan) {
         _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
 
@@ -94,7 +99,7 @@ static int reply_plan(sd_bus_message *message, const TopologyPlan *plan) {
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         for (size_t i = 0; i < plan->n_steps && r >= 0; i++)
-                r = append_step(reply, &plan->steps[i]);
+                r = append_step(reply, server, &plan->steps[i]);
         for (size_t i = 0; i < plan->n_problems && r >= 0; i++)
                 r = append_problem(reply, &plan->problems[i]);
         if (r >= 0)
@@ -123,7 +128,7 @@ int manager_method_plan_topology(sd_bus_message *message, void *userdata, sd_bus
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
 
-        return reply_plan(message, &plan);
+        return reply_plan(message, server, &plan);
 }
 
 int manager_method_apply_topology(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {

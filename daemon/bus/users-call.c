@@ -31,17 +31,23 @@ static int append_user(sd_bus_message *reply, const User *user, const VGpuUsage 
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+int bus_append_users(sd_bus_message *reply, const User *users, size_t n_users, const VGpuUsage *told) {
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+        for (size_t i = 0; r >= 0 && i < n_users; i++)
+                r = append_user(reply, &users[i], users[i].told ? told : NULL);
+
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int reply_users(sd_bus_message *message, const User *users, size_t n_users, const VGpuUsage *told) {
         _cleanup_(bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
 
         r = sd_bus_message_new_method_return(message, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-        for (size_t i = 0; r >= 0 && i < n_users; i++)
-                r = append_user(reply, &users[i], users[i].told ? told : NULL);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
+                r = bus_append_users(reply, users, n_users, told);
 
         return r < 0 ? r : sd_bus_message_send(reply);
 }

@@ -9,6 +9,7 @@
 #include "bus/bus-message.h"
 #include "bus/vgpu-answer.h"
 #include "core/gpu.h"
+#include "core/incoming.h"
 #include "core/type.h"
 #include "core/vgpu.h"
 #include "util/message-ids.h"
@@ -64,7 +65,7 @@ static int read_create(sd_bus_message *message, CreateRequest *ret_request, char
                                       "The option 'numa-node' is for choosing a GPU, and GPU %s is named",
                                       ret_request->gpu);
         if (*ret_request->type == '\0')
-                return bus_error_setf(ret_error, -EINVAL, "No type is named: name one of those that ListTypes() shows");
+                return bus_error_setf(ret_error, -EINVAL, "No type is named");
         if (has_instance)
                 r = add_number(&ret_request->attributes, "gpu_instance_id", instance, ret_error);
         if (r >= 0 && has_placement)
@@ -107,9 +108,8 @@ static int choose_gpu(BusServer *server, CreateRequest *request, Error *error) {
 }
 
 /* What is chosen before polkit is asked is what it is asked about; if another is chosen then, it is asked again. */
-static int create(BusServer *server, sd_bus_message *message, CreateRequest *request, sd_bus_error *ret_error) {
-        static const BusVerb verb = { "Created", "Cannot create", .returns_vgpu = true, MESSAGE_VGPU_CREATED };
-        bool defines = request->persistent || request->autostart;
+static int create(BusServer *server, sd_bus_message *message, const char *action, const BusVerb *verb,
+                  CreateRequest *request, sd_bus_error *ret_error) {
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         PolkitDetails details;
         Operation *operation;
@@ -126,12 +126,11 @@ static int create(BusServer *server, sd_bus_message *message, CreateRequest *req
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
 
-        r = bus_call_authorize(server, message, defines ? POLKIT_DEFINE_VGPUS : POLKIT_MANAGE_VGPUS, &details, &call,
-                               ret_error);
+        r = bus_call_authorize(server, message, action, &details, &call, ret_error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        call->verb = &verb;
+        call->verb = verb;
         caller = bus_call_get_caller(call);
         request->by = &caller;
         r = manager_create_vgpu(server->manager, request, vgpu_answer, call, &operation, &error);
@@ -143,13 +142,59 @@ static int create(BusServer *server, sd_bus_message *message, CreateRequest *req
 }
 
 int manager_method_create_vgpu(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        static const BusVerb verb = { "Created", "Cannot create", .returns_vgpu = true, MESSAGE_VGPU_CREATED };
         char uuid[UUID_STRING_SIZE];
         CreateRequest request = {};
         int r;
 
         r = read_create(message, &request, uuid, ret_error);
         if (r >= 0)
-                r = create(userdata, message, &request, ret_error);
+                r = create(userdata, message,
+                           request.persistent || request.autostart ? POLKIT_DEFINE_VGPUS : POLKIT_MANAGE_VGPUS, &verb,
+                           &request, ret_error);
+        attributes_done(&request.attributes);
+        return r;
+}
+
+/* What the caller releases, whatever comes of it: ret_request->attributes. */
+static int read_incoming(sd_bus_message *message, CreateRequest *ret_request, char ret_uuid[static UUID_STRING_SIZE],
+                         sd_bus_error *ret_error) {
+        const BusOption options[] = {
+                { "lease", 'u', { .number = &ret_request->lease }, NULL },
+                { "label", 's', { &ret_request->label }, NULL },
+                { "attrs", 'a', { &ret_request->attributes }, NULL },
+        };
+        int r;
+
+        ret_request->uuid = ret_uuid;
+        ret_request->lease = INCOMING_LEASE_DEFAULT;
+        r = bus_read_name(message, "name of the GPU", &ret_request->gpu, ret_error);
+        if (r >= 0)
+                r = bus_read_name(message, "type", &ret_request->type, ret_error);
+        if (r >= 0)
+                r = bus_read_uuid(message, /* may_be_empty= */ true, ret_uuid, ret_error);
+        if (r >= 0)
+                r = bus_read_options(message, "option", options, ELEMENTSOF(options), ret_error);
+        if (r < 0)
+                return r;
+
+        if (*ret_request->type == '\0')
+                return bus_error_setf(ret_error, -EINVAL, "No type is named: name one of those that ListTypes() shows");
+        if (ret_request->lease < INCOMING_LEASE_MIN || ret_request->lease > INCOMING_LEASE_MAX)
+                return bus_error_setf(ret_error, -EINVAL, "The option 'lease' is from %u to %u seconds",
+                                      INCOMING_LEASE_MIN, INCOMING_LEASE_MAX);
+        return 0;
+}
+
+int manager_method_prepare_incoming(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        static const BusVerb verb = { "Prepared", "Cannot prepare", .returns_vgpu = true, MESSAGE_VGPU_CREATED };
+        char uuid[UUID_STRING_SIZE];
+        CreateRequest request = {};
+        int r;
+
+        r = read_incoming(message, &request, uuid, ret_error);
+        if (r >= 0)
+                r = create(userdata, message, POLKIT_MIGRATE_STATE, &verb, &request, ret_error);
         attributes_done(&request.attributes);
         return r;
 }
@@ -183,6 +228,45 @@ static int destroy(BusServer *server, sd_bus_message *message, const char *uuid,
         r = manager_destroy_vgpu(server->manager, &request, vgpu_answer, call, &operation, &error);
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
+
+        bus_call_run(TAKE(call), operation);
+        return 1;
+}
+
+int manager_method_release_incoming(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        static const BusVerb verb = { "Released", "Cannot release", .returns_vgpu = false, MESSAGE_VGPU_DESTROYED };
+        _cleanup_(bus_call_freep) BusCall *call = NULL;
+        char uuid[UUID_STRING_SIZE];
+        ReleaseRequest request = { .uuid = uuid };
+        const BusOption options[] = { { "keep", 'b', { &request.keep }, NULL } };
+        BusServer *server = userdata;
+        PolkitDetails details;
+        Operation *operation;
+        Error error = ERROR_NULL;
+        int r;
+
+        r = bus_read_uuid(message, /* may_be_empty= */ false, uuid, ret_error);
+        if (r >= 0)
+                r = bus_read_options(message, "option", options, ELEMENTSOF(options), ret_error);
+        if (r < 0)
+                return r;
+
+        r = manager_check_release(server->manager, &request, &error);
+        if (r >= 0)
+                r = vgpu_details_of(server, uuid, &details, &error);
+        if (r < 0)
+                return bus_error_set(ret_error, r, &error);
+
+        r = bus_call_authorize(server, message, POLKIT_MIGRATE_STATE, &details, &call, ret_error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+
+        call->verb = &verb;
+        r = manager_release_incoming(server->manager, &request, vgpu_answer, call, &operation, &error);
+        if (r < 0)
+                return bus_error_set(ret_error, r, &error);
+        if (!operation)
+                return sd_bus_reply_method_return(message, NULL);
 
         bus_call_run(TAKE(call), operation);
         return 1;

@@ -38,6 +38,11 @@ static int get_use(sd_bus *bus, const char *path, const char *interface, const c
         return sd_bus_message_append_basic(reply, 's', strempty(vgpu_use_to_string(vgpu->use)));
 }
 
+static int get_migration_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+                               sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        return sd_bus_message_append_basic(reply, 's', vgpu_get_migration_state(userdata));
+}
+
 static int get_gpu(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                    void *userdata, sd_bus_error *ret_error) {
         _cleanup_(freep) char *gpu = NULL;
@@ -60,6 +65,15 @@ static int get_type(sd_bus *bus, const char *path, const char *interface, const 
 
         type_path = bus_path_of_type(type);
         return type_path ? sd_bus_message_append_basic(reply, 'o', type_path) : -ENOMEM;
+}
+
+static int get_next_type_id(sd_bus *bus, const char *path, const char *interface, const char *property,
+                            sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const VGpu *vgpu = userdata;
+        char buffer[TYPE_ID_SIZE];
+
+        return sd_bus_message_append_basic(reply, 's',
+                                           bus_clean_text(strempty(vgpu->next_type_id), buffer, sizeof(buffer)));
 }
 
 static int get_owner_uid(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -91,6 +105,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("Type", "o", get_type, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Parent", "s", bus_get_text, offsetof(VGpu, parent), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("TypeId", "s", bus_get_text, offsetof(VGpu, type_id), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("NextTypeId", "s", get_next_type_id, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Label", "s", bus_get_text, offsetof(VGpu, label), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Persistent", "b", bus_get_bool, offsetof(VGpu, persistent),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -98,6 +113,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_PROPERTY("Managed", "b", bus_get_bool, offsetof(VGpu, managed), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("OwnerUid", "u", get_owner_uid, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("InUse", "s", get_use, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("MigrationState", "s", get_migration_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("IommuGroup", "i", NULL, offsetof(VGpu, iommu_group), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LastError", "s", bus_get_text, offsetof(VGpu, last_error),
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -128,6 +144,8 @@ static const BusMask masks[] = {
         { VGPU_CHANGED_LABEL, "Label" },
         { VGPU_CHANGED_USE, "InUse" },
         { VGPU_CHANGED_OWNER, "OwnerUid" },
+        { VGPU_CHANGED_NEXT_TYPE, "NextTypeId" },
+        { VGPU_CHANGED_MIGRATION, "MigrationState" },
         {},
 };
 

@@ -208,6 +208,7 @@ typedef enum JobKind {
         JOB_ENABLE_VFS, /* another number of virtual functions; refused with vGPUs present */
         JOB_SET_MIXED, /* whether sizes may be mixed; refused with vGPUs present */
         JOB_USAGE, /* what the driver says that the GPU and its vGPUs use */
+        JOB_MIGRATION, /* who has a vGPU and what there is to say of moving it; in a worker of its own */
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
 } JobKind;
@@ -255,7 +256,8 @@ typedef struct Job {
         bool adopt; /* create: one that is there already, with this parent and type, will do */
         bool take_display; /* create: also what shows the console, or a picture */
         const Attributes *attributes; /* create, configure, store; enable VFs: of all of them; NULL: none */
-        int32_t iommu_group; /* users: as it was last seen, for a vGPU whose removal has begun; -1: not known */
+        int32_t iommu_group; /* users, migration: as it was last seen, for a vGPU whose removal has begun; -1: not known */
+        bool probe; /* migration: the vGPU is opened to ask its driver, unless somebody has it */
         StoreAction action; /* store */
         bool mixed_size; /* set mixed */
         uint32_t n_vfs; /* enable VFs */
@@ -276,9 +278,9 @@ typedef struct JobResult {
         bool existed; /* create: somebody else had made it */
         TypeCount *counts; /* create, remove: what every type has left now */
         size_t n_counts;
-        User *users; /* users; remove, refused with ERROR_IN_USE */
+        User *users; /* users; migration; remove, refused with ERROR_IN_USE */
         size_t n_users;
-        UsageReport usage; /* usage; users: of that vGPU alone, if the driver says anything */
+        UsageReport usage; /* usage; users, migration: of that vGPU alone, if the driver says anything */
         HostFacts *facts; /* examine; NULL if it failed */
 } JobResult;
 

@@ -197,19 +197,40 @@ static const Type *find_full(const Gpu *gpu) {
         return full;
 }
 
+static bool is_handed_over(const Gpu *gpu) {
+        VGpu *vgpu;
+
+        LIST_FOREACH(vgpu, &gpu->vgpus, gpu_link)
+                if (vgpu->present && vgpu->kind == VGPU_WHOLE)
+                        return true;
+        return false;
+}
+
+static bool can_be_handed_over(const Gpu *gpu) {
+        Type *type;
+
+        LIST_FOREACH(type, &gpu->types, link)
+                if (type->report.kind == VGPU_WHOLE && type->report.available != 0)
+                        return true;
+        return false;
+}
+
 static int judge_room(Diagnosis *diagnosis, const DiagnosisInput *input, const Gpu *gpu) {
         const Type *full = find_full(gpu);
         unsigned n = count_vgpus(gpu);
         int r;
 
-        if (!full)
+        if (!full || is_handed_over(gpu)) /* as a whole, as somebody wanted */
                 return 0;
 
-        r = diagnosis_add(diagnosis, FINDING_NO_ROOM, (FindingPlace){ .gpu = gpu },
-                          n > 0 ? "Destroy one of its vGPUs, or use another GPU. 'mdevgpuctl list' shows them."
-                                : "'mdevgpuctl types GPU' says of each type why; something else may use the card.",
-                          "It has no room: none of its types has an instance left, with %u vGPUs on it%s%s.", n,
-                          full->report.reason[0] != '\0' ? "; " : "", full->report.reason);
+        r = diagnosis_add(
+                diagnosis, FINDING_NO_ROOM, (FindingPlace){ .gpu = gpu },
+                n > 0 ? "Destroy one of its vGPUs, or use another GPU. 'mdevgpuctl list' shows them."
+                      : "'mdevgpuctl types GPU' says of each type why; something else may use the card.",
+                "It has no room for a part of it: none of the types that divide it has an instance left, with "
+                "%u vGPU%s on it%s%s%s.",
+                n, n == 1 ? "" : "s", can_be_handed_over(gpu) ? "; as a whole it can be handed over" : "",
+                full->report.reason[0] != '\0' ? "; " : "", full->report.reason);
         if (r >= 0 && streq(gpu->driver, "i915") && input->facts)
                 r = judge_aperture(diagnosis, input->facts, gpu);
         return r;

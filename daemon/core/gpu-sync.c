@@ -3,7 +3,9 @@
 #include "core/autostart.h"
 #include "core/gpu-sync.h"
 #include "core/idle-wait.h"
+#include "core/incoming.h"
 #include "core/manager.h"
+#include "core/scan.h"
 #include "core/operation-private.h"
 #include "core/record.h"
 #include "core/topology-auto.h"
@@ -156,10 +158,15 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
                 vgpu_set_label(vgpu, record.label);
         if (recorded && !vgpu->owner.known)
                 vgpu_set_owner(vgpu, &record.owner);
+        vgpu->unfinished = recorded && record.phase == RECORD_STARTING;
+        if (ours && record.lease != 0)
+                incoming_watch(vgpu, record.lease);
         (void)vgpu_rest(vgpu, NULL);
 
         if (ours && is_half(vgpu, record.phase))
                 operation_take_back(vgpu);
+        else if (vgpu->unfinished)
+                operation_finish_start(vgpu);
         else if (ours || vgpu->autostart)
                 vgpu_write_record(vgpu, ours ? RECORD_MADE : RECORD_SEEN);
 }
@@ -183,6 +190,7 @@ static void renew_vgpu(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         /* Removed and made again, of another type, between two readings: hardly by us. */
         if (renewed) {
                 vgpu_set_made(vgpu, read_record(gpu, report, &record) && phase_is_made(record.phase));
+                incoming_forget(vgpu);
                 if (!vgpu->file)
                         vgpu_set_owner(vgpu, &record.owner);
         }
@@ -247,7 +255,14 @@ static void settle_doubtful(Gpu *gpu, VGpu *vgpu) {
 
         (void)text_copy(report.uuid, sizeof(report.uuid), vgpu->uuid);
         (void)text_copy(report.type_id, sizeof(report.type_id), vgpu->type_id);
-        if (read_record(gpu, &report, &record) && phase_is_made(record.phase))
+        if (!read_record(gpu, &report, &record))
+                record.phase = RECORD_PHASE_INVALID;
+        if (record.phase == RECORD_STARTING) {
+                autostart_succeeded(vgpu);
+                vgpu->unfinished = true;
+                (void)vgpu_rest(vgpu, NULL);
+                operation_finish_start(vgpu);
+        } else if (record.phase >= 0 && phase_is_made(record.phase))
                 operation_take_back(vgpu);
         else { /* somebody else made one with this UUID meanwhile */
                 record_remove(vgpu->manager->state_fd, vgpu->uuid);
@@ -305,8 +320,11 @@ static int gpu_apply_report(Gpu *gpu, const GpuReport *report) {
         int r;
 
         r = apply_types(gpu, report);
+        gpu->applying = true;
         if (r >= 0)
                 r = apply_vgpus(gpu, report);
+        gpu->applying = false;
+        gpu->manager->scanned_parent[0] = '\0';
         /* The state is last: who sees it become ready sees the types as well. */
         if (r >= 0)
                 apply_card(gpu, report);
@@ -426,6 +444,7 @@ static void on_sync_done(JobResult *result, void *userdata) {
                         gpu_fail(gpu, r, strerror(-r));
                 else {
                         gpu->n_failures = 0;
+                        gpu->binding = gpu->sync_binding;
                         manager_place_vgpus(gpu->manager);
                         autostart_check(gpu);
                         vfs_auto_check(gpu);
@@ -479,6 +498,7 @@ static void gpu_start_sync(Gpu *gpu) {
                 gpu_fail(gpu, -E2BIG, reason);
                 return;
         }
+        gpu->sync_binding = scan_binding(manager->host, gpu->identity.address);
         if (r >= 0) {
                 add_settings(manager->settings, types, n_types);
                 job = (Job){

@@ -23,6 +23,7 @@ struct Gpu {
         List link; /* in manager->gpus */
         MapNode node; /* in manager->gpus_by_address */
         bool linked;
+        bool applying; /* what its report says of vGPUs */
         bool seen; /* in the scan that is running */
         bool leaving; /* nothing may be put on it any more */
         GpuIdentity identity;
@@ -58,7 +59,10 @@ struct Gpu {
         List expected; /* devices announced before they were complete */
         unsigned n_expected;
         unsigned n_failures; /* syncs that failed in a row */
+        uint64_t binding; /* of its driver, as it was no later than what is known of it was read (see scan_binding()) */
+        uint64_t sync_binding; /* the same, when what is being read was asked for */
         uint64_t vfs_binding; /* of the driver for which the setting of virtual functions was looked at; 0: not known */
+        uint64_t vfs_ours; /* that a change of their number left, as NVIDIA's program has the driver bound anew */
         bool vfs_changed; /* somebody had their number changed since it was read */
         uint64_t vfs_tried; /* the binding that n_vfs_tries is about */
         unsigned n_vfs_tries; /* that failed in a row */

@@ -4,11 +4,14 @@
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
 #include "core/idle-wait.h"
+#include "core/incoming.h"
 #include "core/manager.h"
+#include "core/migration-query.h"
 #include "core/notes.h"
 #include "core/operation-private.h"
 #include "core/record.h"
 #include "core/scan.h"
+#include "core/start-hold.h"
 #include "core/task.h"
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
@@ -75,6 +78,8 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->forgotten);
         list_init(&manager->operations);
         list_init(&manager->idle_waits);
+        list_init(&manager->migration_queries);
+        list_init(&manager->start_holds);
         list_init(&manager->tasks);
         list_init(&manager->vfs_changes);
         statistics_init(&manager->statistics);
@@ -99,6 +104,7 @@ static void release_gpu(Gpu *gpu) {
 
         vfs_change_gpu_gone(gpu);
         usage_gpu_gone(gpu);
+        migration_query_gpu_gone(gpu);
         gpu_unlink(gpu);
         gpu_sync_stop(gpu);
         platform->ops->release_gpu(platform, gpu->identity.address);
@@ -116,6 +122,7 @@ static void remove_gpu(Gpu *gpu) {
                         operation_gpu_gone(vgpu->operation);
                 if (vgpu->operation) { /* its definition is being written */
                         vgpu->present = vgpu->made = vgpu->lingers = vgpu->elsewhere = vgpu->doubtful = false;
+                        incoming_forget(vgpu);
                         record_remove(manager->state_fd, vgpu->uuid);
                         vgpu_set_gpu(vgpu, NULL);
                 } else
@@ -156,6 +163,7 @@ Manager *manager_free(Manager *manager) {
                 task_free(task);
 
         idle_wait_free_all(manager);
+        start_hold_end_all(manager);
         assert(list_is_empty(&manager->operations));
         map_done(&manager->gpus_by_address);
         map_done(&manager->vgpus);
@@ -254,6 +262,19 @@ static int add_gpu(Manager *manager, const GpuIdentity *identity) {
         return 0;
 }
 
+/* The card whose virtual function a device is that does not say so yet: it is announced before it does (kernel 6.12,
+ * drivers/pci/iov.c), and once more then. */
+static Gpu *find_card_of(const Manager *manager, const char *name) {
+        Gpu *gpu;
+
+        LIST_FOREACH(gpu, &manager->gpus, link)
+                if (gpu->max_vfs > 0 && !streq(gpu->identity.address, name) &&
+                    scan_is_vf_of(manager->host, name, gpu->identity.address))
+                        return gpu;
+
+        return NULL;
+}
+
 static void handle_device(Manager *manager, const char *name) {
         char address[SYSFS_NAME_SIZE];
         GpuIdentity identity;
@@ -264,7 +285,13 @@ static void handle_device(Manager *manager, const char *name) {
         if (r < 0)
                 (void)text_copy(address, sizeof(address), name);
 
-        /* It was announced before it said whose virtual function it is (kernel 6.12, drivers/pci/iov.c): no GPU after all. */
+        gpu = streq(address, name) && !manager_find_gpu(manager, name) ? find_card_of(manager, name) : NULL;
+        if (gpu) {
+                gpu_mark_dirty(gpu, /* may_register= */ true);
+                return;
+        }
+
+        /* It was announced before it said whose virtual function it is, and its card was not known: no GPU after all. */
         gpu = streq(address, name) ? NULL : manager_find_gpu(manager, name);
         if (gpu)
                 remove_gpu(gpu);
@@ -385,8 +412,11 @@ void manager_handle_uevent(Manager *manager, const Uevent *uevent) {
         }
 }
 
+/* A card that is a parent as well is met twice. Read once is enough: what changes from now on is announced. */
 static int on_scanned(const GpuIdentity *identity, void *userdata) {
-        return add_gpu(userdata, identity);
+        const Gpu *gpu = manager_find_gpu(userdata, identity->address);
+
+        return gpu && gpu->seen && identity_equal(&gpu->identity, identity) ? 0 : add_gpu(userdata, identity);
 }
 
 int manager_scan(Manager *manager) {

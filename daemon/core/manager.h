@@ -52,6 +52,10 @@ struct Manager {
         List forgotten; /* notes that are to go: see notes.h */
         List operations;
         List idle_waits; /* IdleWait.link */
+        char scanned_parent[SYSFS_NAME_SIZE]; /* while a report is applied: whose registration is known; else empty */
+        uint64_t scanned_registration;
+        List migration_queries; /* MigrationQuery.link */
+        List start_holds; /* StartHold.link: that wait for one of these to end */
         List tasks; /* Task.link */
         uint32_t last_task;
         TopologyApply *topology_apply; /* the one that runs, or NULL */

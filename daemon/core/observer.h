@@ -46,6 +46,8 @@ enum {
         VGPU_CHANGED_LABEL = 1U << 7,
         VGPU_CHANGED_USE = 1U << 8,
         VGPU_CHANGED_OWNER = 1U << 9,
+        VGPU_CHANGED_NEXT_TYPE = 1U << 10,
+        VGPU_CHANGED_MIGRATION = 1U << 11,
 };
 
 enum {

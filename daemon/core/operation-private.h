@@ -46,6 +46,12 @@ void operation_fail(Operation *operation, const Error *error, bool taken);
 /* It exists although its caller was told that it failed: removed, if nobody has got hold of it, else left with the reason. */
 void operation_take_back(VGpu *vgpu);
 
+/*
+ * It exists, and whoever began to start it, and may have made it, did not come to the end: what its definition says of it
+ * is written. It stays whatever comes of that, as it may be somebody else's.
+ */
+void operation_finish_start(VGpu *vgpu);
+
 /* Its GPU goes, and the vGPU's device with it. What is being written down goes on. */
 void operation_gpu_gone(Operation *operation);
 

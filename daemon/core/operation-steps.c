@@ -24,6 +24,35 @@ void operation_take_back(VGpu *vgpu) {
                 vgpu_set_state(vgpu, VGPU_ACTIVE, error.message);
 }
 
+/* Whether it is the device that the definition which counts describes, and that describes more than a device. */
+static const Definition *find_unwritten(const VGpu *vgpu) {
+        const Definition *d = vgpu->file && vgpu->file->problem[0] == '\0' ? &vgpu->file->definition : NULL;
+
+        return d && d->attributes.n > 0 && streq(d->parent, vgpu->parent) && streq(d->type_id, vgpu->type_id) ? d
+                                                                                                              : NULL;
+}
+
+void operation_finish_start(VGpu *vgpu) {
+        OperationPlan plan = {
+                .kind = OPERATION_MODIFY, .automatic = true, .label = vgpu->label, .owner = vgpu->owner
+        };
+        Job job = { .kind = JOB_CONFIGURE, .uuid = vgpu->uuid, .iommu_group = -1 };
+        const Definition *d = find_unwritten(vgpu);
+        int r = 0;
+
+        /* Somebody has it already: who uses it is not disturbed. */
+        if (d && vgpu->use != VGPU_USE_YES) {
+                job.attributes = &d->attributes;
+                r = operation_start(vgpu, &plan, &job, NULL, NULL, NULL);
+                if (r >= 0)
+                        return;
+        }
+
+        vgpu->unfinished = false;
+        vgpu_write_record(vgpu, RECORD_SEEN);
+        (void)vgpu_rest(vgpu, r < 0 ? "its start was cut off, and its attributes may not be written" : NULL);
+}
+
 /* All of it is done: the vGPU is shown before whoever asked is told. */
 static void succeed(Operation *operation) {
         VGpu *vgpu = operation_release(operation);
@@ -88,12 +117,31 @@ static void undo(Operation *operation, const Error *why) {
         }
 }
 
+/* How far a removal came whose worker died nobody knows: while somebody waits for it it is asked for again, once, and what of
+ * it is done already is found done. */
+static bool remove_again(Operation *operation, const JobResult *result) {
+        const Job job = { .kind = JOB_REMOVE, .uuid = operation->vgpu->uuid, .iommu_group = -1 };
+
+        if (result->error.code != -EPIPE || operation->retried || operation->expired)
+                return false;
+
+        operation->begun = operation->retried = true;
+        return operation_submit(operation, operation->step, &job) >= 0;
+}
+
+static bool is_gone(const Operation *operation, const JobResult *result) {
+        return result->error.code == 0 ||
+               (result->error.code == -ERROR_NO_SUCH_VGPU && (operation->retried || operation->step == STEP_UNDO));
+}
+
 static void on_undone(Operation *operation, JobResult *result) {
         VGpu *vgpu = operation->vgpu;
         Error error;
 
         gpu_apply_counts(vgpu->gpu, result->counts, result->n_counts);
-        if (result->error.code < 0 && result->error.code != -ERROR_NO_SUCH_VGPU) {
+        if (remove_again(operation, result))
+                return;
+        if (!is_gone(operation, result)) {
                 keep(operation, &result->error);
                 return;
         }
@@ -164,7 +212,9 @@ static void on_destroyed(Operation *operation, JobResult *result) {
         /* A sync that reads meanwhile may have seen the vGPU before it went. */
         gpu->stale = gpu->stale || gpu->sync;
 
-        if (result->error.code < 0) {
+        if (remove_again(operation, result))
+                return;
+        if (!is_gone(operation, result)) {
                 fail(operation, &result->error, /* taken= */ false);
                 gpu_mark_dirty(gpu, /* may_register= */ false);
                 return;
@@ -199,6 +249,8 @@ static int record_label(VGpu *vgpu, const char *label) {
 static void on_configured(Operation *operation, JobResult *result) {
         int r;
 
+        if (operation->automatic) /* its start has come to its end */
+                vgpu_write_record(operation->vgpu, RECORD_SEEN);
         if (result->error.code < 0) {
                 fail(operation, &result->error, /* taken= */ false);
                 return;

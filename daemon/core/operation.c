@@ -39,6 +39,7 @@ VGpu *operation_release(Operation *operation) {
         VGpu *vgpu = TAKE(operation->vgpu);
 
         vgpu->operation = NULL;
+        vgpu->unfinished = false; /* whatever came of it, nobody is at it any more */
         return vgpu;
 }
 

@@ -55,6 +55,7 @@ struct Operation {
         void *userdata;
         uint64_t start_usec; /* CLOCK_MONOTONIC */
         bool counted; /* among the statistics */
+        bool retried; /* its removal is asked for a second time, as the first worker died */
         bool begun; /* a step is behind it: it cannot be as if nothing had been */
         bool expired; /* the caller was told that it timed out, or that the vGPU is stuck; the job goes on */
         bool stuck; /* its GPU's worker is stuck in it */
@@ -88,6 +89,7 @@ typedef struct CreateRequest {
         Attributes attributes;
         uint32_t numa_node; /* preferred where the GPU is chosen */
         bool has_numa_node;
+        uint32_t lease; /* seconds after which it goes if nobody has it open: see incoming.h; 0: it stays */
         const Caller *by;
         const Owner *owner;
 } CreateRequest;

@@ -85,9 +85,9 @@ typedef struct Platform Platform;
 
 typedef struct PlatformOps {
         /*
-         * Queues a job for the GPU; its values are copied. JOB_REMOVE, JOB_USERS and JOB_EXAMINE have a worker of their
-         * own, JOB_STORE waits for the one that writes files, whatever the GPU, and everything else for the GPU's worker,
-         * one after the other. -EBUSY: the worker is stuck; -EDQUOT: too many wait.
+         * Queues a job for the GPU; its values are copied. JOB_REMOVE, JOB_USERS, JOB_MIGRATION and JOB_EXAMINE have a worker
+         * of their own, JOB_STORE waits for the one that writes files, whatever the GPU, and everything else for the GPU's
+         * worker, one after the other. -EBUSY: the worker is stuck; -EDQUOT: too many wait.
          */
         int (*submit)(Platform *platform, const char *gpu, const Job *job, const JobListener *listener,
                       PlatformJob **ret_job);

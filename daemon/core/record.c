@@ -8,12 +8,12 @@
 #include "util/string-table.h"
 #include "util/text.h"
 
-#define RECORD_SIZE (SYSFS_NAME_SIZE + TYPE_ID_SIZE + LABEL_SIZE + OWNER_TEXT_SIZE + 128U)
+#define RECORD_SIZE (SYSFS_NAME_SIZE + TYPE_ID_SIZE + LABEL_SIZE + OWNER_TEXT_SIZE + 192U)
 
 static const char *const record_phase_table[RECORD_PHASE_MAX] = {
         [RECORD_CREATING] = "creating", [RECORD_BUILDING] = "building", [RECORD_DEFINING] = "defining",
-        [RECORD_MADE] = "made",         [RECORD_SEEN] = "seen",         [RECORD_STOPPED] = "stopped",
-        [RECORD_WAITING] = "waiting",
+        [RECORD_STARTING] = "starting", [RECORD_MADE] = "made",         [RECORD_SEEN] = "seen",
+        [RECORD_STOPPED] = "stopped",   [RECORD_WAITING] = "waiting",
 };
 
 DEFINE_STRING_TABLE(record_phase, RecordPhase)
@@ -34,9 +34,10 @@ int record_write(int state_fd, const char *uuid, const Record *record) {
 
         owner_format(&record->owner, owner);
         (void)snprintf(contents, sizeof(contents),
-                       "phase=%s\ngpu=%s\ntype=%s\nlabel=%s\ngroup=%" PRIi32 "\nregistration=%" PRIu64 "\nowner=%s\n",
+                       "phase=%s\ngpu=%s\ntype=%s\nlabel=%s\ngroup=%" PRIi32 "\nregistration=%" PRIu64
+                       "\nlease=%" PRIu64 "\nowner=%s\n",
                        record_phase_to_string(record->phase), record->gpu, record->type_id, record->label,
-                       record->iommu_group, record->registration, owner);
+                       record->iommu_group, record->registration, record->lease, owner);
         return file_replace(state_fd, uuid, contents);
 }
 
@@ -82,6 +83,8 @@ static void take_record_line(const char *line, void *userdata) {
                 record->iommu_group = (int32_t)strtol(v, NULL, 10);
         else if ((v = match_key(line, "registration")))
                 record->registration = strtoull(v, NULL, 10);
+        else if ((v = match_key(line, "lease")))
+                record->lease = strtoull(v, NULL, 10);
         else if ((v = match_key(line, "owner")))
                 (void)owner_parse(v, &record->owner);
 }

@@ -20,6 +20,7 @@ typedef enum RecordPhase {
         RECORD_CREATING, /* the create is on its way, and one write to the driver is all of it */
         RECORD_BUILDING, /* the same, and it is not whole before more is done: attributes, a definition */
         RECORD_DEFINING, /* whole but for its definition, which is being written */
+        RECORD_STARTING, /* the device of a definition is on its way, which somebody else may make just as well */
         RECORD_MADE, /* by us */
         RECORD_SEEN, /* made by somebody else; kept for what is defined to start by itself */
         RECORD_STOPPED, /* by a person: not to be started by itself any more */
@@ -34,6 +35,7 @@ typedef struct Record {
         char type_id[TYPE_ID_SIZE];
         char label[LABEL_SIZE];
         int32_t iommu_group; /* -1: none, or not known */
+        uint64_t lease; /* as of a vGPU; 0: none */
         uint64_t registration; /* which registration of its parent it was made on; 0: not known */
         Owner owner;
 } Record;

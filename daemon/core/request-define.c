@@ -11,6 +11,19 @@
 #include "core/type.h"
 #include "util/text.h"
 
+/* Of a GPU that is not there only ids are known to be right: a name, which most often has blanks, is not taken for one. */
+static int check_type_id(const char *type, Error *error) {
+        if (!text_is_name(type) || strlen(type) >= TYPE_ID_SIZE)
+                return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no id of a type", type);
+        if (strpbrk(type, " \t"))
+                return error_set(error, -ERROR_INVALID_ARGUMENT,
+                                 "'%.64s' is no id of a type: it has blanks. By its name a type is only found on a GPU "
+                                 "that is there and offers it",
+                                 type);
+
+        return 0;
+}
+
 /* Where a vGPU is to be defined; ret_gpu is NULL if that is not there at present. */
 typedef struct Place {
         Gpu *gpu;
@@ -33,11 +46,13 @@ static int find_place(const Manager *manager, const DefineRequest *request, Plac
                         return r;
                 place.type_id = type->report.id;
                 place.kind = type->report.kind;
-        } else if (text_is_name(request->type) && strlen(request->type) < TYPE_ID_SIZE) {
+        } else {
+                r = check_type_id(request->type, error);
+                if (r < 0)
+                        return r;
                 place.type_id = request->type;
                 place.kind = type_guess_kind(request->type);
-        } else
-                return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no id of a type", request->type);
+        }
 
         *ret = place;
         return 0;
@@ -162,8 +177,8 @@ int manager_define_vgpu(Manager *manager, const DefineRequest *request, Operatio
         if (r < 0)
                 return r;
 
-        plan.owner = vgpu && vgpu->owner.known ? vgpu->owner
-                                               : permission_get_owner(manager, request->by, request->owner);
+        plan.owner =
+                vgpu && vgpu->owner.known ? vgpu->owner : permission_get_owner(manager, request->by, request->owner);
         if (!vgpu) {
                 if (uuid[0] == '\0')
                         request_generate_uuid(uuid);
@@ -233,8 +248,8 @@ int manager_undefine_vgpu(Manager *manager, const UndefineRequest *request, Oper
                 return r;
 
         plan.definition.kind = vgpu->file->definition.kind;
-        /* Before, so that it does not come back if the daemon ends in the middle of this; the note has it still. */
-        vgpu_forget_label(vgpu);
+        /* Before, so that it is not lost if the daemon ends in the middle of this. */
+        vgpu_keep_label(vgpu);
         (void)text_copy(plan.definition.parent, sizeof(plan.definition.parent), vgpu->file->definition.parent);
         return begin_store(vgpu, &plan, callback, userdata, ret_operation, error);
 }
@@ -278,8 +293,8 @@ static int check_scope(const VGpu *vgpu, const ModifyRequest *request, Change *c
                                  vgpu->uuid);
         if (change->live && request->type)
                 return error_set(error, -ERROR_NOT_SUPPORTED,
-                                 "The type of a vGPU that is active cannot be changed; change its definition (scope "
-                                 "'config') and start it anew");
+                                 "The type of a vGPU that is active cannot be changed; change that of its definition "
+                                 "alone, and start it anew");
 
         return 0;
 }
@@ -312,8 +327,11 @@ static int judge_modify(const Manager *manager, const ModifyRequest *request, VG
                 if (r < 0)
                         return r;
                 change.type_id = type->report.id;
-        } else if (request->type && (!text_is_name(request->type) || strlen(request->type) >= TYPE_ID_SIZE))
-                return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no id of a type", request->type);
+        } else if (request->type) {
+                r = check_type_id(request->type, error);
+                if (r < 0)
+                        return r;
+        }
 
         *ret_vgpu = vgpu;
         *ret_change = change;

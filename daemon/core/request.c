@@ -9,11 +9,13 @@
 #include "core/autostart.h"
 #include "core/definition-files.h"
 #include "core/gpu.h"
+#include "core/incoming.h"
 #include "core/manager.h"
 #include "core/operation-private.h"
 #include "core/permission.h"
 #include "core/placement-view.h"
 #include "core/request.h"
+#include "core/scan.h"
 #include "core/type.h"
 #include "core/vgpu.h"
 #include "util/text.h"
@@ -22,8 +24,7 @@ static int find_gpu(const Manager *manager, const char *address, Gpu **ret_gpu, 
         Gpu *gpu = manager_find_gpu(manager, address);
 
         if (!gpu)
-                return error_set(error, -ERROR_NO_SUCH_GPU, "There is no GPU '%.64s'; ListGpus names those there are",
-                                 address);
+                return error_set(error, -ERROR_NO_SUCH_GPU, "There is no GPU '%.64s'", address);
 
         *ret_gpu = gpu;
         return 0;
@@ -105,8 +106,7 @@ static int explain_type(const PlacementView *view, const char *word, Error *erro
         if (view->n == 1)
                 return gpu_find_type(view->objects[0], word, &type, error);
 
-        return error_set(error, -ERROR_NO_SUCH_TYPE,
-                         "No GPU has just one type '%.64s'; ListTypes names those there are", word);
+        return error_set(error, -ERROR_NO_SUCH_TYPE, "No GPU has just one type '%.64s'", word);
 }
 
 static int choose_gpu(const PlacementView *view, const CreateRequest *request, const PlacementRules *rules,
@@ -138,6 +138,10 @@ static int choose_gpu(const PlacementView *view, const CreateRequest *request, c
 int manager_choose_gpu(const Manager *manager, const CreateRequest *request, Gpu **ret_gpu, Error *error) {
         _cleanup_(placement_view_done) PlacementView view = {};
         int r;
+
+        if (request->has_numa_node && !scan_has_numa_node(manager->host, request->numa_node))
+                return error_set(error, -ERROR_INVALID_ARGUMENT, "This machine has no NUMA node %" PRIu32,
+                                 request->numa_node);
 
         r = placement_view_new(manager, &manager->placement, &view);
         if (r < 0)
@@ -208,10 +212,10 @@ int request_submit_error(int code, const Gpu *gpu, Error *error) {
 }
 
 /* The note that the device is ours, before there is one. */
-static int record_create(const VGpu *vgpu, const char *type_id, const Owner *owner, bool whole, Error *error) {
+static int record_create(const VGpu *vgpu, RecordPhase phase, const char *type_id, const Owner *owner, Error *error) {
         const Gpu *gpu = vgpu->gpu;
         const char *label = vgpu->label;
-        Record record = { .phase = whole ? RECORD_CREATING : RECORD_BUILDING, .iommu_group = -1 };
+        Record record = { .phase = phase, .iommu_group = -1, .lease = vgpu->lease };
         int r;
 
         (void)text_copy(record.gpu, sizeof(record.gpu), gpu->identity.address);
@@ -247,10 +251,9 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
         if (r >= 0)
                 r = permission_check_attributes(manager, request->by, NULL, &request->attributes, error);
         if (r >= 0)
-                r = permission_check(manager,
-                                     &(PermissionRequest){
-                                             .caller = request->by, .gpu = gpu, .type_id = type->report.id },
-                                     error);
+                r = permission_check(
+                        manager, &(PermissionRequest){ .caller = request->by, .gpu = gpu, .type_id = type->report.id },
+                        error);
         if (r < 0)
                 return r;
         if (uuid[0] == '\0')
@@ -262,12 +265,15 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
         if (r < 0)
                 return error_set_errno(error, r, "the vGPU cannot be set up");
 
+        if (request->lease > 0)
+                incoming_watch(vgpu, incoming_now() + request->lease * UINT64_C(1000000));
         vgpu_set_gpu(vgpu, gpu);
         (void)text_copy(vgpu->type_id, sizeof(vgpu->type_id), type->report.id);
         (void)text_copy(vgpu->label, sizeof(vgpu->label), strempty(request->label));
         (void)text_copy(plan.definition.type_id, sizeof(plan.definition.type_id), type->report.id);
         plan.owner = vgpu->owner = permission_get_owner(manager, request->by, request->owner);
-        r = record_create(vgpu, vgpu->type_id, &vgpu->owner, !plan.stores && request->attributes.n == 0, error);
+        r = record_create(vgpu, plan.stores || request->attributes.n > 0 ? RECORD_BUILDING : RECORD_CREATING,
+                          vgpu->type_id, &vgpu->owner, error);
         if (r >= 0) {
                 job = (Job){
                         .kind = JOB_CREATE,
@@ -306,6 +312,9 @@ int request_find_vgpu(const Manager *manager, const char *word, VGpu **ret_vgpu,
         if (vgpu->state == VGPU_REMOVING)
                 return error_set(error, -ERROR_BUSY, "vGPU %s is being removed already%s%s", uuid,
                                  vgpu->last_error[0] != '\0' ? ": " : "", vgpu->last_error);
+        if (vgpu->claim == VGPU_CLAIM_PROBE)
+                return error_set(error, -ERROR_BUSY, "vGPU %s is being asked what it can do; try again in a moment",
+                                 uuid);
         if (vgpu->operation)
                 return error_set(error, -ERROR_BUSY, "vGPU %s is being changed; try again in a moment", uuid);
 
@@ -360,8 +369,19 @@ static int check_start(const Manager *manager, const StartRequest *request, cons
                 .gpu = vgpu->gpu,
                 .type_id = vgpu->type_id,
         };
+        int r;
 
-        return permission_check(manager, &permission, error);
+        /* The limit may have come after the definition. */
+        r = permission_check_attributes(manager, request->by, &vgpu->owner, &vgpu->file->definition.attributes, error);
+        return r < 0 ? r : permission_check(manager, &permission, error);
+}
+
+/* mdevctl and others start what is defined, too, and an mdev does not say who made it; a claim does. */
+static RecordPhase start_phase(const Definition *d) {
+        if (d->kind == VGPU_MDEV)
+                return RECORD_STARTING;
+
+        return d->attributes.n > 0 ? RECORD_BUILDING : RECORD_CREATING;
 }
 
 int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationCallback callback, void *userdata,
@@ -381,7 +401,7 @@ int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationC
 
         d = &vgpu->file->definition;
         owner = vgpu->owner.known ? vgpu->owner : permission_get_owner(manager, request->by, request->owner);
-        r = record_create(vgpu, d->type_id, &owner, d->attributes.n == 0, error);
+        r = record_create(vgpu, start_phase(d), d->type_id, &owner, error);
         if (r < 0)
                 return r;
 
@@ -414,7 +434,8 @@ static int judge_destroy(const Manager *manager, const DestroyRequest *request, 
                 return r;
         if (!vgpu->present)
                 return error_set(error, -ERROR_NO_SUCH_VGPU,
-                                 "vGPU %s is not active; it is defined, and UndefineVGpu removes that", vgpu->uuid);
+                                 "vGPU %s is not active, only defined; what deletes that is to undefine it",
+                                 vgpu->uuid);
         if (!vgpu->managed && !request->unmanaged)
                 return error_set(error, -ERROR_NOT_MANAGED,
                                  "vGPU %s was not made by mdevgpud; it is removed only with the option 'unmanaged'",

@@ -232,6 +232,13 @@ static int judge_limit(const RuleSet *set, const LimitRule *rule, const Caller *
                                  " MiB of framebuffer by %s:%u, and how much of it this takes is "
                                  "not known",
                                  who, rule->framebuffer / MIB, set->file, rule->line);
+        if (has->unknown)
+                return error_set(
+                        error, -ERROR_LIMIT_EXCEEDED,
+                        "%s may have %" PRIu64
+                        " MiB of framebuffer by %s:%u, and how much of it is taken is not known: the type of one "
+                        "of these vGPUs does not say, or is not there",
+                        who, rule->framebuffer / MIB, set->file, rule->line);
         if (has->framebuffer > rule->framebuffer || asks->framebuffer > rule->framebuffer - has->framebuffer)
                 return error_set(error, -ERROR_LIMIT_EXCEEDED,
                                  "%s may have %" PRIu64 " MiB of framebuffer in vGPUs by %s:%u; %" PRIu64

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "core/scan.h"
@@ -44,6 +45,32 @@ static int read_physfn(const Host *host, const char *name, char *buffer, size_t 
 
         (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/physfn", name);
         return link_read_basename(host->sys_fd, path, buffer, size);
+}
+
+/* The numbers within a domain that PCI's messages go by: bus, device and function. */
+static bool parse_address(const char *name, unsigned *ret_domain, unsigned *ret_number) {
+        unsigned bus, device, function;
+
+        if (sscanf(name, "%x:%x:%x.%x", ret_domain, &bus, &device, &function) != 4)
+                return false;
+
+        *ret_number = bus << 8 | device << 3 | function;
+        return true;
+}
+
+/* PCI Express, single root I/O virtualization: the n-th is at the card's number, and an offset, and n strides. */
+bool scan_is_vf_of(const Host *host, const char *name, const char *card) {
+        uint32_t n = read_pci_number(host, card, "sriov_totalvfs", UINT16_MAX);
+        uint32_t offset = read_pci_number(host, card, "sriov_offset", UINT16_MAX);
+        uint32_t stride = read_pci_number(host, card, "sriov_stride", UINT16_MAX);
+        unsigned domain, number, card_domain, first;
+
+        if (n == 0 || offset == 0 || !parse_address(name, &domain, &number) ||
+            !parse_address(card, &card_domain, &first) || domain != card_domain || number < first + offset)
+                return false;
+
+        number -= first + offset;
+        return stride == 0 ? number == 0 : number % stride == 0 && number / stride < n;
 }
 
 /* A card is a GPU too if only its virtual functions are mdev parents. */
@@ -186,6 +213,14 @@ int scan_numa_node(const Host *host, const char *name) {
         /* The PCI core says -1 of one that it knows no node of, which is no number here. */
         (void)snprintf(path, sizeof(path), "bus/pci/devices/%s/numa_node", name);
         return attribute_read_number(host->sys_fd, path, INT16_MAX, &value) < 0 ? -1 : (int)value;
+}
+
+bool scan_has_numa_node(const Host *host, uint32_t node) {
+        char path[PATH_SIZE];
+
+        (void)snprintf(path, sizeof(path), "devices/system/node/node%" PRIu32, node);
+        return faccessat(host->sys_fd, path, F_OK, 0) >= 0 ||
+               faccessat(host->sys_fd, "devices/system/node", F_OK, 0) < 0;
 }
 
 uint64_t scan_registration(const Host *host, const char *parent) {

@@ -15,6 +15,9 @@
  */
 int scan_resolve(const Host *host, const char *name, char ret_gpu[static SYSFS_NAME_SIZE]);
 
+/* By its number it is a virtual function that this card can have, whether it says so already or not. */
+bool scan_is_vf_of(const Host *host, const char *name, const char *card);
+
 /* What is a GPU by its PCI class: a display controller, or AMD's processing accelerators. */
 bool scan_class_is_display(uint32_t class);
 
@@ -32,6 +35,9 @@ uint64_t scan_binding(const Host *host, const char *name);
 
 /* The NUMA node that a PCI device is at; -1: none, or not known. */
 int scan_numa_node(const Host *host, const char *name);
+
+/* Whether the machine has such a node, or does not tell of any. */
+bool scan_has_numa_node(const Host *host, uint32_t node);
 
 /* 1 and *ret filled if it is a GPU: a display controller or an mdev parent, and no virtual function; else 0. */
 int scan_identify(const Host *host, const char *name, GpuIdentity *ret_identity);

@@ -263,6 +263,13 @@ static int append_steps(TopologyApply *apply, TopologyPlan *plan) {
         return r;
 }
 
+/* Of those that are made unasked some may not have come, and why is said at the end: nothing can be planned for them. */
+static bool has_functions(const TopologyApply *apply, const TopologyStep *step) {
+        const Gpu *gpu = manager_find_gpu(apply->manager, step->gpu);
+
+        return !apply->plan.automatic || (gpu && gpu->num_vfs == step->n_vfs);
+}
+
 /* GPUs whose virtual functions it has changed. */
 static int list_changed_gpus(const TopologyApply *apply, const char ***ret_gpus, size_t *ret_n) {
         const char **gpus;
@@ -273,7 +280,7 @@ static int list_changed_gpus(const TopologyApply *apply, const char ***ret_gpus,
                 return -ENOMEM;
 
         for (size_t i = 0; i < apply->plan.n_steps; i++)
-                if (apply->plan.steps[i].action == TOPOLOGY_ENABLE_VFS)
+                if (apply->plan.steps[i].action == TOPOLOGY_ENABLE_VFS && has_functions(apply, &apply->plan.steps[i]))
                         gpus[n++] = apply->plan.steps[i].gpu;
 
         *ret_gpus = gpus;
@@ -569,7 +576,7 @@ static int judge(Manager *manager, const char *name, TopologyPlan *ret_plan, Err
         if (plan.n_problems == 1)
                 return error_set(error, plan.problems[0].code, "%s", plan.problems[0].message);
         if (plan.n_problems > 1)
-                return error_set(error, plan.problems[0].code, "%.400s; and %zu more, which PlanTopology() lists",
+                return error_set(error, plan.problems[0].code, "%.400s; and %zu more, which its plan lists",
                                  plan.problems[0].message, plan.n_problems - 1);
 
         *ret_plan = plan;

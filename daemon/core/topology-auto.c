@@ -5,6 +5,7 @@
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
 #include "core/type.h"
+#include "core/vfs-change.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -14,6 +15,7 @@
 struct TopologyAuto {
         Manager *manager;
         TopologyMemory memory;
+        bool changed; /* the memory, since it was saved */
         bool recovered; /* what was left has been looked at */
         sd_event_source *timer;
 };
@@ -21,6 +23,7 @@ struct TopologyAuto {
 static void save(TopologyAuto *a) {
         int r;
 
+        a->changed = false;
         if (a->manager->state_fd < 0)
                 return;
         r = topology_memory_write(a->manager->state_fd, &a->memory);
@@ -57,21 +60,54 @@ static bool is_unclear(const Gpu *gpu) {
         return gpu->state == GPU_PROBING || gpu->state == GPU_BUSY || gpu->state == GPU_FAILED;
 }
 
+/*
+ * The virtual functions of a card go with its driver, and come only with another binding of it, which is looked at as if the
+ * card were new. But for those that we made ourselves: by a change of their number, or by handing the card over whole.
+ */
+static bool has_its_driver(const Gpu *gpu, TopologySeen *seen) {
+        uint64_t binding;
+
+        if (gpu->max_vfs == 0 || gpu->driver[0] == '\0' || gpu->vfs_changed || vfs_change_is_on(gpu))
+                return true;
+        binding = strstr(gpu->driver, "vfio") ? 0 : gpu->binding;
+        if (binding != 0 && seen->binding != 0 && binding != seen->binding && binding != gpu->vfs_ours)
+                return false;
+
+        seen->binding = binding;
+        return true;
+}
+
+/* in_passing: what has gone may be back in a moment, and is looked for later. */
+static bool is_the_same(const TopologyAuto *a, TopologySeen *seen, bool in_passing) {
+        const Gpu *gpu = manager_find_gpu(a->manager, seen->gpu);
+
+        if (!gpu)
+                return in_passing;
+        if (is_unclear(gpu))
+                return true;
+        if (!is_up(gpu) || scan_registration(a->manager->host, seen->gpu) != seen->registration)
+                return in_passing;
+
+        return has_its_driver(gpu, seen);
+}
+
 /* Those that have gone are forgotten: when they are back they are new. */
-static bool forget_gone(TopologyAuto *a) {
-        size_t n = 0, before = a->memory.n_seen;
+static void forget_gone(TopologyAuto *a, bool in_passing) {
+        size_t n = 0;
 
         for (size_t i = 0; i < a->memory.n_seen; i++) {
-                const TopologySeen *seen = &a->memory.seen[i];
-                const Gpu *gpu = manager_find_gpu(a->manager, seen->gpu);
+                TopologySeen *seen = &a->memory.seen[i];
+                uint64_t binding = seen->binding;
 
-                if (gpu && (is_unclear(gpu) ||
-                            (is_up(gpu) && scan_registration(a->manager->host, seen->gpu) == seen->registration)))
-                        a->memory.seen[n++] = *seen;
+                if (!is_the_same(a, seen, in_passing)) {
+                        a->changed = true;
+                        continue;
+                }
+                a->changed = a->changed || seen->binding != binding;
+                a->memory.seen[n++] = *seen;
         }
 
         a->memory.n_seen = n;
-        return n != before;
 }
 
 static bool was_seen(const TopologyAuto *a, const Gpu *gpu) {
@@ -90,8 +126,10 @@ static int remember(TopologyAuto *a, const Gpu *gpu) {
                 return -ENOMEM;
 
         a->memory.seen = seen;
-        seen[a->memory.n_seen].registration = scan_registration(a->manager->host, gpu->identity.address);
-        (void)text_copy(seen[a->memory.n_seen++].gpu, SYSFS_NAME_SIZE, gpu->identity.address);
+        seen = &seen[a->memory.n_seen++];
+        *seen = (TopologySeen){ .registration = scan_registration(a->manager->host, gpu->identity.address) };
+        (void)text_copy(seen->gpu, sizeof(seen->gpu), gpu->identity.address);
+        (void)has_its_driver(gpu, seen);
         return 0;
 }
 
@@ -120,11 +158,11 @@ static int apply_default(TopologyAuto *a, const char *const *gpus, size_t n_gpus
 
 static int look_at_gpus(TopologyAuto *a) {
         _cleanup_(freep) const char **gpus = NULL;
-        bool forgotten = forget_gone(a);
         size_t n = 0;
         Gpu *gpu;
         int r = 0;
 
+        forget_gone(a, /* in_passing= */ false);
         gpus = calloc(MAX(a->manager->gpus_by_address.n, 1U), sizeof(char *));
         if (!gpus)
                 return -ENOMEM;
@@ -139,7 +177,7 @@ static int look_at_gpus(TopologyAuto *a) {
 
         if (n > 0)
                 r = apply_default(a, gpus, n);
-        if (n > 0 || forgotten)
+        if (n > 0 || a->changed)
                 save(a);
         return r;
 }
@@ -283,8 +321,13 @@ void topology_auto_end(Manager *manager) {
 }
 
 void topology_auto_check(Manager *manager) {
-        if (manager->topology_auto)
-                arm(manager->topology_auto);
+        TopologyAuto *a = manager->topology_auto;
+
+        if (!a)
+                return;
+
+        forget_gone(a, /* in_passing= */ true); /* the binding that is seen next may be of our own making */
+        arm(a);
 }
 
 bool topology_auto_is_pending(const Manager *manager) {

@@ -308,6 +308,28 @@ int topology_journal_read(int state_fd, TopologyPlan *ret_plan, TopologyProgress
         return 0;
 }
 
+/* "0000:41:00.0": [registration, binding] */
+static int add_seen(json_object *gpus, const TopologySeen *seen) {
+        const uint64_t numbers[] = { seen->registration, seen->binding };
+        json_object *array = json_object_new_array();
+
+        for (size_t i = 0; array && i < ELEMENTSOF(numbers); i++) {
+                json_object *number = json_object_new_int64((int64_t)numbers[i]);
+
+                if (number && json_object_array_add(array, number) >= 0)
+                        continue;
+                json_object_put(number);
+                json_object_put(array);
+                array = NULL;
+        }
+
+        return add(gpus, seen->gpu, array);
+}
+
+static uint64_t get_item(json_object *array, size_t i) {
+        return (uint64_t)json_object_get_int64(json_object_array_get_idx(array, i));
+}
+
 int topology_memory_write(int state_fd, const TopologyMemory *memory) {
         _cleanup_(json_putp) json_object *object = json_object_new_object();
         json_object *gpus = json_object_new_object();
@@ -322,7 +344,7 @@ int topology_memory_write(int state_fd, const TopologyMemory *memory) {
         if (r >= 0)
                 r = add_text(object, "active", memory->active);
         for (size_t i = 0; i < memory->n_seen && r >= 0; i++)
-                r = add(gpus, memory->seen[i].gpu, json_object_new_int64((int64_t)memory->seen[i].registration));
+                r = add_seen(gpus, &memory->seen[i]);
 
         return r < 0 ? r : write_json(state_fd, MEMORY, object);
 }
@@ -343,10 +365,14 @@ void topology_memory_read(int state_fd, TopologyMemory *ret_memory) {
                 return;
 
         json_object_object_foreach(gpus, name, value) {
-                TopologySeen *seen = &ret_memory->seen[ret_memory->n_seen++];
+                TopologySeen *seen = &ret_memory->seen[ret_memory->n_seen];
 
+                if (!json_object_is_type(value, json_type_array))
+                        continue;
+                ret_memory->n_seen++;
                 (void)text_copy(seen->gpu, sizeof(seen->gpu), name);
-                seen->registration = (uint64_t)json_object_get_int64(value);
+                seen->registration = get_item(value, 0);
+                seen->binding = get_item(value, 1);
         }
 }
 

@@ -29,6 +29,7 @@ int topology_journal_read(int state_fd, TopologyPlan *ret_plan, TopologyProgress
 typedef struct TopologySeen {
         char gpu[SYSFS_NAME_SIZE];
         uint64_t registration;
+        uint64_t binding; /* of the driver that makes its virtual functions (see scan_binding()); 0: not known */
 } TopologySeen;
 
 typedef struct TopologyMemory {

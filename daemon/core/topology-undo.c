@@ -172,6 +172,8 @@ int topology_step_take_back(Manager *manager, const TopologyStep *step, unsigned
                 r = define_again(manager, step, callback, userdata, error);
                 break;
         case TOPOLOGY_DESTROY:
+                if (present && vgpu->state == VGPU_REMOVING)
+                        return error_set(error, -ERROR_BUSY, "its removal goes on");
                 if (present)
                         return 0;
                 r = defined ? start(manager, step->uuid, &step->old_owner, callback, userdata, error)

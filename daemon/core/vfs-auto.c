@@ -123,15 +123,15 @@ static bool enable(Gpu *gpu, const SriovRule *rule) {
 
 void vfs_auto_check(Gpu *gpu) {
         const SriovRule *rule = settings_find_sriov(gpu->manager->settings, &gpu->identity);
-        uint64_t binding;
+        uint64_t binding = gpu->binding;
 
         /* Handed over whole it has no functions to give. */
         if (gpu->max_vfs == 0 || gpu->driver[0] == '\0' || strstr(gpu->driver, "vfio") || gpu->vfs_retry)
                 return;
-
-        binding = scan_binding(gpu->manager->host, gpu->identity.address);
+        if (binding == 0) /* it was bound since, and is read again */
+                return;
         if (gpu->vfs_changed)
-                remember(gpu, binding);
+                remember(gpu, gpu->vfs_ours);
         gpu->vfs_changed = false;
         if (gpu->vfs_binding == 0)
                 gpu->vfs_binding = recall(gpu);
@@ -151,6 +151,7 @@ void vfs_auto_check(Gpu *gpu) {
 
 void vfs_auto_changed(Gpu *gpu) {
         gpu->vfs_changed = true;
+        gpu->vfs_ours = scan_binding(gpu->manager->host, gpu->identity.address);
         gpu->vfs_reason[0] = '\0';
 }
 

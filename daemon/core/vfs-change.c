@@ -89,8 +89,7 @@ static int judge_quiet(const Manager *manager, const Gpu *gpu, Error *error) {
 static int find_gpu(const Manager *manager, const char *address, Gpu **ret_gpu, Error *error) {
         *ret_gpu = manager_find_gpu(manager, address);
         if (!*ret_gpu)
-                return error_set(error, -ERROR_NO_SUCH_GPU, "There is no GPU '%.64s'; ListGpus names those there are",
-                                 address);
+                return error_set(error, -ERROR_NO_SUCH_GPU, "There is no GPU '%.64s'", address);
         return 0;
 }
 
@@ -244,6 +243,10 @@ void vfs_change_gpu_read(Gpu *gpu) {
 
         if (change && !change->job && (!gpu->sync || gpu->sync_stuck))
                 finish(change);
+}
+
+bool vfs_change_is_on(const Gpu *gpu) {
+        return find_change(gpu->manager, gpu);
 }
 
 bool vfs_change_is_pending(const Manager *manager) {

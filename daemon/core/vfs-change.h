@@ -41,6 +41,8 @@ VfsChange *vfs_change_free(VfsChange *change);
 void vfs_change_gpu_gone(Gpu *gpu);
 /* The GPU has been read, or will not be for now. */
 void vfs_change_gpu_read(Gpu *gpu);
+/* True while one goes on there. */
+bool vfs_change_is_on(const Gpu *gpu);
 /* True while one goes on that does not wait for a driver which is stuck. */
 bool vfs_change_is_pending(const Manager *manager);
 

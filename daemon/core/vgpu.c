@@ -4,9 +4,11 @@
 #include "core/definition-files.h"
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
+#include "core/incoming.h"
 #include "core/manager.h"
 #include "core/notes.h"
 #include "core/scan.h"
+#include "core/start-hold.h"
 #include "core/type.h"
 #include "core/vgpu.h"
 #include "util/file.h"
@@ -16,7 +18,7 @@
 
 static const char *const vgpu_state_table[VGPU_STATE_MAX] = {
         [VGPU_DEFINED] = "defined",   [VGPU_CREATING] = "creating", [VGPU_ACTIVE] = "active",
-        [VGPU_REMOVING] = "removing", [VGPU_FAILED] = "failed",
+        [VGPU_REMOVING] = "removing", [VGPU_FAILED] = "failed",     [VGPU_INCOMING] = "incoming",
 };
 
 DEFINE_STRING_TABLE(vgpu_state, VGpuState)
@@ -71,10 +73,13 @@ VGpu *vgpu_free(VGpu *vgpu) {
         assert(!vgpu->operation);
         assert(list_is_empty(&vgpu->files));
 
+        incoming_forget(vgpu);
+        sd_event_source_disable_unref(vgpu->start_hold);
         sd_event_source_disable_unref(vgpu->start_timer);
         map_remove(&vgpu->manager->vgpus, &vgpu->node);
         list_unlink(&vgpu->gpu_link);
         list_unlink(&vgpu->link);
+        free(vgpu->next_type_id);
         free(vgpu);
         return NULL;
 }
@@ -148,6 +153,22 @@ static unsigned replace_device(VGpu *vgpu, const VGpuReport *report) {
         return mask;
 }
 
+/* A card may have hundreds of them, all on one parent: while its report is applied that is looked at once. */
+static uint64_t read_registration(const VGpu *vgpu) {
+        Manager *manager = vgpu->manager;
+        uint64_t registration;
+
+        if (manager->scanned_parent[0] != '\0' && streq(manager->scanned_parent, vgpu->parent))
+                return manager->scanned_registration;
+
+        registration = scan_registration(manager->host, vgpu->parent);
+        if (vgpu->gpu && vgpu->gpu->applying) {
+                (void)text_copy(manager->scanned_parent, sizeof(manager->scanned_parent), vgpu->parent);
+                manager->scanned_registration = registration;
+        }
+        return registration;
+}
+
 void vgpu_update(VGpu *vgpu, const VGpuReport *report) {
         bool appeared = !vgpu->present;
         unsigned mask;
@@ -156,7 +177,7 @@ void vgpu_update(VGpu *vgpu, const VGpuReport *report) {
         vgpu->lingers = false;
         mask = replace_device(vgpu, report);
         if (appeared || vgpu->registration == 0)
-                vgpu->registration = scan_registration(vgpu->manager->host, vgpu->parent);
+                vgpu->registration = read_registration(vgpu);
         mask |= update_managed(vgpu);
         vgpu_changed(vgpu, mask);
 }
@@ -208,6 +229,25 @@ void vgpu_set_owner(VGpu *vgpu, const Owner *owner) {
         vgpu_changed(vgpu, replace_owner(vgpu, owner));
 }
 
+const char *vgpu_get_migration_state(const VGpu *vgpu) {
+        if (vgpu->claim == VGPU_CLAIM_PROBE)
+                return "probing";
+        if (vgpu->start_hold)
+                return "starting";
+
+        return vgpu->lease != 0 ? "incoming" : "none";
+}
+
+void vgpu_migration_changed(VGpu *vgpu) {
+        vgpu_changed(vgpu, VGPU_CHANGED_MIGRATION);
+}
+
+void vgpu_set_claim(VGpu *vgpu, VGpuClaim claim) {
+        vgpu->claim = claim;
+        vgpu_migration_changed(vgpu);
+        start_hold_check(vgpu->manager);
+}
+
 Type *vgpu_get_type(const VGpu *vgpu) {
         return vgpu->gpu ? gpu_find_type_by_id(vgpu->gpu, vgpu->type_id) : NULL;
 }
@@ -217,6 +257,7 @@ Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase) {
                 .phase = phase,
                 .iommu_group = vgpu->iommu_group,
                 .registration = vgpu->registration,
+                .lease = vgpu->lease,
                 .owner = vgpu->owner,
         };
 
@@ -271,6 +312,7 @@ void vgpu_device_gone(VGpu *vgpu, VGpuEnd end) {
         bool elsewhere = vgpu->elsewhere;
 
         vgpu->present = vgpu->lingers = vgpu->made = vgpu->elsewhere = vgpu->doubtful = vgpu->overlooked = false;
+        incoming_forget(vgpu);
         autostart_device_gone(vgpu, end);
         (void)vgpu_rest(vgpu, NULL);
         if (elsewhere)
@@ -301,14 +343,23 @@ static const DefinitionFile *choose_file(const VGpu *vgpu) {
         return best;
 }
 
-void vgpu_forget_label(const VGpu *vgpu) {
+void vgpu_keep_label(const VGpu *vgpu) {
         Record record;
+        int r;
 
-        if (record_read(vgpu->manager->state_fd, vgpu->uuid, &record) < 0 || record.label[0] == '\0')
+        if (!vgpu->present)
                 return;
 
-        record.label[0] = '\0';
-        (void)record_write(vgpu->manager->state_fd, vgpu->uuid, &record);
+        r = record_read(vgpu->manager->state_fd, vgpu->uuid, &record);
+        if (r >= 0 && streq(record.label, vgpu->label))
+                return;
+        if (r < 0 && vgpu->label[0] == '\0')
+                return;
+        if (r < 0)
+                record = vgpu_get_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
+        (void)text_copy(record.label, sizeof(record.label), vgpu->label);
+        if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
+                log_debug("vGPU %s: its label cannot be recorded", vgpu->uuid);
 }
 
 /* It was defined, or is no more: what goes with a definition comes and goes with it, whoever wrote or deleted that. */
@@ -327,12 +378,12 @@ static unsigned update_note(VGpu *vgpu, bool was_defined) {
                 if (vgpu->noted)
                         notes_forget(vgpu->manager, vgpu->uuid);
                 vgpu->noted = false;
-                vgpu_forget_label(vgpu);
+                vgpu_keep_label(vgpu);
         }
         vgpu->owned = note.managed;
 
         /* Of a vGPU that is not defined the record holds the label. */
-        if (vgpu->file || was_defined)
+        if (vgpu->file || (was_defined && !vgpu->present))
                 label = note.label;
         if (!streq(label, vgpu->label)) {
                 (void)text_copy(vgpu->label, sizeof(vgpu->label), label);
@@ -343,6 +394,21 @@ static unsigned update_note(VGpu *vgpu, bool was_defined) {
         if (note.owner.known || (!vgpu->present && !vgpu->operation))
                 mask |= replace_owner(vgpu, &note.owner);
         return mask;
+}
+
+/* A definition may be changed while its vGPU is active, and takes effect when that is started the next time. */
+static unsigned update_next_type(VGpu *vgpu) {
+        const char *next = vgpu->present && vgpu->file && vgpu->file->problem[0] == '\0' &&
+                                           !streq(vgpu->file->definition.type_id, vgpu->type_id)
+                                   ? vgpu->file->definition.type_id
+                                   : NULL;
+
+        if (streq(strempty(next), strempty(vgpu->next_type_id)))
+                return 0;
+
+        free(vgpu->next_type_id);
+        vgpu->next_type_id = next ? strdup(next) : NULL; /* without memory it is not told */
+        return VGPU_CHANGED_NEXT_TYPE;
 }
 
 static unsigned update_definition(VGpu *vgpu) {
@@ -357,7 +423,7 @@ static unsigned update_definition(VGpu *vgpu) {
         vgpu->persistent = vgpu->file;
         vgpu->autostart = vgpu->file && vgpu->file->definition.autostart;
 
-        mask = update_note(vgpu, was_defined);
+        mask = update_note(vgpu, was_defined) | update_next_type(vgpu);
         if (vgpu->persistent != was_defined || vgpu->autostart != was_autostart)
                 mask |= VGPU_CHANGED_DEFINITION;
         return mask | update_managed(vgpu);
@@ -419,7 +485,12 @@ bool vgpu_rest(VGpu *vgpu, const char *last_error) {
         if (vgpu->present) {
                 /* Which file counts depends on where the device is. */
                 vgpu_changed(vgpu, update_definition(vgpu));
-                vgpu_set_state(vgpu, vgpu->lingers ? VGPU_REMOVING : VGPU_ACTIVE, last_error);
+                vgpu_set_state(vgpu,
+                               vgpu->lingers      ? VGPU_REMOVING
+                               : vgpu->unfinished ? VGPU_CREATING
+                               : vgpu->lease != 0 ? VGPU_INCOMING
+                                                  : VGPU_ACTIVE,
+                               last_error);
         } else if (!list_is_empty(&vgpu->files)) {
                 vgpu_changed(vgpu, update_definition(vgpu));
                 show_definition(vgpu, last_error);

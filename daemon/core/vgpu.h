@@ -24,9 +24,18 @@ typedef enum VGpuState {
         VGPU_ACTIVE,
         VGPU_REMOVING, /* by us, or by somebody else and held; its UUID is taken */
         VGPU_FAILED, /* defined, and cannot be made: last_error says why */
+        VGPU_INCOMING, /* as active, and made for a migration that has not come: see incoming.h */
         VGPU_STATE_MAX,
         VGPU_STATE_INVALID = -EINVAL,
 } VGpuState;
+
+/* What keeps everybody else from opening a vGPU, as it is open for us. */
+typedef enum VGpuClaim {
+        VGPU_CLAIM_NONE,
+        VGPU_CLAIM_PROBE, /* a worker of ours opens it to ask what it can do */
+        VGPU_CLAIM_MAX,
+        VGPU_CLAIM_INVALID = -EINVAL,
+} VGpuClaim;
 
 typedef struct Manager Manager;
 typedef struct Operation Operation;
@@ -57,6 +66,7 @@ struct VGpu {
         char sysfs_path[512];
         int32_t iommu_group; /* -1: none */
         VGpuUse use;
+        bool unfinished; /* its start was cut off, and is being brought to its end: present, though not active yet */
         bool doubtful; /* its create ended with its worker: the next reading tells whether it exists */
         bool made; /* the device was made by us: our record says so */
         bool owned; /* the definition was made by us: its note says so */
@@ -65,6 +75,7 @@ struct VGpu {
         bool overlooked; /* its device came or went while its definition was being written: to be read again */
         List files; /* DefinitionFile.link */
         const DefinitionFile *file; /* the one that counts, or NULL */
+        char *next_type_id; /* what the definition of an active one states, where that is another; or NULL */
         Owner owner;
         Operation *operation; /* that works on it, or NULL */
 
@@ -76,6 +87,12 @@ struct VGpu {
         unsigned n_starts; /* tries in a row that failed */
         uint64_t tried; /* the registration of its parent at the last of them */
         sd_event_source *start_timer;
+
+        /* Migration: see incoming.h and start-hold.h. */
+        uint64_t lease; /* when it goes if nobody has it open; CLOCK_BOOTTIME, microseconds; 0: it waits for nothing */
+        sd_event_source *lease_timer;
+        VGpuClaim claim;
+        sd_event_source *start_hold; /* a virtual machine is being started with it: ends that by itself; or NULL */
 };
 
 const char *vgpu_state_to_string(VGpuState s);
@@ -98,11 +115,16 @@ void vgpu_update(VGpu *vgpu, const VGpuReport *report);
 void vgpu_set_state(VGpu *vgpu, VGpuState state, const char *last_error);
 void vgpu_set_made(VGpu *vgpu, bool made);
 void vgpu_set_use(VGpu *vgpu, VGpuUse use);
-/* In its record, from which a successor would take the label of what is not defined. */
-void vgpu_forget_label(const VGpu *vgpu);
+/* What is active keeps its label when its definition goes: from then on it is in its record. */
+void vgpu_keep_label(const VGpu *vgpu);
 void vgpu_set_label(VGpu *vgpu, const char *label);
 
 void vgpu_set_owner(VGpu *vgpu, const Owner *owner);
+
+/* What of a migration concerns it: "none", "incoming", "starting", "probing"; and that this may be another. */
+const char *vgpu_get_migration_state(const VGpu *vgpu);
+void vgpu_migration_changed(VGpu *vgpu);
+void vgpu_set_claim(VGpu *vgpu, VGpuClaim claim);
 
 /* The type object that it is an instance of, or would be; NULL if its GPU shows no such type (any more). */
 Type *vgpu_get_type(const VGpu *vgpu);

@@ -174,6 +174,10 @@ static int plug_gim(SimHost *host, char **arguments) {
         return sim_host_plug(host, arguments[0], SIM_GPU_GIM, SRIOV_VFS);
 }
 
+static int plug_nvidia_mdev(SimHost *host, char **arguments) {
+        return sim_host_plug(host, arguments[0], SIM_GPU_NVIDIA_MDEV, SRIOV_VFS);
+}
+
 static int plug_xe(SimHost *host, char **arguments) {
         return sim_host_plug(host, arguments[0], SIM_GPU_XE, SRIOV_VFS);
 }
@@ -218,6 +222,7 @@ static int act(SimHost *host, int n, char **arguments) {
                 { "plug-card", 1, plug_card },
                 { "plug-sriov", 1, plug_sriov },
                 { "plug-nvidia", 1, plug_nvidia },
+                { "plug-nvidia-mdev", 1, plug_nvidia_mdev },
                 { "plug-xe", 1, plug_xe },
                 { "plug-gim", 1, plug_gim },
                 { "set-vfs", 2, set_vfs },
@@ -254,6 +259,7 @@ static int usage(FILE *stream) {
                 "     plug-card GPU                  A display controller whose driver knows no vGPUs appears\n"
                 "     plug-sriov GPU                 One with virtual functions appears\n"
                 "     plug-nvidia GPU                One with NVIDIA's vendor-specific VFIO appears\n"
+                "     plug-nvidia-mdev GPU           One of NVIDIA's whose functions are mdev parents\n"
                 "     plug-xe GPU                    One of Intel's that xe drives appears\n"
                 "     plug-gim GPU                   One of AMD's that GIM drives appears\n"
                 "     set-vfs GPU N                  Somebody enables virtual functions through sysfs\n"

@@ -67,6 +67,7 @@ static int identify(const SimHost *sim, const SimGpu *gpu, bool owner, struct md
                 .driver_version = "simulated",
                 .vendor = "mdevgpud",
                 .model = "Simulated GPU",
+                .state_format = "MGPUSTAT-1",
         };
         memcpy(args->instance_id, gpu->instance_id, sizeof(args->instance_id));
         return 0;

@@ -26,6 +26,8 @@ typedef enum SimGpuKind {
         SIM_GPU_XE, /* its virtual functions are provisioned by Intel xe's sriov_admin */
         SIM_GPU_GIM, /* its virtual functions are there as soon as its driver is, as AMD's GIM makes them */
         SIM_GPU_NVIDIA, /* a card of NVIDIA's; who opens the machine answers its control nodes and registers its types */
+        SIM_GPU_NVIDIA_MDEV, /* each of its virtual functions is an mdev parent for one vGPU, as before kernel 6.8 */
+        SIM_GPU_MDEV_VF, /* such a function; never plugged in */
 } SimGpuKind;
 
 /* What the driver of a GPU knows; a file. */

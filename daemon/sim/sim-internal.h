@@ -82,7 +82,7 @@ int sim_mdev_remove(SimHost *sim, const char *uuid, const char *text);
 /* A store to another attribute, in a folder below sys/. */
 int sim_mdev_configure(SimHost *sim, const char *folder, const char *attribute, const char *text);
 /* Without looking for users: the card is gone. */
-void sim_mdev_drop(SimHost *sim, const SimGpu *gpu);
+void sim_mdev_drop(const SimHost *sim, const SimGpu *gpu);
 
 /* Which IOMMU groups somebody holds open; those above what there is room for count as not held. */
 typedef struct SimHeld {

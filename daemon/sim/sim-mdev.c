@@ -277,7 +277,7 @@ int sim_mdev_configure(SimHost *sim, const char *folder, const char *attribute, 
         return sim_write(sim, value, 0644, "%s", path);
 }
 
-void sim_mdev_drop(SimHost *sim, const SimGpu *gpu) {
+void sim_mdev_drop(const SimHost *sim, const SimGpu *gpu) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         struct dirent *entry;
         char path[256];

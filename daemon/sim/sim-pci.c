@@ -234,7 +234,11 @@ int sim_pci_rebind(const SimHost *sim, const char *address) {
 }
 
 static int set_override(const SimHost *sim, const char *folder, const char *text) {
+        _cleanup_(fd_closep) int lock = sim_lock(sim);
         char value[64];
+
+        if (lock < 0)
+                return lock;
 
         (void)snprintf(value, sizeof(value), "%.*s\n", (int)strcspn(text, "\n"), text);
         return sim_write(sim, value[0] == '\n' ? "(null)\n" : value, 0644, "sys/%s/driver_override", folder);

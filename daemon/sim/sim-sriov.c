@@ -196,6 +196,29 @@ static int xe_set_all(const SimHost *sim, const SimGpu *gpu, const char *attribu
         return r;
 }
 
+static int mdev_add(const SimHost *sim, const char *vf) {
+        SimGpu parent = { .kind = SIM_GPU_MDEV_VF, .capacity = 1, .n_types = 1 };
+        int r;
+
+        (void)text_copy(parent.address, sizeof(parent.address), vf);
+        parent.types[0] = (struct mdevgpu_type){ .id = 471, .framebuffer = 1, .max_instances = 1 };
+        (void)text_copy(parent.types[0].name, sizeof(parent.types[0].name), "GRID A100-10C");
+        r = sim_gpu_store(sim, &parent);
+        return r < 0 ? r : sim_parent_register(sim, &parent);
+}
+
+static void mdev_remove(const SimHost *sim, const char *vf) {
+        SimGpu parent;
+
+        if (sim_gpu_load(sim, vf, &parent) < 0)
+                return;
+
+        sim_mdev_drop(sim, &parent);
+        sim_parent_unregister(sim, &parent);
+        sim_remove_tree(sim, "kernel/vgpus/%s", vf);
+        sim_remove_tree(sim, "kernel/gpus/%s", vf);
+}
+
 static int add_vf(const SimHost *sim, const SimGpu *gpu, unsigned i) {
         /* Their drivers would have them, if they were offered any (drivers/pci/pci-driver.c, pci_device_can_probe()). */
         bool probe = read_number(sim, gpu->address, "sriov_drivers_autoprobe") != 0 && gpu->kind != SIM_GPU_GIM;
@@ -208,7 +231,11 @@ static int add_vf(const SimHost *sim, const SimGpu *gpu, unsigned i) {
         (void)snprintf(target, sizeof(target), "sys/bus/pci/devices/%s", vf);
         if (r >= 0)
                 r = sim_symlink(sim, target, "sys/devices/pci%.4s:00/%s/virtfn%u", gpu->address, gpu->address, i);
-        return r >= 0 && gpu->kind == SIM_GPU_NVIDIA_VFIO ? nvidia_add(sim, vf) : r;
+        if (r >= 0 && gpu->kind == SIM_GPU_NVIDIA_VFIO)
+                r = nvidia_add(sim, vf);
+        if (r >= 0 && gpu->kind == SIM_GPU_NVIDIA_MDEV)
+                r = mdev_add(sim, vf);
+        return r;
 }
 
 static void remove_vfs(const SimHost *sim, const SimGpu *gpu) {
@@ -218,6 +245,7 @@ static void remove_vfs(const SimHost *sim, const SimGpu *gpu) {
                 vf_address(gpu, i, vf, sizeof(vf));
                 if (!sim_exists(sim, "sys/bus/pci/devices/%s", vf))
                         continue;
+                mdev_remove(sim, vf);
                 sim_remove_tree(sim, "sys/devices/pci%.4s:00/%s/virtfn%u", gpu->address, gpu->address, i);
                 sim_pci_remove_function(sim, vf);
         }
@@ -257,6 +285,10 @@ int sim_sriov_plug(const SimHost *sim, const SimGpu *gpu) {
                 r = sim_write(sim, "0\n", 0644, "sys/bus/pci/devices/%s/sriov_numvfs", gpu->address);
         if (r >= 0)
                 r = sim_write(sim, "1\n", 0644, "sys/bus/pci/devices/%s/sriov_drivers_autoprobe", gpu->address);
+        if (r >= 0) /* as vf_address() has them */
+                r = sim_write(sim, "8\n", 0444, "sys/bus/pci/devices/%s/sriov_offset", gpu->address);
+        if (r >= 0)
+                r = sim_write(sim, "1\n", 0444, "sys/bus/pci/devices/%s/sriov_stride", gpu->address);
         if (r >= 0 && gpu->kind == SIM_GPU_NVIDIA_VFIO)
                 r = sim_nvidia_plug(sim, gpu);
         if (r >= 0 && gpu->kind == SIM_GPU_GIM)
@@ -318,6 +350,11 @@ static int set_numvfs(const SimHost *sim, const SimGpu *gpu, const char *text) {
         return make_vfs(sim, gpu, n);
 }
 
+/* It leaves that to its own program (reported). */
+static bool is_nvidia(const SimGpu *gpu) {
+        return gpu->kind == SIM_GPU_NVIDIA_VFIO || gpu->kind == SIM_GPU_NVIDIA_MDEV;
+}
+
 static int set_autoprobe(const SimHost *sim, const SimGpu *gpu, const char *text) {
         if (!streq(text, "0") && !streq(text, "1"))
                 return -EINVAL;
@@ -352,8 +389,8 @@ int sim_sriov_store(SimHost *sim, const char *folder, const char *attribute, con
         lock = sim_lock(sim);
         if (lock < 0)
                 return lock;
-        if (streq(attribute, "sriov_numvfs")) /* NVIDIA's driver refuses it (reported) */
-                return gpu.kind == SIM_GPU_NVIDIA_VFIO ? -EPERM : set_numvfs(sim, &gpu, text);
+        if (streq(attribute, "sriov_numvfs"))
+                return is_nvidia(&gpu) ? -EPERM : set_numvfs(sim, &gpu, text);
         if (streq(attribute, "current_vgpu_type"))
                 return nvidia_set_type(sim, &gpu, device, text);
         if (streq(attribute, "vgpu_params") || streq(attribute, "placement_id"))
@@ -376,12 +413,15 @@ int sim_run(const Host *host, const char *const *command) {
         SimHost *sim = host->userdata;
         _cleanup_(fd_closep) int lock = -EBADF;
         SimGpu gpu;
+        char n[16];
 
         if (!streq(command[0], "/usr/lib/nvidia/sriov-manage"))
                 return -ENOENT;
         lock = sim_lock(sim);
-        if (lock >= 0 && sim_gpu_load(sim, command[2], &gpu) >= 0 && gpu.kind == SIM_GPU_NVIDIA_VFIO)
-                (void)(sim_pci_rebind(sim, gpu.address) < 0 ||
-                       set_numvfs(sim, &gpu, streq(command[1], "-e") ? "8" : "0") < 0);
+        if (lock < 0 || sim_gpu_load(sim, command[2], &gpu) < 0 || !is_nvidia(&gpu))
+                return 0;
+
+        (void)snprintf(n, sizeof(n), "%u", streq(command[1], "-e") ? count_possible(&gpu) : 0);
+        (void)(sim_pci_rebind(sim, gpu.address) < 0 || set_numvfs(sim, &gpu, n) < 0);
         return 0;
 }

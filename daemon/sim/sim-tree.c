@@ -85,7 +85,8 @@ const char *sim_gpu_driver(const SimGpu *gpu) {
         static const char *const table[] = {
                 [SIM_GPU_SHIM] = "mdevgpu_ref",   [SIM_GPU_MTTY] = "mtty", [SIM_GPU_PLAIN] = "simdrm",
                 [SIM_GPU_SRIOV] = "simdrm",       [SIM_GPU_XE] = "xe",     [SIM_GPU_NVIDIA] = "nvidia",
-                [SIM_GPU_NVIDIA_VFIO] = "nvidia", [SIM_GPU_GIM] = "gim",
+                [SIM_GPU_NVIDIA_VFIO] = "nvidia", [SIM_GPU_GIM] = "gim",   [SIM_GPU_NVIDIA_MDEV] = "nvidia",
+                [SIM_GPU_MDEV_VF] = "nvidia",
         };
 
         return table[gpu->kind];

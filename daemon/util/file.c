@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "util/file.h"
@@ -40,7 +41,8 @@ struct dirent *directory_next(DIR *dir) {
         return entry;
 }
 
-ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size) {
+/* A file of one value is shown in one go: what ends with a line and has not filled the room is all of it. Others are not. */
+static ssize_t read_file(int dir_fd, const char *path, char *buffer, size_t size, bool one_value) {
         _cleanup_(fd_closep) int fd = -EBADF;
         size_t n = 0;
 
@@ -60,6 +62,8 @@ ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size) 
                 n += (size_t)k;
                 if (n == size)
                         return -E2BIG;
+                if (one_value && buffer[n - 1] == '\n')
+                        break;
         }
 
         if (n > 0 && buffer[n - 1] == '\n')
@@ -68,8 +72,12 @@ ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size) 
         return strlen(buffer) == n ? (ssize_t)n : -EBADMSG;
 }
 
+ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size) {
+        return read_file(dir_fd, path, buffer, size, /* one_value= */ false);
+}
+
 void attribute_read_text(int dir_fd, const char *path, char *buffer, size_t size) {
-        if (attribute_read(dir_fd, path, buffer, size) < 0)
+        if (read_file(dir_fd, path, buffer, size, /* one_value= */ true) < 0)
                 buffer[0] = '\0';
         else
                 text_sanitize(buffer);
@@ -96,7 +104,7 @@ int attribute_read_number(int dir_fd, const char *path, uint64_t max, uint64_t *
         char buffer[64];
         ssize_t n;
 
-        n = attribute_read(dir_fd, path, buffer, sizeof(buffer));
+        n = read_file(dir_fd, path, buffer, sizeof(buffer), /* one_value= */ true);
         return n < 0 ? (int)n : parse_number(buffer, max, ret);
 }
 
@@ -185,4 +193,32 @@ int file_replace(int dir_fd, const char *name, const char *contents) {
                 (void)unlinkat(dir_fd, temporary, 0);
 
         return r;
+}
+
+/* The file that is there under its name is the one that was locked: whoever had it before has removed his. */
+static bool is_there(int dir_fd, const char *name, int fd) {
+        struct stat mine, there;
+
+        return fstat(fd, &mine) >= 0 && fstatat(dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) >= 0 &&
+               mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+}
+
+int file_lock(int dir_fd, const char *name) {
+        for (;;) {
+                _cleanup_(fd_closep) int fd = -EBADF;
+
+                fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+                if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+                        return negative_errno();
+                if (is_there(dir_fd, name, fd))
+                        return TAKE_FD(fd);
+        }
+}
+
+void file_unlock(int dir_fd, const char *name, int fd) {
+        if (fd < 0)
+                return;
+
+        (void)unlinkat(dir_fd, name, 0);
+        (void)close(fd);
 }

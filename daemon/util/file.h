@@ -29,7 +29,7 @@ struct dirent *directory_next(DIR *dir);
  */
 ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size);
 
-/* The same, but no error other than -ENOMEM: what cannot be read or shown is the empty string. */
+/* The same of one value, as those of sysfs are, but no error other than -ENOMEM: what cannot be read or shown is the empty string. */
 void attribute_read_text(int dir_fd, const char *path, char *buffer, size_t size);
 
 /* A number in C's notation (0x…, decimal), whole and within max, else -EBADMSG. */
@@ -50,3 +50,10 @@ int file_write_all(int fd, const char *data, size_t size);
 
 /* Replaces name by a file with these contents, all or nothing. Survives the death of the process, not a power cut. */
 int file_replace(int dir_fd, const char *name, const char *contents);
+
+/*
+ * Takes the lock that the file of this name stands for: a descriptor for file_unlock(), or -EWOULDBLOCK if somebody has it.
+ * It goes with the process, however that ends, and stays with none that it starts.
+ */
+int file_lock(int dir_fd, const char *name);
+void file_unlock(int dir_fd, const char *name, int fd);

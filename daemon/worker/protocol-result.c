@@ -290,7 +290,7 @@ void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const Job
                 wire_put_u8(w, result->existed);
                 if (result->exists)
                         put_vgpu(w, &result->vgpu);
-                if (kind == JOB_USERS)
+                if (kind == JOB_USERS || kind == JOB_MIGRATION)
                         protocol_put_usage(w, &result->usage);
         }
 
@@ -324,7 +324,7 @@ static int get_result_fields(WireReader *r, JobKind kind, JobResult *result) {
         /* A create that succeeded has something to show, and nothing else has. */
         if (kind == JOB_CREATE ? result->error.code == 0 && !result->exists : result->exists)
                 r->bad = true;
-        return kind == JOB_USERS ? protocol_get_usage(r, &result->usage) : 0;
+        return kind == JOB_USERS || kind == JOB_MIGRATION ? protocol_get_usage(r, &result->usage) : 0;
 }
 
 int protocol_get_result(const uint8_t *data, size_t size, JobKind kind, JobResult *ret_result) {

@@ -3,13 +3,17 @@
 #include "backend/backends.h"
 #include "backend/host-facts.h"
 #include "backend/mdev-counts.h"
+#include "backend/qemu.h"
 #include "backend/users.h"
+#include "core/migration.h"
+#include "backend/vfio-features.h"
 #include "backend/vfs.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/text.h"
 #include "worker/runner.h"
 #include "worker/store.h"
+#include "worker/told.h"
 
 /* How long whoever else makes the same vGPU may take to finish: libvirt waits as long for an mdev it has asked for. */
 #define FIND_INTERVAL_USEC 10000U
@@ -181,6 +185,7 @@ int runner_watch(BackendContext *c) {
 static int run_sync(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
+        vfs_recover(c->host, c->gpu);
         r = find_backend(c, &result->error);
         if (r < 0)
                 return r;
@@ -310,33 +315,78 @@ static int run_users(BackendContext *c, const Job *job, JobResult *result) {
         return r < 0 ? error_set_errno(&result->error, r, "it cannot be seen who uses the vGPU") : 0;
 }
 
-static const VGpuUsage *find_told(const UsageReport *usage, const char *uuid) {
-        for (size_t i = 0; i < usage->n_vgpus; i++)
-                if (streq(usage->vgpus[i].uuid, uuid))
-                        return &usage->vgpus[i];
+/* What the driver says of this vGPU, and which of its users it means. */
+static void add_told(BackendContext *c, const char *uuid, JobResult *result) {
+        VGpuUsage usage, *row;
 
-        return NULL;
+        if (!told_read(c, uuid, &usage))
+                return;
+        row = usage_report_add_vgpu(&result->usage);
+        if (!row) {
+                facts_done(&usage.facts);
+                return;
+        }
+
+        *row = usage;
+        for (size_t i = 0; i < result->n_users; i++)
+                result->users[i].told = result->users[i].pid == row->pid || (row->pid == 0 && result->n_users == 1);
 }
 
-/* Of all that the driver says what is about this vGPU, and which of its users it means. */
-static void add_told(BackendContext *c, const char *uuid, JobResult *result) {
-        const VGpuUsage *found;
-        VGpuUsage *row = NULL;
+/* What QEMU runs with it, which decides what can be done with it while it does. */
+static int add_qemu(BackendContext *c, JobResult *result) {
+        char version[QEMU_VERSION_SIZE] = "";
+
+        for (size_t i = 0; i < result->n_users && version[0] == '\0'; i++)
+                qemu_read_version(c->host, &result->users[i], version);
+        return facts_add_text(&result->usage.facts, MIGRATION_QEMU, version);
+}
+
+/* What the driver says of moving vGPUs of this GPU. */
+static int add_migration_told(BackendContext *c, JobResult *result) {
         UsageReport all;
+        int r = 0;
+
+        if (!c->backend || !c->backend->read_usage)
+                return 0;
 
         usage_report_init(&all);
-        if (c->backend && c->backend->read_usage && c->backend->read_usage(c, &all, NULL) >= 0) {
-                found = find_told(&all, uuid);
-                row = found ? usage_report_add_vgpu(&result->usage) : NULL;
-                if (row) {
-                        *row = *found;
-                        all.vgpus[found - all.vgpus].facts = (Facts){};
-                }
-        }
+        if (c->backend->read_usage(c, &all, NULL) >= 0)
+                r = migration_take_told(&all.facts, &result->usage.facts);
         usage_report_done(&all);
+        return r;
+}
 
-        for (size_t i = 0; row && i < result->n_users; i++)
-                result->users[i].told = result->users[i].pid == row->pid || (row->pid == 0 && result->n_users == 1);
+/* Opens it, if nobody has. */
+static int run_probe(BackendContext *c, const Job *job, JobResult *result) {
+        char device[SYSFS_NAME_SIZE + 32], users[320];
+
+        if (result->n_users > 0) {
+                users_describe(result->users, result->n_users, users, sizeof(users));
+                return error_set(&result->error, -ERROR_IN_USE, "vGPU %s is in use by %s, and is asked nothing",
+                                 job->uuid, users);
+        }
+
+        name_device(c, job->uuid, device, sizeof(device));
+        return vfio_features_read(c->host, device, &result->usage.facts, &result->error);
+}
+
+static int run_migration(BackendContext *c, const Job *job, JobResult *result) {
+        int r;
+
+        r = run_users(c, job, result);
+        if (r >= 0 && job->probe)
+                r = run_probe(c, job, result);
+        if (r < 0)
+                return r;
+
+        add_told(c, job->uuid, result);
+        r = add_migration_told(c, result);
+        if (r >= 0)
+                r = add_qemu(c, result);
+        if (r < 0)
+                return error_set_errno(&result->error, r, "it cannot be told how the vGPU can be moved");
+
+        return 0;
 }
 
 static int run_usage(BackendContext *c, JobResult *result) {
@@ -361,7 +411,7 @@ static int check_users(BackendContext *c, const Job *job, JobResult *result) {
         if (r < 0)
                 return r;
         if (result->n_users == 0)
-                return 0;
+                return told_check_free(c, job->uuid, &result->error);
 
         users_describe(result->users, result->n_users, users, sizeof(users));
         return error_set(&result->error, -ERROR_IN_USE, "vGPU %s is in use by %s; stop that first", job->uuid, users);
@@ -460,6 +510,9 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
                 r = run_users(c, job, result);
                 if (r >= 0)
                         add_told(c, job->uuid, result);
+                break;
+        case JOB_MIGRATION:
+                r = run_migration(c, job, result);
                 break;
         case JOB_USAGE:
                 r = run_usage(c, result);

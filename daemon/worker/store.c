@@ -166,6 +166,22 @@ static int explain_put(int code, const Job *job, Error *error) {
                          strerrordesc_np(-code) ?: "unknown error");
 }
 
+/* In the place of the note that is there, if one is; what may not survive does not stay. */
+static int move_note(int notes_fd, const char *temporary, const char *uuid) {
+        bool exists = path_exists(notes_fd, uuid);
+        unsigned flags = exists ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+        int r = 0;
+
+        if (renameat2(notes_fd, temporary, notes_fd, uuid, flags) < 0)
+                r = negative_errno();
+        else if (fsync(notes_fd) < 0) {
+                r = negative_errno();
+                (void)renameat2(notes_fd, uuid, notes_fd, temporary, flags);
+        }
+        (void)unlinkat(notes_fd, temporary, 0);
+        return r;
+}
+
 static int put_note(const Host *host, const Job *job, Error *error) {
         _cleanup_(fd_closep) int notes_fd = -EBADF;
         char text[NOTE_TEXT_SIZE], temporary[UUID_STRING_SIZE + 1];
@@ -180,8 +196,8 @@ static int put_note(const Host *host, const Job *job, Error *error) {
                 (void)snprintf(temporary, sizeof(temporary), ".%s", job->uuid);
                 r = write_durable(notes_fd, temporary, text, 0600);
         }
-        if (r >= 0 && (renameat(notes_fd, temporary, notes_fd, job->uuid) < 0 || fsync(notes_fd) < 0))
-                r = negative_errno();
+        if (r >= 0)
+                r = move_note(notes_fd, temporary, job->uuid);
         if (r < 0)
                 return error_set(error, -EIO, "/var/lib/mdevgpud/" NOTES_FOLDER "/%s cannot be written: %s", job->uuid,
                                  strerrordesc_np(-r) ?: "unknown error");

@@ -173,6 +173,7 @@ static int submit_job(Supervisor *s, const char *gpu, PlatformJob *job) {
         case JOB_REMOVE:
                 return submit_to_pool(s, &s->removals, job);
         case JOB_USERS:
+        case JOB_MIGRATION:
         case JOB_EXAMINE:
                 return submit_to_pool(s, &s->users, job);
         case JOB_STORE:

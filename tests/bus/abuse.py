@@ -244,6 +244,36 @@ def all_the_time(stack):
     machine.check_log()
 
 
+@test
+def large_configuration(stack):
+    """who has the largest configuration checked all the time does not keep the daemon from anything else"""
+    machine = start(stack)
+    folder = machine.path("etc/mdevgpud/topologies.d")
+    os.makedirs(folder, exist_ok=True)
+    topology = "".join('    - {type: Reference half, count: 1, label: "' + "x" * 30 + '"}\n' for _ in range(240))
+    for k in range(4):
+        with open(f"{folder}/{k}.yaml", "w", encoding="utf-8") as f:
+            f.write("version: 1\ntopologies:\n" + "".join(
+                f'  t{k}-{i}:\n  - match: {{address: "{GPU}"}}\n    vgpus:\n{topology}' for i in range(50)))
+    client, other = connect(machine, NOBODY), connect(machine)
+    begin = time.monotonic()
+    ok(client.manager("CheckConfig"))
+    once = time.monotonic() - begin
+    if once < 0.01:
+        raise AssertionError(f"the largest configuration takes {once} s")
+    begin = time.monotonic()
+    serials = [client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "CheckConfig") for _ in range(100)]
+    ok(other.manager("ListGpus", "a{sv}", [{}]))
+    for serial in serials:
+        answer = client.receive()
+        if answer.serial != serial:
+            raise AssertionError("answers came in another order than the calls")
+        ok(answer)
+    if (took := time.monotonic() - begin) > 20 * once:
+        raise AssertionError(f"100 times took {took} s, once {once}")
+    machine.check_log()
+
+
 class Guesser:
     """Arguments of any type, mostly of the right one and with contents that nobody expects."""
 
@@ -445,6 +475,35 @@ def authority_restarts(stack):
     pending = client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "DestroyVGpu", "sa{sv}", [uuid, {}])
     authority.reply(await_question(authority), "(bba{ss})", [(1, 0, {})])
     ok(client.answer(pending))
+    machine.check_log()
+
+
+@test
+def asked_once(stack):
+    """who is authorized while the bus takes nothing more is not asked for again, and what he asked for is done"""
+    machine = Machine(stack, SIM, limits={"max_incoming_bytes": 8 << 20})
+    os.chmod(machine.dir, 0o755)
+    many_vgpus(machine, 1000)
+    authority = become_authority(machine)
+    machine.start(with_polkit=True)
+    uuid, _ = ok(connect(machine).manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}]))
+    client, deaf, other = connect(machine, NOBODY), connect(machine), connect(machine)
+    pending = client.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "DestroyVGpu", "sa{sv}", [uuid, {}])
+    question = await_question(authority)
+    for _ in range(300):
+        deaf.send("/org/mdevgpu1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+    other.socket.settimeout(2)
+    with contextlib.suppress(TimeoutError):
+        other.answer(other.send("/org/mdevgpu1", "org.mdevgpu1.Manager", "ListGpus", "a{sv}", [{}]))
+        raise AssertionError("the bus has taken everything")
+    authority.reply(question, "(bba{ss})", [(1, 0, {})])
+    until(lambda: uuid not in machine.devices(), "what was authorized")
+    deaf.close()
+    ok(client.answer(pending))
+    authority.socket.settimeout(0.5)
+    with contextlib.suppress(TimeoutError):
+        await_question(authority)
+        raise AssertionError("it was asked twice")
     machine.check_log()
 
 

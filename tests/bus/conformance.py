@@ -38,6 +38,8 @@ class Row:
 FUNCTION = r"0000:51:01\.\d"
 ROWS = [
     Row("mdev", "plug-mtty", "mtty-1", 24, "mdev", gpu="mtty"),
+    # One on each virtual function.
+    Row("mdev", "plug-nvidia-mdev", "nvidia-471", 4, "mdev", functions=True, parent=FUNCTION),
     Row("shim", "plug", "mdevgpu_ref-1", 16, "mdev"),
     Row("vfio-pci", "plug-card", "vfio-pci", 1, "whole"),
     Row("sriov", "plug-sriov", "vfio-pci-vf", 4, "vf", functions=True, parent=FUNCTION),

@@ -142,6 +142,8 @@ class Bus:
         for argument in arguments:
             if isinstance(argument, str):
                 sd("sd_bus_message_append_basic", message, ctypes.c_char(b"s"), text(argument))
+            elif isinstance(argument, int):
+                sd("sd_bus_message_append", message, text("u"), ctypes.c_uint32(argument))
             else:
                 self.append_options(message, argument)
         reply = self.send(message)
@@ -171,8 +173,10 @@ class Bus:
         return found
 
     def apply_topology(self, name):
-        """Until its job has ended, well or with its error."""
-        path = self.ask("ApplyTopology", name, {})[0]
+        self.wait_for_job(self.ask("ApplyTopology", name, {})[0])
+
+    def wait_for_job(self, path):
+        """Until it has ended, well or with its error."""
         # Seldom, so that the daemon does the same each time.
         time.sleep(0.15)
         while (state := self.get(path, NAME + ".Job", "State")) in ("queued", "running"):

@@ -233,7 +233,8 @@ static void test_broken(void) {
         g_assert_nonnull(error.message);
         g_assert_nonnull(
                 strstr(error.message, "mdevgpud.yaml:2:11: error: unknown key 'vgpu'; did you mean 'vgpus'?\n"));
-        g_assert_nonnull(strstr(error.message, "mdevgpud.yaml:2:29: error: group: 'xyz' is not in /etc/group"));
+        g_assert_nonnull(strstr(error.message, "mdevgpud.yaml:2:29: error: group: 'xyz' is not in /"));
+        g_assert_nonnull(strstr(error.message, "/host/etc/group"));
         assert_error(NULL, &error, ERROR_PREFIX "ConfigInvalid");
         refuse_create(nobody, LIMIT, 2, GPU, TYPE);
         sd_bus_flush_close_unref(nobody);

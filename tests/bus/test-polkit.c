@@ -10,6 +10,7 @@
 #define VGPU_PATH "/org/mdevgpu1/vgpu/_6b2f6c5e_1111_4222_8333_444455556666"
 
 /* One that is defined, and not active. */
+#define UUID_INCOMING "6b2f6c5e-1111-4222-8333-44445555999a"
 #define UUID_DEFINED "7c3f6c5e-1111-4222-8333-444455556666"
 #define DEFINED_PATH "/org/mdevgpu1/vgpu/_7c3f6c5e_1111_4222_8333_444455556666"
 
@@ -78,8 +79,25 @@ static bool append_number(sd_bus_message *m) {
         return sd_bus_message_append(m, "ua{sv}", 2U, 0) >= 0;
 }
 
+static bool append_type(sd_bus_message *m) {
+        return sd_bus_message_append(m, "ssa{sv}", GPU, TYPE, 0) >= 0;
+}
+
+static bool append_remote(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sa{sv}", GPU, 3, "format", "u", 1U, "backend", "s", "shim", "type", "s",
+                                     TYPE) >= 0;
+}
+
+static bool append_uuids(sd_bus_message *m) {
+        return sd_bus_message_append(m, "asa{sv}", 1, UUID, 0) >= 0;
+}
+
 static bool append_nothing(sd_bus_message *m) {
         return true;
+}
+
+static bool append_incoming(sd_bus_message *m) {
+        return sd_bus_message_append(m, "sa{sv}", UUID_INCOMING, 0) >= 0;
 }
 
 /* All there are. A method that is missing here fails the test: whoever adds one has to say which kind it is. */
@@ -90,6 +108,10 @@ static const Method methods[] = {
         { MANAGER_INTERFACE, "UndefineVGpu", true, append_defined },
         { MANAGER_INTERFACE, "StartVGpu", true, append_defined },
         { MANAGER_INTERFACE, "ModifyVGpu", true, append_defined },
+        { MANAGER_INTERFACE, "PrepareIncoming", true, append_create },
+        { MANAGER_INTERFACE, "ReleaseIncoming", true, append_incoming },
+        { MANAGER_INTERFACE, "HoldForStart", true, append_uuids },
+        { MANAGER_INTERFACE, "EndHold", true, append_uuids },
         { MANAGER_INTERFACE, "Reload", true, append_options },
         { VGPU_INTERFACE, "Destroy", true, append_options },
         { VGPU_INTERFACE, "Start", true, append_options },
@@ -107,6 +129,9 @@ static const Method methods[] = {
         { MANAGER_INTERFACE, "GetStatistics", false, append_options },
         { MANAGER_INTERFACE, "GetUsage", false, append_gpu_options },
         { MANAGER_INTERFACE, "GetUsers", false, append_uuid_options },
+        { MANAGER_INTERFACE, "QueryMigration", false, append_uuid_options },
+        { MANAGER_INTERFACE, "GetMigrationInfo", false, append_type },
+        { MANAGER_INTERFACE, "CheckCompatibility", false, append_remote },
         { MANAGER_INTERFACE, "ListTopologies", false, append_nothing },
         { MANAGER_INTERFACE, "ListJobs", false, append_nothing },
         { MANAGER_INTERFACE, "PlanTopology", false, append_topology },
@@ -146,8 +171,12 @@ static void check_method(sd_bus *nobody, const char *path, const Method *method,
 /* What is active cannot be started, and what is not cannot be destroyed: polkit is not asked about that. */
 static bool makes_no_sense(const char *path, const Method *method) {
         return g_str_equal(method->interface, VGPU_INTERFACE) &&
-               ((g_str_equal(path, VGPU_PATH) && g_str_equal(method->member, "Start")) ||
+               ((!g_str_equal(path, DEFINED_PATH) && g_str_equal(method->member, "Start")) ||
                 (g_str_equal(path, DEFINED_PATH) && g_str_equal(method->member, "Destroy")));
+}
+
+static void have_incoming(sd_bus *root) {
+        sd_bus_message_unref(manager_call(root, "PrepareIncoming", "sssa{sv}", GPU, TYPE, UUID_INCOMING, 0));
 }
 
 /* Root has the vGPU that is defined and not active. */
@@ -226,13 +255,14 @@ static void test_denied(void) {
 
         make_vgpu(h->bus, TYPE, UUID);
         have_defined(h->bus);
+        have_incoming(h->bus);
         sd_bus_message_unref(manager_call(h->bus, "ApplyTopology", "sa{sv}", "t", 0)); /* a job of root's */
 
         nobody = harness_connect(h, NOBODY_UID);
-        g_assert_cmpuint(walk(h, nobody, BUS_PATH), ==, 14);
+        g_assert_cmpuint(walk(h, nobody, BUS_PATH), ==, 19);
         sd_bus_flush_close_unref(nobody);
 
-        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 2);
+        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 3);
         /* Root was never asked of polkit, which would have said no. */
         destroy_vgpu(h->bus, UUID);
 }
@@ -252,19 +282,21 @@ static void test_allowed(void) {
                         continue;
                 if (g_str_has_prefix(method->member, "Destroy"))
                         make_vgpu(h->bus, TYPE, UUID);
+                else if (g_str_equal(method->member, "ReleaseIncoming"))
+                        have_incoming(h->bus);
                 else
                         have_defined(h->bus);
                 check_method(nobody,
                              g_str_equal(method->interface, SRIOV_INTERFACE)   ? SRIOV_PATH
                              : g_str_equal(method->interface, MIXED_INTERFACE) ? NVIDIA_PATH
                              : !g_str_equal(method->interface, VGPU_INTERFACE) ? BUS_PATH
-                             : g_str_equal(method->member, "Start")          ? DEFINED_PATH
-                                                                             : VGPU_PATH,
+                             : g_str_equal(method->member, "Start")            ? DEFINED_PATH
+                                                                               : VGPU_PATH,
                              method, /* allowed= */ true);
         }
 
-        /* What CreateVGpu() and DefineVGpu() made, and what was started. */
-        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 3);
+        /* What CreateVGpu(), PrepareIncoming() and DefineVGpu() made, and what was started. */
+        g_assert_cmpuint(count_rows(h->bus, "ListVGpus", NULL, NULL), ==, 4);
         sd_bus_flush_close_unref(nobody);
 }
 

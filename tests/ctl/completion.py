@@ -38,7 +38,7 @@ def start(rig: Rig):
     while "Reference half" not in rig.ctl("types").out:
         true(time.monotonic() < deadline, rig.ctl("types"))
         time.sleep(0.05)
-    equal(rig.ctl("create", GPU, "Reference half", UUID).status, 0)
+    equal(rig.ctl("create", GPU, "Reference half", UUID, "--label=web1").status, 0)
     equal(rig.ctl("define", GPU, "Reference small", DEFINED).status, 0)
     folder = os.path.join(rig.dir, "bin")
     os.makedirs(folder)
@@ -64,6 +64,8 @@ LINES = [
     ("mdevgpuctl attachment --format=q", "mdevgpuctl attachment --format=qemu "),
     ("mdevgpuctl gpus --form", None),
     ("mdevgpuctl help mon", "mdevgpuctl help monitor "),
+    ("mdevgpuctl destroy we", "mdevgpuctl destroy web1 "),
+    ("mdevgpuctl import mdev", "mdevgpuctl import mdev-gpu "),
 ]
 
 
@@ -176,6 +178,19 @@ def candidates(rig: Rig):
     equal(rig.ctl("completion", "--", "create", "0000:99:00.0", "").out, "")
     equal(rig.ctl("completion", "--", f"--address={rig.address}", "start", "").out.split("\t")[0], DEFINED)
     equal(rig.ctl("completion", "--", "create", GPU, "x", "y", "").out, "")
+    os.makedirs(os.path.join(rig.dir, "files", "folder"))
+    with open(os.path.join(rig.dir, "files", "foreign.yaml"), "w", encoding="utf-8"):
+        pass
+    equal(rig.ctl("completion", "--", "import", "mdev-gpu", f"{rig.dir}/files/fo").out,
+          f"{rig.dir}/files/folder/\t\n{rig.dir}/files/foreign.yaml\t\n")
+    # Two cards have the same types.
+    subprocess.run([DAEMON, "--root", os.path.join(rig.dir, "host"), "plug", "0000:42:00.0"], check=True, env=rig.env)
+    deadline = time.monotonic() + 20
+    while "0000:42:00.0 mdevgpu_ref-2" not in rig.ctl("types").out:
+        true(time.monotonic() < deadline, rig.ctl("types"))
+        time.sleep(0.05)
+    equal(rig.ctl("completion", "--", "create", '""', "").out.splitlines(),
+          ["mdevgpu_ref-1\tReference half", "mdevgpu_ref-2\tReference small"])
     true("--unmanaged" in rig.ctl("completion", "--", "destroy", "--").out, "an option is missing")
     true("--unmanaged" not in rig.ctl("completion", "--", "gpus", "--").out, "an option too many")
 

@@ -130,7 +130,8 @@ def status_of_several(rig: Rig):
     """status goes on past what does not exist and tells it in the end"""
     rig.daemon("good")
     result = rig.ctl("status", "!org.mdevgpu1.Error.NoSuchGpu=There is no GPU.", UUID)
-    equal((result.status, result.err), (3, "mdevgpuctl: There is no GPU.\n  'mdevgpuctl gpus' lists the GPUs.\n"), result)
+    equal((result.status, result.err), (3, "mdevgpuctl: There is no GPU.\n  No vGPU has that label either; "
+                                           "'mdevgpuctl gpus' lists the GPUs, 'mdevgpuctl list' the vGPUs.\n"), result)
     true(result.out.startswith(UUID), result)
 
 
@@ -456,6 +457,13 @@ def usage(rig: Rig):
     equal(rig.ctl("create", GPU, "Open", "vAmpere/2").err,
           "mdevgpuctl: 'vAmpere/2' is no UUID.\n"
           f"  A name with blanks must be quoted: mdevgpuctl create {GPU} 'Open vAmpere/2'\n")
+    # What looks like a UUID is no end of a name.
+    equal(rig.ctl("create", GPU, "t", UUID[:-1]).err,
+          f"mdevgpuctl: '{UUID[:-1]}' is no UUID: it has to have the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx.\n")
+    for typed, meant in ("creat", "create"), ("lsit", "list"), ("undef", "undefine"), ("statsu", "status"):
+        true(f"is it '{meant}'?" in rig.ctl(typed).err, rig.ctl(typed))
+    for typed in "x", "frobnicate", "completio", "a" * 100:
+        true("is it" not in rig.ctl(typed).err, rig.ctl(typed))
     equal(rig.ctl("start", UUID, "--autostart").err,
           "mdevgpuctl: --autostart does not go with start; 'mdevgpuctl help start' says what does.\n")
     equal(rig.ctl("create", GPU, "t", "--attr", "\x1bx").err, "mdevgpuctl: --attr=\\u001bx is not NAME=VALUE.\n")
@@ -522,14 +530,16 @@ def usage(rig: Rig):
     lines = result.out.splitlines()
     true(lines[0] == GPU and any(re.fullmatch(r" +Framebuffer used: +12 GiB", line) for line in lines), result)
     equal([line.split() for line in lines[-3:]],
-          [["UUID", "TYPE", "PID", "VM", "FRAMEBUFFER", "ENCODER", "DRIVER", "LICENSED"],
-           [UUID, "nvidia-530", "4242", "web", "12", "GiB", "40", "550.54.14", "yes"],
-           ["-", "nvidia-54", "0", "-", "-", "-", "-", "-"]], result)
+          [["UUID", "TYPE", "PID", "VM", "FRAMEBUFFER", "USED", "ENCODER", "DRIVER", "LICENSED"],
+           [UUID, "nvidia-530", "4242", "web", "-", "12", "GiB", "40", "550.54.14", "yes"],
+           ["-", "nvidia-54", "-", "-", "-", "-", "-", "-", "-"]], result)
     equal(json.loads(rig.ctl("usage", GPU, "--json").out),
           [{"gpu": GPU, "framebuffer_total": None, "framebuffer_used": 12 << 30, "migration": True,
             "vgpus": [{"uuid": UUID, "pid": 4242, "type": "nvidia-530", "vm": "web", "framebuffer_used": 12 << 30,
                        "encoder": 40, "guest_driver": "550.54.14", "licensed": True},
-                      {"uuid": None, "pid": 0, "type": "nvidia-54"}]}])
+                      {"uuid": None, "pid": None, "type": "nvidia-54"}]}])
+    everywhere = rig.ctl("usage")
+    true(everywhere.status == 0 and everywhere.out.startswith(GPU) and "\n0000:42:00.0\n" in everywhere.out, everywhere)
     result = rig.ctl("usage", "!org.mdevgpu1.Error.NotSupported=It says nothing.", GPU)
     equal((result.status, result.err), (1, "mdevgpuctl: It says nothing.\n"), result)
     true(result.out.startswith(GPU), result)
@@ -553,6 +563,11 @@ VERBS = """
     autostart
     topology
     vfs
+    mixed-size
+    migration
+    compat
+    prepare-incoming
+    release-incoming
     jobs
     cancel
     check
@@ -574,7 +589,7 @@ def help_texts(rig: Rig):
     overall = rig.ctl("--help")
     equal((overall.status, overall.err), (0, ""))
     equal(rig.ctl("help").out, overall.out)
-    verbs = re.findall(r"^  ([a-z]+) ", overall.out, re.M)
+    verbs = re.findall(r"^  ([a-z-]+) ", overall.out, re.M)
     equal(verbs, VERBS)
     for verb in verbs:
         result = rig.ctl(verb, "--help")
@@ -594,19 +609,19 @@ def man_page(rig: Rig):
         page = f.read()
     overall = rig.ctl("--help").out
     section = page.split("# VERBS")[1].split("# OPTIONS")[0]
-    equal(re.findall(r"^\*(\w+)\*", section, re.M), re.findall(r"^  ([a-z]+) ", overall, re.M))
+    equal(re.findall(r"^\*([\w-]+)\*", section, re.M), re.findall(r"^  ([a-z-]+) ", overall, re.M))
     section = page.split("# OPTIONS\n")[1].split("# OPTIONS OF VERBS")[0]
     equal(re.findall(r"^(?:\*-\w\*, )?\*(--[\w-]+)\*", section, re.M), re.findall(r"^  .{4}(--[\w-]+)", overall, re.M))
     section = page.split("# OPTIONS OF VERBS")[1].split("# REGISTRATION")[0]
-    documented = {option: set(re.findall(r"\*(\w+)\*", verbs))
+    documented = {option: set(re.findall(r"\*([\w-]+)\*", verbs))
                   for option, verbs in re.findall(r"^\*(--[\w-]+)\*.*\n\t\(([^)]*)\)", section, re.M)}
     explained = {}
-    for verb in re.findall(r"^  ([a-z]+) ", overall, re.M):
+    for verb in re.findall(r"^  ([a-z-]+) ", overall, re.M):
         for option in re.findall(r"^      (--[\w-]+)", rig.ctl("help", verb).out, re.M):
             explained.setdefault(option, set()).add(verb)
     equal(documented, explained)
     for verb in ("types", "status", "users", "usage", "create", "destroy", "define", "undefine", "start", "modify",
-                 "autostart", "vfs", "help"):
+                 "autostart", "vfs", "mixed-size", "migration", "compat", "prepare-incoming", "release-incoming", "help"):
         arguments = re.search(rf"\] {verb} (.*)", rig.ctl("help", verb).out).group(1).replace("…", "...")
         documented = re.search(rf"^\*{verb}\* (.*)", page, re.M).group(1).replace("*", "").replace("_", "")
         equal(documented, arguments)
@@ -635,6 +650,12 @@ def host(rig: Rig):
     with open(os.path.join(rig.dir, "ssh.log"), encoding="utf-8") as f:
         true("me@elsewhere" in f.read().split(), "ssh was not told the host")
     equal(rig.ctl("-H", "me@elsewhere", "list", env={"PATH": "/nonexistent"}).status, 6)
+    with open(ssh, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\necho 'no such machine' >&2\nexit 255\n")
+    result = rig.ctl("-H", "me@elsewhere", "list", env=env)
+    equal((result.status, result.err),
+          (6, "no such machine\nmdevgpuctl: Cannot reach the system bus of me@elsewhere over ssh.\n  'ssh me@elsewhere "
+              "systemd-stdio-bridge' has to work without a question; what ssh said stands above.\n"), result)
 
 
 @test

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 
-from rig import DAEMON, FILE, Rig, equal, run, test, true
+from rig import CTL, DAEMON, FILE, Rig, equal, run, test, true
 
 GPU = "0000:41:00.0"
 UUID = "c0ffee00-0000-4000-8000-000000000001"
@@ -73,6 +73,51 @@ def chain(rig: Rig):
 
 
 @test
+def migration(rig: Rig):
+    """what one host prints another compares; the vGPU that a migration goes to waits, and is released"""
+    start(rig)
+    printed = rig.ctl("migration", GPU, "Reference half", "--json")
+    equal((printed.status, printed.err), (0, ""))
+    info = json.loads(printed.out)
+    equal((info["driver"], info["migration"], info["registration"]), ("mdevgpu_ref", True, "registered"))
+    file = os.path.join(rig.dir, "there.json")
+
+    def compat(changes, *options):
+        with open(file, "w", encoding="utf-8") as f:
+            json.dump({**info, **changes}, f)
+        return rig.ctl("compat", GPU, file, *options)
+
+    result = compat({})
+    equal((result.status, result.out.splitlines()[0]), (0, "compatible"), result)
+    result = compat({"framebuffer": 7})
+    true(result.status == 5 and result.out.startswith("incompatible\n  framebuffer: "), result)
+    result = compat({"migration_metadata": None}, "--json")
+    equal((result.status, json.loads(result.out)["verdict"]), (1, "unknown"), result)
+    equal(compat({"migration_metadata": "another"}, "-q").out, "")
+    with open(file, "w", encoding="utf-8") as f:
+        f.write("[" * 100000)
+    equal(rig.ctl("compat", GPU, file).status, 2)
+    equal(rig.ctl("compat", GPU, "/nonexistent").status, 1)
+    equal(subprocess.run([CTL, "compat", GPU, "-"], input=printed.out, env=rig.env, text=True,
+                         check=False, capture_output=True).stdout.splitlines()[0], "compatible")
+
+    equal(rig.ctl("prepare-incoming", GPU, "Reference half", UUID, "--lease=600").out, UUID + "\n")
+    result = rig.ctl("migration", UUID)
+    true(re.search(r"^ +Migratable: yes$", result.out, re.M), result)
+    equal(json.loads(rig.ctl("migration", UUID, "--json").out)["state"], "incoming")
+    equal(rig.ctl("completion", "--", "release-incoming", "").out.split()[0], UUID)
+    equal(rig.ctl("migration", UUID, "--probe").status, 1) # none can be opened here
+    equal(rig.ctl("migration", GPU, "Reference half", "--probe").status, 2)
+    equal(rig.ctl("prepare-incoming", GPU, "Reference half", "--lease=soon").status, 2)
+    equal(rig.ctl("release-incoming", UUID).status, 0)
+    equal(rig.ctl("release-incoming", UUID).status, 3)
+    equal(rig.ctl("list").out, "No vGPUs.\n")
+    equal(rig.ctl("prepare-incoming", GPU, "Reference half", UUID).status, 0)
+    equal(rig.ctl("release-incoming", "--keep", UUID).status, 0)
+    equal(json.loads(rig.ctl("list", "--json").out)[0]["state"], "active")
+
+
+@test
 def refusals(rig: Rig):
     """what is not there is status 3, what is malformed 2, what is refused 1"""
     start(rig)
@@ -85,6 +130,58 @@ def refusals(rig: Rig):
         result = rig.ctl(*command)
         equal((result.status, result.out), (status, ""), f"{command}: {result}")
         true(re.fullmatch(r"mdevgpuctl: .+\n(  .+\n)?", result.err), result)
+    # What the daemon says is not in the words of the bus.
+    true(not re.search("List|CreateV|UndefineV", rig.ctl("create", "0000:99:00.0", "x").err), "a method is named")
+
+
+@test
+def labels(rig: Rig):
+    """a vGPU is named by its label where only one has it, and a GPU's name goes before"""
+    start(rig)
+    other = UUID[:-1] + "2"
+    equal(rig.ctl("create", GPU, "Reference small", UUID, "--label=web 1").status, 0)
+    equal(rig.ctl("create", GPU, "Reference small", other, "--label", GPU).status, 0)
+    true(rig.ctl("status", "web 1").out.startswith(UUID), rig.ctl("status", "web 1"))
+    true(rig.ctl("status", GPU).out.startswith(GPU), rig.ctl("status", GPU))
+    equal(json.loads(rig.ctl("attachment", "--json", "web 1").out)[0]["uuid"], UUID)
+    equal(rig.ctl("users", "web 1").status, 0)
+    equal(rig.ctl("define", "web 1").out, UUID + "\n")
+    equal(rig.ctl("undefine", "web 1").status, 0)
+    equal(rig.ctl("modify", GPU, "--label=web 1").status, 0)
+    for command in ["destroy"], ["status"], ["users"], ["modify", "--label=x"]:
+        result = rig.ctl(*command, "web 1")
+        true(result.status == 2 and f"2 vGPUs have the label 'web 1', name one by its UUID: {UUID}, {other}" in result.err,
+             result)
+    result = rig.ctl("destroy", "web 3")
+    true(result.status == 2 and "No vGPU has that label either" in result.err, result)
+    result = rig.ctl("status", "web 3")
+    true(result.status == 3 and "No vGPU has that label either" in result.err, result)
+    equal(rig.ctl("modify", other, "--label=web2").status, 0)
+    equal(json.loads(rig.ctl("destroy", "--json", "web2", "web 1").out),
+          {"changed": True, "vgpus": [{"uuid": other, "changed": True}, {"uuid": UUID, "changed": True}]})
+
+
+@test
+def just_plugged(rig: Rig):
+    """a card that has just come is waited for until its types are known"""
+    start(rig)
+    for i in range(3):
+        card = f"0000:4{2 + i}:00.0"
+        machine(rig, "plug", card)
+        until(rig, lambda result, card=card: card in result.out, "gpus")
+        result = rig.ctl("create", card, "mdevgpu_ref-2")
+        equal((result.status, result.err), (0, ""), result)
+
+
+@test
+def beside(rig: Rig):
+    """run from a build folder, what needs no daemon finds the program that does it there"""
+    source = os.path.join(rig.dir, "file.yaml")
+    with open(source, "w", encoding="utf-8") as f:
+        f.write("{}")
+    for command in ["import", "mig-parted", source], ["probe"]:
+        result = rig.ctl(*command)
+        true("cannot be run" not in result.err, result)
 
 
 @test
@@ -198,12 +295,39 @@ topologies:
     equal(enabled, [0])
     equal(rig.ctl("topology", "apply", "two").status, 0)
     equal(rig.ctl("topology", "assert", "two").out, "Nothing differs.\n")
+    vgpu = json.loads(rig.ctl("--json", "list").out)[0]["uuid"]
+    page = rig.ctl("status", vgpu).out
+    true(re.search(r"^ *GPU: +0000:61:00.0$", page, re.M) and re.search(r"^ *Virtual function: +0000:61:01\.\d$", page, re.M),
+         page)
+    equal({step["gpu"] for step in json.loads(rig.ctl("--json", "topology", "plan", "two").out)}, {"0000:61:00.0"})
     exported = rig.ctl("topology", "export", "copy")
     true("virtual-functions: 2" in exported.out, exported)
     with open(os.path.join(folder, "20-copy.yaml"), "w", encoding="utf-8") as f:
         f.write(exported.out)
     equal(rig.ctl("reload").status, 0, exported)
     equal(rig.ctl("topology", "assert", "copy").status, 0, exported)
+
+
+@test
+def mixed_size(rig: Rig):
+    """vGPUs of different sizes are allowed on a card of NVIDIA's, and not while it has some"""
+    start(rig)
+    equal(rig.ctl("mixed-size").out, "No GPU's driver has such a setting.\n")
+    machine(rig, "plug-nvidia", "0000:61:00.0")
+    until(rig, lambda result: "0000:61:00.0" in result.out, "vfs")
+    refused = rig.ctl("mixed-size", "61:00.0", "on")
+    true(refused.status == 1 and "virtual functions" in refused.err, refused)
+    equal(rig.ctl("vfs", "61:00.0", "all").status, 0)
+    until(rig, lambda result: re.search(r"^0000:61:00.0 +no ", result.out, re.M), "mixed-size")
+    equal(rig.ctl("mixed-size", "61:00.0", "maybe").status, 2)
+    changed = [json.loads(rig.ctl("--json", "mixed-size", "61:00.0", word).out)["changed"] for word in ("on", "on", "off")]
+    equal(changed, [True, False, True])
+    equal(rig.ctl("mixed-size", "61:00.0", "on").status, 0)
+    true("mixed-size: true" in rig.ctl("topology", "export").out, rig.ctl("topology", "export"))
+    equal(rig.ctl("create", "61:00.0", "nvidia-1145", UUID).status, 0)
+    refused = rig.ctl("mixed-size", "61:00.0", "off")
+    true(refused.status == 1 and "destroy" in refused.err, refused)
+    equal([row["mixed_size"] for row in json.loads(rig.ctl("--json", "mixed-size").out)], [True])
 
 
 @test

@@ -4,7 +4,8 @@
 # Packages: what ./check and ./demo need of Debian. Installs what is missing and starts no service.
 
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config
-        libjson-c-dev libsmartcols-dev libsystemd-dev libudev-dev libxml2-dev libyaml-dev uuid-dev"
+        libjson-c-dev libsmartcols-dev libsystemd-dev libudev-dev libxml2-dev libxxhash-dev libyaml-dev
+        uuid-dev"
 PACKAGES_CLANG="clang libclang-rt-dev llvm"
 PACKAGES_UNIT="clang-tidy dbus git shellcheck systemd"
 PACKAGES_BUS="dbus-daemon fish libvirt-clients libxml2-utils mdevctl procps python3-jsonschema

@@ -13,7 +13,8 @@ MAY_INCLUDE = {
     "util": {"util"},
     "core": {"util", "core"},
     "backend": {"util", "core", "backend"},
-    "worker": {"util", "core", "backend", "worker"},
+    "state": {"util", "core", "state"},
+    "worker": {"util", "core", "backend", "state", "worker"},
     "bus": {"util", "core", "bus"},
     "monitor": {"util", "core", "monitor"},
     "config": {"util", "core", "config"},
@@ -35,7 +36,8 @@ LIBRARIES = {
     r"yaml\.h": {"config"},
     r"libxml/.*": {"import"},
     r"uuid(/uuid)?\.h": {"util", "core", "sim"},
-    r"json-c/.*": {"core"},
+    r"json-c/.*": {"core", "state"},
+    r"xxhash\.h": {"state"},
 }
 LIBC = re.compile(r"(sys|linux|asm|netinet|arpa|sanitizer)/.*\.h|[a-z0-9]+\.h")
 

@@ -164,7 +164,7 @@ void fake_run(FakePlatform *fake, PlatformJob *job) {
 
         /* A worker that was let go finishes what it is at. */
         if (job->job.kind == JOB_REMOVE || job->job.kind == JOB_USERS || job->job.kind == JOB_STORE ||
-            job->job.kind == JOB_EXAMINE || job->forgotten) {
+            job->job.kind == JOB_EXAMINE || job->job.kind == JOB_MIGRATION || job->forgotten) {
                 BackendContext own;
 
                 runner_init(&own, fake->host, job->gpu);

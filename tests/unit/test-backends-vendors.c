@@ -19,6 +19,20 @@ static void test_nvidia_foreign(void) {
         bench_free(b);
 }
 
+/* Its remover was killed before the claim had gone: whoever makes the same next has made another one. */
+static void test_nvidia_left(void) {
+        Bench *b = vf_bench_new(NVIDIA_ROW);
+
+        g_assert_cmpint(bench_create(b, "nvidia-1145", UUID_1), ==, 0);
+        g_assert_cmpint(pci_bench_store(b, "bus/pci/devices/" VF_A(0) "/nvidia/current_vgpu_type", "0"), ==, 0);
+        g_assert_cmpint(pci_bench_sync(b), ==, 0);
+        g_assert_cmpint(pci_bench_store(b, "bus/pci/devices/" VF_A(0) "/nvidia/current_vgpu_type", "1145"), ==, 0);
+        g_assert_cmpint(pci_bench_sync(b), ==, 0);
+        g_assert_cmpuint(b->result.report.n_vgpus, ==, 1);
+        g_assert_cmpstr(b->result.report.vgpus[0].uuid, !=, UUID_1);
+        bench_free(b);
+}
+
 /* The list is read before each creation: one that was there at the last reading may be gone. */
 static void test_nvidia_shrinks(void) {
         Bench *b = vf_bench_new(NVIDIA_ROW);
@@ -234,6 +248,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
         g_test_add_func("/backends/nvidia-vfio/foreign", test_nvidia_foreign);
+        g_test_add_func("/backends/nvidia-vfio/left", test_nvidia_left);
         g_test_add_func("/backends/nvidia-vfio/shrinks", test_nvidia_shrinks);
         g_test_add_func("/backends/nvidia-vfio/hostile-lists", test_nvidia_hostile_lists);
         g_test_add_func("/backends/xe/forgets", test_xe_forgets);

@@ -213,6 +213,46 @@ static void test_vf_enable(gconstpointer data) {
         bench_free(b);
 }
 
+/* One that the host uses does not go under whoever has it open. */
+static void test_vf_used_by_host(void) {
+        Bench *b = vf_bench_new(SRIOV_ROW);
+        pid_t pid;
+
+        g_assert_cmpint(sim_mkdir(&b->machine->sim, "sys/bus/pci/devices/" VF_A(1) "/drm/card7"), ==, 0);
+        g_assert_cmpint(sim_mkdir(&b->machine->sim, "dev/dri"), ==, 0);
+        g_assert_cmpint(sim_write(&b->machine->sim, "", 0600, "dev/dri/card7"), ==, 0);
+        pid = pci_bench_hold(b->machine, "dri/card7");
+        g_assert_cmpint(pci_bench_enable_vfs(b, 0), ==, -ERROR_IN_USE);
+        g_assert_nonnull(strstr(b->result.error.message, VF_A(1)));
+        g_assert_cmpint(pci_bench_sync(b), ==, 0);
+        g_assert_cmpuint(b->result.report.num_vfs, ==, 3);
+        pci_bench_let_go(pid);
+        g_assert_cmpint(pci_bench_enable_vfs(b, 0), ==, 0);
+        bench_free(b);
+}
+
+/* Who keeps NVIDIA's driver from leaving its card is named. */
+static void test_vf_card_held(void) {
+        Bench *b = bench_new(&NVIDIA_ROW->row);
+        HostOps ops = b->machine->host_ops;
+        g_autofree char *number = NULL;
+        pid_t pid;
+
+        g_assert_cmpint(sim_mkdir(&b->machine->sim, "sys/bus/pci/devices/" GPU_A "/drm/card7"), ==, 0);
+        g_assert_cmpint(sim_mkdir(&b->machine->sim, "dev/dri"), ==, 0);
+        g_assert_cmpint(sim_write(&b->machine->sim, "", 0600, "dev/dri/card7"), ==, 0);
+        pid = pci_bench_hold(b->machine, "dri/card7");
+        number = g_strdup_printf("process %i", (int)pid);
+        ops.run = run_lie;
+        b->machine->sim.host.ops = &ops;
+        g_assert_cmpint(pci_bench_enable_vfs(b, 8), ==, -ERROR_IN_USE);
+        g_assert_nonnull(strstr(b->result.error.message, number));
+        pci_bench_let_go(pid);
+        g_assert_cmpint(pci_bench_enable_vfs(b, 8), ==, -ERROR_DRIVER_REJECTED);
+        b->machine->sim.host.ops = &b->machine->host_ops;
+        bench_free(b);
+}
+
 static void on_vfs(const Error *error, void *userdata) {
         Answer *answer = userdata;
 
@@ -265,6 +305,23 @@ static void test_vf_model(void) {
         machine_free(m);
 }
 
+/* It says whose it is only after it has been announced, and is no GPU in between. */
+static void test_vf_announced(void) {
+        Machine *m = machine_new();
+
+        g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        machine_settle(m);
+        g_assert_cmpint(sim_pci_add_function(&m->sim, VF_A(3), NULL, "0x030000\n", "", 77), ==, 0);
+        g_assert_cmpint(sim_pci_add_function(&m->sim, VF_A(4), NULL, "0x030000\n", "", 78), ==, 0);
+        machine_uevent(m, UEVENT_ADD, UEVENT_PCI, "/devices/pci0000:00/" VF_A(3));
+        machine_uevent(m, UEVENT_ADD, UEVENT_PCI, "/devices/pci0000:00/" VF_A(4));
+        machine_settle(m);
+        g_assert_null(manager_find_gpu(m->manager, VF_A(3)));
+        g_assert_nonnull(manager_find_gpu(m->manager, VF_A(4))); /* the card has four */
+        machine_free(m);
+}
+
 /* Every backend of the second sort has its tests here, as test-backends has for the first. */
 int main(int argc, char **argv) {
         static const struct {
@@ -285,7 +342,10 @@ int main(int argc, char **argv) {
 
                         g_test_add_data_func(name, &vf_rows[i], common[k].test);
                 }
+        g_test_add_func("/backends/sriov/used-by-host", test_vf_used_by_host);
+        g_test_add_func("/backends/nvidia-vfio/card-held", test_vf_card_held);
         g_test_add_func("/backends/sriov/model", test_vf_model);
+        g_test_add_func("/backends/sriov/announced", test_vf_announced);
 
         return g_test_run();
 }

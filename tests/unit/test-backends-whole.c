@@ -2,6 +2,7 @@
 
 /* Backend vfio-pci: whole cards, handed over and given back. */
 
+#include "backend/device-lock.h"
 #include "pci-bench.h"
 
 static const Row plain = { .backend = "vfio-pci", .gpu = GPU_A, .other = GPU_B, .kind = SIM_GPU_PLAIN };
@@ -236,6 +237,39 @@ static void test_whole_interrupted(void) {
         bench_free(b);
 }
 
+/* He was killed, and says so: the card is given back when it is read; not while he is at it still. */
+static void test_whole_left(void) {
+        Bench *b = bench_new(&plain);
+        g_autofree char *claim = NULL, *path = g_strdup_printf("%s/run/claims/" GPU_A, b->machine->root);
+        g_autofree char *left = NULL, *override = NULL;
+        DeviceLock lock = DEVICE_LOCK_NULL;
+
+        g_assert_cmpint(bench_create(b, "vfio-pci", UUID_1), ==, 0);
+        g_assert_true(g_file_get_contents(path, &claim, NULL, NULL));
+        g_assert_null(strstr(claim, "busy"));
+        left = g_strdup_printf("%sbusy=yes\n", claim);
+        g_assert_true(g_file_set_contents(path, left, -1, NULL));
+        /* As long as a vfio driver has it, it is a vGPU. */
+        g_assert_cmpint(pci_bench_sync(b), ==, 0);
+        g_assert_cmpuint(b->result.report.n_vgpus, ==, 1);
+
+        g_assert_cmpint(pci_bench_store(b, "bus/pci/drivers/vfio-pci/unbind", GPU_A), ==, 0);
+        g_assert_cmpint(device_lock(&b->machine->sim.host, GPU_A, &lock), ==, 0);
+        g_assert_cmpint(pci_bench_sync(b), ==, 0);
+        assert_driver(b, GPU_A, "");
+        g_assert_cmpint(bench_create(b, "vfio-pci", UUID_2), ==, -ERROR_BUSY);
+
+        device_unlock(&lock);
+        g_assert_cmpint(pci_bench_sync(b), ==, 0);
+        assert_driver(b, GPU_A, "simdrm");
+        assert_driver(b, AUDIO_A, "simaudio");
+        override = pci_bench_get(b, GPU_A "/driver_override");
+        g_assert_cmpstr(override, ==, "(null)");
+        g_assert_false(sim_exists(&b->machine->sim, "run/claims/" GPU_A));
+        g_assert_cmpint(bench_create(b, "vfio-pci", UUID_2), ==, 0);
+        bench_free(b);
+}
+
 static void test_whole_hostile_claim(void) {
         static const char *const texts[] = {
                 "",
@@ -271,6 +305,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/backends/vfio-pci/reused", test_whole_reused);
         g_test_add_func("/backends/vfio-pci/undone", test_whole_undone);
         g_test_add_func("/backends/vfio-pci/interrupted", test_whole_interrupted);
+        g_test_add_func("/backends/vfio-pci/left", test_whole_left);
         g_test_add_func("/backends/vfio-pci/hostile-claim", test_whole_hostile_claim);
 
         return g_test_run();

@@ -172,6 +172,50 @@ static void test_in_use(gconstpointer row) {
         bench_free(b);
 }
 
+static const HostOps *seen_ops;
+
+/* Somebody has every vGPU open whom /proc does not show. */
+static int ioctl_hidden(const Host *host, int fd, unsigned long request, void *argument) {
+        struct mdevgpu_get_usage *args = argument;
+        int r = seen_ops->ioctl(host, fd, request, argument);
+
+        for (uint32_t i = 0; r >= 0 && request == MDEVGPU_GET_USAGE && i < args->n_vgpus; i++)
+                ((struct mdevgpu_vgpu *)(uintptr_t)args->vgpus)[i].flags |= MDEVGPU_VGPU_OPEN;
+        return r;
+}
+
+static void test_hidden(gconstpointer row) {
+        static const uint8_t uuid[] = { 0x11, 0x11, 0x11, 0x11, 0x2f, 0xa1, 0x4d, 0x2e,
+                                        0x88, 0x3f, 0x00, 0x16, 0xd3, 0xcc, 0xa4, 0x27 };
+        Bench *b = bench_new(row);
+        HostOps ops = b->machine->host_ops;
+
+        if (b->row->kind == SIM_GPU_MTTY) { /* its driver tells nothing */
+                bench_free(b);
+                return;
+        }
+
+        g_assert_cmpint(bench_create(b, b->row->type, UUID_1), ==, 0);
+        seen_ops = &b->machine->host_ops;
+        if (b->nvidia) {
+                b->nvidia->gpus[0].guests[0] = (ModelGuest){ .type = 1 };
+                memcpy(b->nvidia->gpus[0].guests[0].mdev, uuid, sizeof(uuid));
+                b->nvidia->gpus[0].n_guests = 1;
+        } else {
+                ops.ioctl = ioctl_hidden;
+                b->machine->sim.host.ops = &ops;
+        }
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, -ERROR_IN_USE);
+        g_assert_nonnull(strstr(b->result.error.message, "its driver says"));
+        g_assert_true(machine_has_mdev(b->machine, UUID_1));
+
+        b->machine->sim.host.ops = seen_ops;
+        if (b->nvidia)
+                b->nvidia->gpus[0].n_guests = 0;
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
+        bench_free(b);
+}
+
 static void test_leaves(gconstpointer row) {
         Bench *b = bench_new(row);
 
@@ -314,6 +358,7 @@ int main(int argc, char **argv) {
                 { "not-there", test_not_there },
                 { "of-another", test_of_another },
                 { "in-use", test_in_use },
+                { "hidden", test_hidden },
                 { "leaves", test_leaves },
                 { "lies", test_lies },
                 { "hostile-text", test_hostile_text },

@@ -130,6 +130,16 @@ static void test_defaults(void) {
         profile_set_free(set);
 }
 
+/* Two that have no name have the same one, which stands nowhere in the file. */
+static void test_default_names(void) {
+        check_report("gpus:\n"
+                     "  - mdevConfigs:\n"
+                     "      - {num: 1, maxInstances: 1, fbLen: 64, fbRes: 0}\n"
+                     "      - {num: 2, maxInstances: 1, fbLen: 64, fbRes: 0}\n",
+                     "f:4:9: warning: name: 'Arc GPU' is already the name of type 1 in line 3; both will have to be "
+                     "asked for by id\n");
+}
+
 /* What JSON writers make: no blanks behind colons, escaped solidi, tabs. */
 static void test_json(void) {
         ProfileSet *set = parse("{\"gpus\":[{\"filteredGpus\":[{\"bus\":65}],\n\t\"mdevConfigs\":[{\"num\":7,"
@@ -331,6 +341,7 @@ int main(int argc, char *argv[]) {
 
         g_test_add_func("/config/mdev-gpu/every-key", test_every_key);
         g_test_add_func("/config/mdev-gpu/defaults", test_defaults);
+        g_test_add_func("/config/mdev-gpu/default-names", test_default_names);
         g_test_add_func("/config/mdev-gpu/json", test_json);
         g_test_add_func("/config/mdev-gpu/filters", test_filters);
         g_test_add_func("/config/mdev-gpu/many-filters", test_many_filters);

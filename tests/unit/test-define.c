@@ -460,7 +460,7 @@ static void test_define_active(void) {
         assert_answer(&answers[2], 0, "");
         life_assert_state(m, UUID_1, VGPU_ACTIVE, NULL);
         g_assert_true(!life_find(m, UUID_1)->persistent && life_find(m, UUID_1)->managed);
-        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "");
+        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web1");
         life_stop(m, UUID_1);
         assert_nothing(m);
         machine_free(m);
@@ -562,6 +562,14 @@ static void test_quota(void) {
         (void)life_modify(m, &modify, &answers[1]);
         machine_settle(m);
         assert_answer(&answers[1], 0, "");
+
+        /* Nor by one that was written before there was a limit. */
+        set_limit(m, UNKNOWN_U32, 8 * GIB);
+        error = ERROR_NULL;
+        g_assert_cmpint(manager_start_vgpu(m->manager, &(StartRequest){ .uuid = UUID_1, .by = &alice }, NULL, NULL,
+                                           NULL, &error),
+                        ==, -ERROR_LIMIT_EXCEEDED);
+        g_assert_nonnull(strstr(error.message, "vram_quota"));
         attributes_done(&quota);
         machine_free(m);
 }
@@ -593,6 +601,7 @@ static void test_define_judge(void) {
         assert_define_refused(m, &(DefineRequest){ "scripts.d", TYPE_1, "" }, -ERROR_INVALID_ARGUMENT, "'scripts.d'");
         assert_define_refused(m, &(DefineRequest){ ".mdevgpud", TYPE_1, "" }, -ERROR_INVALID_ARGUMENT, "'.mdevgpud'");
         assert_define_refused(m, &(DefineRequest){ "x", "a/b", "" }, -ERROR_INVALID_ARGUMENT, "'a/b'");
+        assert_define_refused(m, &(DefineRequest){ "x", "Type 1", "" }, -ERROR_INVALID_ARGUMENT, "blanks");
         assert_define_refused(m, &(DefineRequest){ GPU_A, TYPE_1, UUID_1, .label = label }, -ERROR_INVALID_ARGUMENT,
                               "label");
         assert_define_refused(m, &(DefineRequest){ GPU_A, TYPE_1, UUID_1, .label = "a\nb" }, -ERROR_INVALID_ARGUMENT,
@@ -727,6 +736,26 @@ static void test_modify_trouble(gconstpointer data) {
         machine_free(m);
 }
 
+/* Of what is active the definition's type is for the next start, and is told until then. */
+static void test_next_type(void) {
+        Machine *m = machine_with_gpus();
+        ModifyRequest modify = { .uuid = UUID_1, .scope = MODIFY_CONFIG, .type = TYPE_2 };
+        VGpu *vgpu;
+
+        vgpu = life_have_defined(m, GPU_A, UUID_1, false);
+        (void)life_start(m, UUID_1, &(Answer){});
+        machine_settle(m);
+        g_assert_null(vgpu->next_type_id);
+        (void)life_modify(m, &modify, &(Answer){});
+        machine_settle(m);
+        g_assert_cmpstr(vgpu->type_id, ==, TYPE_1);
+        g_assert_cmpstr(vgpu->next_type_id, ==, TYPE_2);
+        life_stop(m, UUID_1);
+        g_assert_cmpstr(vgpu->type_id, ==, TYPE_2);
+        g_assert_null(vgpu->next_type_id);
+        machine_free(m);
+}
+
 /* Nobody waits: what has not begun does not, what has is written. */
 static void test_abandoned(gconstpointer begun) {
         Machine *m = machine_with_gpus();
@@ -827,7 +856,8 @@ static void test_start(gconstpointer refused) {
         machine_free(m);
 }
 
-/* Its worker dies over a start, its time runs out, its GPU goes: it is defined as before. */
+/* Its worker dies over a start, its time runs out, its GPU goes: it is defined as before. What is there when the worker
+ * has died may be somebody else's, and stays. */
 static void test_start_trouble(gconstpointer data) {
         Trouble trouble = GPOINTER_TO_INT(data);
         Machine *m = machine_with_gpus();
@@ -865,11 +895,13 @@ static void test_start_trouble(gconstpointer data) {
         machine_settle(m);
         g_assert_cmpuint(answer.n, ==, 1);
         g_assert_cmpint(answer.error.code, <, 0);
-        life_assert_state(m, UUID_1, VGPU_DEFINED, NULL);
-        g_assert_false(machine_has_mdev(m, UUID_1) || machine_has_record(m, UUID_1));
         g_assert_true(life_find(m, UUID_1)->managed);
-        (void)life_start(m, UUID_1, &(Answer){});
-        machine_settle(m);
+        if (trouble != TROUBLE_DIED_AFTER) {
+                life_assert_state(m, UUID_1, VGPU_DEFINED, NULL);
+                g_assert_false(machine_has_mdev(m, UUID_1) || machine_has_record(m, UUID_1));
+                (void)life_start(m, UUID_1, &(Answer){});
+                machine_settle(m);
+        }
         life_assert_state(m, UUID_1, VGPU_ACTIVE, NULL);
         machine_free(m);
 }
@@ -1042,6 +1074,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/define/limits", test_define_limits);
         g_test_add_func("/modify/limits", test_modify_limits);
         g_test_add_func("/define/quota", test_quota);
+        g_test_add_func("/define/next-type", test_next_type);
         g_test_add_func("/define/judge", test_define_judge);
         g_test_add_func("/define/long-name", test_define_long_name);
         add_troubles("/define/trouble", test_define_trouble, true);

@@ -123,6 +123,38 @@ static void test_destroy_fails_late(void) {
         machine_free(m);
 }
 
+/* Its worker died, before it did anything, after it did all of it, or each time. */
+static void test_worker_dies(void) {
+        Machine *m = machine_with_gpus();
+        PlatformJob *job;
+        VGpu *vgpu;
+
+        for (unsigned i = 0; i < 3; i++) {
+                Answer answer = {};
+
+                vgpu = machine_have_vgpu(m, GPU_A, UUID_1);
+                (void)machine_destroy(m, UUID_1, &answer);
+                job = machine_find_remove(m);
+                if (i == 1)
+                        fake_run(&m->fake, job);
+                fake_fail(job, -EPIPE, "the worker died");
+                g_assert_cmpuint(answer.n, ==, 0);
+                g_assert_cmpint(vgpu->state, ==, VGPU_REMOVING);
+
+                job = machine_find_remove(m);
+                if (i == 2)
+                        fake_fail(job, -EPIPE, "the worker died again");
+                else
+                        fake_finish(&m->fake, job);
+                machine_settle(m);
+                g_assert_cmpuint(answer.n, ==, 1);
+                g_assert_cmpint(answer.error.code, ==, i == 2 ? -EPIPE : 0);
+                g_assert_true((manager_find_vgpu(m->manager, UUID_1) != NULL) == (i == 2));
+        }
+
+        machine_free(m);
+}
+
 /* What was read before a removal ended does not bring the vGPU back. */
 static void test_stale(void) {
         Machine *m = machine_with_gpus();
@@ -284,6 +316,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/destroy/unmanaged", test_destroy_unmanaged);
         g_test_add_func("/destroy/stuck", test_destroy_stuck);
         g_test_add_func("/destroy/fails-late", test_destroy_fails_late);
+        g_test_add_func("/destroy/worker-dies", test_worker_dies);
         g_test_add_func("/destroy/stale", test_stale);
         g_test_add_func("/destroy/counts-out-of-order", test_counts_out_of_order);
         g_test_add_func("/operation/unplugged", test_unplugged);

@@ -249,6 +249,15 @@ static void no_room(Scene *s) {
         set_available(s, GPU_A, 0);
 }
 
+/* What is wrong with the parts of a card says nothing of the whole. */
+static void no_room_but_whole(Scene *s) {
+        const TypeReport report = { .id = TYPE_ID_WHOLE, .kind = VGPU_WHOLE, .available = 1 };
+        Type *type;
+
+        no_room(s);
+        g_assert_cmpint(type_new(first(s), &report, &type), ==, 0);
+}
+
 static void config_error(Scene *s) {
         g_assert_cmpint(config_report_add(&s->config, "a.yaml", 2, 3, PROBLEM_ERROR, "unknown key 'tipes'"), ==, 0);
 }
@@ -345,6 +354,7 @@ static const struct {
         { "type-refused", "error", refused, GPU_A, "refused the type " TYPE_1 ": a field is odd", "profile" },
         { "type-differs", "warning", differs, GPU_A, "otherwise", "id" },
         { "no-room", "warning", no_room, GPU_A, "no room", "mdevgpuctl types" },
+        { "no-room", "warning", no_room_but_whole, GPU_A, "as a whole it can be handed over", "mdevgpuctl types" },
         { "config-error", "error", config_error, "a.yaml:2:3", "tipes", "reload" },
         { "config-warning", "warning", config_warning, "a.yaml", "odd", "" },
         { "profile-unmatched", "warning", profile_unmatched, "/etc/mdevgpud/types.d/50-x.yaml", "matches no GPU",

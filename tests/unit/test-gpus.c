@@ -718,9 +718,21 @@ static void test_worker_lost(void) {
         machine_free(m);
 }
 
+/* A card that is a parent of mediated devices as well is met twice in a scan, and read once. */
+static void test_scanned_once(void) {
+        Machine *m = machine_with_gpus();
+        unsigned before = m->fake.n_submitted;
+
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        machine_settle(m);
+        g_assert_cmpuint(m->fake.n_submitted - before, ==, 2);
+        machine_free(m);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
+        g_test_add_func("/gpu/scanned-once", test_scanned_once);
         g_test_add_func("/gpu/appear", test_appear);
         g_test_add_func("/gpu/states", test_states);
         g_test_add_func("/gpu/settings", test_settings);

@@ -11,6 +11,9 @@
 
 #include "backend/backends.h"
 #include "bench.h"
+#include "core/gpu.h"
+#include "core/migration.h"
+#include "core/type.h"
 #include "util/file.h"
 
 #define VENDOR_TYPE "nvidia-100"
@@ -257,6 +260,57 @@ static void test_usage(gconstpointer version) {
         end(&f);
 }
 
+static MigrationVerdict judge(const Facts *here, const Facts *there) {
+        MigrationReasons *reasons = g_new(MigrationReasons, 1);
+        MigrationVerdict verdict;
+
+        g_assert_cmpint(migration_judge(here, there, &verdict, reasons, NULL), ==, 0);
+        g_assert_cmpuint(reasons->n, >, 0);
+        for (size_t i = 0; i < reasons->n; i++)
+                g_test_message("%s: %s", migration_verdict_to_string(verdict), reasons->items[i]);
+        g_free(reasons);
+        return verdict;
+}
+
+/* What two such hosts make of each other: what the driver says decides, and without it nobody knows. */
+static void test_migration(gconstpointer version) {
+        Fixture f = begin(version);
+        Gpu gpu = { .driver = "nvidia", .backend = "nvidia", .identity = { .pci = true, .vendor = 0x10de } };
+        Type type = { .gpu = &gpu };
+        Facts here = {}, there = {}, mute = {};
+
+        sync_types(&f);
+        type.report = *bench_find_type(f.b, NVIDIA_TYPE_2);
+        g_assert_cmpint(migration_describe(&type, NULL, &mute), ==, 0);
+        g_assert_cmpint(bench_job(f.b, &(Job){ .kind = JOB_USAGE }), ==, 0);
+        g_assert_cmpint(migration_describe(&type, &f.b->result.usage, &here), ==, 0);
+        g_assert_cmpint(migration_describe(&type, &f.b->result.usage, &there), ==, 0);
+        g_assert_cmpuint(find_fact(&here, "bar1")->number, ==, 256 << 20);
+        g_assert_null(facts_find(&here, "layout"));
+
+        g_assert_cmpint(judge(&here, &there), ==, MIGRATION_COMPATIBLE);
+        g_assert_cmpint(judge(&here, &mute), ==, MIGRATION_UNKNOWN);
+        g_assert_cmpint(judge(&mute, &mute), ==, MIGRATION_UNKNOWN);
+
+        /* Here it speaks 7.1 to 12.1. */
+        g_assert_cmpint(facts_add_text(&there, "protocol-min", "12.1"), ==, 0);
+        g_assert_cmpint(facts_add_text(&there, "protocol-max", "14.0"), ==, 0);
+        g_assert_cmpint(judge(&here, &there), ==, MIGRATION_COMPATIBLE);
+        g_assert_cmpint(facts_add_text(&there, "protocol-min", "12.2"), ==, 0);
+        g_assert_cmpint(judge(&here, &there), ==, MIGRATION_INCOMPATIBLE);
+        g_assert_cmpint(judge(&there, &here), ==, MIGRATION_INCOMPATIBLE);
+        g_assert_cmpint(facts_add_text(&there, "protocol-min", "12.1 or so"), ==, 0);
+        g_assert_cmpint(judge(&here, &there), ==, MIGRATION_UNKNOWN);
+        g_assert_cmpint(facts_add_text(&there, "protocol-min", "7.1"), ==, 0);
+
+        g_assert_cmpint(facts_add_text(&there, "migration-metadata", "GPU-another"), ==, 0);
+        g_assert_cmpint(judge(&here, &there), ==, MIGRATION_INCOMPATIBLE);
+        facts_done(&here);
+        facts_done(&there);
+        facts_done(&mute);
+        end(&f);
+}
+
 /* Of a type, what is left for it now as well. */
 static void test_details(gconstpointer version) {
         Fixture f = begin(version);
@@ -406,7 +460,12 @@ int main(int argc, char **argv) {
         static const struct {
                 const char *name;
                 GTestDataFunc test;
-        } each[] = { { "guests", test_guests }, { "usage", test_usage }, { "details", test_details } };
+        } each[] = {
+                { "guests", test_guests },
+                { "usage", test_usage },
+                { "details", test_details },
+                { "migration", test_migration },
+        };
 
         g_test_init(&argc, &argv, NULL);
 

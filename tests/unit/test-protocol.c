@@ -123,6 +123,7 @@ static void assert_job_survives(const Job *job) {
                 g_assert_cmpstr(d.job.owner, ==, strempty(job->owner));
                 g_assert_cmpint(d.job.adopt, ==, job->adopt);
                 g_assert_cmpint(d.job.iommu_group, ==, job->iommu_group);
+                g_assert_cmpint(d.job.probe, ==, job->probe);
                 g_assert_cmpint(d.job.action, ==, job->action);
                 g_assert_cmpint(d.job.autostart, ==, job->autostart);
                 g_assert_cmpint(d.job.managed, ==, job->managed);
@@ -157,6 +158,7 @@ static void test_jobs(void) {
                 &(Job){ .kind = JOB_STORE, .uuid = UUID, .type_id = "t", .parent = "p", .vgpu_kind = VGPU_WHOLE });
         assert_job_survives(&(Job){ .kind = JOB_REMOVE, .uuid = UUID });
         assert_job_survives(&(Job){ .kind = JOB_USERS, .uuid = UUID, .iommu_group = -1 });
+        assert_job_survives(&(Job){ .kind = JOB_MIGRATION, .uuid = UUID, .iommu_group = -1, .probe = true });
         assert_job_survives(&(Job){ .kind = JOB_EXAMINE });
 
         for (size_t i = 0; i < ATTRIBUTES_MAX; i++)
@@ -201,6 +203,7 @@ static void test_job_names(void) {
                 { JOB_REMOVE, "../x", "" },
                 { JOB_REMOVE, UUID "/../x", "" },
                 { JOB_USERS, "", "" },
+                { JOB_MIGRATION, "../x", "" },
                 { JOB_CREATE, UUID, "nvidia-1", ".." },
                 { JOB_CREATE, UUID, "nvidia-1", "a/b" },
                 { JOB_STORE, UUID, "nvidia-1", "" },
@@ -372,7 +375,8 @@ static void assert_result_survives(JobKind kind, const JobResult *result) {
                 assert_report_equal(&got.report, &result->report);
         else if (kind != JOB_USAGE)
                 assert_lists_equal(&got, result);
-        if ((kind == JOB_USAGE && result->error.code == 0) || kind == JOB_USERS)
+        if ((kind == JOB_USAGE && result->error.code == 0) || kind == JOB_USERS ||
+            kind == JOB_MIGRATION)
                 assert_usage_equal(&got.usage, &result->usage);
         g_assert_cmpint(got.exists, ==, result->exists);
         g_assert_cmpint(got.existed, ==, result->existed);
@@ -440,6 +444,7 @@ static void test_usage(void) {
         vgpu->pid = INT32_MAX;
         assert_result_survives(JOB_USAGE, &result);
         assert_result_survives(JOB_USERS, &result);
+        assert_result_survives(JOB_MIGRATION, &result);
         assert_result_survives(JOB_REMOVE, &result);
 
         (void)g_strlcpy(usage->facts.items[1].key, "yes", FACT_KEY_SIZE);

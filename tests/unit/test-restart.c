@@ -37,12 +37,15 @@ static const Case cases[] = {
         { RECORD_BUILDING, true, { "", DEFINED, ACTIVE_OURS } },
         /* Its definition, if there is one, is somebody else's. */
         { RECORD_DEFINING, true, { "", DEFINED, ACTIVE_OURS } },
+        /* It may be mdevctl's as well as ours. */
+        { RECORD_STARTING, true, { ACTIVE_OTHERS, ACTIVE_OTHERS, ACTIVE_OTHERS } },
         { RECORD_MADE, true, { ACTIVE_OURS, ACTIVE_OURS, ACTIVE_OURS } },
         { RECORD_SEEN, true, { ACTIVE_OTHERS, ACTIVE_OTHERS, ACTIVE_OTHERS } },
         { RECORD_STOPPED, true, { ACTIVE_OTHERS, ACTIVE_OTHERS, ACTIVE_OTHERS } },
         { RECORD_CREATING, false, { "", DEFINED, ACTIVE_OURS } },
         { RECORD_BUILDING, false, { "", DEFINED, ACTIVE_OURS } },
         { RECORD_DEFINING, false, { "", DEFINED, ACTIVE_OURS } },
+        { RECORD_STARTING, false, { "", DEFINED, ACTIVE_OURS } },
         /* Removed by somebody while no daemon ran. */
         { RECORD_MADE, false, { "", DEFINED, DEFINED " recorded" } },
         { RECORD_SEEN, false, { "", DEFINED, DEFINED " recorded" } },
@@ -134,7 +137,7 @@ static void test_other_record(void) {
 /* The label of what is not defined is in its record. */
 static void test_label(void) {
         Machine *m = machine_with_gpus();
-        const ModifyRequest modify = { .uuid = UUID_1, .label = "web1" };
+        const ModifyRequest modify = { .uuid = UUID_1, .label = "web1" }, again = { .uuid = UUID_1, .label = "web2" };
 
         (void)machine_have_vgpu(m, GPU_A, UUID_1);
         (void)life_modify(m, &modify, &(Answer){});
@@ -144,16 +147,18 @@ static void test_label(void) {
         life_restart(m);
         g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web1");
 
-        /* Defined and undefined: it goes with the definition, for a successor as well. */
+        /* Defined, and undefined by somebody else: what is active keeps it, for a successor as well. */
         (void)life_define(m, &(DefineRequest){ .gpu = "", .type = "", .uuid = UUID_1 }, &(Answer){});
         machine_settle(m);
         life_restart(m);
         g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web1");
+        (void)life_modify(m, &again, &(Answer){});
+        machine_settle(m);
         life_delete(m, GPU_A, UUID_1);
         machine_settle(m);
-        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "");
+        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web2");
         life_restart(m);
-        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "");
+        g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web2");
         machine_free(m);
 }
 
@@ -185,6 +190,46 @@ static void test_create_cut(gconstpointer data) {
                 g_assert_cmpstr(life_find(m, UUID_1)->label, ==, "web1");
         }
         g_assert_cmpuint(machine_available(m, GPU_A, TYPE_1), ==, steps < 3 ? 4 : 3);
+        machine_free(m);
+}
+
+/*
+ * Killed while a start was on its way, and mdevctl started the same just then: whose the device is nobody can tell. It
+ * stays, and has what its definition says, once.
+ */
+static void test_start_cut(void) {
+        Machine *m = machine_with_gpus();
+        const char *log;
+        char weight[32];
+        VGpu *vgpu;
+
+        life_write(m, GPU_A, UUID_1,
+                   "{\"mdev_type\":\"" TYPE_1 "\",\"start\":\"manual\","
+                   "\"attrs\":[{\"scheduling_weight\":\"7\"}]}");
+        machine_turn(m);
+        (void)life_start(m, UUID_1, &(Answer){});
+        g_assert_cmpint(machine_make_mdev(m, GPU_A, TYPE_1, UUID_1), ==, 0);
+        machine_restart(m);
+        machine_set_types(m, 2, 2);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        machine_settle(m);
+        life_assert_state(m, UUID_1, VGPU_ACTIVE, NULL);
+        vgpu = life_find(m, UUID_1);
+        g_assert_false(vgpu->made || vgpu->managed || vgpu->unfinished);
+        /* Not before: who finds it active may use it. */
+        log = strstr(m->log->str, "vgpu 1111 creating\n");
+        g_assert_true(log && strstr(log, "vgpu 1111 active\n"));
+        machine_clear_log(m);
+        attribute_read_text(m->sim.host.sys_fd, "bus/mdev/devices/" UUID_1 "/scheduling_weight", weight,
+                            sizeof(weight));
+        g_assert_cmpstr(weight, ==, "7");
+
+        /* What somebody writes there later is his. */
+        g_assert_cmpint(machine_store(m, "bus/mdev/devices/" UUID_1 "/scheduling_weight", "9"), ==, 0);
+        life_restart(m);
+        attribute_read_text(m->sim.host.sys_fd, "bus/mdev/devices/" UUID_1 "/scheduling_weight", weight,
+                            sizeof(weight));
+        g_assert_cmpstr(weight, ==, "9");
         machine_free(m);
 }
 
@@ -312,6 +357,7 @@ int main(int argc, char **argv) {
 
                 g_test_add_data_func(path, GINT_TO_POINTER(i), test_lingers);
         }
+        g_test_add_func("/restart/start-cut", test_start_cut);
         g_test_add_func("/restart/lingered", test_lingered);
         g_test_add_func("/restart/lingers-unplugged", test_lingers_unplugged);
 

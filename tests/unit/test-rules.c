@@ -14,6 +14,7 @@
 #define GIB (UINT64_C(1) << 30)
 #define ALICE 1000U
 #define BOB 1001U
+#define CAROL 1002U
 #define VMS 4242U
 #define LAB 4243U
 
@@ -21,16 +22,19 @@ static char *root; /* with users and groups of its own */
 
 typedef struct Case {
         const char *text;
-        const char *report; /* without the file's name */
+        const char *report; /* without the file's name; ROOT stands for that */
 } Case;
 
-static RuleSet *parse(const char *text, const char *expected) {
-        g_autoptr(GString) said = g_string_new(NULL);
+static RuleSet *parse(const char *text, const char *report_text) {
+        g_autoptr(GString) said = g_string_new(NULL), wanted = g_string_new(report_text);
+        const char *expected;
         Settings *settings = settings_new();
         ConfigReport report = {};
         RuleSet *set;
         int r;
 
+        (void)g_string_replace(wanted, "ROOT", root, 0);
+        expected = wanted->str;
         settings->root = root;
         r = config_parse_settings("f", text, strlen(text), settings, &report);
         for (size_t i = 0; i < report.n_problems; i++)
@@ -53,9 +57,10 @@ static void test_values(void) {
                 { "version: 1\nlimits: {}\n", "2:9: limits: must be a list, not a mapping of keys to values\n" },
                 { "version: 1\nlimits: [{user: alice, vgpus: 0}, {group: 0, framebuffer: 1GiB}]\n", "" },
                 { "version: 1\nlimits: [{user: carol, vgpus: 1}]\n",
-                  "2:17: user: 'carol' is not in /etc/passwd; write the number of one that comes from elsewhere\n" },
+                  "2:17: user: 'carol' is not in ROOT/etc/passwd; write the number of one that comes from "
+                  "elsewhere\n" },
                 { "version: 1\nlimits: [{user: 4294967295, vgpus: 1}]\n",
-                  "2:17: user: '4294967295' is not in /etc/passwd; write the number of one that comes from "
+                  "2:17: user: '4294967295' is not in ROOT/etc/passwd; write the number of one that comes from "
                   "elsewhere\n" },
                 { "version: 1\nlimits: [{user: 1, group: 1, vgpus: 1}]\n",
                   "2:27: group: a rule is for a user or for a group, not for both\n" },
@@ -120,7 +125,7 @@ typedef struct Has {
         unsigned gib;
 } Has;
 
-static const Has has[] = { { ALICE, VMS, 4 }, { ALICE, LAB, 4 }, { BOB, VMS, 8 }, { 0, VMS, 16 } };
+static const Has has[] = { { ALICE, VMS, 4 }, { ALICE, LAB, 4 }, { BOB, VMS, 8 }, { 0, VMS, 16 }, { CAROL, LAB, 0 } };
 
 static int judge(const RuleSet *set, const Caller *caller, const char *type, unsigned n, unsigned gib, Error *error) {
         Owner owners[ELEMENTSOF(has)];
@@ -129,7 +134,7 @@ static int judge(const RuleSet *set, const Caller *caller, const char *type, uns
 
         for (size_t i = 0; i < ELEMENTSOF(has); i++) {
                 owners[i] = (Owner){ .known = true, .uid = has[i].uid, .groups = { has[i].group }, .n_groups = 1 };
-                holdings[i] = (RuleHolding){ &owners[i], has[i].gib * GIB };
+                holdings[i] = (RuleHolding){ &owners[i], has[i].gib > 0 ? has[i].gib * GIB : UNKNOWN_U64 };
         }
         for (unsigned i = 0; i < n; i++)
                 demands[i] = (RuleDemand){ .gpu = "0000:41:00.0",
@@ -166,6 +171,9 @@ static void test_limits(void) {
         check("limits: [{user: alice, framebuffer: 12GiB}]\n", ALICE, VMS, 2, 4, over, 2);
         check("limits: [{user: alice, framebuffer: 12GiB}]\n", ALICE, VMS, 1, 0, over, 2);
         check("limits: [{user: alice, vgpus: 9}]\n", ALICE, VMS, 1, 0, 0, 0);
+        /* What is there and of no known size may be more than all that is allowed. */
+        check("limits: [{framebuffer: 12GiB}]\n", CAROL, LAB, 1, 1, over, 2);
+        check("limits: [{vgpus: 2}]\n", CAROL, LAB, 1, 1, 0, 0);
         /* Everybody's is of each, and not of who has one of his own. */
         check("limits: [{vgpus: 2}]\n", BOB, VMS, 1, 1, 0, 0);
         check("limits: [{vgpus: 2}]\n", BOB, VMS, 2, 1, over, 2);

@@ -194,6 +194,33 @@ static void test_stays(void) {
         machine_free(m);
 }
 
+/* A removal that does not end is under way still: nobody says that all is as it was. */
+static void test_blocked(void) {
+        Machine *m = machine_with_vgpus();
+        PlatformJob *job = NULL;
+        Task *task;
+
+        set_topologies(m, TARGET, "");
+        task = apply(m);
+        while (!(job = fake_find_job(&m->fake, JOB_REMOVE, NULL))) {
+                machine_turn(m);
+                if (!fake_find_job(&m->fake, JOB_REMOVE, NULL))
+                        (void)fake_do_one(&m->fake);
+        }
+        fake_time_out(job, 4711);
+        while (task->state == TASK_RUNNING) {
+                PlatformJob *other = fake_find_job(&m->fake, JOB_STORE, NULL);
+
+                machine_turn(m);
+                if (other)
+                        fake_finish(&m->fake, other);
+        }
+        expect_end(task, TASK_FAILED, "it was not possible to take all of it back: vGPU ");
+        expect_end(task, TASK_FAILED, "its removal goes on");
+        g_assert_true(task->changed);
+        machine_free(m);
+}
+
 static void test_cancelled(void) {
         for (unsigned n = 0;; n++) {
                 Machine *m = machine_with_vgpus();
@@ -474,6 +501,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/topology-apply/refused", test_refused);
         g_test_add_func("/topology-apply/rolled-back", test_rolled_back);
         g_test_add_func("/topology-apply/stays", test_stays);
+        g_test_add_func("/topology-apply/blocked", test_blocked);
         g_test_add_func("/topology-apply/cancelled", test_cancelled);
         g_test_add_func("/topology-apply/in-use", test_in_use);
         g_test_add_func("/topology-apply/killed", test_killed);

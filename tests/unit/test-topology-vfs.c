@@ -9,6 +9,7 @@
 
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
+#include "core/vfs-change.h"
 #include "machine.h"
 
 #include <unistd.h>
@@ -363,6 +364,94 @@ static void test_default_fails(void) {
         machine_free(m);
 }
 
+static void rebind(Machine *m, const char *driver) {
+        const Host *host = &m->sim.host;
+        g_autofree char *unbind = g_strdup_printf("bus/pci/drivers/%s/unbind", driver);
+        g_autofree char *bind = g_strdup_printf("bus/pci/drivers/%s/bind", driver);
+
+        g_assert_cmpint(host->ops->store(host, host->sys_fd, unbind, GPU_A), ==, 0);
+        g_assert_cmpint(host->ops->store(host, host->sys_fd, bind, GPU_A), ==, 0);
+        gpu_mark_dirty(machine_gpu(m, GPU_A), /* may_register= */ true);
+        settle(m);
+}
+
+/* It is applied again when the driver is loaded anew; not when the card comes back from a machine that had it whole. */
+static void test_default_reloaded(void) {
+        const CreateRequest whole = { GPU_A, "vfio-pci", UUID_3, .take_display = true };
+        Machine *m = machine_new();
+        Answer answer = {};
+
+        set_topologies(m, ON_A("3", "{type: " VF_TYPE ", uuid: " UUID_1 "}"), "default: t\n");
+        topology_auto_begin(m->manager);
+        g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        settle(m);
+        expect(m, 3, 1);
+        for (unsigned i = 0; i < 2; i++) {
+                rebind(m, "simdrm");
+                expect(m, 3, 1);
+        }
+
+        (void)machine_destroy(m, UUID_1, &answer);
+        settle(m);
+        g_assert_cmpint(manager_enable_vfs(m->manager, GPU_A, 0, NULL, NULL, NULL, NULL), ==, 0);
+        settle(m);
+        g_assert_cmpint(manager_create_vgpu(m->manager, &whole, machine_on_answer, &answer, NULL, NULL), ==, 0);
+        settle(m);
+        gpu_mark_dirty(machine_gpu(m, GPU_A), /* may_register= */ true);
+        settle(m);
+        g_assert_cmpstr(machine_gpu(m, GPU_A)->driver, ==, "vfio-pci");
+        (void)machine_destroy(m, UUID_3, &answer);
+        settle(m);
+        gpu_mark_dirty(machine_gpu(m, GPU_A), /* may_register= */ true);
+        settle(m);
+        g_assert_cmpstr(machine_gpu(m, GPU_A)->driver, ==, "simdrm");
+        expect(m, 0, 0);
+        machine_free(m);
+}
+
+/* NVIDIA's program binds the driver anew, which is no loading of it where it was we who ran it. */
+static void test_default_nvidia(void) {
+        Machine *m = machine_new();
+
+        set_topologies(m, ON_A("all", ""), "default: t\n");
+        topology_auto_begin(m->manager);
+        g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_NVIDIA_VFIO, 4), ==, 0);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        settle(m);
+        expect(m, 8, 0);
+        g_assert_cmpint(manager_enable_vfs(m->manager, GPU_A, 0, NULL, NULL, NULL, NULL), ==, 0);
+        settle(m);
+        gpu_mark_dirty(machine_gpu(m, GPU_A), /* may_register= */ true);
+        settle(m);
+        expect(m, 0, 0);
+        rebind(m, "nvidia");
+        expect(m, 8, 0);
+        machine_free(m);
+}
+
+/* Nor is the driver's reason lost where no functions could be had. */
+static void test_default_refused(void) {
+        Machine *m = machine_new();
+        Task *task;
+
+        set_topologies(m, TARGET, "default: t\n");
+        topology_auto_begin(m->manager);
+        g_assert_cmpint(sim_host_plug(&m->sim, GPU_A, SIM_GPU_SRIOV, 4), ==, 0);
+        g_assert_cmpint(manager_scan(m->manager), ==, 0);
+        for (unsigned i = 0; i < 100 && !fake_find_job(&m->fake, JOB_ENABLE_VFS, GPU_A); i++) {
+                (void)sd_event_run(m->event, 20000);
+                if (!fake_find_job(&m->fake, JOB_ENABLE_VFS, GPU_A))
+                        (void)fake_do_one(&m->fake);
+        }
+        task = LIST_FIRST(&m->manager->tasks, Task, link);
+        fake_fail(fake_find_job(&m->fake, JOB_ENABLE_VFS, GPU_A), -ERROR_DRIVER_REJECTED, "it has none to give");
+        settle(m);
+        expect_end(task, TASK_FAILED, "it has none to give");
+        expect(m, 0, 0);
+        machine_free(m);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/topology-vfs/apply", test_apply);
@@ -376,5 +465,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/topology-vfs/half", test_half);
         g_test_add_func("/topology-vfs/default", test_default);
         g_test_add_func("/topology-vfs/default-fails", test_default_fails);
+        g_test_add_func("/topology-vfs/default-refused", test_default_refused);
+        g_test_add_func("/topology-vfs/default-reloaded", test_default_reloaded);
+        g_test_add_func("/topology-vfs/default-nvidia", test_default_nvidia);
         return g_test_run();
 }

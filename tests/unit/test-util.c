@@ -326,6 +326,27 @@ static void replaces(int dir_fd, const char *path) {
         g_assert_cmpuint(count_entries(dir_fd), ==, 2);
 }
 
+/* One at a time, in whatever process, and nothing is left of it. */
+static void locks(int dir_fd, const char *path) {
+        int fd = file_lock(dir_fd, "f");
+
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(file_lock(dir_fd, "f"), ==, -EWOULDBLOCK);
+        file_unlock(dir_fd, "f", fd);
+        g_assert_cmpuint(count_entries(dir_fd), ==, 0);
+
+        /* Who ended without giving it back has it no more. */
+        fd = file_lock(dir_fd, "f");
+        (void)fd_close(fd);
+        fd = file_lock(dir_fd, "f");
+        g_assert_cmpint(fd, >=, 0);
+        file_unlock(dir_fd, "f", fd);
+}
+
+static void test_lock(void) {
+        in_folder(locks);
+}
+
 static void test_replace(void) {
         in_folder(replaces);
 }
@@ -578,6 +599,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/file/numbers", test_numbers);
         g_test_add_func("/file/links", test_links);
         g_test_add_func("/file/replace", test_replace);
+        g_test_add_func("/file/lock", test_lock);
         g_test_add_func("/list", test_list);
         g_test_add_func("/map", test_map);
         g_test_add_func("/wire", test_wire);

@@ -51,7 +51,8 @@ static void test_identify(int fd) {
         check(id.generation == 1 && id.n_types == 0 && id.n_live == 0 && id.max_types >= 64, "an empty set of types");
         check(id.framebuffer_total == 40960 * MIB, "the framebuffer in bytes");
         check(strcmp(id.type_prefix, "mdevgpu_ref") == 0 && strcmp(id.driver, "mdevgpu_ref") == 0 &&
-                      id.driver_version[0] && id.vendor[0] && id.model[0],
+                      id.driver_version[0] && id.vendor[0] && id.model[0] &&
+                      strcmp(id.state_format, "MGPUSTAT-1") == 0,
               "strings");
 }
 
@@ -80,6 +81,8 @@ static void test_sizes(int fd) {
         const uint32_t known = sizeof(struct mdevgpu_identify);
 
         check_errno(0, identify_sized(fd, known, known, 0), "a structure at the end of a mapping");
+        check_errno(0, identify_sized(fd, MDEVGPU_IDENTIFY_SIZE_VER0, MDEVGPU_IDENTIFY_SIZE_VER0, 0),
+                    "the first version's structure at the end of a mapping");
         check_errno(EINVAL, identify_sized(fd, 0, known, 0), "size 0");
         check_errno(EINVAL, identify_sized(fd, MDEVGPU_IDENTIFY_SIZE_VER0 - 8, known, 0),
                     "size below the first version's");

@@ -73,7 +73,7 @@ check_equal "its label stays" web "$(vgpu_property "$ours" Label)"
 check_equal "it stays ours" true "$(vgpu_property "$ours" Managed)"
 check "mdevctl undefines it" mdevctl undefine -u "$ours"
 check_soon "we see that" equals false vgpu_property "$ours" Persistent
-check_equal "its label goes with the definition" "" "$(vgpu_property "$ours" Label)"
+check_equal "it keeps its label" web "$(vgpu_property "$ours" Label)"
 check "and our note" test ! -e "$NOTES/$ours"
 check "it lives on" test -e "$(mdev_path "$ours")"
 check "we define it as it is" define "" "" "$ours" '{}'

@@ -116,6 +116,8 @@ check_soon "and the vGPU" has_row ListVGpus 0 "$vgpu"
 heading "A removal that waits, and a daemon that goes meanwhile"
 held=$(create "$GPU" Small)
 check "something holds a vGPU that no /proc/PID/fd shows" hold "$held" --hidden
+check_fails "its driver tells, and DestroyVGpu is refused" 'InUse.*its driver says' call DestroyVGpu "$held" '{}'
+check "nothing has begun" test -e "$(mdev_path "$held")"
 write "$(mdev_path "$held")/remove" 1 &
 remover=$!
 check_soon "somebody else removes it, and waits" test ! -e "$(mdev_path "$held")"

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "core/gpu.h"
+#include "core/migration-query.h"
+#include "core/request.h"
+#include "util/text.h"
+
+#define NVIDIA_VENDOR 0x10deU
+
+struct MigrationQuery {
+        Manager *manager;
+        List link; /* in manager->migration_queries */
+        const Gpu *gpu;
+        PlatformJob *job;
+        MigrationCallback callback; /* NULL: nobody waits for it any more */
+        void *userdata;
+        bool probes;
+        char uuid[UUID_STRING_SIZE];
+};
+
+static void query_free(MigrationQuery *query) {
+        list_unlink(&query->link);
+        free(query);
+}
+
+/* The vGPU may have gone meanwhile, and another may have its UUID. */
+static void unclaim(const MigrationQuery *query) {
+        VGpu *vgpu = MAP_FIND(&query->manager->vgpus, query->uuid, VGpu, node);
+
+        if (query->probes && vgpu && vgpu->claim == VGPU_CLAIM_PROBE)
+                vgpu_set_claim(vgpu, VGPU_CLAIM_NONE);
+}
+
+static void answer(MigrationQuery *query, const Error *error, const JobResult *result) {
+        MigrationCallback callback = query->callback;
+
+        query->callback = NULL;
+        if (callback)
+                callback(error, result, query->userdata);
+}
+
+static void on_done(JobResult *result, void *userdata) {
+        MigrationQuery *query = userdata;
+
+        unclaim(query);
+        answer(query, result->error.code < 0 ? &result->error : NULL, result);
+        query_free(query);
+}
+
+/* Its process is killed, and what it has open is closed with it: done() follows if it can be. */
+static void on_timeout(pid_t pid, void *userdata) {
+        MigrationQuery *query = userdata;
+        Error error = ERROR_NULL;
+
+        (void)error_set(&error, -ERROR_TIMEOUT, "Process %i does not come to an end with asking about vGPU %s",
+                        (int)pid, query->uuid);
+        answer(query, &error, NULL);
+        if (query->probes)
+                return;
+        query->manager->platform->ops->forget(query->manager->platform, query->job);
+        query_free(query);
+}
+
+/* NVIDIA's has a device of its own opened by a virtual machine alone: what it does else, nobody knows. */
+static bool is_nvidia(const Gpu *gpu) {
+        return gpu->identity.vendor == NVIDIA_VENDOR || strncmp(gpu->backend, "nvidia", strlen("nvidia")) == 0;
+}
+
+int migration_query_check(const VGpu *vgpu, Error *error) {
+        if (!vgpu->present || !vgpu->gpu)
+                return error_set(error, -ERROR_NO_SUCH_VGPU, "vGPU %s is not active: there is nothing to be opened",
+                                 vgpu->uuid);
+        if (is_nvidia(vgpu->gpu))
+                return error_set(error, -ERROR_NOT_SUPPORTED,
+                                 "A vGPU of NVIDIA's driver is not opened to be asked: only a virtual machine, saving "
+                                 "and restoring do that");
+        if (vgpu->operation || vgpu->state == VGPU_REMOVING || vgpu->claim != VGPU_CLAIM_NONE)
+                return error_set(error, -ERROR_BUSY, "vGPU %s is being changed or asked already; try again in a moment",
+                                 vgpu->uuid);
+        if (vgpu->start_hold)
+                return error_set(error, -ERROR_BUSY, "A virtual machine is being started with vGPU %s", vgpu->uuid);
+        return 0;
+}
+
+int migration_query_new(VGpu *vgpu, bool probe, MigrationCallback callback, void *userdata, MigrationQuery **ret_query,
+                        Error *error) {
+        const Job job = {
+                .kind = JOB_MIGRATION,
+                .uuid = vgpu->uuid,
+                .iommu_group = vgpu->iommu_group,
+                .probe = probe,
+        };
+        JobListener listener = { .timeout = on_timeout, .done = on_done };
+        Platform *platform = vgpu->manager->platform;
+        MigrationQuery *query;
+        int r;
+
+        r = probe ? migration_query_check(vgpu, error) : 0;
+        if (r < 0)
+                return r;
+
+        query = calloc(1, sizeof(MigrationQuery));
+        if (!query)
+                return error_set_errno(error, -ENOMEM, "it cannot be asked about the vGPU");
+
+        *query = (MigrationQuery){
+                .manager = vgpu->manager,
+                .gpu = vgpu->gpu,
+                .callback = callback,
+                .userdata = userdata,
+                .probes = probe,
+        };
+        (void)text_copy(query->uuid, sizeof(query->uuid), vgpu->uuid);
+        list_init(&query->link);
+        listener.userdata = query;
+        r = platform->ops->submit(platform, vgpu->gpu->identity.address, &job, &listener, &query->job);
+        if (r < 0) {
+                free(query);
+                return request_submit_error(r, vgpu->gpu, error);
+        }
+
+        list_append(&vgpu->manager->migration_queries, &query->link);
+        if (probe)
+                vgpu_set_claim(vgpu, VGPU_CLAIM_PROBE);
+        *ret_query = query;
+        return 0;
+}
+
+MigrationQuery *migration_query_free(MigrationQuery *query) {
+        Platform *platform;
+
+        if (!query)
+                return NULL;
+
+        query->callback = NULL;
+        platform = query->manager->platform;
+        if (query->probes && !platform->ops->cancel(platform, query->job))
+                return NULL;
+
+        if (query->probes)
+                unclaim(query);
+        else
+                platform->ops->forget(platform, query->job);
+        query_free(query);
+        return NULL;
+}
+
+void migration_query_give_way(VGpu *vgpu) {
+        Platform *platform = vgpu->manager->platform;
+        Error error = ERROR_NULL;
+        MigrationQuery *query;
+
+        (void)error_set(&error, -ERROR_BUSY, "A virtual machine is being started with vGPU %s", vgpu->uuid);
+        LIST_FOREACH(query, &vgpu->manager->migration_queries, link) {
+                if (!query->probes || !streq(query->uuid, vgpu->uuid) || !platform->ops->cancel(platform, query->job))
+                        continue;
+                unclaim(query);
+                answer(query, &error, NULL);
+                query_free(query);
+        }
+}
+
+void migration_query_gpu_gone(const Gpu *gpu) {
+        Manager *manager = gpu->manager;
+        Error error = ERROR_NULL;
+        MigrationQuery *query;
+
+        (void)error_set(&error, -ERROR_NO_SUCH_GPU, "GPU %s has gone", gpu->identity.address);
+        LIST_FOREACH(query, &manager->migration_queries, link) {
+                if (query->gpu != gpu)
+                        continue;
+                manager->platform->ops->forget(manager->platform, query->job);
+                unclaim(query);
+                answer(query, &error, NULL);
+                query_free(query);
+        }
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "core/manager.h"
+#include "core/migration-query.h"
+#include "core/start-hold.h"
+#include "util/log.h"
+#include "util/text.h"
+
+#define USEC_PER_SEC UINT64_C(1000000)
+
+/* Waits for workers of ours that have one of them open. */
+struct StartHold {
+        Manager *manager;
+        List link; /* in manager->start_holds */
+        void (*callback)(void *userdata);
+        void *userdata;
+        size_t n;
+        char uuids[][UUID_STRING_SIZE];
+};
+
+static int on_bound(sd_event_source *source, uint64_t usec, void *userdata) {
+        VGpu *vgpu = userdata;
+
+        log_debug("vGPU %s was held for a virtual machine that starts, and nobody has said that it has", vgpu->uuid);
+        vgpu->start_hold = sd_event_source_disable_unref(vgpu->start_hold);
+        vgpu_migration_changed(vgpu);
+        return 0;
+}
+
+static int hold(VGpu *vgpu, uint32_t seconds) {
+        bool held = vgpu->start_hold;
+        uint64_t now;
+        int r;
+
+        r = sd_event_now(vgpu->manager->event, CLOCK_MONOTONIC, &now);
+        if (r < 0)
+                return r;
+
+        vgpu->start_hold = sd_event_source_disable_unref(vgpu->start_hold);
+        r = sd_event_add_time(vgpu->manager->event, &vgpu->start_hold, CLOCK_MONOTONIC, now + seconds * USEC_PER_SEC,
+                              USEC_PER_SEC / 10, on_bound, vgpu);
+        if (r < 0 || !held)
+                vgpu_migration_changed(vgpu);
+        return r;
+}
+
+static VGpu *find(const Manager *manager, const char *uuid) {
+        return MAP_FIND(&manager->vgpus, uuid, VGpu, node);
+}
+
+static bool is_free(const Manager *manager, const char *uuid) {
+        const VGpu *vgpu = find(manager, uuid);
+
+        return !vgpu || vgpu->claim == VGPU_CLAIM_NONE;
+}
+
+int start_hold_new(Manager *manager, const char *const *uuids, size_t n, uint32_t seconds,
+                   void (*callback)(void *userdata), void *userdata, StartHold **ret_hold) {
+        StartHold *wait;
+        bool all_free = true;
+        int r;
+
+        for (size_t i = 0; i < n; i++) {
+                VGpu *vgpu = find(manager, uuids[i]);
+
+                r = vgpu ? hold(vgpu, seconds) : 0;
+                if (r < 0)
+                        return r;
+                if (vgpu)
+                        migration_query_give_way(vgpu);
+                all_free = all_free && is_free(manager, uuids[i]);
+        }
+
+        *ret_hold = NULL;
+        if (all_free)
+                return 0;
+
+        wait = calloc(1, sizeof(StartHold) + n * UUID_STRING_SIZE);
+        if (!wait)
+                return -ENOMEM;
+        wait->manager = manager;
+        wait->callback = callback;
+        wait->userdata = userdata;
+        wait->n = n;
+        for (size_t i = 0; i < n; i++)
+                (void)text_copy(wait->uuids[i], UUID_STRING_SIZE, uuids[i]);
+        list_append(&manager->start_holds, &wait->link);
+        *ret_hold = wait;
+        return 0;
+}
+
+StartHold *start_hold_free(StartHold *wait) {
+        if (!wait)
+                return NULL;
+
+        list_unlink(&wait->link);
+        free(wait);
+        return NULL;
+}
+
+void start_hold_end(Manager *manager, const char *const *uuids, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                VGpu *vgpu = find(manager, uuids[i]);
+
+                if (!vgpu || !vgpu->start_hold)
+                        continue;
+                vgpu->start_hold = sd_event_source_disable_unref(vgpu->start_hold);
+                vgpu_migration_changed(vgpu);
+        }
+}
+
+static bool is_done(const StartHold *wait) {
+        for (size_t i = 0; i < wait->n; i++)
+                if (!is_free(wait->manager, wait->uuids[i]))
+                        return false;
+
+        return true;
+}
+
+void start_hold_check(Manager *manager) {
+        StartHold *wait;
+
+        LIST_FOREACH(wait, &manager->start_holds, link) {
+                void (*callback)(void *userdata) = wait->callback;
+                void *userdata = wait->userdata;
+
+                if (!is_done(wait))
+                        continue;
+                start_hold_free(wait);
+                callback(userdata);
+        }
+}
+
+void start_hold_end_all(Manager *manager) {
+        StartHold *wait;
+
+        LIST_FOREACH(wait, &manager->start_holds, link)
+                start_hold_free(wait);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "state/stream.h"
+
+int stream_init(Stream *stream, int fd, int cancel_fd, uint64_t stall_usec) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return negative_errno();
+        if (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode) || S_ISBLK(st.st_mode))
+                return -EINVAL;
+
+        *stream = (Stream){
+                .fd = fd,
+                .cancel_fd = cancel_fd,
+                .stall_usec = stall_usec,
+                .is_socket = S_ISSOCK(st.st_mode),
+                .is_pipe = S_ISFIFO(st.st_mode),
+        };
+        return 0;
+}
+
+/* Until bytes can go through. A file always can, and its disk is the kernel's to wait for. */
+static int wait_for(const Stream *stream, short events) {
+        struct pollfd fds[] = { { .fd = stream->fd, .events = events },
+                                { .fd = stream->cancel_fd >= 0 ? stream->cancel_fd : -1, .events = POLLIN } };
+        int r;
+
+        do
+                r = poll(fds, ELEMENTSOF(fds), (int)MIN(stream->stall_usec / 1000U, (uint64_t)INT_MAX));
+        while (r < 0 && errno == EINTR);
+
+        if (r < 0)
+                return negative_errno();
+        if (fds[1].revents != 0)
+                return -ECANCELED;
+        return r > 0 ? 0 : -ETIMEDOUT;
+}
+
+int stream_check(const Stream *stream) {
+        struct pollfd fd = { .fd = stream->cancel_fd, .events = POLLIN };
+
+        return stream->cancel_fd >= 0 && poll(&fd, 1, 0) > 0 ? -ECANCELED : 0;
+}
+
+/*
+ * Never waits for the peer, whom only poll() waits for: so much is taken of a pipe that is ready, where the kernel cannot be
+ * told not to wait (pipes know RWF_NOWAIT from 6.5 on).
+ */
+static ssize_t put(const Stream *stream, const void *data, size_t size) {
+        const struct iovec v = { .iov_base = (void *)(uintptr_t)data, .iov_len = size };
+        ssize_t n;
+
+        if (stream->is_socket)
+                return send(stream->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (!stream->is_pipe)
+                return write(stream->fd, data, size);
+
+        n = pwritev2(stream->fd, &v, 1, -1, RWF_NOWAIT);
+        return n >= 0 || errno != EOPNOTSUPP ? n : write(stream->fd, data, MIN(size, (size_t)PIPE_BUF));
+}
+
+static bool is_passing(int code) {
+        return code == EINTR || code == EAGAIN;
+}
+
+int stream_write(Stream *stream, const void *data, size_t size) {
+        const uint8_t *p = data;
+        size_t n = 0;
+
+        while (n < size) {
+                ssize_t k;
+                int r;
+
+                r = wait_for(stream, POLLOUT);
+                if (r < 0)
+                        return r;
+
+                k = put(stream, p + n, size - n);
+                if (k < 0 && is_passing(errno))
+                        continue;
+                if (k <= 0)
+                        return k < 0 ? negative_errno() : -EIO;
+                n += (size_t)k;
+                stream->n_bytes += (uint64_t)k;
+        }
+
+        return 0;
+}
+
+int stream_read(Stream *stream, void *data, size_t size, size_t *ret_n) {
+        uint8_t *p = data;
+        size_t n = 0;
+
+        while (n < size) {
+                ssize_t k;
+                int r;
+
+                r = wait_for(stream, POLLIN);
+                if (r < 0)
+                        return r;
+
+                /* What has been announced is there, and a read of it gives what there is. */
+                k = stream->is_socket ? recv(stream->fd, p + n, size - n, MSG_DONTWAIT)
+                                      : read(stream->fd, p + n, size - n);
+                if (k < 0 && is_passing(errno))
+                        continue;
+                if (k < 0)
+                        return negative_errno();
+                if (k == 0)
+                        break;
+                n += (size_t)k;
+                stream->n_bytes += (uint64_t)k;
+        }
+
+        *ret_n = n;
+        return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Stream: somebody's file, pipe or socket that a state image is written to or read from. Its descriptor is shared with whoever
+ * gave it: it is never made non-blocking, and nothing else of it is changed. Whoever is at the other end may stall, which is
+ * borne for a while, or be gone; and the transfer may be cancelled at any time.
+ */
+
+#include "util/cleanup.h"
+
+/* A peer that does not take or give a byte for so long counts as dead: what TCP's keepalive or a busy disk needs is less. */
+#define STREAM_STALL_USEC UINT64_C(30000000)
+
+typedef struct Stream {
+        int fd;
+        int cancel_fd; /* readable or hung up: stop; -EBADF: nobody can */
+        uint64_t stall_usec;
+        uint64_t n_bytes; /* that went through */
+        bool is_socket;
+        bool is_pipe;
+} Stream;
+
+/* -EBADF, or -EINVAL if it is nothing that bytes go through one after the other. */
+int stream_init(Stream *stream, int fd, int cancel_fd, uint64_t stall_usec);
+
+/*
+ * All of it. -ECANCELED: it is to stop; -ETIMEDOUT: the peer stalls; -EPIPE: nobody reads any more (SIGPIPE must be ignored);
+ * otherwise what write(2) says, as -ENOSPC.
+ */
+int stream_write(Stream *stream, const void *data, size_t size);
+
+/* As much as there is, up to size: less only at the end. Errors as above. */
+int stream_read(Stream *stream, void *data, size_t size, size_t *ret_n);
+
+/* -ECANCELED if it is to stop. */
+int stream_check(const Stream *stream);

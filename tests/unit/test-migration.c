@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Who may have a vGPU open: a worker that asks it what it can do, or a virtual machine that starts; and what ends the wait
+ * for a migration.
+ */
+
+#include "core/incoming.h"
+#include "core/migration-query.h"
+#include "core/start-hold.h"
+#include "machine.h"
+
+typedef struct Heard {
+        unsigned n;
+        int code;
+        MigrationQuery *query;
+} Heard;
+
+static void on_migration(const Error *error, const JobResult *result, void *userdata) {
+        Heard *heard = userdata;
+
+        heard->n++;
+        heard->code = error ? error->code : 0;
+        heard->query = NULL;
+        g_assert_true(error || result);
+}
+
+static void on_closed(void *userdata) {
+        unsigned *n = userdata;
+
+        (*n)++;
+}
+
+static int probe(VGpu *vgpu, Heard *heard) {
+        Error error = ERROR_NULL;
+        int r = migration_query_new(vgpu, /* probe= */ true, on_migration, heard, &heard->query, &error);
+
+        g_assert_true(r == 0 || error.message[0] != '\0');
+        return r;
+}
+
+/* A machine is to start while a worker has its vGPU open: it waits for that, and nothing opens it from then on. */
+static void test_hold_waits(void) {
+        static const char *const uuids[] = { UUID_1, UUID_2 };
+        Machine *m = machine_with_gpus();
+        VGpu *vgpu = machine_have_vgpu(m, GPU_A, UUID_1);
+        Heard first = {}, second = {};
+        StartHold *wait, *none;
+        unsigned n = 0;
+        PlatformJob *job;
+
+        g_assert_cmpint(probe(vgpu, &first), ==, 0);
+        g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "probing");
+        g_assert_cmpint(probe(vgpu, &second), ==, -ERROR_BUSY);
+        job = fake_find_job(&m->fake, JOB_MIGRATION, GPU_A);
+        g_assert_nonnull(job);
+        fake_begin(job);
+
+        g_assert_cmpint(start_hold_new(m->manager, uuids, 2, 60, on_closed, &n, &wait), ==, 0);
+        g_assert_nonnull(wait);
+        g_assert_cmpuint(n, ==, 0);
+        fake_finish(&m->fake, job);
+        g_assert_cmpuint(n, ==, 1);
+        g_assert_cmpuint(first.n, ==, 1);
+        g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "starting");
+        g_assert_cmpint(probe(vgpu, &second), ==, -ERROR_BUSY);
+
+        /* Held already: who asks again has nothing to wait for. */
+        g_assert_cmpint(start_hold_new(m->manager, uuids, 1, 60, on_closed, &n, &none), ==, 0);
+        g_assert_null(none);
+        start_hold_end(m->manager, uuids, 1);
+        g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "none");
+        g_assert_cmpint(probe(vgpu, &second), ==, 0);
+        machine_settle(m);
+        g_assert_cmpuint(second.n, ==, 1);
+        machine_free(m);
+}
+
+/* What has not got to it yet does not keep a machine waiting. */
+static void test_gives_way(void) {
+        static const char *const uuids[] = { UUID_1 };
+        Machine *m = machine_with_gpus();
+        VGpu *vgpu = machine_have_vgpu(m, GPU_A, UUID_1);
+        Heard heard = {};
+        StartHold *wait;
+        unsigned n = 0;
+
+        g_assert_cmpint(probe(vgpu, &heard), ==, 0);
+        g_assert_cmpint(start_hold_new(m->manager, uuids, 1, 60, on_closed, &n, &wait), ==, 0);
+        g_assert_null(wait);
+        g_assert_cmpuint(heard.n, ==, 1);
+        g_assert_cmpint(heard.code, ==, -ERROR_BUSY);
+        g_assert_null(fake_find_job(&m->fake, JOB_MIGRATION, GPU_A));
+        machine_free(m);
+}
+
+/* Whoever asked has gone: what has begun goes on, and keeps others away until it has ended. */
+static void test_abandoned(void) {
+        static const char *const uuids[] = { UUID_1 };
+        Machine *m = machine_with_gpus();
+        VGpu *vgpu = machine_have_vgpu(m, GPU_A, UUID_1);
+        const DestroyRequest destroy = { .uuid = UUID_1 };
+        Heard heard = {};
+        StartHold *wait;
+        unsigned n = 0;
+        PlatformJob *job;
+
+        g_assert_cmpint(probe(vgpu, &heard), ==, 0);
+        migration_query_free(heard.query);
+        g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "none"); /* it had not begun */
+
+        g_assert_cmpint(probe(vgpu, &heard), ==, 0);
+        job = fake_find_job(&m->fake, JOB_MIGRATION, GPU_A);
+        fake_begin(job);
+        migration_query_free(heard.query);
+        g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "probing");
+        g_assert_cmpint(manager_check_destroy(m->manager, &destroy, NULL), ==, -ERROR_BUSY);
+        g_assert_cmpint(start_hold_new(m->manager, uuids, 1, 60, on_closed, &n, &wait), ==, 0);
+        start_hold_free(wait);
+        fake_finish(&m->fake, job);
+        g_assert_cmpuint(heard.n, ==, 0);
+        g_assert_cmpuint(n, ==, 0);
+        g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "starting");
+        machine_free(m);
+}
+
+/* It is killed when it takes too long; who asked is told at once, and nobody else begins before it has ended. */
+static void test_stuck(void) {
+        Machine *m = machine_with_gpus();
+        VGpu *vgpu = machine_have_vgpu(m, GPU_A, UUID_1);
+        Heard heard = {};
+        PlatformJob *job;
+
+        g_assert_cmpint(probe(vgpu, &heard), ==, 0);
+        job = fake_find_job(&m->fake, JOB_MIGRATION, GPU_A);
+        fake_time_out(job, 4711);
+        g_assert_cmpuint(heard.n, ==, 1);
+        g_assert_cmpint(heard.code, ==, -ERROR_TIMEOUT);
+        g_assert_cmpint(probe(vgpu, &heard), ==, -ERROR_BUSY);
+        fake_fail(job, -EPIPE, "it was killed");
+        g_assert_cmpuint(heard.n, ==, 1);
+        g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "none");
+
+        /* The model goes in the middle of it. */
+        g_assert_cmpint(probe(vgpu, &heard), ==, 0);
+        fake_begin(fake_find_job(&m->fake, JOB_MIGRATION, GPU_A));
+        machine_free(m);
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+
+        g_test_add_func("/migration/hold-waits", test_hold_waits);
+        g_test_add_func("/migration/gives-way", test_gives_way);
+        g_test_add_func("/migration/abandoned", test_abandoned);
+        g_test_add_func("/migration/stuck", test_stuck);
+
+        return g_test_run();
+}
