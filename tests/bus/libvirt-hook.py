@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 
-from machine import GPU, TYPE, Machine, read
+from machine import GPU, NAME, TYPE, Machine, read
 
 SIM, HOOK, SCHEMA = sys.argv[1:4]
 FIRST, SECOND, THIRD = (f"c0ffee00-0000-4000-8000-00000000000{n}" for n in (1, 2, 3))
@@ -67,6 +67,9 @@ class Scene:
         equal((done.returncode, done.stdout), (status, ""), done.stderr)
         return done.stderr
 
+    def migration_state(self, uuid):
+        return self.machine.bus.get(self.machine.bus.vgpus()[uuid]["path"], NAME + ".VGpu", "MigrationState")
+
     def labels(self):
         return {uuid: row["label"] for uuid, row in self.machine.bus.vgpus().items()}
 
@@ -81,6 +84,9 @@ def life(stack):
     for _ in range(2):
         s.hook("prepare", "begin", text)
         equal(s.labels(), {FIRST: LABEL, SECOND: LABEL})
+    equal(s.migration_state(FIRST), "starting")
+    s.hook("started", "begin", text)
+    equal(s.migration_state(FIRST), "none")
     equal(read(s.machine.path(f"sys/bus/mdev/devices/{SECOND}/scheduling_weight")).strip(), "7")
     for operation, stage in (("start", "begin"), ("started", "begin"), ("reconnect", "begin"), ("stopped", "end"),
                              ("attach", "begin"), ("restore", "begin"), ("prepare", "end")):
@@ -89,9 +95,17 @@ def life(stack):
     for _ in range(2):
         s.hook("release", "end", text)
         equal(s.labels(), {})
+
+
+@test
+def incoming(stack):
+    """what a domain asks for waits for it on the host that it migrates to"""
+    s = Scene(stack)
+    text = s.domain(f"<m:vgpu uuid='{FIRST}' type='{TYPE}'/><m:vgpu uuid='{SECOND}' type='{TYPE}' numa-node='0'/>", [FIRST])
     s.hook("migrate", "begin", text)
-    equal(set(s.labels()), {FIRST, SECOND})
+    equal({uuid: row["state"] for uuid, row in s.machine.bus.vgpus().items()}, {FIRST: "incoming", SECOND: "incoming"})
     s.hook("prepare", "begin", text)
+    equal(s.labels(), {FIRST: LABEL, SECOND: LABEL})
     s.hook("release", "end", text)
     equal(s.labels(), {})
 
