@@ -197,6 +197,8 @@ check "systemctl start" systemctl start "$UNIT"
 check "one that watches is not spoken of" not doctor_finds libvirt-blind
 rm -r /etc/mdevctl.d
 systemctl restart libvirtd.service
+# It has looked for the folder when it lists anything.
+check_soon "libvirtd starts without /etc/mdevctl.d" devices_many
 mkdir /etc/mdevctl.d
 check_soon "one that was there before /etc/mdevctl.d is" doctor_finds libvirt-blind
 
