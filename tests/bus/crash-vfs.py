@@ -50,7 +50,7 @@ class VfsVictim(Victim):
         self.act("plug-xe", CARD)
 
     def targets(self):
-        return {"daemon": self.daemon.pid, "gpu": self.workers()[CARD][0]}
+        return {"daemon": self.daemon.pid, "gpu": until(lambda: self.workers().get(CARD), "the card's worker")[0]}
 
     def attributes(self, address, *names):
         """What they say, and the driver."""
