@@ -16,7 +16,6 @@
 #define BUS_JOB "org.mdevgpu1.Job"
 #define BUS_MANAGER "org.mdevgpu1.Manager"
 #define BUS_ROOT "/org/mdevgpu1"
-#define BUS_GPUS "/org/mdevgpu1/gpu"
 #define BUS_ERROR_PREFIX "org.mdevgpu1.Error."
 #define BUS_ERROR_BUSY BUS_ERROR_PREFIX "Busy"
 #define BUS_ERROR_ALREADY_EXISTS BUS_ERROR_PREFIX "AlreadyExists"

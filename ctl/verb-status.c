@@ -103,6 +103,24 @@ static Status vgpu_add_type_name(Ctl *ctl, json_object *vgpu) {
         return object_add(vgpu, "type_name", json_object_get(name)) < 0 ? ctl_oom() : STATUS_DONE;
 }
 
+/* It points at its GPU as well, which has a name; null: it is not there. */
+static Status vgpu_add_gpu_address(Ctl *ctl, json_object *vgpu) {
+        _cleanup_(json_object_putp) json_object *gpu = NULL;
+        const char *path = object_string(vgpu, "gpu");
+        json_object *address = NULL;
+        Status status;
+
+        if (path) {
+                status = bus_get_properties(ctl, path, BUS_GPU, &gpu);
+                if (status != STATUS_DONE)
+                        return status;
+
+                (void)json_object_object_get_ex(gpu, "address", &address);
+        }
+
+        return object_add(vgpu, "gpu_address", json_object_get(address)) < 0 ? ctl_oom() : STATUS_DONE;
+}
+
 /* Who uses it, if somebody does. Else there is no list, rather than an empty one: it may not be known. */
 static Status vgpu_add_users(Ctl *ctl, json_object *vgpu) {
         _cleanup_(json_object_putp) json_object *users = NULL;
@@ -130,6 +148,8 @@ static Status vgpu_read(Ctl *ctl, const char *uuid, json_object **ret) {
         status = object_read(ctl, "vgpu", "GetVGpu", BUS_VGPU, uuid, &vgpu);
         if (status == STATUS_DONE)
                 status = vgpu_add_type_name(ctl, vgpu);
+        if (status == STATUS_DONE)
+                status = vgpu_add_gpu_address(ctl, vgpu);
         if (status == STATUS_DONE)
                 status = vgpu_add_users(ctl, vgpu);
         if (status != STATUS_DONE)
@@ -192,11 +212,10 @@ static int page_mark_absent_gpu(json_object *page) {
 
 /* What a vGPU is made on is its GPU, or a virtual function of it. */
 static int page_name_function(json_object *page) {
-        const char *parent = object_string(page, "parent"), *path = object_string(page, "gpu");
-        _cleanup_(freep) char *address = NULL, *function = NULL;
+        const char *parent = object_string(page, "parent"), *address = object_string(page, "gpu_address");
+        _cleanup_(freep) char *function = NULL;
 
-        if (isempty(parent) || isempty(path) || sd_bus_path_decode(path, BUS_GPUS, &address) <= 0 ||
-            streq(address, parent))
+        if (isempty(parent) || isempty(address) || streq(address, parent))
                 return 0;
 
         function = strdup(parent);
@@ -208,7 +227,7 @@ static int page_name_function(json_object *page) {
 }
 
 static Status vgpu_print(const Ctl *ctl, json_object *vgpu) {
-        static const char *const hidden[] = { "object", "path", "uuid", "gpu", "type", "users", NULL };
+        static const char *const hidden[] = { "object", "path", "uuid", "gpu", "gpu_address", "type", "users", NULL };
         _cleanup_(json_object_putp) json_object *page = NULL;
         const char *uuid = object_string(vgpu, "uuid");
         json_object *type_name = NULL;

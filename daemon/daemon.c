@@ -20,6 +20,9 @@
 #define CHECK_QUICK_USEC UINT64_C(10000)
 #define CHECK_SHARE 10U
 
+/* A person reads STATUS=, and who makes a hundred vGPUs does not wait for it a hundred times. */
+#define STATUS_USEC UINT64_C(500000)
+
 struct Daemon {
         sd_event *event;
         Supervisor *supervisor;
@@ -34,6 +37,7 @@ struct Daemon {
         bool pruned; /* records of what is no more are gone */
         sd_event_source *ready_timeout;
         sd_event_source *post;
+        sd_event_source *status; /* a timer: STATUS= is to be said */
         sd_event_source *signals[3];
         size_t n_gpus; /* as STATUS= says */
         size_t n_vgpus;
@@ -237,6 +241,7 @@ Daemon *daemon_free(Daemon *d) {
                 sd_event_source_disable_unref(d->signals[i]);
         sd_event_source_disable_unref(d->ready_timeout);
         sd_event_source_disable_unref(d->post);
+        sd_event_source_disable_unref(d->status);
         if (d->server)
                 bus_server_detach(d->server);
         manager_free(d->manager);
@@ -254,6 +259,21 @@ static void notify_status(Daemon *d, const char *state) {
         d->n_gpus = d->manager->gpus_by_address.n;
         d->n_vgpus = d->manager->vgpus.n;
         (void)sd_notifyf(0, "%sSTATUS=%zu GPUs, %zu vGPUs", state, d->n_gpus, d->n_vgpus);
+}
+
+static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+
+        d->status = sd_event_source_disable_unref(d->status);
+        if (d->n_gpus != d->manager->gpus_by_address.n || d->n_vgpus != d->manager->vgpus.n)
+                notify_status(d, "");
+        return 0;
+}
+
+static void notify_status_later(Daemon *d) {
+        if (!d->status &&
+            sd_event_add_time_relative(d->event, &d->status, CLOCK_MONOTONIC, STATUS_USEC, 0, on_status, d) < 0)
+                notify_status(d, "");
 }
 
 static void become_ready(Daemon *d) {
@@ -279,7 +299,7 @@ static int on_post(sd_event_source *source, void *userdata) {
                 if (!topology_auto_is_pending(d->manager))
                         become_ready(d);
         } else if (d->ready && (d->n_gpus != d->manager->gpus_by_address.n || d->n_vgpus != d->manager->vgpus.n))
-                notify_status(d, "");
+                notify_status_later(d);
 
         return 0;
 }

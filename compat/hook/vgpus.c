@@ -13,6 +13,8 @@
 #define PATH "/org/mdevgpu1"
 #define MANAGER NAME ".Manager"
 #define VGPU NAME ".VGpu"
+#define CREATE "CreateVGpu"
+#define INCOMING "PrepareIncoming"
 
 #define CREATE_USEC UINT64_C(25000000) /* the daemon's own answer comes within 20 s */
 #define RELEASE_USEC UINT64_C(10000000) /* all of it: a shutdown waits for the hook */
@@ -109,7 +111,7 @@ static int append_attributes(sd_bus_message *m, const Wish *wish) {
         return r;
 }
 
-/* Makes it by this method, CreateVGpu or PrepareIncoming, which take the same. */
+/* Makes it by this method, CREATE or INCOMING, which take the same, but for the preference of a NUMA node. */
 static int create(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish, sd_bus_error *e) {
         sd_bus_message *m cleanup(message_unref) = NULL;
         char label[LABEL_SIZE];
@@ -123,7 +125,7 @@ static int create(sd_bus *bus, const char *method, const Domain *domain, const W
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}", "label", "s", label);
-        if (r >= 0 && wish->has_numa_node)
+        if (r >= 0 && wish->has_numa_node && strcmp(method, CREATE) == 0)
                 r = sd_bus_message_append(m, "{sv}", "numa-node", "u", wish->numa_node);
         if (r >= 0)
                 r = append_attributes(m, wish);
@@ -134,22 +136,34 @@ static int create(sd_bus *bus, const char *method, const Domain *domain, const W
         return r;
 }
 
+static int read_type_name(sd_bus *bus, const char *path, char **ret_name, sd_bus_error *e) {
+        sd_bus_message *reply cleanup(message_unref) = NULL;
+        const char *type;
+        int r;
+
+        r = sd_bus_get_property(bus, NAME, path, VGPU, "Type", e, &reply, "o");
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "o", &type);
+        if (r < 0 || strcmp(type, "/") == 0)
+                return r;
+        return sd_bus_get_property_string(bus, NAME, type, NAME ".Type", "Name", e, ret_name);
+}
+
 /* Its type's id, or the name of its type, is what was asked for. */
 static int check_type(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *e) {
-        char *id cleanup(text_free) = NULL, *type cleanup(text_free) = NULL, *name cleanup(text_free) = NULL;
+        char *id cleanup(text_free) = NULL, *name cleanup(text_free) = NULL;
         int r;
 
         r = sd_bus_get_property_string(bus, NAME, path, VGPU, "TypeId", e, &id);
         if (r < 0 || strcmp(id, wish->type) == 0)
                 return r;
-        r = sd_bus_get_property_string(bus, NAME, path, VGPU, "Type", e, &type);
-        if (r >= 0 && strcmp(type, "/") != 0)
-                r = sd_bus_get_property_string(bus, NAME, type, NAME ".Type", "Name", e, &name);
+        r = read_type_name(bus, path, &name, e);
         if (r < 0 || (name && strcmp(name, wish->type) == 0))
                 return r;
 
-        return sd_bus_error_setf(e, NAME ".Error.AlreadyExists",
-                                 "it is there, but of the type %s, where the domain asks for %s", id, wish->type);
+        (void)sd_bus_error_setf(e, NAME ".Error.AlreadyExists",
+                                "it is there, but of the type %s, where the domain asks for %s", id, wish->type);
+        return -EEXIST;
 }
 
 static int start(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *e) {
@@ -180,13 +194,8 @@ static int ensure(sd_bus *bus, const char *method, const Domain *domain, const W
                         r = start(bus, path, wish, &e);
                 return r < 0 ? complain(wish->uuid, r, &e) : 0;
         }
-        if (r == 0) {
+        if (r == 0)
                 r = create(bus, method, domain, wish, &e);
-                if (r < 0 && sd_bus_error_has_name(&e, SD_BUS_ERROR_UNKNOWN_METHOD)) {
-                        sd_bus_error_free(&e);
-                        r = create(bus, "CreateVGpu", domain, wish, &e);
-                }
-        }
         return r < 0 ? complain(wish->uuid, r, &e) : 1;
 }
 
@@ -233,12 +242,12 @@ static int prepare(const char *method, const Domain *domain) {
 }
 
 int vgpus_prepare(const Domain *domain) {
-        return prepare("CreateVGpu", domain);
+        return prepare(CREATE, domain);
 }
 
 /* The vGPU waits for the migration, and goes if that does not come. */
 int vgpus_prepare_incoming(const Domain *domain) {
-        return prepare("PrepareIncoming", domain);
+        return prepare(INCOMING, domain);
 }
 
 /* It bears the domain's label, and nobody has defined it meanwhile. */
@@ -272,7 +281,7 @@ void vgpus_release(const Domain *domain) {
         }
 }
 
-/* A daemon that does not run has nothing open, and one that is older than this opens nothing by itself. */
+/* A daemon that does not run has nothing open. */
 static void hold(const Domain *domain, const char *method) {
         sd_bus_message *m cleanup(message_unref) = NULL;
         sd_bus *bus cleanup(bus_close) = NULL;

@@ -148,6 +148,67 @@ static void read_libvirt(const Host *host, HostFacts *facts) {
                 facts->libvirt_mdevctl_exists = exists(host->usr_fd, facts->libvirt_mdevctl + 5);
 }
 
+/* What fdinfo says of an inotify descriptor: a line "inotify wd:1 ino:9a01 sdev:…" for each watch, the inode as
+ * hexadecimal number (Linux, Documentation/filesystems/proc.rst). */
+static bool descriptor_watches(const Host *host, const char *pid, const char *fd, const char *needle) {
+        char path[96], target[64], text[65536];
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "%.20s/fd/%.20s", pid, fd);
+        n = readlinkat(host->proc_fd, path, target, sizeof(target) - 1);
+        if (n < 0)
+                return false;
+        target[n] = '\0';
+        if (!streq(target, "anon_inode:inotify"))
+                return false;
+
+        (void)snprintf(path, sizeof(path), "%.20s/fdinfo/%.20s", pid, fd);
+        return attribute_read(host->proc_fd, path, text, sizeof(text)) < 0 || strstr(text, needle);
+}
+
+/* libvirt watches the folder if that is there when it starts, and else never (observed: 9.0 and 11.3, udevNodeStateInit()). One
+ * in a container, or of another root, is left out. */
+static bool is_blind(const Host *host, const char *pid, const struct stat *folder) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        char path[64], comm[32], needle[32];
+        struct dirent *entry;
+        struct stat st;
+
+        (void)snprintf(path, sizeof(path), "%.20s/comm", pid);
+        attribute_read_text(host->proc_fd, path, comm, sizeof(comm));
+        if (!streq(comm, "libvirtd") && !streq(comm, "virtnodedevd"))
+                return false;
+        (void)snprintf(path, sizeof(path), "%.20s/root/etc/mdevctl.d", pid);
+        if (fstatat(host->proc_fd, path, &st, 0) < 0 || st.st_dev != folder->st_dev || st.st_ino != folder->st_ino)
+                return false;
+        (void)snprintf(path, sizeof(path), "%.20s/fd", pid);
+        if (directory_list(host->proc_fd, path, &dir) < 0)
+                return false;
+
+        (void)snprintf(needle, sizeof(needle), " ino:%llx ", (unsigned long long)folder->st_ino);
+        while ((entry = directory_next(dir)))
+                if (descriptor_watches(host, pid, entry->d_name, needle))
+                        return false;
+
+        return true;
+}
+
+static uint32_t find_blind_libvirt(const Host *host) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        struct dirent *entry;
+        struct stat folder;
+
+        if (host->etc_fd < 0 || fstatat(host->etc_fd, "mdevctl.d", &folder, 0) < 0 || host->proc_fd < 0 ||
+            directory_list(host->proc_fd, ".", &dir) < 0)
+                return 0;
+
+        while ((entry = directory_next(dir)))
+                if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && is_blind(host, entry->d_name, &folder))
+                        return (uint32_t)strtoul(entry->d_name, NULL, 10);
+
+        return 0;
+}
+
 static void read_callouts_of(int dir_fd, const char *path, HostFacts *facts) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         struct dirent *entry;
@@ -193,6 +254,7 @@ void host_facts_read(const Host *host, HostFacts *ret_facts) {
                 .kvmgt_module = exists(host->sys_fd, "module/kvmgt"),
                 .mdevctl_rule = read_mdevctl_rule(host),
                 .mdevctl_program = exists(host->usr_fd, "sbin/mdevctl"),
+                .libvirt_blind = find_blind_libvirt(host),
                 .mdev_gpu_unit = is_copied(host->etc_fd, "systemd/system/mdev-post.service"),
                 .mdev_gpu_program = is_copied(host->usr_fd, "bin/mdev-cli"),
         };

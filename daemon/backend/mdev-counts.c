@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "backend/mdev-counts.h"
 #include "backend/mdev-parents.h"
@@ -20,6 +22,7 @@ typedef struct Kept {
 struct MdevCounts {
         Kept *items;
         size_t n;
+        bool sysfs; /* really, and no simulated machine's files */
 };
 
 MdevCounts *mdev_counts_free(MdevCounts *counts) {
@@ -43,14 +46,14 @@ uint32_t mdev_counts_add(uint32_t a, uint32_t b) {
 }
 
 /* False: the attribute is not there any more, or another has taken its place. */
-static bool read_kept(Kept *kept) {
+static bool read_kept(const MdevCounts *counts, Kept *kept) {
         struct stat st;
         uint64_t v;
 
         if (kept->fd < 0)
                 return false;
         /* In sysfs a read of what has gone fails; elsewhere a file lives on without a name. */
-        if (fstat(kept->fd, &st) < 0 || st.st_nlink == 0)
+        if (!counts->sysfs && (fstat(kept->fd, &st) < 0 || st.st_nlink == 0))
                 return false;
 
         if (attribute_reread_number(kept->fd, UNKNOWN_U32 - 1, &v) < 0)
@@ -73,7 +76,7 @@ static int open_type(MdevCounts *counts, int types_fd, const char *id) {
         (void)text_copy(kept.id, sizeof(kept.id), id);
         (void)snprintf(path, sizeof(path), "%s/available_instances", id);
         kept.fd = openat(types_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        (void)read_kept(&kept);
+        (void)read_kept(counts, &kept);
         if (counts->n >= KEPT_MAX)
                 kept.fd = fd_close(kept.fd);
         counts->items[counts->n++] = kept;
@@ -107,11 +110,13 @@ static int open_parent(MdevCounts *counts, const Host *host, const char *parent)
 static int open_all(const Host *host, const char *gpu, MdevCounts **ret_counts) {
         _cleanup_(mdev_counts_freep) MdevCounts *counts = NULL;
         MdevParents parents;
+        struct statfs fs;
         int r;
 
         counts = calloc(1, sizeof(MdevCounts));
         if (!counts)
                 return -ENOMEM;
+        counts->sysfs = fstatfs(host->sys_fd, &fs) >= 0 && fs.f_type == SYSFS_MAGIC;
 
         mdev_parents_read(host, gpu, &parents);
         for (size_t i = 0; i < parents.n; i++) {
@@ -126,7 +131,7 @@ static int open_all(const Host *host, const char *gpu, MdevCounts **ret_counts) 
 
 static bool read_again(MdevCounts *counts) {
         for (size_t i = 0; i < counts->n; i++)
-                if (!read_kept(&counts->items[i]))
+                if (!read_kept(counts, &counts->items[i]))
                         return false;
 
         return counts->n > 0;

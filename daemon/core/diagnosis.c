@@ -17,6 +17,7 @@ static const struct {
         [FINDING_MDEV_CLASS_ABSENT] = { "mdev-class-absent", FINDING_WARNING },
         [FINDING_SECOND_AUTOSTART] = { "second-autostart", FINDING_INFO },
         [FINDING_MDEVCTL_ABSOLUTE_PATH] = { "mdevctl-absolute-path", FINDING_INFO },
+        [FINDING_LIBVIRT_BLIND] = { "libvirt-blind", FINDING_WARNING },
         [FINDING_FOREIGN_CALLOUTS] = { "foreign-callouts", FINDING_WARNING },
         [FINDING_MDEV_GPU_FILE] = { "mdev-gpu-file", FINDING_WARNING },
         [FINDING_MDEV_GPU_UNIT] = { "mdev-gpu-unit", FINDING_WARNING },
@@ -146,6 +147,13 @@ static int judge_mdevctl(Diagnosis *diagnosis, const HostFacts *facts) {
                                   "ln -s /dev/null /etc/udev/rules.d/60-mdevctl.rules",
                                   "mdevctl's own udev rule starts definitions of mediated devices, too. That is "
                                   "harmless: whoever comes second finds the device there.");
+        if (r >= 0 && facts->libvirt_blind != 0)
+                r = diagnosis_add(
+                        diagnosis, FINDING_LIBVIRT_BLIND, (FindingPlace){},
+                        "Restart libvirtd, or virtnodedevd: running virtual machines are not stopped by that.",
+                        "libvirt (process %u) does not watch /etc/mdevctl.d, which was not there when it "
+                        "started: it does not notice definitions that others make.",
+                        facts->libvirt_blind);
         if (r < 0 || facts->libvirt_mdevctl[0] == '\0')
                 return r;
 

@@ -48,6 +48,7 @@ typedef struct HostFacts {
         bool mdevctl_program; /* /usr/sbin/mdevctl, which that rule runs */
         char libvirt_mdevctl[FACTS_PATH_SIZE]; /* the path of mdevctl that libvirt was built with; empty: none or no libvirt */
         bool libvirt_mdevctl_exists;
+        uint32_t libvirt_blind; /* the process of libvirt that does not watch /etc/mdevctl.d; 0: none, or not known */
         char callouts[FACTS_PATH_SIZE]; /* mdevctl's scripts, "NAME, NAME …", as many as fit */
         uint32_t n_callouts;
         bool mdev_gpu_unit; /* /etc/systemd/system/mdev-post.service */

@@ -331,8 +331,8 @@ int migration_judge(const Facts *here, const Facts *there, MigrationVerdict *ret
 }
 
 /*
- * QEMU migrates a VFIO device by version 2 of VFIO's protocol from 8.0 on, and unless it is told otherwise from 8.1 on
- * (release notes, "VFIO"); before, by version 1, which kernels had until 5.17, and only with x-enable-migration=on.
+ * QEMU migrates a VFIO device by version 2 of VFIO's protocol, the only one that kernels have from 5.18 on, since 8.0, and
+ * unless it is told otherwise since 8.1 (hw/vfio/pci.c: enable-migration in place of x-enable-migration).
  */
 #define QEMU_MAJOR 8U
 #define QEMU_MINOR 1U

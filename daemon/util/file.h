@@ -29,7 +29,7 @@ struct dirent *directory_next(DIR *dir);
  */
 ssize_t attribute_read(int dir_fd, const char *path, char *buffer, size_t size);
 
-/* The same of one value, as those of sysfs are, but no error other than -ENOMEM: what cannot be read or shown is the empty string. */
+/* The same of one value, as those of sysfs are: what cannot be read or shown is the empty string. */
 void attribute_read_text(int dir_fd, const char *path, char *buffer, size_t size);
 
 /* A number in C's notation (0x…, decimal), whole and within max, else -EBADMSG. */

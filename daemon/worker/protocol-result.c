@@ -232,6 +232,7 @@ static void put_facts(WireWriter *w, const HostFacts *f) {
         wire_put_u8(w, f->mdevctl_program);
         wire_put_string(w, f->libvirt_mdevctl);
         wire_put_u8(w, f->libvirt_mdevctl_exists);
+        wire_put_u32(w, f->libvirt_blind);
         wire_put_string(w, f->callouts);
         wire_put_u32(w, f->n_callouts);
         wire_put_u8(w, f->mdev_gpu_unit);
@@ -260,6 +261,7 @@ static int get_facts(WireReader *r, JobResult *result) {
         f->mdevctl_program = wire_get_bool(r);
         wire_get_string(r, f->libvirt_mdevctl, sizeof(f->libvirt_mdevctl));
         f->libvirt_mdevctl_exists = wire_get_bool(r);
+        f->libvirt_blind = wire_get_u32(r);
         wire_get_string(r, f->callouts, sizeof(f->callouts));
         f->n_callouts = wire_get_u32(r);
         f->mdev_gpu_unit = wire_get_bool(r);

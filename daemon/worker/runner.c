@@ -6,7 +6,7 @@
 #include "backend/qemu.h"
 #include "backend/users.h"
 #include "core/migration.h"
-#include "backend/vfio-features.h"
+#include "state/features.h"
 #include "backend/vfs.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -367,7 +367,7 @@ static int run_probe(BackendContext *c, const Job *job, JobResult *result) {
         }
 
         name_device(c, job->uuid, device, sizeof(device));
-        return vfio_features_read(c->host, device, &result->usage.facts, &result->error);
+        return state_features_read(c->host, device, &result->usage.facts, &result->error);
 }
 
 static int run_migration(BackendContext *c, const Job *job, JobResult *result) {

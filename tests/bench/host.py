@@ -135,7 +135,8 @@ class Machine:
 
     def start_floor(self):
         floor = self.spawn([BENCH, "floor", self.address])
-        until(lambda: subprocess.run(["busctl", f"--address={self.address}", "status", "org.mdevgpu1.Floor"], check=False,
+        until(lambda: subprocess.run(["busctl", f"--address={self.address}", "call", "org.freedesktop.DBus", "/",
+                                      "org.freedesktop.DBus", "GetNameOwner", "s", "org.mdevgpu1.Floor"], check=False,
                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0, "the floor")
         return floor
 

@@ -25,8 +25,8 @@ ENABLE = ("EnableVfs", 4)
 CREATE = ("CreateVGpu", CARD, "xe-7", UUID, {})
 TAKEN, GONE = ERROR + "AlreadyExists", ERROR + "NoSuchVGpu"
 
-crash.SECONDS = 25
-crash.POINTS = 24
+crash.SECONDS = 40
+crash.POINTS = 16
 crash.SCENARIOS = [
     Scenario("enable", [], ENABLE, None),
     Scenario("enable others", [ENABLE], ("EnableVfs", 2), None),
@@ -50,7 +50,7 @@ class VfsVictim(Victim):
         self.act("plug-xe", CARD)
 
     def targets(self):
-        return {"daemon": self.daemon.pid, "gpu": self.workers()[CARD][0]}
+        return {"daemon": self.daemon.pid, "gpu": until(lambda: self.workers().get(CARD), "the card's worker")[0]}
 
     def attributes(self, address, *names):
         """What they say, and the driver."""

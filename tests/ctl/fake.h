@@ -14,7 +14,7 @@
 #include <systemd/sd-bus.h>
 
 #define ROOT "/org/mdevgpu1"
-#define GPU_PATH ROOT "/gpu/_0000_3a41_3a00_2e0"
+#define GPU_PATH ROOT "/gpu/_30000_3a41_3a00_2e0"
 #define TYPE_PATH GPU_PATH "/type/nvidia_2d530"
 #define VGPU_PATH ROOT "/vgpu/_c0ffee00_0000_4000_8000_000000000001"
 #define DEFINED_PATH ROOT "/vgpu/_c0ffee00_0000_4000_8000_000000000003"

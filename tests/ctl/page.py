@@ -27,7 +27,7 @@ NVIDIA_PATH = "/org/mdevgpu1/gpu/_30000_3a61_3a00_2e0"
 
 # Of other projects; what is ours has a source below docs/.
 FOREIGN = {"mdevctl(8)", "busctl(1)", "polkit(8)", "less(1)", "ssh(1)", "systemctl(1)", "systemd-stdio-bridge(1)",
-           "journalctl(1)", "org.freedesktop.systemd1(5)", "systemd(1)", "glob(7)"}
+           "journalctl(1)", "org.freedesktop.systemd1(5)", "systemd(1)", "glob(7)", "virsh(1)"}
 
 
 def page():

@@ -2,6 +2,7 @@
 
 /* Why there are no types or no room: each finding on a machine that gives cause for it, and not on one that gives none. */
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "core/diagnosis.h"
@@ -105,6 +106,23 @@ static void absolute_path(Scene *s) {
 
         write_file(s, "usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_nodedev.so", "", 0644);
         g_assert_true(g_file_set_contents(path, driver, sizeof(driver), NULL));
+}
+
+/* A process whose only inotify descriptor watches another folder */
+static void libvirt_blind(Scene *s) {
+        g_autofree char *proc = g_build_filename(s->m->root, "proc", NULL);
+        g_autofree char *fd = g_build_filename(proc, "4711/fd", NULL), *link = g_build_filename(fd, "9", NULL);
+        g_autofree char *root = g_build_filename(proc, "4711/root", NULL);
+
+        write_file(s, "etc/mdevctl.d/README", "", 0644);
+        write_file(s, "proc/4711/comm", "libvirtd\n", 0444);
+        write_file(s, "proc/4711/fdinfo/9", "pos:\t0\ninotify wd:1 ino:0 sdev:1 mask:2\n", 0444);
+        g_assert_cmpint(g_mkdir_with_parents(fd, 0755), ==, 0);
+        g_assert_cmpint(symlink("anon_inode:inotify", link), ==, 0);
+        g_assert_cmpint(symlink(s->m->root, root), ==, 0);
+        (void)close(s->m->sim.host.proc_fd);
+        s->m->sim.host.proc_fd = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        g_assert_cmpint(s->m->sim.host.proc_fd, >=, 0);
 }
 
 static void foreign_callouts(Scene *s) {
@@ -306,6 +324,8 @@ static const struct {
         { "mdev-class-absent", "warning", mdev_class_absent, "host", "/sys/class/mdev_bus", "driver" },
         { "second-autostart", "info", second_autostart, "host", "udev rule", "Nothing has to be done" },
         { "mdevctl-absolute-path", "info", absolute_path, "host", "/usr/sbin/mdevctl", "Install" },
+        { "libvirt-blind", "warning", libvirt_blind, "host", "process 4711) does not watch /etc/mdevctl.d",
+          "Restart libvirtd" },
         { "foreign-callouts", "warning", foreign_callouts, "host", "1 scripts for mdevctl's callouts (accounting.sh)",
           "udev rule" },
         { "mdev-gpu-file", "warning", mdev_gpu_file, GPU_A, "50-own.yaml speak of it", "one of the two" },

@@ -476,6 +476,7 @@ static HostFacts *largest_facts(void) {
                 .mdevctl_rule = true,
                 .mdevctl_program = true,
                 .libvirt_mdevctl_exists = true,
+                .libvirt_blind = UINT32_MAX,
                 .n_callouts = UINT32_MAX,
                 .mdev_gpu_unit = true,
                 .mdev_gpu_program = true,

@@ -14,11 +14,15 @@ managed() {
 }
 
 devices_many() {
-        [ "$(nodes --cap mdev | wc -l)" -gt 100 ]
+        [ "$(nodes --cap mdev | wc -l)" -ge 100 ]
 }
 
 vgpus_many() {
-        [ "$(rows ListVGpus .[0] | wc -l)" -gt 100 ]
+        [ "$(rows ListVGpus .[0] | wc -l)" -ge 100 ]
+}
+
+doctor_finds() {
+        virsh -q uri && call Diagnose '{}' | grep -F "'$1'"
 }
 
 # metadata_write UUID TYPE: what a domain asks the hook for
@@ -187,6 +191,16 @@ done
 check_fails "without the real one a change is refused, and says why" 'mdevgpud does not answer' \
         virsh nodedev-define "$(device_write "$second")"
 check "what is there is listed" devices_many
+
+heading "A libvirtd that looks away"
+check "systemctl start" systemctl start "$UNIT"
+check "one that watches is not spoken of" not doctor_finds libvirt-blind
+rm -r /etc/mdevctl.d
+systemctl restart libvirtd.service
+# It has looked for the folder when it lists anything.
+check_soon "libvirtd starts without /etc/mdevctl.d" devices_many
+mkdir /etc/mdevctl.d
+check_soon "one that was there before /etc/mdevctl.d is" doctor_finds libvirt-blind
 
 heading "AppArmor"
 check_equal "it has refused our command nothing" "" "$(journalctl -b -k -q -o cat -g 'DENIED.*mdevctl')"

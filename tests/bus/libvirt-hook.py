@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""libvirt's hook with the real daemon, and with domains as libvirt itself writes them down.
+
+libvirt-hook.py MDEVGPUD-SIM HOOK SCHEMA
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+import traceback
+
+from machine import GPU, NAME, TYPE, Machine, read
+
+SIM, HOOK, SCHEMA = sys.argv[1:4]
+FIRST, SECOND, THIRD = (f"c0ffee00-0000-4000-8000-00000000000{n}" for n in (1, 2, 3))
+DOMAIN = "d0000000-0000-4000-8000-000000000001"
+LABEL = "libvirt:" + DOMAIN
+SPACE = "urn:org.mdevgpu1:domain:1"
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def equal(actual, wanted, what=""):
+    if actual != wanted:
+        raise AssertionError(f"{actual!r}, not {wanted!r} {what}")
+
+
+def hostdev(uuid):
+    return ("<hostdev mode='subsystem' type='mdev' model='vfio-pci'>"
+            f"<source><address uuid='{uuid}'/></source></hostdev>")
+
+
+class Scene:
+    def __init__(self, stack):
+        self.machine = Machine(stack, SIM)
+        self.machine.start()
+        self.env = {key: os.environ[key] for key in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ}
+        self.env["DBUS_SYSTEM_BUS_ADDRESS"] = self.machine.address
+
+    def domain(self, wishes, devices=(), uuid=DOMAIN):
+        """A domain that libvirt has read and written, beside metadata of others, and metadata that its schema takes."""
+        metadata = f"<m:vgpus xmlns:m='{SPACE}'>{wishes}</m:vgpus>"
+        path = os.path.join(self.machine.dir, "metadata.xml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(metadata)
+        subprocess.run(["xmllint", "--noout", "--relaxng", SCHEMA, path], check=True, stderr=subprocess.DEVNULL)
+        path = os.path.join(self.machine.dir, "domain.xml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"<domain type='test'><name>web</name><uuid>{uuid}</uuid><memory>1024</memory><metadata>"
+                    f"<o:libosinfo xmlns:o='http://libosinfo.org/xmlns/libvirt/domain/1.0'><o:vgpus/></o:libosinfo>"
+                    f"{metadata}</metadata><os><type>hvm</type></os>"
+                    f"<devices>{''.join(hostdev(d) for d in devices)}</devices></domain>")
+        done = subprocess.run(["virsh", "-q", "-c", "test:///default", f"define {path}; dumpxml web"], check=True,
+                              capture_output=True, text=True)
+        return done.stdout[done.stdout.index("<domain"):]
+
+    def hook(self, operation, stage, text="", status=0):
+        done = subprocess.run([HOOK, "web", operation, stage, "-"], input=text, capture_output=True, text=True,
+                              env=self.env, check=False, timeout=60)
+        equal((done.returncode, done.stdout), (status, ""), done.stderr)
+        return done.stderr
+
+    def migration_state(self, uuid):
+        return self.machine.bus.get(self.machine.bus.vgpus()[uuid]["path"], NAME + ".VGpu", "MigrationState")
+
+    def labels(self):
+        return {uuid: row["label"] for uuid, row in self.machine.bus.vgpus().items()}
+
+
+@test
+def life(stack):
+    """what a domain asks for is made before it starts, and goes when it has ended"""
+    s = Scene(stack)
+    text = s.domain(f"<m:vgpu uuid='{FIRST}' type='Test/Small' numa-node='0'/>"
+                    f"<m:vgpu uuid='{SECOND}' type='{TYPE}' gpu='{GPU}'>"
+                    "<m:attr name='scheduling_weight' value='7'/></m:vgpu>", [FIRST, SECOND])
+    for _ in range(2):
+        s.hook("prepare", "begin", text)
+        equal(s.labels(), {FIRST: LABEL, SECOND: LABEL})
+    equal(s.migration_state(FIRST), "starting")
+    s.hook("started", "begin", text)
+    equal(s.migration_state(FIRST), "none")
+    equal(read(s.machine.path(f"sys/bus/mdev/devices/{SECOND}/scheduling_weight")).strip(), "7")
+    for operation, stage in (("start", "begin"), ("started", "begin"), ("reconnect", "begin"), ("stopped", "end"),
+                             ("attach", "begin"), ("restore", "begin"), ("prepare", "end")):
+        s.hook(operation, stage, text)
+        equal(s.labels(), {FIRST: LABEL, SECOND: LABEL}, operation)
+    for _ in range(2):
+        s.hook("release", "end", text)
+        equal(s.labels(), {})
+
+
+@test
+def incoming(stack):
+    """what a domain asks for waits for it on the host that it migrates to"""
+    s = Scene(stack)
+    text = s.domain(f"<m:vgpu uuid='{FIRST}' type='{TYPE}'/><m:vgpu uuid='{SECOND}' type='{TYPE}' numa-node='0'/>", [FIRST])
+    s.hook("migrate", "begin", text)
+    equal({uuid: row["state"] for uuid, row in s.machine.bus.vgpus().items()}, {FIRST: "incoming", SECOND: "incoming"})
+    s.hook("prepare", "begin", text)
+    equal(s.labels(), {FIRST: LABEL, SECOND: LABEL})
+    s.hook("release", "end", text)
+    equal(s.labels(), {})
+
+
+@test
+def others(stack):
+    """what was there, what is defined and what another domain has stays"""
+    s = Scene(stack)
+    s.machine.bus.manager("CreateVGpu", GPU, TYPE, FIRST, {"label": "mine"})
+    s.machine.bus.manager("DefineVGpu", GPU, TYPE, SECOND, {})
+    wishes = "".join(f"<m:vgpu uuid='{uuid}' type='{TYPE}'/>" for uuid in (FIRST, SECOND, THIRD))
+    text = s.domain(wishes)
+    s.hook("prepare", "begin", text)
+    equal({uuid: row["state"] for uuid, row in s.machine.bus.vgpus().items()},
+          {FIRST: "active", SECOND: "active", THIRD: "active"})
+    s.hook("release", "end", s.domain(wishes, uuid=DOMAIN[:-1] + "2"))
+    equal(len(s.labels()), 3, "another domain")
+    s.hook("release", "end", text)
+    equal(s.labels(), {FIRST: "mine", SECOND: ""})
+
+
+@test
+def refused(stack):
+    """what cannot be made is said, and nothing is left of the rest"""
+    s = Scene(stack)
+    text = s.domain(f"<m:vgpu uuid='{FIRST}' type='{TYPE}'/><m:vgpu uuid='{SECOND}' type='Nothing'/>")
+    said = s.hook("prepare", "begin", text, status=1)
+    equal((SECOND in said, "Nothing" in said), (True, True), said)
+    equal(s.labels(), {})
+    s.machine.bus.manager("CreateVGpu", GPU, TYPE, SECOND, {})
+    said = s.hook("prepare", "begin", text, status=1)
+    equal("asks for Nothing" in said, True, said)
+    equal(s.labels(), {SECOND: ""})
+    for bad in ("", "<domain", "<domain/>", text.replace(SECOND, "x"), text.replace(f"type='{TYPE}'", ""),
+                text.replace("type='Nothing'", "type='x' numa-node='-1'"), text[:200]):
+        s.hook("prepare", "begin", bad, status=1)
+        s.hook("release", "end", bad)
+        s.hook("reconnect", "begin", bad)
+    equal(s.labels(), {SECOND: ""})
+
+
+@test
+def absent(stack):
+    """without the daemon a domain that asks for nothing starts, and everything ends"""
+    s = Scene(stack)
+    text = s.domain(f"<m:vgpu uuid='{FIRST}' type='{TYPE}'/>", [FIRST])
+    s.hook("prepare", "begin", text)
+    s.machine.stop()
+    began = time.monotonic()
+    for operation, stage in (("started", "begin"), ("stopped", "end"), ("release", "end"), ("reconnect", "begin")):
+        s.hook(operation, stage, text)
+    s.hook("prepare", "begin", s.domain("", [SECOND]))
+    s.hook("prepare", "begin", text, status=1)
+    equal(time.monotonic() - began < 10, True, "it took long")
+
+
+def main():
+    print(f"1..{len(TESTS)}", flush=True)
+    failed = 0
+    for number, function in enumerate(TESTS, 1):
+        try:
+            with contextlib.ExitStack() as stack:
+                function(stack)
+            print(f"ok {number} {function.__doc__}", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            print(f"not ok {number} {function.__doc__}")
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
