@@ -50,9 +50,10 @@ static_assert(sizeof(FeatureArguments) == 16 && sizeof(BindArguments) == 16 && s
 
 const char *device_state_to_string(DeviceState s) {
         static const char *const table[DEVICE_STATE_MAX] = {
-                [DEVICE_ERROR] = "error",         [DEVICE_STOP] = "stop",         [DEVICE_RUNNING] = "running",
-                [DEVICE_STOP_COPY] = "stop-copy", [DEVICE_RESUMING] = "resuming", [DEVICE_RUNNING_P2P] = "running-p2p",
-                [DEVICE_PRE_COPY] = "pre-copy",   [DEVICE_PRE_COPY_P2P] = "pre-copy-p2p",
+                [DEVICE_ERROR] = "error",       [DEVICE_STOP] = "stop",
+                [DEVICE_RUNNING] = "running",   [DEVICE_STOP_COPY] = "stop-copy",
+                [DEVICE_RESUMING] = "resuming", [DEVICE_RUNNING_P2P] = "running-p2p",
+                [DEVICE_PRE_COPY] = "pre-copy", [DEVICE_PRE_COPY_P2P] = "pre-copy-p2p",
         };
 
         return s >= 0 && s < DEVICE_STATE_MAX ? table[s] : NULL;
@@ -217,7 +218,8 @@ int state_device_get_size(StateDevice *device, uint64_t *ret_size) {
 }
 
 bool state_device_tracks_pages(StateDevice *device) {
-        return feature(device, VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_SET | FEATURE_DMA_LOGGING_START, NULL) >= 0;
+        return feature(device, VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_SET | FEATURE_DMA_LOGGING_START, NULL) >=
+               0;
 }
 
 int state_device_get_state(StateDevice *device, DeviceState *ret_state, Error *error) {
@@ -226,8 +228,9 @@ int state_device_get_state(StateDevice *device, DeviceState *ret_state, Error *e
 
         r = feature(device, VFIO_DEVICE_FEATURE_GET | FEATURE_DEVICE_STATE, &value);
         if (r < 0 || value.state.device_state >= DEVICE_STATE_MAX)
-                return error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s does not say what state it is in: %s",
-                                 device->name, r < 0 ? strerrordesc_np(-r) ?: "unknown error" : "no such state");
+                return error_set(error, -ERROR_DRIVER_REJECTED,
+                                 "The driver of vGPU %s does not say what state it is in: %s", device->name,
+                                 r < 0 ? strerrordesc_np(-r) ?: "unknown error" : "no such state");
 
         *ret_state = (DeviceState)value.state.device_state;
         return 0;
@@ -271,13 +274,31 @@ int state_device_reset(StateDevice *device, Error *error) {
         device->data_fd = fd_close(device->data_fd);
         r = call(device->host, device->device_fd, VFIO_DEVICE_RESET, NULL);
         if (r < 0)
-                return error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s refuses to reset it: %s", device->name,
-                                 strerrordesc_np(-r) ?: "unknown error");
+                return error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s refuses to reset it: %s",
+                                 device->name, strerrordesc_np(-r) ?: "unknown error");
 
         r = state_device_get_state(device, &state, error);
         if (r >= 0 && state != DEVICE_RUNNING)
-                return error_set(error, -ERROR_DRIVER_REJECTED, "vGPU %s is in state '%s' after its reset", device->name,
-                                 device_state_to_string(state));
+                return error_set(error, -ERROR_DRIVER_REJECTED, "vGPU %s is in state '%s' after its reset",
+                                 device->name, device_state_to_string(state));
 
         return r;
+}
+
+int state_device_settle(StateDevice *device, Error *error) {
+        Error failure = ERROR_NULL;
+        DeviceState state;
+        int r;
+
+        r = state_device_get_state(device, &state, error);
+        if (r < 0 || state == DEVICE_RUNNING)
+                return r;
+
+        /* Half of a state would pass for a whole one where its driver does not look. */
+        if (state != DEVICE_ERROR && state != DEVICE_RESUMING &&
+            state_device_set_state(device, DEVICE_RUNNING, &failure) >= 0)
+                return 0;
+
+        r = state_device_reset(device, error);
+        return r < 0 ? r : 1;
 }

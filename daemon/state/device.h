@@ -68,3 +68,10 @@ int state_device_get_precopy(StateDevice *device, uint64_t *ret_initial, uint64_
 
 /* Back to RUNNING, as new: the only way out of ERROR. */
 int state_device_reset(StateDevice *device, Error *error);
+
+/*
+ * Back to RUNNING from wherever it is, for one whose user has died in the middle: most drivers do so when that one closes it, but
+ * not all (observed: mtty of Linux 6.12). With what is in it, unless it was being given a state or failed: then as new,
+ * and 1 is returned.
+ */
+int state_device_settle(StateDevice *device, Error *error);

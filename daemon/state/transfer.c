@@ -34,8 +34,8 @@ static void report(const TransferOptions *options, const TransferProgress *progr
 }
 
 static int read_error(const StateDevice *device, int r, Error *error) {
-        return error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s does not give its state: %s", device->name,
-                         strerrordesc_np(-r) ?: "unknown error");
+        return error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s does not give its state: %s",
+                         device->name, strerrordesc_np(-r) ?: "unknown error");
 }
 
 /* Until the driver has no more for now (1: in PRE_COPY) or none at all (0). */
@@ -116,8 +116,9 @@ static int save(Saving *s, uint64_t flags, Error *error) {
         if (r >= 0)
                 r = stop_copy(s, error);
         if (r >= 0 && s->progress.n_bytes == 0)
-                return error_set(error, -ERROR_NOT_SUPPORTED, "The driver of vGPU %s gives an empty state: nothing could be "
-                                                              "restored of it",
+                return error_set(error, -ERROR_NOT_SUPPORTED,
+                                 "The driver of vGPU %s gives an empty state: nothing could be "
+                                 "restored of it",
                                  s->device->name);
         return r;
 }
@@ -134,21 +135,9 @@ static int put_back(StateDevice *device, int r, Error *why) {
                 return r;
 
         memcpy(before, why->message, sizeof(before));
-        error_fill(why, r < 0 ? r : error.code, "%.240s%s%.200s; it does not run now", before, before[0] != '\0' ? "; " : "",
-                   error.message);
+        error_fill(why, r < 0 ? r : error.code, "%.240s%s%.200s; it does not run now", before,
+                   before[0] != '\0' ? "; " : "", error.message);
         return why->code;
-}
-
-static int check_running(StateDevice *device, Error *error) {
-        DeviceState state;
-        int r;
-
-        r = state_device_get_state(device, &state, error);
-        if (r >= 0 && state != DEVICE_RUNNING)
-                return error_set(error, -ERROR_DRIVER_REJECTED, "vGPU %s is in state '%s' and cannot be saved from that",
-                                 device->name, device_state_to_string(state));
-
-        return r;
 }
 
 int transfer_save(StateDevice *device, ImageWriter *writer, Stream *stream, const TransferOptions *options,
@@ -167,7 +156,12 @@ int transfer_save(StateDevice *device, ImageWriter *writer, Stream *stream, cons
         if (r >= 0 && !(flags & DEVICE_CAN_STOP_COPY))
                 r = error_set(error, -ERROR_NOT_SUPPORTED, "The driver of vGPU %s gives no state", device->name);
         if (r >= 0)
-                r = check_running(device, error);
+                r = state_device_settle(device, error);
+        if (r > 0)
+                r = error_set(error, -ERROR_DRIVER_REJECTED,
+                              "vGPU %s had been left with half a state or none, and was reset "
+                              "now: there is nothing to save",
+                              device->name);
         if (r < 0)
                 return r;
         if (state_device_get_size(device, &s.progress.total) < 0)
@@ -206,7 +200,8 @@ static int restore(StateDevice *device, ImageReader *reader, const TransferOptio
 
         r = state_device_set_state(device, DEVICE_RESUMING, error);
         if (r >= 0 && device->data_fd < 0)
-                r = error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s takes no stream of a state", device->name);
+                r = error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s takes no stream of a state",
+                              device->name);
         while (r >= 0) {
                 const uint8_t *data;
                 size_t size;
@@ -235,6 +230,8 @@ int transfer_restore(StateDevice *device, ImageReader *reader, const TransferOpt
         int r;
 
         r = state_device_get_flags(device, &flags, error);
+        if (r >= 0)
+                r = state_device_settle(device, error);
         if (r < 0)
                 return r;
 

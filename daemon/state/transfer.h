@@ -32,8 +32,8 @@ typedef struct TransferOptions {
 } TransferOptions;
 
 /*
- * The device is RUNNING, and the header written. -ERROR_NOT_SUPPORTED: its driver gives no state; otherwise errors of the
- * device (-ERROR_DRIVER_REJECTED) and of the stream.
+ * The header has been written. A device that somebody left in the middle is settled first (state_device_settle()).
+ * -ERROR_NOT_SUPPORTED: its driver gives no state; otherwise errors of the device (-ERROR_DRIVER_REJECTED) and of the stream.
  */
 int transfer_save(StateDevice *device, ImageWriter *writer, Stream *stream, const TransferOptions *options,
                   TransferProgress *ret_progress, Error *error);

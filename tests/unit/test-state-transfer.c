@@ -279,7 +279,11 @@ static void test_save_fails(void) {
                 const char *part;
         } cases[] = {
                 { .refuse = DEVICE_STOP_COPY, .flags = 1, .code = -EPROTO, .part = "refuses the step to 'stop-copy'" },
-                { .refuse = DEVICE_STOP_COPY, .gets_stuck = true, .flags = 1, .code = -EPROTO, .n_resets = 1,
+                { .refuse = DEVICE_STOP_COPY,
+                  .gets_stuck = true,
+                  .flags = 1,
+                  .code = -EPROTO,
+                  .n_resets = 1,
                   .part = "refuses the step to 'stop-copy'" },
                 { .refuse = DEVICE_PRE_COPY, .flags = 5, .code = -EPROTO, .part = "'pre-copy'" },
                 { .refuse = DEVICE_RUNNING, .flags = 1, .n_resets = 1, .part = "" },
@@ -358,16 +362,28 @@ static void test_restore_fails(void) {
         }
 }
 
-/* Only what runs is saved. */
-static void test_other_state(void) {
-        Error error;
-        Stand s;
+/* Left by whoever had it before: what is in it is saved, but not what a reset leaves. */
+static void test_left_behind(void) {
+        static const struct {
+                DeviceState state;
+                int code;
+        } cases[] = {
+                { DEVICE_STOP, 0 },        { DEVICE_STOP_COPY, 0 },      { DEVICE_PRE_COPY, 0 },
+                { DEVICE_ERROR, -EPROTO }, { DEVICE_RESUMING, -EPROTO },
+        };
 
-        stand_new(&s);
-        model.state = DEVICE_RESUMING;
-        g_assert_cmpint(save(&s, false, s.image, -EBADF, &error), ==, -EPROTO);
-        g_assert_cmpint(model.state, ==, DEVICE_RESUMING);
-        stand_done(&s);
+        for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+                Error error;
+                Stand s;
+
+                stand_new(&s);
+                model.state = cases[i].state;
+                g_assert_cmpint(save(&s, false, s.image, -EBADF, &error), ==, cases[i].code);
+                g_assert_cmpint(model.state, ==, DEVICE_RUNNING);
+                g_assert_cmpuint(model.n_resets, ==, cases[i].code == 0 ? 0 : 1);
+                g_assert_true((lseek(s.image, 0, SEEK_END) > 1000) == (cases[i].code == 0));
+                stand_done(&s);
+        }
 }
 
 int main(int argc, char **argv) {
@@ -377,6 +393,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/state-transfer/save-fails", test_save_fails);
         g_test_add_func("/state-transfer/not-put-back", test_not_put_back);
         g_test_add_func("/state-transfer/restore-fails", test_restore_fails);
-        g_test_add_func("/state-transfer/other-state", test_other_state);
+        g_test_add_func("/state-transfer/left-behind", test_left_behind);
         return g_test_run();
 }

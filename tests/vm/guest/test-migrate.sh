@@ -21,6 +21,11 @@ check "a type" "$RIG/shim-set" gpu0 1 0 64
 uuid=$(new_uuid)
 check "a vGPU" write /sys/bus/pci/devices/1000:00:00.0/mdev_supported_types/mdevgpu_ref-1/create "$uuid"
 program shim-arcs "$uuid" 7
+
+heading "A state, out of one vGPU and into another"
+other=$(new_uuid)
+check "another vGPU" write /sys/bus/pci/devices/1000:00:00.0/mdev_supported_types/mdevgpu_ref-1/create "$other"
+program state-transfer "$uuid" "$other" shim 1000
 check "rmmod" rmmod mdevgpu_ref mdevgpu
 
 heading "Every step of a sample of the kernel's"
@@ -28,6 +33,12 @@ check "modprobe mtty" modprobe mtty
 uuid=$(new_uuid)
 check "a vGPU" write /sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/create "$uuid"
 program shim-arcs "$uuid" 7 --mtty
+
+heading "A state of the sample's"
+other=$(new_uuid)
+check "another vGPU" write /sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/create "$other"
+program state-transfer "$uuid" "$other" mtty 1000
+write "$(mdev_path "$other")/remove" 1
 write "$(mdev_path "$uuid")/remove" 1
 
 heading "The kernel's log"
