@@ -18,18 +18,18 @@ typedef enum FieldKind {
 /* A key, and where its value is; what is not known is not there. */
 typedef struct Field {
         const char *key;
-        FieldKind kind;
         size_t offset;
         size_t size; /* of a text, with its NUL */
+        FieldKind kind;
         bool required;
 } Field;
 
 #define TEXT(key, s, member, must)                                                                                     \
-        { key, FIELD_TEXT, offsetof(s, member), sizeof(((s *)NULL)->member), must }
+        { key, offsetof(s, member), sizeof(((s *)NULL)->member), FIELD_TEXT, must }
 #define U32(key, s, member)                                                                                            \
-        { key, FIELD_U32, offsetof(s, member), 0, false }
+        { key, offsetof(s, member), 0, FIELD_U32, false }
 #define U64(key, s, member)                                                                                            \
-        { key, FIELD_U64, offsetof(s, member), 0, false }
+        { key, offsetof(s, member), 0, FIELD_U64, false }
 
 static const Field header_fields[] = {
         U64("created", ImageHeader, created_usec),
