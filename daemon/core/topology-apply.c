@@ -254,7 +254,8 @@ static int append_steps(TopologyApply *apply, TopologyPlan *plan) {
                 return -ENOMEM;
 
         apply->plan.steps = steps;
-        memcpy(&steps[apply->plan.n_steps], plan->steps, plan->n_steps * sizeof(TopologyStep));
+        if (plan->n_steps > 0)
+                memcpy(&steps[apply->plan.n_steps], plan->steps, plan->n_steps * sizeof(TopologyStep));
         apply->plan.n_steps += plan->n_steps;
         for (size_t i = 0; i < plan->n_steps && r >= 0; i++)
                 r = task_add_uuid(apply->task, plan->steps[i].uuid);

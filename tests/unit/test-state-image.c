@@ -236,9 +236,9 @@ static void test_frames(void) {
         g_assert_cmpint(read_bytes(other, n + frame, 300, &error), ==, -EILSEQ);
         memcpy(other, bytes, n);
         memcpy(other + head + 2 * frame, bytes + n - tail, tail); /* the last is missing, and the end has its number */
-        ((ImageFrame *)(void *)(other + head + 2 * frame))->number = 2;
+        other[head + 2 * frame + offsetof(ImageFrame, number)] = 2;
         g_assert_cmpint(read_bytes(other, n - frame, 300, &error), ==, -EILSEQ);
-        ((ImageStart *)(void *)bytes)->format = IMAGE_FORMAT + 1;
+        bytes[offsetof(ImageStart, format)] = IMAGE_FORMAT + 1;
         g_assert_cmpint(read_bytes(bytes, n, 300, &error), ==, -EILSEQ);
         g_assert_nonnull(strstr(error.message, "knows only"));
 }
