@@ -104,9 +104,19 @@ static bool runs_program(const Host *host, int32_t pid, int32_t pattern) {
         return strncmp(own, other, n) == 0 && (other[n] == '\0' || streq(other + n, " (deleted)"));
 }
 
+/* Its memory has gone, and its program with it; what it has open goes next. */
+static bool is_ending(const Host *host, int32_t pid) {
+        char path[64], target[2];
+
+        (void)snprintf(path, sizeof(path), "%i/exe", pid);
+        return readlinkat(host->proc_fd, path, target, sizeof(target)) < 0 && errno == ENOENT;
+}
+
 bool shim_owner_is_orphan(const Host *host, const User *owner) {
         int32_t parent;
 
+        if (is_ending(host, owner->pid))
+                return true;
         if (!runs_program(host, owner->pid, getpid()))
                 return false;
 

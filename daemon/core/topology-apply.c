@@ -88,6 +88,12 @@ static int begin_step(TopologyApply *apply, const TopologyStep *step, Error *err
 
 /* The same the other way. */
 static int take_back_step(TopologyApply *apply, const TopologyStep *step, Error *error) {
+        const Gpu *gpu = manager_find_gpu_of(apply->manager, step->gpu);
+
+        /* What cannot be seen is not there, as far as the model goes. */
+        if (gpu && (gpu->state == GPU_PROBING || gpu->state == GPU_BUSY || gpu->state == GPU_FAILED))
+                return error_set(error, -ERROR_BUSY, "GPU %s cannot be read, so nobody knows what is on it",
+                                 gpu->identity.address);
         if (is_about_gpu(step))
                 return set_gpu(apply, step, step->old_vfs, error);
 

@@ -175,8 +175,11 @@ static void test_hostile(void) {
         g_autofree Edit *many = g_new0(Edit, 100);
 
         harness_start_daemon(h, /* without_polkit= */ true);
-        for (unsigned i = 0; i < 100; i++)
-                many[i] = (Edit){ g_intern_string(g_strdup_printf("key-%u", i)), "s", "x", 0 };
+        for (unsigned i = 0; i < 100; i++) {
+                g_autofree char *key = g_strdup_printf("key-%u", i);
+
+                many[i] = (Edit){ g_intern_string(key), "s", "x", 0 };
+        }
         assert_error(compare(h, GPU, TYPE, many, 100, &error), &error, ERROR_INVALID_ARGS);
         assert_error(compare(h, GPU, TYPE, &(Edit){ "driver-version", "s", longest, 0 }, 1, &error), &error,
                      ERROR_INVALID_ARGS);
@@ -416,7 +419,7 @@ static void test_qemu(void) {
                         "cp \"$(command -v sleep)\" %s && printf 'QEMU emulator version %s' >> %s && exec %s 20 <> %s",
                         program, cases[i].version, program, program, node);
                 const char *argv[] = { "sh", "-c", command, NULL };
-                g_autofree char *comm = NULL;
+                g_autofree char *comm = NULL, *part = g_strconcat("'migratable' ( ", cases[i].migratable, " )", NULL);
                 GPid pid;
 
                 g_assert_true(g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
@@ -430,7 +433,7 @@ static void test_qemu(void) {
                         g_assert_true(g_file_get_contents(path, &comm, NULL, NULL));
                 } while (!g_str_has_prefix(comm, "qemu-system"));
                 told = query(h, UUID);
-                g_assert_nonnull(strstr(told, g_strconcat("'migratable' ( ", cases[i].migratable, " )", NULL)));
+                g_assert_nonnull(strstr(told, part));
                 g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
                 g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
         }

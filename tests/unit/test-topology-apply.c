@@ -221,6 +221,26 @@ static void test_blocked(void) {
         machine_free(m);
 }
 
+/* A GPU that cannot be read shows nothing of what is on it: that is not as it was before. */
+static void test_unreadable(void) {
+        Machine *m = machine_with_vgpus();
+        Error error = ERROR_NULL;
+        Task *task;
+
+        set_topologies(m, TARGET, "");
+        task = apply(m);
+        while (task->n_done < 3) {
+                machine_turn(m);
+                g_assert_true(task->n_done == 3 || fake_do_one(&m->fake));
+        }
+        manager_find_gpu(m->manager, GPU_A)->state = GPU_FAILED;
+        g_assert_cmpint(task_cancel(task, &error), ==, 0);
+        settle(m);
+        expect_end(task, TASK_CANCELLED, "it was not possible to take all of it back: ");
+        expect_end(task, TASK_CANCELLED, "cannot be read");
+        machine_free(m);
+}
+
 static void test_cancelled(void) {
         for (unsigned n = 0;; n++) {
                 Machine *m = machine_with_vgpus();
@@ -502,6 +522,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/topology-apply/rolled-back", test_rolled_back);
         g_test_add_func("/topology-apply/stays", test_stays);
         g_test_add_func("/topology-apply/blocked", test_blocked);
+        g_test_add_func("/topology-apply/unreadable", test_unreadable);
         g_test_add_func("/topology-apply/cancelled", test_cancelled);
         g_test_add_func("/topology-apply/in-use", test_in_use);
         g_test_add_func("/topology-apply/killed", test_killed);
