@@ -104,10 +104,10 @@ Status verb_attachment(Ctl *ctl, char **arguments) {
                 _cleanup_(freep) char *uuid = NULL, *text = NULL;
                 Status one = vgpu_resolve(ctl, *arguments, /* ret_error= */ NULL, &uuid);
 
-                if (one == STATUS_DONE && ctl->domain)
-                        one = domain_attach(ctl->domain, where, text);
                 if (one == STATUS_DONE)
                         one = attachment_get(ctl, uuid, &text);
+                if (one == STATUS_DONE && ctl->domain)
+                        one = domain_attach(ctl->domain, where, text);
                 if (one == STATUS_DONE)
                         one = attachment_add(ctl, all, uuid, text);
                 status = status_first(status, one);
