@@ -131,6 +131,30 @@ def picture(rig: Rig):
 
 
 @test
+def given_to_libvirt(rig: Rig):
+    """--domain gives virsh the element, and says when it is refused"""
+    start(rig)
+    one, two = create(rig, SHIM, "Reference half"), create(rig, SHIM, "Reference half")
+    folder, said = os.path.join(rig.dir, "bin"), os.path.join(rig.dir, "said")
+    os.mkdir(folder)
+    with open(os.path.join(folder, "virsh"), "w", encoding="utf-8") as f:
+        f.write(f'#!/bin/sh\nline="$* $(tr "\\n" " ")"\necho "$line" >>{said}\n'
+                f'case "$line" in *attach-device*{two["uuid"]}*) exit 1 ;; esac\n')
+    os.chmod(os.path.join(folder, "virsh"), 0o755)
+    env = {"PATH": f"{folder}:{rig.env['PATH']}"}
+
+    done = rig.ctl("attachment", one["uuid"], "--domain", "web", "--config", env=env)
+    equal((done.status, done.out), (0, ""), done)
+    with open(said, encoding="utf-8") as f:
+        lines = f.readlines()
+    equal(len(lines), 1)
+    true(re.search(f"attach-device .*--domain=web.*--config.*{one['uuid']}", lines[0]), lines[0])
+
+    refused = rig.ctl("attachment", two["uuid"], "--domain", "web", env=env)
+    true(refused.status == 1 and "has not attached it to the domain web" in refused.err, refused)
+
+
+@test
 def qemu(rig: Rig):
     """QEMU's arguments, one line for each"""
     start(rig)
