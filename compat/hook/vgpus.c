@@ -6,6 +6,7 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "vgpus.h"
 
@@ -19,6 +20,7 @@
 #define CREATE_USEC UINT64_C(25000000) /* the daemon's own answer comes within 20 s */
 #define RELEASE_USEC UINT64_C(10000000) /* all of it: a shutdown waits for the hook */
 #define HOLD_USEC UINT64_C(2000000)
+#define AGAIN_USEC 100000U
 
 /* What a vGPU is labelled with that was made for a domain: by that it is found again. */
 #define LABEL "libvirt:"
@@ -166,37 +168,64 @@ static int check_type(sd_bus *bus, const char *path, const Wish *wish, sd_bus_er
         return -EEXIST;
 }
 
+/* 1: it is being made or removed, or else, and will be in another state soon. */
 static int start(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *e) {
         sd_bus_message *m cleanup(message_unref) = NULL;
         char *state cleanup(text_free) = NULL;
         int r;
 
         r = sd_bus_get_property_string(bus, NAME, path, VGPU, "State", e, &state);
-        if (r < 0 || (strcmp(state, "defined") != 0 && strcmp(state, "failed") != 0))
+        if (r < 0 || strcmp(state, "active") == 0 || strcmp(state, "incoming") == 0)
                 return r;
+        if (strcmp(state, "defined") != 0 && strcmp(state, "failed") != 0) {
+                (void)sd_bus_error_setf(e, NAME ".Error.Busy", "it is %s, and was so for too long", state);
+                return 1;
+        }
 
         r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, "StartVGpu");
         if (r >= 0)
                 r = sd_bus_message_append(m, "sa{sv}", wish->uuid, 0);
-        return r < 0 ? r : sd_bus_call(bus, m, CREATE_USEC, e, NULL);
+        r = r < 0 ? r : sd_bus_call(bus, m, CREATE_USEC, e, NULL);
+        return r < 0 ? r : 0;
 }
 
 /* 1: it was made now. */
-static int ensure(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish) {
+static int try(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish, bool last, bool *ret_again) {
         sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
         char *path cleanup(text_free) = NULL;
         int r;
 
+        *ret_again = false;
         r = find(bus, wish->uuid, CREATE_USEC, &path, &e);
-        if (r > 0) {
-                r = check_type(bus, path, wish, &e);
-                if (r >= 0)
-                        r = start(bus, path, wish, &e);
-                return r < 0 ? complain(wish->uuid, r, &e) : 0;
-        }
-        if (r == 0)
+        if (r == 0) {
                 r = create(bus, method, domain, wish, &e);
-        return r < 0 ? complain(wish->uuid, r, &e) : 1;
+                return r < 0 ? complain(wish->uuid, r, &e) : 1;
+        }
+        if (r > 0)
+                r = check_type(bus, path, wish, &e);
+        if (r >= 0)
+                r = start(bus, path, wish, &e);
+        /* It may have gone between two questions. */
+        if (!last && (r > 0 || (r < 0 && sd_bus_error_has_name(&e, SD_BUS_ERROR_UNKNOWN_OBJECT)))) {
+                *ret_again = true;
+                return 0;
+        }
+        return r == 0 ? 0 : complain(wish->uuid, r > 0 ? -EBUSY : r, &e);
+}
+
+/* 1: it was made now. One that is going, as the domain has just ended, is waited for: it is there in another state or not. */
+static int ensure(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish) {
+        uint64_t deadline = now() + CREATE_USEC;
+
+        for (;;) {
+                bool again;
+                int r;
+
+                r = try(bus, method, domain, wish, now() >= deadline, &again);
+                if (!again)
+                        return r;
+                (void)usleep(AGAIN_USEC);
+        }
 }
 
 static int destroy(sd_bus *bus, const char *uuid, uint64_t deadline) {

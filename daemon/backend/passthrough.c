@@ -93,10 +93,11 @@ static int take(const Host *host, const Claim *claim, const char *vfio_driver, c
                 return r;
         }
 
-        for (size_t i = 0; i < claim->n_functions; i++) {
-                r = pci_hand_to_vfio(host, claim->functions[i].address, vfio_driver, error);
+        /* The function that the vGPU is named after is the last one: with a vfio driver it is complete. */
+        for (size_t i = claim->n_functions; i > 0; i--) {
+                r = pci_hand_to_vfio(host, claim->functions[i - 1].address, vfio_driver, error);
                 if (r < 0) {
-                        undo(host, claim, i + 1, provision);
+                        undo(host, claim, claim->n_functions, provision);
                         return r;
                 }
         }

@@ -145,7 +145,7 @@ static int answer_info(BusServer *server, sd_bus_message *message, const UsageRe
 static int judge(const Gpu *gpu, const UsageReport *usage, const Facts *there, MigrationVerdict *ret_verdict,
                  MigrationReasons *ret_reasons, Error *error) {
         _cleanup_(facts_donep) Facts here = {};
-        const Fact *id = facts_find(there, "type");
+        const Fact *id = facts_find(there, "type"), *format = facts_find(there, "format");
         const Type *type = id && id->kind == FACT_TEXT ? gpu_find_type_by_id(gpu, id->text) : NULL;
         int r;
 
@@ -156,7 +156,8 @@ static int judge(const Gpu *gpu, const UsageReport *usage, const Facts *there, M
         }
 
         r = migration_judge(&here, there, ret_verdict, ret_reasons, error);
-        if (r < 0)
+        /* What a newer host means by a type is not known. */
+        if (r < 0 || (format && format->number > MIGRATION_FORMAT))
                 return r;
 
         *ret_verdict = MIGRATION_INCOMPATIBLE;

@@ -27,13 +27,24 @@ void incoming_forget(VGpu *vgpu) {
         vgpu->lease = 0;
 }
 
-/* From now on it is as any other, also for a successor. */
-static void keep(VGpu *vgpu) {
+/* From now on it is as any other, also for a successor. Negative: it is as it was. */
+static int keep(VGpu *vgpu) {
+        uint64_t lease = vgpu->lease;
+        Record record;
+        int r;
+
+        vgpu->lease = 0;
+        record = vgpu_get_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
+        vgpu->lease = lease;
+        r = record_write(vgpu->manager->state_fd, vgpu->uuid, &record);
+        if (r < 0)
+                return r;
+
         incoming_forget(vgpu);
-        vgpu_write_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
         if (!vgpu->operation)
                 (void)vgpu_rest(vgpu, vgpu->last_error);
         vgpu_migration_changed(vgpu);
+        return 0;
 }
 
 /* Without an error it has gone. */
@@ -50,7 +61,8 @@ static void on_removed(const Error *error, VGpu *gone, void *userdata) {
         }
 
         log_debug("vGPU %s is used: what it was made for has come", vgpu->uuid);
-        keep(vgpu);
+        if (keep(vgpu) < 0)
+                arm(vgpu, incoming_now() + RETRY_USEC);
 }
 
 static int on_lease(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -63,7 +75,8 @@ static int on_lease(sd_event_source *source, uint64_t usec, void *userdata) {
                 incoming_forget(vgpu);
                 return 0;
         }
-        if (vgpu->operation || vgpu->doubtful || vgpu->claim != VGPU_CLAIM_NONE) {
+        /* Also while a machine starts with it, which is what it was made for: that has a bound of its own. */
+        if (vgpu->operation || vgpu->doubtful || vgpu->claim != VGPU_CLAIM_NONE || vgpu->start_hold) {
                 arm(vgpu, incoming_now() + USEC_PER_SEC);
                 return 0;
         }
@@ -120,7 +133,10 @@ int manager_release_incoming(Manager *manager, const ReleaseRequest *request, Op
         if (!request->keep)
                 return manager_destroy_vgpu(manager, &destroy, callback, userdata, ret_operation, error);
 
-        keep(vgpu);
+        r = keep(vgpu);
+        if (r < 0)
+                return error_set(error, -EIO, "That vGPU %s stays cannot be written to /run/mdevgpud: %s", vgpu->uuid,
+                                 strerrordesc_np(-r) ?: "unknown error");
         *ret_operation = NULL;
         return 0;
 }

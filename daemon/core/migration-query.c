@@ -2,7 +2,9 @@
 
 #include "core/gpu.h"
 #include "core/migration-query.h"
+#include "core/manager.h"
 #include "core/request.h"
+#include "core/start-hold.h"
 #include "util/text.h"
 
 #define NVIDIA_VENDOR 0x10deU
@@ -29,6 +31,8 @@ static void unclaim(const MigrationQuery *query) {
 
         if (query->probes && vgpu && vgpu->claim == VGPU_CLAIM_PROBE)
                 vgpu_set_claim(vgpu, VGPU_CLAIM_NONE);
+        else if (query->probes)
+                start_hold_check(query->manager);
 }
 
 static void answer(MigrationQuery *query, const Error *error, const JobResult *result) {

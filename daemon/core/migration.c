@@ -374,7 +374,10 @@ const char *migration_judge_vgpu(const VGpu *vgpu, const JobResult *result, bool
         Judgement j = { .reasons = ret_reasons };
 
         *ret_reasons = (MigrationReasons){};
-        if (vgpu->kind == VGPU_WHOLE || streq(vgpu->type_id, TYPE_ID_VF)) {
+        if (!vgpu->present) {
+                j.doubted = true;
+                say(&j, "it is not active: there is nothing to be migrated");
+        } else if (vgpu->kind == VGPU_WHOLE || streq(vgpu->type_id, TYPE_ID_VF)) {
                 j.refused = true;
                 say(&j, "it is handed to vfio-pci, and that driver has no migration");
         } else

@@ -28,17 +28,21 @@ static int on_bound(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static int hold(VGpu *vgpu, uint32_t seconds) {
+        uint64_t now, end, before = 0;
         bool held = vgpu->start_hold;
-        uint64_t now;
         int r;
 
         r = sd_event_now(vgpu->manager->event, CLOCK_MONOTONIC, &now);
         if (r < 0)
                 return r;
 
+        /* It is the vGPU's, and who asked first was told how long. */
+        if (held)
+                (void)sd_event_source_get_time(vgpu->start_hold, &before);
+        end = MAX(now + seconds * USEC_PER_SEC, before);
         vgpu->start_hold = sd_event_source_disable_unref(vgpu->start_hold);
-        r = sd_event_add_time(vgpu->manager->event, &vgpu->start_hold, CLOCK_MONOTONIC, now + seconds * USEC_PER_SEC,
-                              USEC_PER_SEC / 10, on_bound, vgpu);
+        r = sd_event_add_time(vgpu->manager->event, &vgpu->start_hold, CLOCK_MONOTONIC, end, USEC_PER_SEC / 10, on_bound,
+                              vgpu);
         if (r < 0 || !held)
                 vgpu_migration_changed(vgpu);
         return r;

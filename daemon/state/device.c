@@ -71,6 +71,13 @@ static int explain_open(int r, const char *name, Error *error) {
         if (r == -EBUSY)
                 return error_set(error, -ERROR_IN_USE, "vGPU %s is in use: its VFIO device is open already", name);
 
+        if (r == -ENOENT)
+                return error_set(error, -ERROR_NOT_SUPPORTED, "vGPU %s has no VFIO device: its driver is none of VFIO's", name);
+        if (r == -EXDEV)
+                return error_set(error, -EIO,
+                                 "The VFIO group of vGPU %s is not viable: a device in it has a driver that is none of VFIO's",
+                                 name);
+
         return error_set(error, -EIO, "The VFIO device of vGPU %s cannot be opened: %s", name,
                          strerrordesc_np(-r) ?: "unknown error");
 }
@@ -122,7 +129,7 @@ static int set_up_group(StateDevice *device) {
         if (r < 0)
                 return r;
         if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE))
-                return -EPERM;
+                return -EXDEV; /* and nothing that a call here would say */
 
         r = call(device->host, device->group_fd, VFIO_GROUP_SET_CONTAINER, &device->container_fd);
         if (r >= 0)

@@ -46,7 +46,7 @@ const char *device_state_to_string(DeviceState s);
 
 /*
  * path: below /sys, as "bus/mdev/devices/UUID". By its own node where it has one and the kernel has /dev/iommu, else by its
- * group. -ERROR_IN_USE: somebody has it, or another device of its group; -ERROR_NOT_SUPPORTED: its driver is no VFIO driver.
+ * group. -ERROR_IN_USE: somebody has it, or another device of its group; -ERROR_NOT_SUPPORTED: it has neither.
  */
 int state_device_open(const Host *host, const char *path, StateDevice *ret_device, Error *error);
 /* As the driver likes: most find the device as new when it is opened again. */

@@ -12,6 +12,10 @@
 #define ROUNDS_MAX 30U
 #define ROUNDS_IN_VAIN 3U
 
+/* What a round sends at least before it counts as one that does not come to an end, as a device may write quicker than the
+ * other side takes. */
+#define ROUND_LEAST (UINT64_C(64) << 20)
+
 typedef struct Saving {
         StateDevice *device;
         ImageWriter *writer;
@@ -38,9 +42,11 @@ static int read_error(const StateDevice *device, int r, Error *error) {
                          device->name, strerrordesc_np(-r) ?: "unknown error");
 }
 
-/* Until the driver has no more for now (1: in PRE_COPY) or none at all (0). */
-static int copy_out(Saving *s, Error *error) {
-        for (;;) {
+/* Until the driver has no more for now (1: in PRE_COPY), or so many bytes were sent (as well), or it has none at all (0). */
+static int copy_out(Saving *s, uint64_t most, Error *error) {
+        uint64_t before = s->progress.n_bytes;
+
+        while (s->progress.n_bytes - before < most) {
                 ssize_t n;
                 int r;
 
@@ -66,18 +72,22 @@ static int copy_out(Saving *s, Error *error) {
                         s->progress.downtime_usec = now_usec() - s->stopped_usec;
                 report(s->options, &s->progress);
         }
+
+        return 1;
 }
 
 /* While the device runs, round after round, as long as that brings less to send when it stands. */
 static int pre_copy(Saving *s, Error *error) {
-        uint64_t initial = 0, dirty = UINT64_MAX, least = UINT64_MAX;
+        uint64_t initial = 0, dirty = 0, least = UINT64_MAX;
         unsigned in_vain = 0;
         int r;
 
         s->progress.phase = TRANSFER_PRE_COPY;
         r = state_device_set_state(s->device, DEVICE_PRE_COPY, error);
+        if (r >= 0 && state_device_get_precopy(s->device, &initial, &dirty) < 0)
+                initial = dirty = 0;
         for (unsigned i = 0; r >= 0 && i < ROUNDS_MAX && in_vain < ROUNDS_IN_VAIN; i++) {
-                r = copy_out(s, error);
+                r = copy_out(s, MAX(ROUND_LEAST, 2 * (initial / 2 + dirty / 2) + IMAGE_FRAME_MAX), error);
                 if (r < 0)
                         return r;
                 /* A driver that ends its stream here, or does not say what is left, has given what it gives before. */
@@ -105,7 +115,7 @@ static int stop_copy(Saving *s, Error *error) {
         if (r >= 0 && s->device->data_fd < 0)
                 r = error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s gives no stream of its state",
                               s->device->name);
-        return r < 0 ? r : copy_out(s, error);
+        return r < 0 ? r : copy_out(s, UINT64_MAX, error);
 }
 
 static int save(Saving *s, uint64_t flags, Error *error) {
@@ -123,18 +133,22 @@ static int save(Saving *s, uint64_t flags, Error *error) {
         return r;
 }
 
-/* However it went; why: what went wrong so far, to which is added that it could not be put back. */
-static int put_back(StateDevice *device, int r, Error *why) {
+/* However it went; why: what went wrong so far, to which is added that it is not as it was. */
+static int put_back(StateDevice *device, int r, TransferProgress *progress, Error *why) {
         Error error = ERROR_NULL;
         char before[sizeof(why->message)];
 
         if (state_device_set_state(device, DEVICE_RUNNING, &error) >= 0)
                 return r;
+
         error = ERROR_NULL;
-        if (state_device_reset(device, &error) >= 0)
+        memcpy(before, why->message, sizeof(before));
+        progress->was_reset = state_device_reset(device, &error) >= 0;
+        if (progress->was_reset && r < 0)
+                error_fill(why, r, "%.400s; it was reset, and what it held is gone", before);
+        if (progress->was_reset)
                 return r;
 
-        memcpy(before, why->message, sizeof(before));
         error_fill(why, r < 0 ? r : error.code, "%.240s%s%.200s; it does not run now", before,
                    before[0] != '\0' ? "; " : "", error.message);
         return why->code;
@@ -170,7 +184,7 @@ int transfer_save(StateDevice *device, ImageWriter *writer, Stream *stream, cons
         r = save(&s, flags, error);
         if (r >= 0)
                 r = image_writer_finish(writer, error);
-        r = put_back(device, r, error);
+        r = put_back(device, r, &s.progress, error);
         if (s.stopped_usec > 0)
                 s.progress.downtime_usec = now_usec() - s.stopped_usec;
         *ret_progress = s.progress;

@@ -23,6 +23,7 @@ typedef struct TransferProgress {
         uint64_t total; /* that there will be; UNKNOWN_U64 */
         uint64_t dirty; /* pre-copy: bytes that have changed since they were sent; UNKNOWN_U64 */
         uint64_t downtime_usec; /* since it stands; 0 while it runs */
+        bool was_reset; /* save, at its end: it could be put back only as new, and holds nothing of what it did */
 } TransferProgress;
 
 typedef struct TransferOptions {

@@ -139,6 +139,8 @@ int worker_serve(int socket_fd, const Host *host, const char *gpu) {
         /* A successor of the daemon judges by what there is, and that must not change under its hands. What a driver is at
          * in the kernel is brought to an end all the same. */
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* Somebody's pipe may be closed while it is written to: that is an error of the write, and what was begun is ended. */
+        (void)signal(SIGPIPE, SIG_IGN);
 
         runner_init(&c, host, gpu);
         do

@@ -221,6 +221,7 @@ static int save(Stand *s, bool precopy, int fd, int cancel_fd, Error *error) {
                 g_assert_cmpuint(progress.n_bytes, >=, model.n_content);
                 g_assert_cmpuint(progress.total, ==, model.n_content);
                 g_assert_cmpuint(n_reports, >, 0);
+                g_assert_true(progress.was_reset == (model.n_resets > 0));
         }
         state_device_close(&device);
         return r;
@@ -284,7 +285,7 @@ static void test_save_fails(void) {
                   .flags = 1,
                   .code = -EPROTO,
                   .n_resets = 1,
-                  .part = "refuses the step to 'stop-copy'" },
+                  .part = "it was reset, and what it held is gone" },
                 { .refuse = DEVICE_PRE_COPY, .flags = 5, .code = -EPROTO, .part = "'pre-copy'" },
                 { .refuse = DEVICE_RUNNING, .flags = 1, .n_resets = 1, .part = "" },
                 { .refuse = -1, .empty = true, .flags = 1, .code = -EOPNOTSUPP, .part = "empty state" },
@@ -293,7 +294,8 @@ static void test_save_fails(void) {
                 { .refuse = -1, .flags = 0, .code = -EOPNOTSUPP, .part = "gives no state" },
                 { .refuse = -1, .flags = 2, .code = -EOPNOTSUPP, .part = "gives no state" },
                 { .refuse = -1, .flags = 1, .held = -EBUSY, .code = -ETXTBSY, .part = "in use" },
-                { .refuse = -1, .flags = 1, .held = -ENOENT, .code = -EIO, .part = "cannot be opened" },
+                { .refuse = -1, .flags = 1, .held = -ENOENT, .code = -EOPNOTSUPP, .part = "has no VFIO device" },
+                { .refuse = -1, .flags = 1, .held = -EACCES, .code = -EIO, .part = "cannot be opened" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
