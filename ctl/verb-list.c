@@ -322,3 +322,22 @@ Status verb_types(Ctl *ctl, char **arguments) {
 
         return types_print_reasons(ctl, rows, /* with_gpu= */ !gpu);
 }
+
+Status gpus_list_with(Ctl *ctl, const char *gpu, const char *key, json_object **ret) {
+        _cleanup_(json_object_putp) json_object *gpus = NULL, *rows = json_object_new_array();
+        Status status;
+
+        status = bus_list(ctl, &bus_list_gpus, gpu, &gpus);
+        if (status != STATUS_DONE)
+                return status;
+
+        for (size_t i = 0; rows && i < json_object_array_length(gpus); i++) {
+                json_object *row = json_object_array_get_idx(gpus, i);
+
+                if (json_object_object_get_ex(row, key, NULL) && array_add(rows, json_object_get(row)) < 0)
+                        return ctl_oom();
+        }
+
+        *ret = TAKE(rows);
+        return *ret ? STATUS_DONE : ctl_oom();
+}

@@ -20,26 +20,6 @@ static const Column columns_mixed[] = {
         { NULL, NULL, 0, NULL },
 };
 
-/* The rows of the GPUs that have such a setting. */
-static Status mixed_list(Ctl *ctl, const char *gpu, json_object **ret) {
-        _cleanup_(json_object_putp) json_object *gpus = NULL, *rows = json_object_new_array();
-        Status status;
-
-        status = bus_list(ctl, &bus_list_gpus, gpu, &gpus);
-        if (status != STATUS_DONE)
-                return status;
-
-        for (size_t i = 0; rows && i < json_object_array_length(gpus); i++) {
-                json_object *row = json_object_array_get_idx(gpus, i);
-
-                if (json_object_object_get_ex(row, KEY, NULL) && array_add(rows, json_object_get(row)) < 0)
-                        return ctl_oom();
-        }
-
-        *ret = TAKE(rows);
-        return *ret ? STATUS_DONE : ctl_oom();
-}
-
 static Status mixed_set(Ctl *ctl, json_object *row, bool on) {
         _cleanup_(json_object_putp) json_object *answer = NULL;
         bool changed = object_is_true(row, KEY) != on;
@@ -64,7 +44,7 @@ Status verb_mixed_size(Ctl *ctl, char **arguments) {
 
         status = gpu_resolve(ctl, arguments[0], /* absent= */ false, &gpu);
         if (status == STATUS_DONE)
-                status = mixed_list(ctl, gpu, &rows);
+                status = gpus_list_with(ctl, gpu, KEY, &rows);
         if (status != STATUS_DONE)
                 return status;
         if (gpu && json_object_array_length(rows) == 0)

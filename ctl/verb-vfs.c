@@ -19,26 +19,6 @@ static const Column columns_vfs[] = {
         { NULL, NULL, 0, NULL },
 };
 
-/* The rows of the GPUs that can have some. */
-static Status vfs_list(Ctl *ctl, const char *gpu, json_object **ret) {
-        _cleanup_(json_object_putp) json_object *gpus = NULL, *rows = json_object_new_array();
-        Status status;
-
-        status = bus_list(ctl, &bus_list_gpus, gpu, &gpus);
-        if (status != STATUS_DONE)
-                return status;
-
-        for (size_t i = 0; rows && i < json_object_array_length(gpus); i++) {
-                json_object *row = json_object_array_get_idx(gpus, i);
-
-                if (json_object_object_get_ex(row, "max_vfs", NULL) && array_add(rows, json_object_get(row)) < 0)
-                        return ctl_oom();
-        }
-
-        *ret = TAKE(rows);
-        return *ret ? STATUS_DONE : ctl_oom();
-}
-
 static Status number_parse(json_object *row, const char *text, uint32_t *ret) {
         unsigned long n;
         json_object *max;
@@ -83,7 +63,7 @@ Status verb_vfs(Ctl *ctl, char **arguments) {
 
         status = gpu_resolve(ctl, arguments[0], /* absent= */ false, &gpu);
         if (status == STATUS_DONE)
-                status = vfs_list(ctl, gpu, &rows);
+                status = gpus_list_with(ctl, gpu, "max_vfs", &rows);
         if (status != STATUS_DONE)
                 return status;
         if (gpu && json_object_array_length(rows) == 0)

@@ -62,6 +62,9 @@ Status rows_print(const Ctl *ctl, json_object *rows, const Column *columns, cons
 /* The rows of ListVGpus with the name of each one's type; with gpu not NULL only those of this GPU. */
 Status vgpus_list(Ctl *ctl, const char *gpu, json_object **ret);
 
+/* verb-list.c: rows of ListGpus() that have this key: of all GPUs, or of one; to be released with json_object_put(). */
+Status gpus_list_with(Ctl *ctl, const char *gpu, const char *key, json_object **ret);
+
 /* The row of ListVGpus for one vGPU; NULL if it has none. */
 Status vgpu_find(Ctl *ctl, const char *uuid, json_object **ret);
 
