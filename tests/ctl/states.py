@@ -323,7 +323,11 @@ def pipe_ends_with_the_job(rig: Rig):
     """whoever reads what is exported sees its end, though the command still waits"""
     rig.daemon("good")
     process = begin(rig, "export-state", UUID, "-", "--after=wait")
-    equal(process.stdout.read().decode(), STATE[:len(STATE) // 2])
+    seen = b""
+    while not seen.endswith(b"EOF"):
+        true(select.select([process.stdout], [], [], 20)[0], f"no end after {seen}")
+        seen += os.read(process.stdout.fileno(), 4096) or b"EOF"
+    equal(seen.decode(), STATE[:len(STATE) // 2] + "EOF")
     equal(process.poll(), None)
     process.send_signal(signal.SIGINT)
     equal(end(process).status, 1)
