@@ -92,11 +92,12 @@ def asked(rig: Rig):
             ("save", ECHO, "n"): f"SaveState '{ECHO}' 'n' []",
             ("save", ECHO, "n", "--after=stop", "--no-precopy", "--replace", "--no-wait"):
             f"SaveState '{ECHO}' 'n' [('replace' (true)) ('precopy' (false)) ('after' ('stop'))]",
-            ("export-state", ECHO, "FILE", "--after=destroy"): f"ExportState '{ECHO}' file [('after' ('destroy'))]",
+            ("export-state", ECHO, "FILE", "--after=destroy", "--unmanaged"):
+            f"ExportState '{ECHO}' file [('unmanaged' (true)) ('after' ('destroy'))]",
             ("export-state", ECHO, "-", "--no-precopy"): f"ExportState '{ECHO}' file [('precopy' (false))]",
             ("restore", "n", f"--uuid={ECHO}"): f"RestoreState '' 'n' [('uuid' ('{ECHO}'))]",
-            ("restore", "n", "41:00.0", f"--uuid={ECHO}", "--type=t", "--parent=41:00.4", "--label=a b"):
-            f"RestoreState '{GPU}' 'n' [('label' ('a b')) ('type' ('t')) ('uuid' ('{ECHO}')) ('parent' ('0000:41:00.4'))]",
+            ("restore", "n", "41:00.0", f"--uuid={ECHO}", "--type=t", "--label=a b"):
+            f"RestoreState '{GPU}' 'n' [('label' ('a b')) ('type' ('t')) ('uuid' ('{ECHO}'))]",
             ("import-state", "-", f"--uuid={ECHO}"): f"ImportState '' file [('uuid' ('{ECHO}'))]",
             ("import-state", "/dev/null", "41:00.0", f"--uuid={ECHO}", "--type=t"):
             f"ImportState '{GPU}' file [('type' ('t')) ('uuid' ('{ECHO}'))]"}.items():
@@ -111,7 +112,7 @@ def wrong_usage(rig: Rig):
     rig.daemon("good")
     for command in (["save", UUID], ["save"], ["save", UUID, "n", "x"], ["restore"], ["restore", "n", GPU, "x"],
                     ["export-state", UUID], ["import-state"], ["states", "x"], ["delete-state"],
-                    ["save", UUID, "n", "--label=x"], ["restore", "n", "--after=run"], ["restore", "n", "--replace"],
+                    ["save", UUID, "n", "--label=x"], ["restore", "n", "--after=run"], ["restore", "n", "--replace"], ["restore", "n", "--unmanaged"],
                     ["export-state", UUID, "-", "--replace"], ["export-state", UUID, "-", "--no-wait"],
                     ["import-state", "-", "--no-wait"], ["export-state", UUID, ""],
                     ["export-state", UUID, f"{rig.dir}/no/"]):
