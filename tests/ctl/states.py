@@ -112,7 +112,8 @@ def wrong_usage(rig: Rig):
     rig.daemon("good")
     for command in (["save", UUID], ["save"], ["save", UUID, "n", "x"], ["restore"], ["restore", "n", GPU, "x"],
                     ["export-state", UUID], ["import-state"], ["states", "x"], ["delete-state"],
-                    ["save", UUID, "n", "--label=x"], ["restore", "n", "--after=run"], ["restore", "n", "--replace"], ["restore", "n", "--unmanaged"],
+                    ["save", UUID, "n", "--label=x"], ["restore", "n", "--after=run"], ["restore", "n", "--replace"],
+                    ["restore", "n", "--unmanaged"],
                     ["export-state", UUID, "-", "--replace"], ["export-state", UUID, "-", "--no-wait"],
                     ["import-state", "-", "--no-wait"], ["export-state", UUID, ""],
                     ["export-state", UUID, f"{rig.dir}/no/"]):
@@ -120,8 +121,9 @@ def wrong_usage(rig: Rig):
         equal((result.status, result.out), (2, ""), f"{command} {result}")
     for verb in "export-state", "import-state":
         result = rig.ctl("-H", "there", verb, *([UUID] if verb == "export-state" else []), "-")
-        equal((result.status, result.err), (2, "mdevgpuctl: An open file cannot be handed to another machine: it is done "
-                                               f"there.\n  'ssh there mdevgpuctl {verb} …' does it.\n"), result)
+        equal((result.status, result.err),
+              (2, "mdevgpuctl: An open file cannot be handed to another machine: it is done there.\n"
+                  f"  'ssh there mdevgpuctl {verb} …' does it.\n"), result)
     result = rig.terminal("export-state", UUID, "-")
     true(result.status == 2 and result.out == "" and "is a terminal" in result.err, result)
     result = rig.terminal("import-state", "-")
