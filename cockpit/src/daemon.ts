@@ -51,6 +51,8 @@ export interface Snapshot {
     methods: ReadonlySet<string>;
     /** Counts the times that the configuration was read: what is asked for, and not signalled, is asked for again. */
     reloads: number;
+    /** The same for what may have changed the list of saved states. */
+    savedStates: number;
 }
 
 export const ROOT = "/org/mdevgpu1";
@@ -92,6 +94,8 @@ export class Daemon {
     private rightsKnown = false;
     private methods: ReadonlySet<string> = new Set();
     private reloads = 0;
+    private savedStates = 0;
+    private listed: Promise<model.SavedState[]> | null = null;
     private bus: Bus | null = null;
     private owner: string | null | undefined = undefined;
     /** Signals that came before the objects did. */
@@ -137,6 +141,25 @@ export class Daemon {
         return this.call(ROOT, model.MANAGER, method, signature, ...args);
     }
 
+    /** One answer for all who ask, until something may have changed the list. */
+    listSavedStates(): Promise<model.SavedState[]> {
+        if (this.listed)
+            return this.listed;
+        const asked = this.manager("ListSavedStates").then(([rows]) => model.readSavedStates(rows));
+
+        this.listed = asked;
+        // Who was refused may be allowed the next time.
+        asked.catch(() => { this.listed = this.listed === asked ? null : this.listed; });
+        return asked;
+    }
+
+    /** The bus tells of no change to that list, but of the end of each job that changes it. */
+    forgetSavedStates(): void {
+        this.listed = null;
+        this.savedStates++;
+        this.changed();
+    }
+
     private onOwner(owner: string | null): void {
         const first = this.owner === undefined;
 
@@ -162,6 +185,7 @@ export class Daemon {
 
         this.early = [];
         this.connection = { state: "connecting" };
+        this.forgetSavedStates();
         bus.onSignal(signal => bus === this.bus && this.onSignal(signal));
         bus.onClose(error => bus === this.bus && this.fail(error));
         this.changed();
@@ -251,6 +275,8 @@ export class Daemon {
             this.onChanged(path, model.text(args[0]), args[1], model.list(args[2]));
         else if (iface === model.MANAGER && member === "Reloading" && args[0] === false)
             this.onReloaded();
+        else if (iface === model.MANAGER && member === "JobFinished")
+            this.onJobFinished(model.text(args[1]));
         else
             return;
         this.changed();
@@ -312,6 +338,14 @@ export class Daemon {
         this.history.add("config", "", "");
     }
 
+    private onJobFinished(path: string): void {
+        // One that is not known may have been of any kind.
+        const operation = this.objects.get(path)?.get(model.JOB)?.Operation;
+
+        if (operation === undefined || model.text(operation).endsWith("-state"))
+            this.forgetSavedStates();
+    }
+
     private changed(): void {
         if (this.timer !== null)
             return;
@@ -352,6 +386,7 @@ export class Daemon {
             rightsKnown: this.rightsKnown,
             methods: this.methods,
             reloads: this.reloads,
+            savedStates: this.savedStates,
         };
     }
 }

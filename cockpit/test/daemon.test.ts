@@ -194,6 +194,52 @@ test("a job is followed to its end", async () => {
     assert.deepEqual(now().jobs, []);
 });
 
+test("saved states are asked for once, and again when a job has ended that changes them", async () => {
+    const { fake, daemon, now } = await up(f => { f.answers.ListSavedStates = [[["a", UUID, "half", 5, 1e15, { label: { t: "s", v: "web1" } }]]]; });
+    const asked = () => fake.calls.filter(method => method === "ListSavedStates").length;
+    const job = "/org/mdevgpu1/job/1", finished = () => fake.signal("/org/mdevgpu1", "org.mdevgpu1.Manager", "JobFinished", 1, job, "done", "", "");
+    const round = now().savedStates;
+
+    assert.deepEqual((await Promise.all([daemon.listSavedStates(), daemon.listSavedStates()])).map(states => states[0]?.label), ["web1", "web1"]);
+    assert.equal(asked(), 1);
+    fake.added(job, { "org.mdevgpu1.Job": { Id: 1, Operation: "apply-topology", State: "running" } });
+    finished();
+    await settle();
+    assert.equal(now().savedStates, round);
+    fake.added(job, { "org.mdevgpu1.Job": { Id: 1, Operation: "save-state", State: "running" } });
+    finished();
+    await settle();
+    assert.equal(now().savedStates, round + 1);
+    await daemon.listSavedStates();
+    assert.equal(asked(), 2);
+});
+
+test("who was refused the saved states is asked for anew", async () => {
+    const { fake, daemon } = await up(f => { f.answers.ListSavedStates = [[]]; });
+
+    fake.refuse = new BusError("org.freedesktop.DBus.Error.AccessDenied", "no");
+    await assert.rejects(daemon.listSavedStates(), (error: BusError) => error.denied);
+    fake.refuse = null;
+    assert.deepEqual(await daemon.listSavedStates(), []);
+});
+
+test("what a save tells is followed", async () => {
+    const { fake, now } = await up();
+    const job = "/org/mdevgpu1/job/1", iface = "org.mdevgpu1.Job";
+    const result = (more: object) => ({ t: "a{sv}", v: { name: { t: "s", v: "nightly" }, ...more } });
+
+    fake.added(job, { [iface]: { Id: 1, Operation: "save-state", State: "running", ProgressValid: false } });
+    fake.signal(job, "org.freedesktop.DBus.Properties", "PropertiesChanged", iface,
+                { Result: result({ phase: { t: "s", v: "pre-copy" }, dirty: { t: "t", v: 4096 } }), Bytes: { t: "t", v: 7 } }, []);
+    await settle();
+    assert.deepEqual(now().jobs[0]?.transfer, { name: "nightly", phase: "pre-copy", dirty: 4096, downtime: null, reset: false });
+    assert.deepEqual([now().jobs[0]?.bytes, now().jobs[0]?.progress], [7, null]);
+    fake.signal(job, "org.freedesktop.DBus.Properties", "PropertiesChanged", iface,
+                { State: { t: "s", v: "done" }, Result: result({ downtime: { t: "t", v: 1500 }, reset: { t: "b", v: true } }) }, []);
+    await settle();
+    assert.deepEqual(now().jobs[0]?.transfer, { name: "nightly", phase: "", dirty: null, downtime: 1.5, reset: true });
+});
+
 test("nonsense from the bus breaks nothing", async () => {
     const { fake, now } = await up();
 
