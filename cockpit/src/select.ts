@@ -3,7 +3,7 @@
 // What follows from a snapshot: who has which part of a card, what still fits, which rows a filter lets through, and what
 // of a form the daemon would refuse anyway.
 
-import { _, format } from "./i18n.ts";
+import { _, format, stateWord } from "./i18n.ts";
 import type { Gpu, GpuType, SavedState, VGpu } from "./model.ts";
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -99,7 +99,7 @@ export interface Filter {
     state: string;
 }
 
-export type Column = "label" | "uuid" | "type" | "gpu" | "state" | "inUse";
+export type Column = "label" | "uuid" | "type" | "gpu" | "state" | "inUse" | "kept" | "migration";
 
 export interface Order {
     column: Column;
@@ -115,6 +115,8 @@ function cell(vgpu: VGpu, column: Column, names: Names): string {
     switch (column) {
     case "type": return names.typeName(vgpu);
     case "gpu": return vgpu.parent;
+    // What lasts longest comes first.
+    case "kept": return vgpu.autostart ? "1" : vgpu.persistent ? "2" : "3";
     default: return vgpu[column];
     }
 }
@@ -122,7 +124,8 @@ function cell(vgpu: VGpu, column: Column, names: Names): string {
 export function selectVGpus(vgpus: readonly VGpu[], filter: Filter, order: Order, names: Names): VGpu[] {
     const words = filter.words.toLowerCase().split(/\s+/).filter(word => word !== "");
     const rows = vgpus.filter(vgpu => {
-        const all = [vgpu.label, vgpu.uuid, names.typeName(vgpu), vgpu.typeId, names.gpuName(vgpu), vgpu.parent, vgpu.state]
+        const all = [vgpu.label, vgpu.uuid, names.typeName(vgpu), vgpu.typeId, names.gpuName(vgpu), vgpu.parent, vgpu.state, stateWord(vgpu.state),
+                     vgpu.persistent ? _("Persistent") : _("Until reboot"), vgpu.autostart ? _("Autostart") : "", vgpu.migration]
             .join("\n").toLowerCase();
 
         return (!filter.gpu || vgpu.gpu === filter.gpu) && (!filter.state || vgpu.state === filter.state) &&

@@ -41,6 +41,9 @@ test("rows are filtered by every word, and sorted as people count", () => {
     assert.deepEqual(by(false), ["db", "web9", "web10", ""]);
     assert.deepEqual(by(true), ["web10", "web9", "db", ""]);
     assert.deepEqual(selectVGpus(rows, { ...all, words: "WEB half" }, { column: "uuid", descending: false }, names).map(row => row.uuid), ["a", "b"]);
+    rows[1]!.persistent = rows[1]!.autostart = true;
+    assert.deepEqual(selectVGpus(rows, { ...all, words: "autostart" }, { column: "uuid", descending: false }, names).map(row => row.uuid), ["a"]);
+    assert.deepEqual(selectVGpus(rows, all, { column: "kept", descending: false }, names).map(row => row.uuid), ["a", "b", "c", "d"]);
     assert.deepEqual(selectVGpus(rows, { ...all, state: "defined" }, { column: "uuid", descending: false }, names).map(row => row.uuid), ["d"]);
 });
 

@@ -121,8 +121,8 @@ function Table({ rows, names, order, onOrder, open, onToggle }: TableProps) {
                 <SortHeader column="gpu" {...sort}>{_("GPU")}</SortHeader>
                 <SortHeader column="state" {...sort}>{_("State")}</SortHeader>
                 <SortHeader column="inUse" {...sort}>{_("Users")}</SortHeader>
-                <th className="pf-v6-c-table__th" scope="col">{_("Lifetime")}</th>
-                {migration && <th className="pf-v6-c-table__th" scope="col">{_("Migration")}</th>}
+                <SortHeader column="kept" {...sort}>{_("Lifetime")}</SortHeader>
+                {migration && <SortHeader column="migration" {...sort}>{_("Migration")}</SortHeader>}
                 <td className="pf-v6-c-table__td" />
             </tr>
         </thead>
@@ -150,7 +150,7 @@ function Toolbar({ filter, onFilter, shown, onCreate }: ToolbarProps) {
     const fits = fittingAnywhere(gpus, typesOf).length > 0;
 
     return <div className="mdevgpu-toolbar" role="search">
-        <TextInput type="search" aria-label={_("Filter by label, UUID, type or GPU")} placeholder={_("Filter")} value={filter.words}
+        <TextInput type="search" aria-label={_("Filter by label, UUID, type, GPU, state or lifetime")} placeholder={_("Filter")} value={filter.words}
                    onChange={(_event, words) => onFilter({ ...filter, words })} customIcon={<SearchIcon />} id="filter-words" />
         <FormSelect aria-label={_("GPU")} value={filter.gpu} onChange={(_event, gpu) => onFilter({ ...filter, gpu })} id="filter-gpu">
             <FormSelectOption value="" label={_("All GPUs")} />
