@@ -5,7 +5,8 @@ import { useState } from "react";
 import { _, format } from "../i18n.ts";
 import type { VGpu } from "../model.ts";
 import { nameOf, suggestStateName, validateStateName } from "../select.ts";
-import { useDaemon, useSavedStates } from "./hooks.tsx";
+import { download } from "../streams.ts";
+import { useDaemon, useSavedStates, useSnapshot } from "./hooks.tsx";
 import { Hint } from "./parts.tsx";
 import { Checkbox, FormGroup, Radio, TextInput } from "./pf.ts";
 import { Question } from "./question.tsx";
@@ -13,7 +14,29 @@ import { InUse } from "./users-list.tsx";
 
 type After = "run" | "stop" | "destroy";
 
-function Afterwards({ vgpu, after, onAfter }: { vgpu: VGpu; after: After; onAfter: (after: After) => void }) {
+type Where = "host" | "browser";
+
+interface AfterwardsProps {
+    vgpu: VGpu;
+    where: Where;
+    after: After;
+    onAfter: (after: After) => void;
+}
+
+/** Whether a download has come to its end only the browser knows: what is not elsewhere is not destroyed for it. */
+function isPossible(where: Where, after: After): boolean {
+    return where === "host" || after !== "destroy";
+}
+
+function Target({ where, onWhere }: { where: Where; onWhere: (where: Where) => void }) {
+    return <FormGroup role="radiogroup" label={_("Where to")} fieldId="save-where">
+        <Radio id="save-where-host" name="save-where" label={_("On this host")} isChecked={where === "host"} onChange={() => onWhere("host")} />
+        <Radio id="save-where-browser" name="save-where" label={_("Download it")} isChecked={where === "browser"} onChange={() => onWhere("browser")}
+               description={_("The browser has to stay open until it is done.")} />
+    </FormGroup>;
+}
+
+function Afterwards({ vgpu, where, after, onAfter }: AfterwardsProps) {
     const ways: [After, string, string][] = [
         ["run", _("It goes on"), _("What it does afterwards is not in the saved state.")],
         ["stop", _("It stands still"), _("As it was saved, where its driver keeps that.")],
@@ -22,7 +45,7 @@ function Afterwards({ vgpu, after, onAfter }: { vgpu: VGpu; after: After; onAfte
     ];
 
     return <FormGroup role="radiogroup" label={_("When it is saved")} fieldId="save-after">
-        {ways.map(([way, label, description]) =>
+        {ways.filter(([way]) => isPossible(where, way)).map(([way, label, description]) =>
             <Radio key={way} id={`save-after-${way}`} name="save-after" label={label} description={description}
                    isChecked={after === way} onChange={() => onAfter(way)} />)}
     </FormGroup>;
@@ -30,16 +53,21 @@ function Afterwards({ vgpu, after, onAfter }: { vgpu: VGpu; after: After; onAfte
 
 export function SaveDialog({ vgpu, onClose }: { vgpu: VGpu; onClose: () => void }) {
     const daemon = useDaemon();
+    const { methods } = useSnapshot();
     const states = useSavedStates().value ?? [];
     const isTaken = (candidate: string) => states.some(state => state.name === candidate);
     const [typed, setTyped] = useState<string>();
-    const [after, setAfter] = useState<After>("run");
+    const [where, setWhere] = useState<Where>("host");
+    const [chosen, setAfter] = useState<After>("run");
+    const after = isPossible(where, chosen) ? chosen : "run";
     const [replace, setReplace] = useState(false);
     const name = typed ?? suggestStateName(vgpu, isTaken);
     const wrong = validateStateName(name);
-    const taken = isTaken(name);
+    const taken = where === "host" && isTaken(name);
 
-    const save = () => daemon.manager("SaveState", "ssa{sv}", vgpu.uuid, name, {
+    const save = () => where === "browser"
+        ? Promise.resolve(download(["mdevgpuctl", "--quiet", "export-state", `--after=${after}`, vgpu.uuid, "-"], `${name}.state`))
+        : daemon.manager("SaveState", "ssa{sv}", vgpu.uuid, name, {
         after: { t: "s", v: after },
         ...taken && replace ? { replace: { t: "b", v: true } } : {},
     });
@@ -47,15 +75,16 @@ export function SaveDialog({ vgpu, onClose }: { vgpu: VGpu; onClose: () => void 
     return <Question id="save" onClose={onClose} disabled={wrong !== "" || (taken && !replace)} action={save}
                      title={format(_("Save the state of $0"), nameOf(vgpu))} button={_("Save")} refused={_("Nothing was saved")}>
         <InUse vgpu={vgpu} text={_("It is in use. Only what nobody uses can be saved.")} />
+        {methods.has("org.mdevgpu1.Manager.ExportState") && <Target where={where} onWhere={setWhere} />}
         <FormGroup label={_("Name")} fieldId="save-name" isRequired>
             <TextInput id="save-name" value={name} onChange={(_event, value) => setTyped(value)} autoComplete="off" isRequired
                        validated={wrong || (taken && !replace) ? "error" : "default"} aria-describedby="save-name-hint" />
             <Hint id="save-name-hint" error={wrong || (taken && !replace ? _("There is a saved state of this name.") : "")}>
-                {_("Under this name it is restored.")}
+                {where === "host" ? _("Under this name it is restored.") : _("Of the file, which ends in .state.")}
             </Hint>
         </FormGroup>
         {taken && <Checkbox id="save-replace" label={_("Replace the one that is there")} isChecked={replace}
                             onChange={(_event, checked) => setReplace(checked)} />}
-        <Afterwards vgpu={vgpu} after={after} onAfter={setAfter} />
+        <Afterwards vgpu={vgpu} where={where} after={after} onAfter={setAfter} />
     </Question>;
 }

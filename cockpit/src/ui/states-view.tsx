@@ -6,9 +6,10 @@ import { _, format, formatBytes, formatDate } from "../i18n.ts";
 import type { SavedState } from "../model.ts";
 import { useDaemon, useSavedStates, useSnapshot } from "./hooks.tsx";
 import { CopyButton, Refusal, StateLabel } from "./parts.tsx";
-import { Button, EmptyState, EmptyStateBody, LayerGroupIcon, LockIcon, Spinner } from "./pf.ts";
+import { Button, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, LayerGroupIcon, LockIcon, Spinner } from "./pf.ts";
 import { Question } from "./question.tsx";
 import { RestoreDialog } from "./restore-dialog.tsx";
+import { UploadDialog } from "./upload-dialog.tsx";
 
 function DeleteDialog({ state, onClose }: { state: SavedState; onClose: () => void }) {
     const daemon = useDaemon();
@@ -66,7 +67,7 @@ function Table({ states, onRestore, onDelete }: { states: readonly SavedState[];
     const { types } = useSnapshot();
     const nameOfType = (id: string) => [...types.values()].find(type => type.id === id)?.name ?? id;
 
-    return <table className="pf-v6-c-table pf-m-grid-lg" aria-label={_("Saved states")}>
+    return <table className="pf-v6-c-table pf-m-grid-lg pf-m-compact mdevgpu-saved" aria-label={_("Saved states")}>
         <thead className="pf-v6-c-table__thead">
             <tr className="pf-v6-c-table__tr">
                 {[_("Name"), _("Label"), _("Type"), _("Size"), _("Created"), _("UUID")].map(title =>
@@ -100,7 +101,8 @@ function useFresh() {
 /** Shown where the daemon has the methods. */
 export function StatesView() {
     const asked = useSavedStates();
-    const [dialog, setDialog] = useState<{ what: "restore" | "delete"; state: SavedState } | null>(null);
+    const { rights, methods } = useSnapshot();
+    const [dialog, setDialog] = useState<{ what: "restore" | "delete"; state: SavedState } | { what: "upload" } | null>(null);
     const onClose = () => setDialog(null);
 
     useFresh();
@@ -115,15 +117,21 @@ export function StatesView() {
 
     const states = [...asked.value].sort((a, b) => (b.created ?? 0) - (a.created ?? 0));
 
+    const upload = rights.states && methods.has("org.mdevgpu1.Manager.ImportState") &&
+        <Button variant="secondary" onClick={() => setDialog({ what: "upload" })}>{_("Restore from a file")}</Button>;
+
     return <>
         {states.length === 0
             ? <EmptyState headingLevel="h2" titleText={_("No saved states")} icon={LayerGroupIcon}>
                 <EmptyStateBody>{_("The state of a vGPU that nobody uses can be saved, by its row in the list of vGPUs, and restored later.")}</EmptyStateBody>
+                <EmptyStateFooter><EmptyStateActions>{upload}</EmptyStateActions></EmptyStateFooter>
             </EmptyState>
             : <section className="mdevgpu-panel" aria-label={_("Saved states")}>
+                {upload && <div className="mdevgpu-toolbar"><span className="mdevgpu-grow" />{upload}</div>}
                 <Table states={states} onRestore={state => setDialog({ what: "restore", state })} onDelete={state => setDialog({ what: "delete", state })} />
             </section>}
         {dialog?.what === "restore" && <RestoreDialog states={[dialog.state]} onClose={onClose} />}
         {dialog?.what === "delete" && <DeleteDialog state={dialog.state} onClose={onClose} />}
+        {dialog?.what === "upload" && <UploadDialog onClose={onClose} />}
     </>;
 }
