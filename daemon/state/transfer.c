@@ -134,11 +134,11 @@ static int save(Saving *s, uint64_t flags, Error *error) {
 }
 
 /* However it went; why: what went wrong so far, to which is added that it is not as it was. */
-static int put_back(StateDevice *device, int r, TransferProgress *progress, Error *why) {
+static int put_back(StateDevice *device, int r, bool stay_stopped, TransferProgress *progress, Error *why) {
         Error error = ERROR_NULL;
         char before[sizeof(why->message)];
 
-        if (state_device_set_state(device, DEVICE_RUNNING, &error) >= 0)
+        if (state_device_set_state(device, r >= 0 && stay_stopped ? DEVICE_STOP : DEVICE_RUNNING, &error) >= 0)
                 return r;
 
         error = ERROR_NULL;
@@ -184,7 +184,7 @@ int transfer_save(StateDevice *device, ImageWriter *writer, Stream *stream, cons
         r = save(&s, flags, error);
         if (r >= 0)
                 r = image_writer_finish(writer, error);
-        r = put_back(device, r, &s.progress, error);
+        r = put_back(device, r, options->stay_stopped, &s.progress, error);
         if (s.stopped_usec > 0)
                 s.progress.downtime_usec = now_usec() - s.stopped_usec;
         *ret_progress = s.progress;
