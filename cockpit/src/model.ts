@@ -49,6 +49,8 @@ export interface GpuType {
     framebuffer: Known;
     /** What each instance takes of the card beside its framebuffer, in bytes; 0 where the driver does not tell. */
     reserved: number;
+    /** A vGPU of it keeps what is in it while nobody has it open; without that nothing could be saved. */
+    keepsState: boolean;
     source: string;
     registration: string;
     reason: string;
@@ -197,6 +199,8 @@ export function readGpu(objectPath: string, p: Properties, sriov: Properties | u
 }
 
 export function readType(objectPath: string, p: Properties): GpuType {
+    const details = properties(p.Details);
+
     return {
         path: objectPath,
         gpu: path(p.Gpu),
@@ -208,7 +212,8 @@ export function readType(objectPath: string, p: Properties): GpuType {
         max: count(p.MaxInstances),
         available: count(p.AvailableInstances),
         framebuffer: bytes(p.Framebuffer),
-        reserved: bytes(properties(p.Details).reserved) ?? 0,
+        reserved: bytes(details.reserved) ?? 0,
+        keepsState: flag(details["keeps-state"]),
         source: text(p.Source),
         registration: text(p.Registration),
         reason: text(p.Reason),

@@ -10,7 +10,8 @@ import { promisify } from "node:util";
 
 import { Rig, ROOT, closeBrowser } from "./rig.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
-import { tests } from "./tests.mjs";
+import "./tests.mjs";
+import { tests } from "./steps.mjs";
 
 const run = promisify(execFile);
 const COCKPIT = path.join(ROOT, "cockpit");

@@ -6,41 +6,10 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 
-import { ROOT, require, until } from "./rig.mjs";
+import { ROOT, until } from "./rig.mjs";
+import { GPU, SOON, axe, button, card, go, gone, row, shows, test, texts } from "./steps.mjs";
 
-const GPU = "0000:41:00.0";
 const UUID = "c0ffee00-0000-4000-8000-000000000001";
-const AXE = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-
-/** Without anybody asking; how soon, one test measures. A machine may be busy with other things. */
-const SOON = 15_000;
-
-export const tests = [];
-
-function test(name, body) {
-    tests.push({ name, body });
-}
-
-const row = uuid => `tr[data-vgpu="${uuid}"]`;
-const card = gpu => `[data-gpu="${gpu}"]`;
-const button = name => `role=button[name="${name}"]`;
-
-async function go(frame, view) {
-    await frame.click(`nav a[href="#/${view}"]`);
-}
-
-async function texts(frame, selector) {
-    return frame.locator(selector).allInnerTexts();
-}
-
-/** What the page shows comes to be so, soon, and without anybody asking. */
-function shows(frame, selector, text, timeout = SOON) {
-    return until(`"${text}" in ${selector}; it says ${selector}`, async () => (await texts(frame, selector)).join("\n").includes(text), timeout);
-}
-
-function gone(frame, selector, timeout = SOON) {
-    return frame.waitForSelector(selector, { state: "detached", timeout });
-}
 
 async function createBy(frame, type, fill = async () => undefined) {
     await frame.selectOption("#create-type", { value: type });
@@ -532,15 +501,6 @@ test("events tell what others do", async rig => {
     await r.act("unplug", GPU);
     await shows(frame, "[data-kind=gpu-removed]", GPU);
 });
-
-async function axe(frame, what) {
-    await frame.evaluate(AXE);
-    const { violations } = await frame.evaluate(() => window.axe.run(document, {
-        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"],
-    }));
-
-    assert.deepEqual(violations.map(v => `${v.id}: ${v.nodes.map(n => `${n.html} ${n.failureSummary}`).join(" | ")}`), [], what);
-}
 
 for (const colorScheme of ["light", "dark"])
     test(`nothing hinders screen readers and eyes, ${colorScheme}`, async rig => {

@@ -81,6 +81,7 @@ export function RestoreDialog({ states, onClose }: { states: readonly SavedState
                 {states.map(candidate => <FormSelectOption key={candidate.name} value={candidate.name} label={stateText(candidate)} />)}
             </FormSelect>
         </FormGroup>}
+        <p>{_("The restored state is there until somebody opens the vGPU and resets it, as QEMU does when a virtual machine starts.")}</p>
         <Which state={state} target={target} anew={anew} onAnew={setAnew} />
         <Where target={target} gpu={address} onGpu={setGpu} />
         {(anew || !target.existing) && <FormGroup label={_("Label")} fieldId="restore-label">

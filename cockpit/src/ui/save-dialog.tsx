@@ -8,7 +8,7 @@ import { nameOf, suggestStateName, validateStateName } from "../select.ts";
 import { download } from "../streams.ts";
 import { useDaemon, useSavedStates, useSnapshot } from "./hooks.tsx";
 import { Hint } from "./parts.tsx";
-import { Checkbox, FormGroup, Radio, TextInput } from "./pf.ts";
+import { Alert, Checkbox, FormGroup, Radio, TextInput } from "./pf.ts";
 import { Question } from "./question.tsx";
 import { InUse } from "./users-list.tsx";
 
@@ -53,7 +53,7 @@ function Afterwards({ vgpu, where, after, onAfter }: AfterwardsProps) {
 
 export function SaveDialog({ vgpu, onClose }: { vgpu: VGpu; onClose: () => void }) {
     const daemon = useDaemon();
-    const { methods } = useSnapshot();
+    const { methods, types } = useSnapshot();
     const states = useSavedStates().value ?? [];
     const isTaken = (candidate: string) => states.some(state => state.name === candidate);
     const [typed, setTyped] = useState<string>();
@@ -65,15 +65,24 @@ export function SaveDialog({ vgpu, onClose }: { vgpu: VGpu; onClose: () => void 
     const wrong = validateStateName(name);
     const taken = where === "host" && isTaken(name);
 
-    const save = () => where === "browser"
-        ? Promise.resolve(download(["mdevgpuctl", "--quiet", "export-state", `--after=${after}`, vgpu.uuid, "-"], `${name}.state`))
-        : daemon.manager("SaveState", "ssa{sv}", vgpu.uuid, name, {
-        after: { t: "s", v: after },
-        ...taken && replace ? { replace: { t: "b", v: true } } : {},
-    });
+    const save = async (options: Record<string, unknown>) => {
+        if (where === "browser") {
+            download(["mdevgpuctl", "--quiet", "export-state", `--after=${after}`, vgpu.uuid, "-"], `${name}.state`);
+            return;
+        }
+        await daemon.manager("SaveState", "ssa{sv}", vgpu.uuid, name, {
+            ...options,
+            after: { t: "s", v: after },
+            ...taken && replace ? { replace: { t: "b", v: true } } : {},
+        });
+    };
+    const keeps = types.get(vgpu.type)?.keepsState === true;
 
     return <Question id="save" onClose={onClose} disabled={wrong !== "" || (taken && !replace)} action={save}
+                     unmanaged={after === "destroy" && !vgpu.managed}
                      title={format(_("Save the state of $0"), nameOf(vgpu))} button={_("Save")} refused={_("Nothing was saved")}>
+        {!keeps && <Alert variant="warning" isInline component="p"
+            title={_("Its driver is not known to keep what is in it while nobody uses it; mdevgpud may refuse.")} />}
         <InUse vgpu={vgpu} text={_("It is in use. Only what nobody uses can be saved.")} />
         {methods.has("org.mdevgpu1.Manager.ExportState") && <Target where={where} onWhere={setWhere} />}
         <FormGroup label={_("Name")} fieldId="save-name" isRequired>
