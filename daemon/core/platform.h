@@ -91,7 +91,8 @@ typedef struct PlatformOps {
          * Queues a job for the GPU; its values are copied. A transfer's jobs name the transfer instead, each of which has a
          * worker of its own from its first job to its release. JOB_REMOVE, JOB_USERS, JOB_MIGRATION, JOB_EXAMINE and
          * JOB_LIST_STATES have a worker of their own, JOB_STORE and JOB_DELETE_STATE wait for the one that writes files,
-         * whatever the GPU, and everything else for the GPU's worker, one after the other. -EBUSY: the worker is stuck; -EDQUOT: too many wait.
+         * whatever the GPU, and everything else for the GPU's worker, one after the other. -EBUSY: the worker is stuck;
+         * -EDQUOT: too many wait.
          */
         int (*submit)(Platform *platform, const char *gpu, const Job *job, const JobListener *listener,
                       PlatformJob **ret_job);

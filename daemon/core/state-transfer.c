@@ -198,6 +198,9 @@ StateTransfer *state_transfer_abandon(StateTransfer *t) {
 static void on_progress(const TransferProgress *progress, void *userdata) {
         StateTransfer *t = userdata;
 
+        /* A header out of the store is read in no time, and judged before anything has begun. */
+        if (t->restores && t->step == STATE_STEP_COPY && t->name[0] != '\0')
+                return;
         if (!state_transfer_begin(t, progress->total) || !t->task)
                 return;
 

@@ -47,7 +47,7 @@ static const Field gpu_fields[] = {
         U32("device", ImageHeader, device_id),
         U32("subsystem", ImageHeader, subsystem_id),
         TEXT("backend", ImageHeader, backend, true),
-        TEXT("driver", ImageHeader, driver, true),
+        TEXT("driver", ImageHeader, driver, false),
         TEXT("driver-version", ImageHeader, driver_version, false),
         {},
 };
