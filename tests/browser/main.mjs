@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import { Rig, ROOT, closeBrowser } from "./rig.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
 import "./tests.mjs";
+import "./states.mjs";
 import { tests } from "./steps.mjs";
 
 const run = promisify(execFile);

@@ -393,6 +393,7 @@ test("an absent daemon that cannot be started is said to be so", async rig => {
 test("a viewer sees all, live, and changes nothing", async rig => {
     const r = await rig({ role: "viewer" });
 
+    r.saved("broken", "this is none");
     r.topologies(`version: 1\ntopologies:\n  one:\n    - {match: {address: "${GPU}"}, vgpus: [{type: "Reference half"}]}\n`);
     await r.ctl("reload");
     const uuid = await r.create("Reference half", "--label", "web1", "--autostart");
@@ -402,13 +403,15 @@ test("a viewer sees all, live, and changes nothing", async rig => {
     await shows(frame, card(GPU), "20 GiB of 40 GiB used");
     const buttons = new Set();
 
-    for (const view of ["", "vgpus", "topologies", "config", "events"]) {
+    for (const view of ["", "vgpus", "states", "topologies", "config", "events"]) {
         await go(frame, view);
         await frame.waitForSelector("main");
         if (view === "vgpus") {
             await frame.click(button("Details of web1"));
             await frame.waitForSelector(".mdevgpu-code");
         }
+        if (view === "states")
+            await frame.waitForSelector('[data-saved="broken"]');
         if (view === "topologies") {
             await frame.click(button("Plan one"));
             await frame.waitForSelector("[data-action]");
@@ -417,7 +420,8 @@ test("a viewer sees all, live, and changes nothing", async rig => {
         }
         (await texts(frame, "main button")).forEach(text => buttons.add(text.trim()));
     }
-    for (const word of ["Create vGPU", "Create", "Destroy", "Start", "Reload", "Apply", "Define", "Undefine", "Label and autostart"])
+    for (const word of ["Create vGPU", "Create", "Destroy", "Start", "Reload", "Apply", "Define", "Undefine", "Label and autostart", "Save its state",
+                        "Restore a state", "Restore", "Restore from a file", "Delete"])
         assert.equal(buttons.has(word), false, `there is a button "${word}"`);
     assert.ok(buttons.has("Copy"));
 
@@ -535,7 +539,7 @@ for (const colorScheme of ["light", "dark"])
         await frame.waitForSelector("[data-action]");
         await axe(frame, "the plan");
         await r.page.keyboard.press("Escape");
-        for (const view of ["config", "events"]) {
+        for (const view of ["states", "config", "events"]) {
             await go(frame, view);
             await axe(frame, view);
         }
@@ -560,16 +564,23 @@ test("the shell's choice of light or dark is followed at once", async rig => {
 test("a narrow screen has all of it, and nothing beside it", async rig => {
     const r = await rig();
     const uuid = await r.create("Reference half", "--label", "web1");
+
+    r.saved("broken", "this is none");
     const frame = await r.open("", { viewport: { width: 380, height: 800 } });
 
     await frame.waitForSelector(card(GPU));
-    for (const view of ["", "vgpus", "topologies", "config", "events"]) {
+    for (const view of ["", "vgpus", "states", "topologies", "config", "events"]) {
         await frame.evaluate(hash => { location.hash = hash; }, `#/${view}`);
         await frame.waitForSelector("main");
-        if (view === "vgpus")
+        if (view === "vgpus") {
             await frame.click(button("Details of web1"));
+            await frame.waitForSelector(".mdevgpu-code");
+        }
+        if (view === "states")
+            await frame.waitForSelector('[data-saved="broken"]');
         await frame.waitForTimeout(200);
-        const over = await frame.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        const over = await frame.evaluate(() => Math.max(...[document.documentElement, ...document.querySelectorAll(".mdevgpu-panel")]
+            .map(element => element.scrollWidth - element.clientWidth)));
 
         assert.ok(over <= 0, `"${view}" is ${over} pixels too wide`);
     }
