@@ -62,6 +62,8 @@ const PROPERTIES = "org.freedesktop.DBus.Properties";
 /** Signals come in bursts; a picture is made once for each. */
 const SETTLE_MS = 50;
 
+const FAILED_KEPT = 5;
+
 const NO_RIGHTS: Rights = { manage: false, define: false, topology: false, reload: false, hardware: false, states: false };
 
 const collator = new Intl.Collator("en", { numeric: true });
@@ -95,6 +97,8 @@ export class Daemon {
     private methods: ReadonlySet<string> = new Set();
     private reloads = 0;
     private savedStates = 0;
+    /** Jobs that failed stay when the daemon has forgotten them, which it does soon: somebody may look later. */
+    private failed: model.Job[] = [];
     private listed: Promise<model.SavedState[]> | null = null;
     private bus: Bus | null = null;
     private owner: string | null | undefined = undefined;
@@ -184,6 +188,8 @@ export class Daemon {
         const bus = this.bus = this.connect();
 
         this.early = [];
+        // Another daemon counts its jobs from 1 again.
+        this.failed = [];
         this.connection = { state: "connecting" };
         this.forgetSavedStates();
         bus.onSignal(signal => bus === this.bus && this.onSignal(signal));
@@ -301,6 +307,8 @@ export class Daemon {
 
             if (p)
                 this.history.removed(path, iface, p);
+            if (p && iface === model.JOB && p.State === "failed")
+                this.failed = [model.readJob(path, p), ...this.failed].slice(0, FAILED_KEPT);
             object?.delete(iface);
         }
         if (object && object.size === 0)
@@ -372,6 +380,7 @@ export class Daemon {
         gpus.sort(byKey(gpu => gpu.address));
         types.sort((a, b) => (b.framebuffer ?? 0) - (a.framebuffer ?? 0) || collator.compare(a.id, b.id));
         vgpus.sort(byKey(vgpu => vgpu.uuid));
+        jobs.push(...this.failed);
         jobs.sort((a, b) => b.id - a.id);
 
         return {

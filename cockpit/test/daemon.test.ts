@@ -180,7 +180,7 @@ test("a reload is counted, so that what is not signalled is asked for again", as
 });
 
 test("a job is followed to its end", async () => {
-    const { fake, now } = await up();
+    const { fake, names, now } = await up();
     const job = "/org/mdevgpu1/job/1", iface = "org.mdevgpu1.Job";
 
     fake.added(job, { [iface]: { Id: 1, Operation: "apply-topology", State: "running", Progress: 0.25, ProgressValid: true, Cancelable: true } });
@@ -189,7 +189,15 @@ test("a job is followed to its end", async () => {
     fake.changed(job, iface, { State: "failed", ErrorMessage: "it did not fit", Cancelable: false });
     await settle();
     assert.deepEqual(now().happenings[0], { ...now().happenings[0], kind: "job-end", detail: "failed: it did not fit", bad: true });
+    // What failed stays to be read, what is done goes.
     fake.removed(job, iface);
+    await settle();
+    assert.deepEqual(now().jobs.map(each => each.message), ["it did not fit"]);
+    fake.added("/org/mdevgpu1/job/2", { [iface]: { Id: 2, Operation: "apply-topology", State: "done" } });
+    fake.removed("/org/mdevgpu1/job/2", iface);
+    await settle();
+    assert.deepEqual(now().jobs.map(each => each.message), ["it did not fit"]);
+    names.owner(":1.9");
     await settle();
     assert.deepEqual(now().jobs, []);
 });

@@ -97,17 +97,22 @@ export function JobRow({ job, onDismiss }: { job: Job; onDismiss?: () => void })
     </li>;
 }
 
-/** All that takes long, whoever began it; what has ended stays until the daemon forgets it or it is dismissed. */
+/** A daemon that was started anew counts from 1 again. */
+function keyOf(job: Job): string {
+    return `${job.id} ${job.startTime}`;
+}
+
+/** All that takes long, whoever began it; what has ended stays until the daemon forgets it or, of what failed, it is dismissed. */
 export function Jobs() {
     const { jobs } = useSnapshot();
-    const [dismissed, setDismissed] = useState<ReadonlySet<number>>(new Set());
-    const shown = jobs.filter(job => !dismissed.has(job.id));
+    const [dismissed, setDismissed] = useState<ReadonlySet<string>>(new Set());
+    const shown = jobs.filter(job => !dismissed.has(keyOf(job)));
 
     if (shown.length === 0)
         return null;
     return <section className="mdevgpu-panel" aria-label={_("What goes on")}>
         <ul className="mdevgpu-jobs">
-            {shown.map(job => <JobRow key={job.path} job={job} onDismiss={() => setDismissed(new Set([...dismissed, job.id]))} />)}
+            {shown.map(job => <JobRow key={keyOf(job)} job={job} onDismiss={() => setDismissed(new Set([...dismissed, keyOf(job)]))} />)}
         </ul>
     </section>;
 }
