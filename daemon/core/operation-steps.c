@@ -13,6 +13,8 @@
 #include "util/log.h"
 #include "util/text.h"
 
+#define UNWRITTEN "its start was cut off, and its attributes may not be written"
+
 void operation_take_back(VGpu *vgpu) {
         const DestroyRequest request = { .uuid = vgpu->uuid, .unmanaged = true, .automatic = true };
         Manager *manager = vgpu->manager;
@@ -36,21 +38,23 @@ void operation_finish_start(VGpu *vgpu) {
         OperationPlan plan = {
                 .kind = OPERATION_MODIFY, .automatic = true, .label = vgpu->label, .owner = vgpu->owner
         };
-        Job job = { .kind = JOB_CONFIGURE, .uuid = vgpu->uuid, .iommu_group = -1 };
+        Job job = {
+                .kind = JOB_CONFIGURE,
+                .uuid = vgpu->uuid,
+                .unless_used = true, /* somebody may have opened it since: he is not disturbed */
+                .iommu_group = vgpu->iommu_group,
+        };
         const Definition *d = find_unwritten(vgpu);
-        int r = 0;
 
-        /* Somebody has it already: who uses it is not disturbed. */
-        if (d && vgpu->use != VGPU_USE_YES) {
+        if (d) {
                 job.attributes = &d->attributes;
-                r = operation_start(vgpu, &plan, &job, NULL, NULL, NULL);
-                if (r >= 0)
+                if (operation_start(vgpu, &plan, &job, NULL, NULL, NULL) >= 0)
                         return;
         }
 
         vgpu->unfinished = false;
         vgpu_write_record(vgpu, RECORD_SEEN);
-        (void)vgpu_rest(vgpu, r < 0 ? "its start was cut off, and its attributes may not be written" : NULL);
+        (void)vgpu_rest(vgpu, d ? UNWRITTEN : NULL);
 }
 
 /* All of it is done: the vGPU is shown before whoever asked is told. */
@@ -246,11 +250,20 @@ static int record_label(VGpu *vgpu, const char *label) {
         return r;
 }
 
+/* Its start has come to its end; of what it did nobody but the vGPU itself is told. */
+static void on_start_finished(Operation *operation, JobResult *result) {
+        Error error = result->error;
+
+        vgpu_write_record(operation->vgpu, RECORD_SEEN);
+        if (error.code < 0)
+                (void)error_set(&result->error, error.code, UNWRITTEN ": %.400s", error.message);
+}
+
 static void on_configured(Operation *operation, JobResult *result) {
         int r;
 
-        if (operation->automatic) /* its start has come to its end */
-                vgpu_write_record(operation->vgpu, RECORD_SEEN);
+        if (operation->automatic)
+                on_start_finished(operation, result);
         if (result->error.code < 0) {
                 fail(operation, &result->error, /* taken= */ false);
                 return;

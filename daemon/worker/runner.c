@@ -286,17 +286,6 @@ static int run_create(BackendContext *c, const Job *job, JobResult *result) {
         return r;
 }
 
-static int run_configure(BackendContext *c, const Job *job, JobResult *result) {
-        const Backend *backend;
-        int r;
-
-        r = look_for_backend(c, &result->error);
-        backend = backend_of_vgpu(c, job->uuid);
-        if (r >= 0)
-                r = need_backend(c, backend, &result->error);
-        return r < 0 ? r : write_attributes(c, backend, job, &result->error);
-}
-
 /* A device that its backend finds has its folder among its bus' devices; a mediated one has it until its removal begins. */
 static void name_device(BackendContext *c, const char *uuid, char *buffer, size_t size) {
         const Backend *backend = backend_of_vgpu(c, uuid);
@@ -405,7 +394,7 @@ static int run_usage(BackendContext *c, JobResult *result) {
         return c->backend->read_usage(c, &result->usage, &result->error);
 }
 
-/* Looks for users as late as can be: who opens the vGPU after this makes the removal wait for him. */
+/* As late as can be: who opens the vGPU after this makes its removal wait for him. */
 static int check_users(BackendContext *c, const Job *job, JobResult *result) {
         char users[320];
         int r;
@@ -418,6 +407,20 @@ static int check_users(BackendContext *c, const Job *job, JobResult *result) {
 
         users_describe(result->users, result->n_users, users, sizeof(users));
         return error_set(&result->error, -ERROR_IN_USE, "vGPU %s is in use by %s; stop that first", job->uuid, users);
+}
+
+/* Who opens it after the look is not seen: an mdev cannot be kept closed meanwhile. */
+static int run_configure(BackendContext *c, const Job *job, JobResult *result) {
+        const Backend *backend;
+        int r;
+
+        r = look_for_backend(c, &result->error);
+        backend = backend_of_vgpu(c, job->uuid);
+        if (r >= 0)
+                r = need_backend(c, backend, &result->error);
+        if (r >= 0 && job->unless_used)
+                r = check_users(c, job, result);
+        return r < 0 ? r : write_attributes(c, backend, job, &result->error);
 }
 
 static int run_remove(BackendContext *c, const Job *job, JobResult *result) {
