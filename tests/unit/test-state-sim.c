@@ -41,8 +41,7 @@ typedef struct Stand {
 } Stand;
 
 static void make_mdev(Stand *s, const char *parent, const char *type, const char *uuid) {
-        g_autofree char *path =
-                g_strdup_printf("class/mdev_bus/%s/mdev_supported_types/%s/create", parent, type);
+        g_autofree char *path = g_strdup_printf("class/mdev_bus/%s/mdev_supported_types/%s/create", parent, type);
 
         g_assert_cmpint(s->sim.host.ops->store(&s->sim.host, s->sim.host.sys_fd, path, uuid), ==, 0);
 }
