@@ -189,7 +189,7 @@ uuid=$(create "$GPU" "$TYPE")
 check "it is written to" content "$uuid" shim put 77
 for options in "" --no-precopy; do
         # shellcheck disable=SC2086
-        stall "$uuid" 8 $options
+        stall "$uuid" 3 $options
         check_equal "the vGPU is told as what it is ($options)" "saving saving" \
                 "$(vgpu_property "$uuid" State) $(vgpu_property "$uuid" MigrationState)"
         check_fails "and is nobody else's" 'Busy.*is being saved' call DestroyVGpu "$uuid" '{}'
@@ -201,14 +201,14 @@ for options in "" --no-precopy; do
         check "and the vGPU is as it was" whole "$uuid" 77
 
         # shellcheck disable=SC2086
-        stall "$uuid" 8 $options
+        stall "$uuid" 3 $options
         check "its worker is killed" kill -9 "$(transfer_pid)"
         check "it ends" ended 'came to no end'
         drain
         check "and the vGPU is as it was" whole "$uuid" 77
 
         # shellcheck disable=SC2086
-        stall "$uuid" 8 $options
+        stall "$uuid" 3 $options
         check "the daemon is killed" kill -9 "$(main_pid)"
         check "it ends" ended .
         drain
