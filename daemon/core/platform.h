@@ -46,6 +46,10 @@ typedef struct HostOps {
          */
         int (*watch_node)(const Host *host, int fd);
         ssize_t (*read_node)(const Host *host, int watch_fd, void *buffer, size_t size);
+
+        /* read(2) and write(2) on a descriptor that an ioctl gave: their return value or negative errno. */
+        ssize_t (*read_data)(const Host *host, int fd, void *buffer, size_t size);
+        ssize_t (*write_data)(const Host *host, int fd, const void *data, size_t size);
 } HostOps;
 
 struct Host {

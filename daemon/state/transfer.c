@@ -44,6 +44,7 @@ static int read_error(const StateDevice *device, int r, Error *error) {
 
 /* Until the driver has no more for now (1: in PRE_COPY), or so many bytes were sent (as well), or it has none at all (0). */
 static int copy_out(Saving *s, uint64_t most, Error *error) {
+        const StateDevice *device = s->device;
         uint64_t before = s->progress.n_bytes;
 
         while (s->progress.n_bytes - before < most) {
@@ -54,13 +55,14 @@ static int copy_out(Saving *s, uint64_t most, Error *error) {
                 if (r < 0)
                         return error_set(error, -ERROR_CANCELLED, "It was cancelled");
 
-                n = read(s->device->data_fd, image_writer_get_buffer(s->writer), IMAGE_FRAME_MAX);
-                if (n < 0 && errno == EINTR)
+                n = device->host->ops->read_data(device->host, device->data_fd, image_writer_get_buffer(s->writer),
+                                                 IMAGE_FRAME_MAX);
+                if (n == -EINTR)
                         continue;
-                if (n < 0 && errno == ENOMSG && s->progress.phase == TRANSFER_PRE_COPY)
+                if (n == -ENOMSG && s->progress.phase == TRANSFER_PRE_COPY)
                         return 1;
                 if (n < 0)
-                        return read_error(s->device, negative_errno(), error);
+                        return read_error(device, (int)n, error);
                 if (n == 0)
                         return 0;
 
@@ -195,13 +197,13 @@ static int write_all(StateDevice *device, const uint8_t *data, size_t size, Erro
         size_t n = 0;
 
         while (n < size) {
-                ssize_t k = write(device->data_fd, data + n, size - n);
+                ssize_t k = device->host->ops->write_data(device->host, device->data_fd, data + n, size - n);
 
-                if (k < 0 && errno == EINTR)
+                if (k == -EINTR)
                         continue;
                 if (k <= 0)
                         return error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s refuses the state: %s",
-                                         device->name, k < 0 ? strerrordesc_np(errno) ?: "unknown error" : "no room");
+                                         device->name, k < 0 ? strerrordesc_np((int)-k) ?: "unknown error" : "no room");
                 n += (size_t)k;
         }
 
