@@ -213,3 +213,36 @@ test("a state goes through the browser's files, there and back", async rig => {
     await frame.click(`${dialog("upload")} >> ${button("Restore")}`);
     await shows(frame, "main > [data-error]", uuid);
 });
+
+test("who may make vGPUs and save none is offered no more, and a daemon that dies while it saves leaves nothing", async rig => {
+    const operator = await rig({ role: "operator" });
+
+    await operator.keepStates(MIB, 0);
+    await operator.create("Reference half", "--label", "web1");
+    const its = await operator.open("/vgpus");
+
+    await its.waitForSelector(button("Destroy web1"));
+    await details(its, "web1");
+    assert.equal(await its.locator(button("Save its state")).count(), 0);
+    await go(its, "states");
+    await shows(its, "main", "No saved states");
+    assert.equal(await its.locator(button("Restore from a file")).count(), 0);
+
+    const r = await rig();
+
+    await r.keepStates(64 * MIB, 4 * MIB);
+    const uuid = await r.create("Reference half", "--label", "web1");
+    const frame = await r.open("/vgpus");
+
+    await details(frame, "web1");
+    await openSave(frame, "web1");
+    await save(frame);
+    await frame.waitForSelector(job("running"));
+    r.daemon.kill("SIGKILL");
+    await frame.waitForSelector("[data-absent]", { timeout: SOON });
+    await r.startDaemon();
+    await shows(frame, row(uuid), "Active");
+    assert.equal(await frame.locator(job()).count(), 0);
+    await go(frame, "states");
+    await shows(frame, "main", "No saved states");
+});
