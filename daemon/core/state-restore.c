@@ -66,6 +66,8 @@ static void on_restored(JobResult *result, void *userdata) {
                                 result->error.message);
         else if (result->error.code < 0)
                 error = result->error;
+        else if (t->expired)
+                (void)error_set(&error, -ERROR_TIMEOUT, "It took too long");
         else if (!vgpu || !vgpu->present)
                 (void)error_set(&error, -ERROR_NO_SUCH_VGPU, "vGPU %s has gone, and its state with it", t->uuid);
         else if (incoming_keep(vgpu) < 0)

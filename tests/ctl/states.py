@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mdevgpuctl and the states of vGPUs: what is asked for, what is printed where, and what stays of a file.
 
-states.py MDEVGPUCTL FAKE-DAEMON MDEVGPUD-SIM
+states.py MDEVGPUCTL FAKE-DAEMON MAN-PAGE
 """
 
 import contextlib
