@@ -300,7 +300,7 @@ def took(function):
 @test
 def hanging(stack):
     """a callout that hangs is ended with its children, refuses what it was asked, and holds up nothing else"""
-    s = Scene(stack, ours_only=True, MDEVCTL_CALLOUT_MSEC="700")
+    s = Scene(stack, ours_only=True, MDEVCTL_CALLOUT_MSEC="1500")
     # Deaf to SIGTERM, with a child that is, too, and holds its stdout.
     pids = os.path.join(s.machine.root, "pids")
     hang = ("#!/bin/sh\n[ \"$4\" != EVENT ] && exit 0\ntrap '' TERM\n(trap '' TERM; sleep 300) &\n"
