@@ -220,7 +220,7 @@ check "a domain there" source_virsh create /root/moves.xml
 check "and another" source_virsh create /root/stays.xml
 check "the one migrates" source_virsh migrate --live moves qemu:///system tcp://127.0.0.1:49200 tcp://127.0.0.1:49200
 check_equal "it runs here" running "$(virsh domstate moves | grep .)"
-check "with the vGPU that it asks for" in_state "$wished" active
+check "with the vGPU that it asks for, which waits to be opened" in_state "$wished" incoming
 check_equal "made before it came" "libvirt:$(virsh domuuid moves | grep .)" "$(vgpu_property "$wished" Label)"
 check "virsh destroy" virsh destroy moves
 check_soon "then it is gone" not has_row ListVGpus 0 "$wished"
