@@ -138,6 +138,7 @@ static const char *error_hint(const Ctl *ctl, const sd_bus_error *error) {
                 { BUS_ERROR_PREFIX "NoSuchGpu", "'mdevgpuctl gpus' lists the GPUs." },
                 { BUS_ERROR_PREFIX "NoSuchType", "'mdevgpuctl types GPU' lists its types." },
                 { BUS_ERROR_PREFIX "NoSuchVGpu", "'mdevgpuctl list' lists the vGPUs." },
+                { BUS_ERROR_PREFIX "NoSuchState", "'mdevgpuctl states' lists the saved states." },
                 { BUS_ERROR_PREFIX "NoSuchTopology", "'mdevgpuctl topology list' lists the topologies." },
                 { BUS_ERROR_PREFIX "InUse", "'mdevgpuctl users UUID' lists who uses it." },
         };
@@ -145,6 +146,8 @@ static const char *error_hint(const Ctl *ctl, const sd_bus_error *error) {
         if (sd_bus_error_has_name(error, BUS_ERROR_PREFIX "NotManaged") &&
             (ctl->takes & ~ctl->given & OPTION_UNMANAGED))
                 return "With --unmanaged it is done all the same.";
+        if (sd_bus_error_has_name(error, BUS_ERROR_ALREADY_EXISTS) && (ctl->takes & ~ctl->given & OPTION_REPLACE))
+                return "With --replace it is replaced.";
 
         if (ctl->unresolved && sd_bus_error_has_name(error, SD_BUS_ERROR_INVALID_ARGS))
                 return "No vGPU has that label either; 'mdevgpuctl list' lists the vGPUs.";
@@ -399,6 +402,12 @@ const BusList bus_list_problems = {
         .member = "CheckConfig",
         .expect = "a(suuss)",
         .keys = (const char *const[]){ "file", "line", "column", "severity", "message", NULL },
+};
+
+const BusList bus_list_states = {
+        .member = "ListSavedStates",
+        .expect = "a(ssstta{sv})",
+        .keys = (const char *const[]){ "name", "uuid", "type", "size", "created", NULL },
 };
 
 Status bus_list(Ctl *ctl, const BusList *list, const char *gpu, json_object **ret) {

@@ -72,7 +72,7 @@ typedef struct BusList {
         const char *const *keys; /* names for the members of the struct, ended by NULL; see rows_name() */
 } BusList;
 
-extern const BusList bus_list_gpus, bus_list_types, bus_list_vgpus, bus_list_problems;
+extern const BusList bus_list_gpus, bus_list_types, bus_list_vgpus, bus_list_problems, bus_list_states;
 
 /*
  * Rows as objects, sorted, except problems, which stand in the order of the files. With gpu not NULL only those of this

@@ -29,7 +29,7 @@ typedef enum Output {
         OUTPUT_JSON_SHORT,
 } Output;
 
-/* The options that say something about vGPUs; a verb takes some of them. Above what getopt_long() returns otherwise. */
+/* The options that say something about vGPUs, a bit each; a verb takes some of them. */
 typedef enum Option {
         OPTION_PROBE = 1 << 9,
         OPTION_LEASE = 1 << 10,
@@ -50,11 +50,18 @@ typedef enum Option {
         OPTION_FORMAT = 1 << 28,
         OPTION_DISPLAY = 1 << 29,
         OPTION_RAMFB = 1 << 30,
+        OPTION_AFTER = 1ULL << 32,
+        OPTION_NO_PRECOPY = 1ULL << 33,
+        OPTION_REPLACE = 1ULL << 34,
+        OPTION_NO_WAIT = 1ULL << 35,
+        OPTION_UUID = 1ULL << 36,
 } Option;
 
-#define OPTION_FIRST OPTION_PROBE
+/* What getopt_long() returns for one of them: above what it returns otherwise, and an int whatever the bit is. */
+#define OPTION_VALUE_FIRST 0x200
+#define OPTION_VALUE(option) (OPTION_VALUE_FIRST + __builtin_ctzll(option))
 
-#define OPTIONS_OF_AUTOSTART ((unsigned)(OPTION_AUTOSTART | OPTION_MANUAL | OPTION_OFF))
+#define OPTIONS_OF_AUTOSTART ((uint64_t)(OPTION_AUTOSTART | OPTION_MANUAL | OPTION_OFF))
 
 typedef struct Ctl {
         Output output;
@@ -63,9 +70,9 @@ typedef struct Ctl {
         bool no_pager;
 
         const char *verb;
-        unsigned takes; /* the verb, of enum Option */
-        unsigned given; /* on the command line, of enum Option */
-        const char *label, *type, *format, *domain;
+        uint64_t takes; /* the verb, of enum Option */
+        uint64_t given; /* on the command line, of enum Option */
+        const char *label, *type, *format, *domain, *after, *uuid;
         uint32_t numa_node, lease;
         char **attributes; /* NAME=VALUE each, as typed and in that order */
         size_t n_attributes;

@@ -56,7 +56,7 @@ static int virsh_run(char *const argv[], int input) {
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int element_change(const char *domain, unsigned where, const char *verb, const char *element, size_t size) {
+static int element_change(const char *domain, uint64_t where, const char *verb, const char *element, size_t size) {
         _cleanup_(freep) char *name = NULL;
         char *argv[9];
         size_t n = 0;
@@ -87,7 +87,7 @@ static int element_change(const char *domain, unsigned where, const char *verb, 
         return r;
 }
 
-Status domain_attach(const char *domain, unsigned where, const char *xml) {
+Status domain_attach(const char *domain, uint64_t where, const char *xml) {
         const char *element = xml, *end;
         int r;
 

@@ -11,4 +11,4 @@
  * Gives the domain the elements in xml, each a <hostdev>: all of them, or none if one is refused. where is of OPTION_LIVE and
  * OPTION_CONFIG; 0: as virsh does by itself, the running domain, else its definition.
  */
-Status domain_attach(const char *domain, unsigned where, const char *xml);
+Status domain_attach(const char *domain, uint64_t where, const char *xml);

@@ -20,7 +20,7 @@
 typedef struct Verb {
         const char *name;
         size_t min, max; /* how many arguments */
-        unsigned takes; /* of enum Option */
+        uint64_t takes; /* of enum Option */
         Status (*run)(Ctl *ctl, char **arguments);
         const char *synopsis, *summary, *text, *options;
 } Verb;
@@ -34,6 +34,16 @@ static Status verb_help(Ctl *ctl, char **arguments);
         "      --attr=NAME=VALUE  Write VALUE to the attribute NAME; may be given several\n"                           \
         "                         times, and is done in that order\n"
 #define HELP_AUTOSTART "      --autostart        Start it at each boot\n"
+#define HELP_AFTER                                                                                                     \
+        "      --after=WHAT       What becomes of it then: run (the default), it goes on;\n"                            \
+        "                         stop, it stands still; destroy, it is removed\n"                                     \
+        "      --no-precopy       Have it stand still from the beginning\n"                                             \
+        "      --unmanaged        Also destroy one that was not created by mdevgpud\n"
+#define HELP_INTO                                                                                                      \
+        "      --uuid=UUID        Not that of the state; new: another one, made here\n"                                 \
+        "      --type=TYPE        Not that of the state\n"                                                              \
+        "      --label=TEXT       Not that of the state\n"
+#define HELP_NO_WAIT "      --no-wait          Print the number of the job that does it, and leave it\n"
 #define HELP_MANUAL "      --manual           Do not start it at boot\n"
 
 static const Verb verbs[] = {
@@ -136,6 +146,30 @@ static const Verb verbs[] = {
         { "release-incoming", 1, SIZE_MAX, OPTION_KEEP, verb_release_incoming, "UUID…",
           "Remove vGPUs no migration comes to", NULL,
           "      --keep             Do not remove it: it is a vGPU as any other from now on\n" },
+        { "save", 2, 2, OPTION_AFTER | OPTION_NO_PRECOPY | OPTION_REPLACE | OPTION_NO_WAIT | OPTION_UNMANAGED,
+          verb_save, "UUID NAME",
+          "Save the state of a vGPU that nobody uses",
+          "mdevgpud keeps it under NAME, until it is deleted. Ctrl-C cancels.\n",
+          HELP_AFTER "      --replace          Replace a saved state of this name\n" HELP_NO_WAIT
+                     "  -q, --quiet            Do not say that it is done\n" },
+        { "restore", 1, 2, OPTION_UUID | OPTION_TYPE | OPTION_LABEL | OPTION_NO_WAIT, verb_restore,
+          "NAME [GPU]", "Make a vGPU of a saved state",
+          HELP_GPU "Without it mdevgpud chooses one that has room. The UUID is printed. Ctrl-C\n"
+                   "cancels.\n",
+          HELP_INTO HELP_NO_WAIT "  -q, --quiet            Do not print the UUID, nor that it is done\n" },
+        { "export-state", 2, 2, OPTION_AFTER | OPTION_NO_PRECOPY | OPTION_UNMANAGED, verb_export_state, "UUID FILE",
+          "Write the state of a vGPU into a file",
+          "FILE is - for standard output, and else must not be there yet; it is not there\n"
+          "before all of it is. Ctrl-C cancels.\n",
+          HELP_AFTER "  -q, --quiet            Do not say that it is done\n" },
+        { "import-state", 1, 2, OPTION_UUID | OPTION_TYPE | OPTION_LABEL, verb_import_state,
+          "FILE [GPU]", "Make a vGPU of a state in a file",
+          "FILE is - for standard input.\n" HELP_GPU
+          "Without it mdevgpud chooses one that has room. The UUID is printed. Ctrl-C\n"
+          "cancels.\n",
+          HELP_INTO "  -q, --quiet            Do not print the UUID, nor that it is done\n" },
+        { "states", 0, 0, 0, verb_states, "", "List saved states", NULL, NULL },
+        { "delete-state", 1, SIZE_MAX, 0, verb_delete_state, "NAME…", "Delete saved states", NULL, NULL },
         { "jobs", 0, 0, 0, verb_jobs, "", "List what goes on, or has ended just now", NULL, NULL },
         { "cancel", 1, 1, 0, verb_cancel, "ID", "Cancel a job", "What it has done is taken back.\n", NULL },
         { "check", 0, 0, 0, verb_check, "", "Check the configuration files, apply nothing",
@@ -186,8 +220,8 @@ static const char options_text[] =
         "      --json[=FORM]      Print JSON; FORM is pretty (the default) or short\n"
         "      --no-legend        Print tables without headings\n"
         "      --no-pager         Do not show long output in a pager\n"
-        "  -q, --quiet            No results of create, define, topology and check, no\n"
-        "                         remarks of reload\n"
+        "  -q, --quiet            No results of create, define, restore, topology and\n"
+        "                         check, no remarks of reload\n"
         "  -H, --host=[USER@]HOST Ask the daemon of another machine, over ssh\n"
         "      --address=ADDRESS  Ask over this D-Bus address instead of the system bus\n";
 
@@ -310,6 +344,11 @@ enum {
         OPTION_ADDRESS,
 };
 
+/* Of what is not below OPTION_VALUE_FIRST. */
+static uint64_t option_of_value(int value) {
+        return UINT64_C(1) << (value - OPTION_VALUE_FIRST);
+}
+
 static Status parse_option(Ctl *ctl, int option, bool *help, bool *version) {
         switch (option) {
         case 'h':
@@ -338,7 +377,7 @@ static Status parse_option(Ctl *ctl, int option, bool *help, bool *version) {
         case '?': /* getopt has said it */
                 return STATUS_USAGE;
         default:
-                return options_take(ctl, option, optarg);
+                return options_take(ctl, option_of_value(option), optarg);
         }
 }
 
@@ -351,25 +390,30 @@ static const struct option options[] = {
         { "quiet", no_argument, NULL, 'q' },
         { "host", required_argument, NULL, 'H' },
         { "address", required_argument, NULL, OPTION_ADDRESS },
-        { "unmanaged", no_argument, NULL, OPTION_UNMANAGED },
-        { "persistent", no_argument, NULL, OPTION_PERSISTENT },
-        { "autostart", no_argument, NULL, OPTION_AUTOSTART },
-        { "manual", no_argument, NULL, OPTION_MANUAL },
-        { "off", no_argument, NULL, OPTION_OFF },
-        { "label", required_argument, NULL, OPTION_LABEL },
-        { "type", required_argument, NULL, OPTION_TYPE },
-        { "attr", required_argument, NULL, OPTION_ATTR },
-        { "live", no_argument, NULL, OPTION_LIVE },
-        { "config", no_argument, NULL, OPTION_CONFIG },
-        { "numa-node", required_argument, NULL, OPTION_NUMA_NODE },
-        { "take-display", no_argument, NULL, OPTION_TAKE_DISPLAY },
-        { "format", required_argument, NULL, OPTION_FORMAT },
-        { "display", no_argument, NULL, OPTION_DISPLAY },
-        { "ramfb", no_argument, NULL, OPTION_RAMFB },
-        { "probe", no_argument, NULL, OPTION_PROBE },
-        { "lease", required_argument, NULL, OPTION_LEASE },
-        { "keep", no_argument, NULL, OPTION_KEEP },
-        { "domain", required_argument, NULL, OPTION_DOMAIN },
+        { "unmanaged", no_argument, NULL, OPTION_VALUE(OPTION_UNMANAGED) },
+        { "persistent", no_argument, NULL, OPTION_VALUE(OPTION_PERSISTENT) },
+        { "autostart", no_argument, NULL, OPTION_VALUE(OPTION_AUTOSTART) },
+        { "manual", no_argument, NULL, OPTION_VALUE(OPTION_MANUAL) },
+        { "off", no_argument, NULL, OPTION_VALUE(OPTION_OFF) },
+        { "label", required_argument, NULL, OPTION_VALUE(OPTION_LABEL) },
+        { "type", required_argument, NULL, OPTION_VALUE(OPTION_TYPE) },
+        { "attr", required_argument, NULL, OPTION_VALUE(OPTION_ATTR) },
+        { "live", no_argument, NULL, OPTION_VALUE(OPTION_LIVE) },
+        { "config", no_argument, NULL, OPTION_VALUE(OPTION_CONFIG) },
+        { "numa-node", required_argument, NULL, OPTION_VALUE(OPTION_NUMA_NODE) },
+        { "take-display", no_argument, NULL, OPTION_VALUE(OPTION_TAKE_DISPLAY) },
+        { "format", required_argument, NULL, OPTION_VALUE(OPTION_FORMAT) },
+        { "display", no_argument, NULL, OPTION_VALUE(OPTION_DISPLAY) },
+        { "ramfb", no_argument, NULL, OPTION_VALUE(OPTION_RAMFB) },
+        { "probe", no_argument, NULL, OPTION_VALUE(OPTION_PROBE) },
+        { "lease", required_argument, NULL, OPTION_VALUE(OPTION_LEASE) },
+        { "keep", no_argument, NULL, OPTION_VALUE(OPTION_KEEP) },
+        { "domain", required_argument, NULL, OPTION_VALUE(OPTION_DOMAIN) },
+        { "after", required_argument, NULL, OPTION_VALUE(OPTION_AFTER) },
+        { "no-precopy", no_argument, NULL, OPTION_VALUE(OPTION_NO_PRECOPY) },
+        { "replace", no_argument, NULL, OPTION_VALUE(OPTION_REPLACE) },
+        { "no-wait", no_argument, NULL, OPTION_VALUE(OPTION_NO_WAIT) },
+        { "uuid", required_argument, NULL, OPTION_VALUE(OPTION_UUID) },
         { NULL, 0, NULL, 0 },
 };
 
@@ -380,14 +424,14 @@ void verbs_each(void (*each)(const char *name, const char *summary, void *userda
 }
 
 void options_each(const char *verb, void (*each)(const struct option *option, void *userdata), void *userdata) {
-        unsigned takes = 0;
+        uint64_t takes = 0;
 
         for (size_t i = 0; verb && i < ELEMENTSOF(verbs); i++)
                 if (streq(verbs[i].name, verb))
                         takes = verbs[i].takes;
 
         for (const struct option *option = options; option->name; option++)
-                if (option->val < OPTION_FIRST || (takes & (unsigned)option->val))
+                if (option->val < OPTION_VALUE_FIRST || (takes & option_of_value(option->val)))
                         each(option, userdata);
 }
 

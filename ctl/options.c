@@ -50,8 +50,8 @@ static Status seconds_take(const char *argument, uint32_t *ret) {
         return STATUS_DONE;
 }
 
-Status options_take(Ctl *ctl, int option, char *argument) {
-        ctl->given |= (unsigned)option;
+Status options_take(Ctl *ctl, uint64_t option, char *argument) {
+        ctl->given |= option;
 
         switch (option) {
         case OPTION_LABEL:
@@ -70,6 +70,12 @@ Status options_take(Ctl *ctl, int option, char *argument) {
         case OPTION_DOMAIN:
                 ctl->domain = argument;
                 return STATUS_DONE;
+        case OPTION_AFTER:
+                ctl->after = argument;
+                return STATUS_DONE;
+        case OPTION_UUID:
+                ctl->uuid = argument;
+                return STATUS_DONE;
         case OPTION_ATTR:
                 return attribute_take(ctl, argument);
         default: /* a switch */
@@ -79,7 +85,7 @@ Status options_take(Ctl *ctl, int option, char *argument) {
 
 Status options_check(const Ctl *ctl) {
         static const struct {
-                unsigned option;
+                uint64_t option;
                 const char *name;
         } names[] = {
                 { OPTION_UNMANAGED, "unmanaged" },
@@ -101,6 +107,11 @@ Status options_check(const Ctl *ctl) {
                 { OPTION_LEASE, "lease" },
                 { OPTION_KEEP, "keep" },
                 { OPTION_DOMAIN, "domain" },
+                { OPTION_AFTER, "after" },
+                { OPTION_NO_PRECOPY, "no-precopy" },
+                { OPTION_REPLACE, "replace" },
+                { OPTION_NO_WAIT, "no-wait" },
+                { OPTION_UUID, "uuid" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
@@ -143,7 +154,7 @@ static int attributes_append(const Ctl *ctl, sd_bus_message *m) {
 }
 
 static int scope_append(const Ctl *ctl, sd_bus_message *m) {
-        unsigned scope = ctl->given & (OPTION_LIVE | OPTION_CONFIG);
+        uint64_t scope = ctl->given & (OPTION_LIVE | OPTION_CONFIG);
 
         return sd_bus_message_append(m, "{sv}", "scope", "s",
                                      scope == OPTION_LIVE     ? "live"
@@ -151,33 +162,63 @@ static int scope_append(const Ctl *ctl, sd_bus_message *m) {
                                                               : "both");
 }
 
+static int switches_append(const Ctl *ctl, sd_bus_message *m) {
+        static const struct {
+                uint64_t option;
+                const char *name;
+                int value;
+        } switches[] = {
+                { OPTION_UNMANAGED, "unmanaged", true },
+                { OPTION_PERSISTENT, "persistent", true },
+                { OPTION_TAKE_DISPLAY, "take-display", true },
+                { OPTION_DISPLAY, "display", true },
+                { OPTION_RAMFB, "ramfb", true },
+                { OPTION_PROBE, "probe", true },
+                { OPTION_KEEP, "keep", true },
+                { OPTION_REPLACE, "replace", true },
+                { OPTION_NO_PRECOPY, "precopy", false },
+        };
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(switches) && r >= 0; i++)
+                if (ctl->given & switches[i].option)
+                        r = sd_bus_message_append(m, "{sv}", switches[i].name, "b", switches[i].value);
+        if (r >= 0 && (ctl->given & OPTIONS_OF_AUTOSTART))
+                r = sd_bus_message_append(m, "{sv}", "autostart", "b", (ctl->given & OPTION_AUTOSTART) ? 1 : 0);
+
+        return r;
+}
+
+static int texts_append(const Ctl *ctl, sd_bus_message *m) {
+        const struct {
+                uint64_t option;
+                const char *name, *value;
+        } texts[] = {
+                { OPTION_LABEL, "label", ctl->label },
+                { OPTION_TYPE, "type", ctl->type },
+                { OPTION_AFTER, "after", ctl->after },
+                { OPTION_UUID, "uuid", ctl->uuid },
+        };
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(texts) && r >= 0; i++)
+                if (ctl->given & texts[i].option)
+                        r = sd_bus_message_append(m, "{sv}", texts[i].name, "s", texts[i].value);
+
+        return r;
+}
+
 int options_append(const Ctl *ctl, sd_bus_message *m) {
-        unsigned given = ctl->given;
+        uint64_t given = ctl->given;
         int r;
 
         r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-        if (r >= 0 && (given & OPTION_UNMANAGED))
-                r = sd_bus_message_append(m, "{sv}", "unmanaged", "b", true);
-        if (r >= 0 && (given & OPTION_PERSISTENT))
-                r = sd_bus_message_append(m, "{sv}", "persistent", "b", true);
-        if (r >= 0 && (given & OPTIONS_OF_AUTOSTART))
-                r = sd_bus_message_append(m, "{sv}", "autostart", "b", (given & OPTION_AUTOSTART) ? 1 : 0);
-        if (r >= 0 && (given & OPTION_TAKE_DISPLAY))
-                r = sd_bus_message_append(m, "{sv}", "take-display", "b", true);
-        if (r >= 0 && (given & OPTION_DISPLAY))
-                r = sd_bus_message_append(m, "{sv}", "display", "b", true);
-        if (r >= 0 && (given & OPTION_RAMFB))
-                r = sd_bus_message_append(m, "{sv}", "ramfb", "b", true);
-        if (r >= 0 && (given & OPTION_PROBE))
-                r = sd_bus_message_append(m, "{sv}", "probe", "b", true);
-        if (r >= 0 && (given & OPTION_KEEP))
-                r = sd_bus_message_append(m, "{sv}", "keep", "b", true);
+        if (r >= 0)
+                r = switches_append(ctl, m);
         if (r >= 0 && (given & OPTION_LEASE))
                 r = sd_bus_message_append(m, "{sv}", "lease", "u", ctl->lease);
-        if (r >= 0 && (given & OPTION_LABEL))
-                r = sd_bus_message_append(m, "{sv}", "label", "s", ctl->label);
-        if (r >= 0 && (given & OPTION_TYPE))
-                r = sd_bus_message_append(m, "{sv}", "type", "s", ctl->type);
+        if (r >= 0)
+                r = texts_append(ctl, m);
         if (r >= 0 && (given & OPTION_NUMA_NODE))
                 r = sd_bus_message_append(m, "{sv}", "numa-node", "u", ctl->numa_node);
         if (r >= 0 && (given & OPTION_ATTR))

@@ -8,7 +8,7 @@
 #include "ctl.h"
 
 /* Takes one option, of enum Option, with its argument, which has to live as long as ctl. */
-Status options_take(Ctl *ctl, int option, char *argument);
+Status options_take(Ctl *ctl, uint64_t option, char *argument);
 
 /* Whether the verb takes each of those that are given, and none contradicts another. */
 Status options_check(const Ctl *ctl);

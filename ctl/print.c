@@ -64,11 +64,14 @@ static char *number_text(const char *key, json_object *value) {
         char *s;
         int r;
 
-        if (strncmp(key, "framebuffer", strlen("framebuffer")) == 0 || streq(key, "bytes") || streq(key, "total_bytes"))
+        if (strncmp(key, "framebuffer", strlen("framebuffer")) == 0 || streq(key, "bytes") ||
+            streq(key, "total_bytes") || streq(key, "size") || streq(key, "dirty"))
                 return text_size(json_object_get_uint64(value));
         if (streq(key, "rate"))
                 return rate_text(json_object_get_uint64(value));
-        if (ends_with(key, "_time"))
+        if (streq(key, "downtime"))
+                return text_duration(json_object_get_uint64(value));
+        if (ends_with(key, "_time") || streq(key, "created"))
                 return text_time(json_object_get_uint64(value));
         if (streq(key, "iommu_group") && json_object_get_int64(value) < 0)
                 return strdup("-");

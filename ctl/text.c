@@ -273,3 +273,15 @@ char *text_time(uint64_t usec) {
                 return strdup("-");
         return strdup(text);
 }
+
+char *text_duration(uint64_t usec) {
+        char *s;
+        int r;
+
+        if (usec < 1000000)
+                r = asprintf(&s, "%llu ms", (unsigned long long)(usec + 999) / 1000);
+        else
+                r = asprintf(&s, "%.1f s", (double)usec / 1e6);
+
+        return r < 0 ? NULL : s;
+}

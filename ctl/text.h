@@ -36,3 +36,6 @@ size_t text_distance(const char *a, const char *b);
 
 /* "2026-11-25 22:23:09" in local time, of microseconds since 1970 */
 char *text_time(uint64_t usec);
+
+/* "83 ms", "1.2 s", of microseconds */
+char *text_duration(uint64_t usec);

@@ -86,7 +86,7 @@ static Status attachment_check(const Ctl *ctl, char **arguments) {
 
 Status verb_attachment(Ctl *ctl, char **arguments) {
         _cleanup_(json_object_putp) json_object *all = NULL;
-        unsigned where;
+        uint64_t where;
         Status status;
 
         status = attachment_check(ctl, arguments);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Changes: what is done to vGPUs that there are, each named by its UUID or label.
+ * Changes: what is done to vGPUs that there are, each named by its UUID or label; and the end of saved states.
  */
 
 #include "bus.h"
@@ -9,15 +9,24 @@
 #include "reply.h"
 #include "verbs.h"
 
-/* Done to one vGPU. *ret_changed is written on success: false says that all was so already. */
-typedef Status (*Change)(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed);
+/* Done to one of them. *ret_changed is written on success: false says that all was so already. */
+typedef Status (*Change)(Ctl *ctl, const char *name, sd_bus_error *ret_error, bool *ret_changed);
+
+/* What is changed, and what that is in JSON; vGPUs may be named by their labels. */
+typedef struct Kind {
+        const char *rows, *key;
+        Status (*resolve)(Ctl *ctl, const char *name, sd_bus_error *ret_error, char **ret);
+} Kind;
+
+static const Kind kind_vgpu = { "vgpus", "uuid", vgpu_resolve }, kind_state = { "states", "name", NULL };
 
 /* An error is set if it was the daemon that refused. */
-static Status changed_add(json_object *vgpus, const char *uuid, bool changed, const sd_bus_error *error) {
+static Status changed_add(json_object *rows, const char *key, const char *name, bool changed,
+                          const sd_bus_error *error) {
         json_object *entry;
 
         entry = json_object_new_object();
-        if (!entry || array_add(vgpus, entry) < 0 || object_add_string(entry, "uuid", uuid) < 0 ||
+        if (!entry || array_add(rows, entry) < 0 || object_add_string(entry, key, name) < 0 ||
             object_add(entry, "changed", json_object_new_boolean(changed)) < 0)
                 return ctl_oom();
 
@@ -29,36 +38,38 @@ static Status changed_add(json_object *vgpus, const char *uuid, bool changed, co
         return STATUS_DONE;
 }
 
-static Status change_one(Ctl *ctl, Change change, const char *name, json_object *vgpus, bool *changed) {
+static Status change_one(Ctl *ctl, const Kind *kind, Change change, const char *name, json_object *rows,
+                         bool *changed) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(freep) char *uuid = NULL;
+        _cleanup_(freep) char *resolved = NULL;
+        Status status = STATUS_DONE;
         bool one = false;
-        Status status;
 
-        status = vgpu_resolve(ctl, name, &error, &uuid);
+        if (kind->resolve)
+                status = kind->resolve(ctl, name, &error, &resolved);
         if (status == STATUS_DONE)
-                status = change(ctl, uuid, &error, &one);
+                status = change(ctl, resolved ? resolved : name, &error, &one);
         if (sd_bus_error_is_set(&error))
                 (void)bus_error_report(ctl, &error);
 
         *changed = *changed || one;
-        return status_first(status, changed_add(vgpus, uuid ? uuid : name, one, &error));
+        return status_first(status, changed_add(rows, kind->key, resolved ? resolved : name, one, &error));
 }
 
 /* Goes on past a failure: one vGPU in use is no reason to leave the others, and the first failure is what is told. */
-static Status change_all(Ctl *ctl, Change change, char **names) {
+static Status change_all(Ctl *ctl, const Kind *kind, Change change, char **names) {
         _cleanup_(json_object_putp) json_object *answer = NULL;
         Status status = STATUS_DONE;
         bool changed = false;
-        json_object *vgpus;
+        json_object *rows;
 
         answer = json_object_new_object();
-        vgpus = json_object_new_array();
-        if (!answer || !vgpus || object_add(answer, "changed", NULL) < 0 || object_add(answer, "vgpus", vgpus) < 0)
+        rows = json_object_new_array();
+        if (!answer || !rows || object_add(answer, "changed", NULL) < 0 || object_add(answer, kind->rows, rows) < 0)
                 return ctl_oom();
 
         for (; *names; names++) {
-                Status one = change_one(ctl, change, *names, vgpus, &changed);
+                Status one = change_one(ctl, kind, change, *names, rows, &changed);
 
                 status = status_first(status, one);
                 if (one == STATUS_UNREACHABLE)
@@ -74,37 +85,37 @@ static Status change_all(Ctl *ctl, Change change, char **names) {
         return status_first(status, print_json(ctl, answer));
 }
 
-static Status vgpu_call(Ctl *ctl, const char *member, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
+static Status name_call(Ctl *ctl, const char *member, const char *name, sd_bus_error *ret_error, bool *ret_changed) {
         Status status;
 
-        status = bus_change(ctl, member, "", ret_error, /* ret_reply= */ NULL, "s", uuid);
+        status = bus_change(ctl, member, "", ret_error, /* ret_reply= */ NULL, "s", name);
         if (status == STATUS_DONE)
                 *ret_changed = true;
         return status;
 }
 
 static Status vgpu_destroy(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
-        return vgpu_call(ctl, "DestroyVGpu", uuid, ret_error, ret_changed);
+        return name_call(ctl, "DestroyVGpu", uuid, ret_error, ret_changed);
 }
 
 Status verb_destroy(Ctl *ctl, char **arguments) {
-        return change_all(ctl, vgpu_destroy, arguments);
+        return change_all(ctl, &kind_vgpu, vgpu_destroy, arguments);
 }
 
 static Status vgpu_release(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
-        return vgpu_call(ctl, "ReleaseIncoming", uuid, ret_error, ret_changed);
+        return name_call(ctl, "ReleaseIncoming", uuid, ret_error, ret_changed);
 }
 
 Status verb_release_incoming(Ctl *ctl, char **arguments) {
-        return change_all(ctl, vgpu_release, arguments);
+        return change_all(ctl, &kind_vgpu, vgpu_release, arguments);
 }
 
 static Status vgpu_undefine(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bool *ret_changed) {
-        return vgpu_call(ctl, "UndefineVGpu", uuid, ret_error, ret_changed);
+        return name_call(ctl, "UndefineVGpu", uuid, ret_error, ret_changed);
 }
 
 Status verb_undefine(Ctl *ctl, char **arguments) {
-        return change_all(ctl, vgpu_undefine, arguments);
+        return change_all(ctl, &kind_vgpu, vgpu_undefine, arguments);
 }
 
 /* A UUID may be taken without the vGPU being there, by one that is on its way out: only one that is active is started. */
@@ -113,7 +124,7 @@ static Status vgpu_start(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bo
         const char *state;
         Status status;
 
-        status = vgpu_call(ctl, "StartVGpu", uuid, ret_error, ret_changed);
+        status = name_call(ctl, "StartVGpu", uuid, ret_error, ret_changed);
         if (!sd_bus_error_has_name(ret_error, BUS_ERROR_ALREADY_EXISTS) || vgpu_find(ctl, uuid, &vgpu) != STATUS_DONE)
                 return status;
 
@@ -127,11 +138,11 @@ static Status vgpu_start(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, bo
 }
 
 Status verb_start(Ctl *ctl, char **arguments) {
-        return change_all(ctl, vgpu_start, arguments);
+        return change_all(ctl, &kind_vgpu, vgpu_start, arguments);
 }
 
 bool vgpu_is_as_wanted(const Ctl *ctl, json_object *vgpu) {
-        const unsigned told = OPTIONS_OF_AUTOSTART | OPTION_LABEL | OPTION_UNMANAGED;
+        const uint64_t told = OPTIONS_OF_AUTOSTART | OPTION_LABEL | OPTION_UNMANAGED;
         const char *label = object_string(vgpu, "label");
         json_object *autostart;
 
@@ -163,7 +174,7 @@ static Status vgpu_modify(Ctl *ctl, const char *uuid, sd_bus_error *ret_error, b
                 return STATUS_DONE;
         }
 
-        return vgpu_call(ctl, "ModifyVGpu", uuid, ret_error, ret_changed);
+        return name_call(ctl, "ModifyVGpu", uuid, ret_error, ret_changed);
 }
 
 Status verb_modify(Ctl *ctl, char **arguments) {
@@ -171,12 +182,20 @@ Status verb_modify(Ctl *ctl, char **arguments) {
                 return ctl_error(STATUS_USAGE,
                                  "Nothing to change is given; 'mdevgpuctl help modify' lists what can be.");
 
-        return change_all(ctl, vgpu_modify, arguments);
+        return change_all(ctl, &kind_vgpu, vgpu_modify, arguments);
 }
 
 Status verb_autostart(Ctl *ctl, char **arguments) {
         if (!(ctl->given & OPTION_OFF))
                 ctl->given |= OPTION_AUTOSTART;
 
-        return change_all(ctl, vgpu_modify, arguments);
+        return change_all(ctl, &kind_vgpu, vgpu_modify, arguments);
+}
+
+static Status state_delete(Ctl *ctl, const char *name, sd_bus_error *ret_error, bool *ret_changed) {
+        return name_call(ctl, "DeleteSavedState", name, ret_error, ret_changed);
+}
+
+Status verb_delete_state(Ctl *ctl, char **arguments) {
+        return change_all(ctl, &kind_state, state_delete, arguments);
 }

@@ -33,6 +33,7 @@ typedef enum Kind {
         KIND_TOPOLOGY,
         KIND_JOB,
         KIND_ON_OFF,
+        KIND_STATE,
         KIND_FOREIGN, /* a tool whose files import reads */
         KIND_FILE,
 } Kind;
@@ -61,6 +62,11 @@ static const struct {
         { "compat", { KIND_GPU }, false },
         { "prepare-incoming", { KIND_GPU, KIND_TYPE }, false },
         { "release-incoming", { KIND_INCOMING }, true },
+        { "save", { KIND_ACTIVE }, false },
+        { "restore", { KIND_STATE, KIND_GPU }, false },
+        { "export-state", { KIND_ACTIVE, KIND_FILE }, false },
+        { "import-state", { KIND_FILE, KIND_GPU }, false },
+        { "delete-state", { KIND_STATE }, true },
         { "cancel", { KIND_JOB }, false },
         { "import", { KIND_FOREIGN, KIND_FILE }, false },
         { "help", { KIND_VERB }, false },
@@ -276,6 +282,9 @@ static void print_kind(Ctl *ctl, const Line *line, Kind kind) {
         case KIND_FILE:
                 print_files(line);
                 break;
+        case KIND_STATE:
+                print_rows(ctl, line, &bus_list_states, "name", "uuid", NULL);
+                break;
         case KIND_JOB:
                 print_rows(ctl, line, &list_jobs, "id", "operation", NULL);
                 break;
@@ -296,11 +305,18 @@ static void print_option(const struct option *option, void *userdata) {
 static void print_option_values(Ctl *ctl, const Line *line) {
         static const char *const formats[] = { "libvirt-xml", NULL, "qemu", NULL, "cdi", NULL, NULL, NULL };
         static const char *const forms[] = { "pretty", NULL, "short", NULL, NULL, NULL };
+        static const char *const afters[] = { "run",     "It goes on",    "stop", "It stands still",
+                                              "destroy", "It is removed", NULL };
+        static const char *const uuids[] = { "new", "Another one, made here", NULL };
 
         if (streq(line->option, "format"))
                 print_words(line, formats);
         else if (streq(line->option, "json"))
                 print_words(line, forms);
+        else if (streq(line->option, "after"))
+                print_words(line, afters);
+        else if (streq(line->option, "uuid"))
+                print_words(line, uuids);
         else if (streq(line->option, "type"))
                 print_rows(ctl, line, &bus_list_types, "id", "name", NULL);
 }

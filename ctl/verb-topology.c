@@ -149,19 +149,10 @@ static Status topology_diff(Ctl *ctl, const char *name) {
 
 static Status topology_apply(Ctl *ctl, const char *name) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        const char *path;
         Status status;
-        int r;
 
         status = bus_change(ctl, "ApplyTopology", "o", /* ret_error= */ NULL, &reply, "s", name);
-        if (status != STATUS_DONE)
-                return status;
-
-        r = sd_bus_message_read(reply, "o", &path);
-        if (r < 0)
-                return ctl_error(STATUS_FAILED, "Cannot read the answer to ApplyTopology: %s.", strerror(-r));
-
-        return job_wait(ctl, path);
+        return status != STATUS_DONE ? status : job_wait(ctl, reply);
 }
 
 /* A text as YAML takes it in double quotes, which is as JSON writes it. */

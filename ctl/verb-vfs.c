@@ -39,19 +39,10 @@ static Status number_parse(json_object *row, const char *text, uint32_t *ret) {
 
 static Status vfs_enable(Ctl *ctl, json_object *row, uint32_t n) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        const char *path;
         Status status;
-        int r;
 
         status = bus_change_at(ctl, object_string(row, "path"), BUS_SRIOV, "EnableVfs", "o", &reply, "u", n);
-        if (status != STATUS_DONE)
-                return status;
-
-        r = sd_bus_message_read(reply, "o", &path);
-        if (r < 0)
-                return ctl_error(STATUS_FAILED, "Cannot read the answer to EnableVfs: %s.", strerror(-r));
-
-        return job_wait(ctl, path);
+        return status != STATUS_DONE ? status : job_wait(ctl, reply);
 }
 
 Status verb_vfs(Ctl *ctl, char **arguments) {

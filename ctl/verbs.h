@@ -30,6 +30,12 @@ Status verb_migration(Ctl *ctl, char **arguments);
 Status verb_compat(Ctl *ctl, char **arguments);
 Status verb_prepare_incoming(Ctl *ctl, char **arguments);
 Status verb_release_incoming(Ctl *ctl, char **arguments);
+Status verb_save(Ctl *ctl, char **arguments);
+Status verb_restore(Ctl *ctl, char **arguments);
+Status verb_export_state(Ctl *ctl, char **arguments);
+Status verb_import_state(Ctl *ctl, char **arguments);
+Status verb_states(Ctl *ctl, char **arguments);
+Status verb_delete_state(Ctl *ctl, char **arguments);
 Status verb_jobs(Ctl *ctl, char **arguments);
 Status verb_cancel(Ctl *ctl, char **arguments);
 Status verb_check(Ctl *ctl, char **arguments);
@@ -74,8 +80,19 @@ Status vgpu_find(Ctl *ctl, const char *uuid, json_object **ret);
  */
 bool vgpu_is_as_wanted(const Ctl *ctl, json_object *vgpu);
 
-/* Waits until the job has ended, and tells what came of it; Ctrl-C cancels it. */
-Status job_wait(Ctl *ctl, const char *path);
+/* Waits until the job has ended that the answer names, and tells whether it has changed anything; Ctrl-C cancels it. */
+Status job_wait(Ctl *ctl, sd_bus_message *reply);
+
+/* What came of a vGPU's state, as it is told: "Saved vGPU UUID as NAME: …". */
+typedef struct StateWords {
+        const char *done, *to; /* "Saved", "as" */
+        const char *name; /* NULL: it has none */
+        const char *file; /* for --json; NULL: it is in none that has a name */
+        bool is_restored; /* its UUID is printed on stdout, as create does */
+} StateWords;
+
+/* verb-state.c: `job` has the properties of the job that `reply` names. */
+Status state_tell(const Ctl *ctl, sd_bus_message *reply, json_object *job, const StateWords *words);
 
 /* Adds a row for each process that uses the vGPU. */
 Status users_add(Ctl *ctl, const char *uuid, json_object *users);

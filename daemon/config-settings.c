@@ -15,6 +15,9 @@
 /* PCI Express allows as many (PCI Express Base Specification, NumVFs has 16 bits). */
 #define VFS_MAX UINT16_MAX
 
+/* More than the disk that they are on. */
+#define SAVED_STATES_MAX_SIZE (UINT64_C(1) << 60)
+
 static int read_match(ConfigReader *reader, const ConfigField *field, const ConfigItem *item, void *target) {
         SriovRule *rule = target;
 
@@ -174,6 +177,7 @@ static const ConfigField file_fields[] = {
         { "nvidia", config_read_mapping, .fields = nvidia_fields },
         { "limits", read_limits },
         { "policy", read_policy },
+        { "saved-states-max", config_read_size, offsetof(Settings, saved_states_max), .max = SAVED_STATES_MAX_SIZE },
         {},
 };
 

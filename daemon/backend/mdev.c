@@ -12,8 +12,23 @@ static int mdev_probe(BackendContext *c, Error *error) {
         return mdev_sysfs_present(c->host, c->gpu);
 }
 
+/*
+ * No interface tells whether a driver keeps the state of a vGPU that nobody has open. The kernel's sample driver does
+ * (samples/vfio-mdev/mtty.c makes it when the device is made, and touches it at no opening; observed, Linux 6.12).
+ */
+static void add_keeping(GpuReport *report) {
+        for (size_t i = 0; i < report->n_types; i++)
+                if (strncmp(report->types[i].id, "mtty-", strlen("mtty-")) == 0)
+                        report->types[i].details.keeps_state = TRISTATE_YES;
+}
+
 static int mdev_read(BackendContext *c, GpuReport *report, Error *error) {
-        return mdev_sysfs_read(c->host, c->gpu, report, error);
+        int r;
+
+        r = mdev_sysfs_read(c->host, c->gpu, report, error);
+        if (r >= 0)
+                add_keeping(report);
+        return r;
 }
 
 static int mdev_create(BackendContext *c, const char *parent, const char *type_id, const char *uuid,

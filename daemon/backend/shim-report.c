@@ -105,6 +105,7 @@ static void fill_row(const struct mdevgpu_type *type, TypeReport *row) {
         row->details.ecc = tristate((type->flags & MDEVGPU_TYPE_ECC) != 0);
         row->details.multi_vgpu = tristate((type->flags & MDEVGPU_TYPE_MULTI_VGPU) != 0);
         row->details.limiter = tristate((type->flags & MDEVGPU_TYPE_FRAME_LIMITER) != 0);
+        row->details.keeps_state = tristate((type->flags & MDEVGPU_TYPE_KEEP_STATE) != 0);
 }
 
 static const TypeSpec *find_spec(const TypeSpec *wanted, size_t n_wanted, uint32_t id) {

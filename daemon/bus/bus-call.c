@@ -24,6 +24,8 @@ BusCall *bus_call_free(BusCall *call) {
         migration_query_free(call->migration);
         start_hold_free(call->hold);
         examination_free(call->examination);
+        state_transfer_abandon(call->transfer);
+        states_query_free(call->states);
         sd_bus_slot_unref(call->query);
         sd_bus_message_unref(call->message);
         sd_bus_error_free(&call->error);

@@ -15,6 +15,8 @@
 #include "core/migration-query.h"
 #include "core/operation.h"
 #include "core/start-hold.h"
+#include "core/state-transfer.h"
+#include "core/states-query.h"
 #include "core/vfs-change.h"
 #include "core/usage-query.h"
 
@@ -57,6 +59,8 @@ typedef struct BusCall {
         MigrationQuery *migration;
         StartHold *hold; /* that waits for vGPUs to be closed */
         Examination *examination;
+        StateTransfer *transfer; /* that has not begun */
+        StatesQuery *states;
         const BusVerb *verb; /* of a call about a vGPU */
 } BusCall;
 

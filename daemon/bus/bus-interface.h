@@ -91,6 +91,14 @@ int bus_append_facts(sd_bus_message *message, const Facts *facts, const char *co
 int manager_method_get_migration_info(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int manager_method_check_compatibility(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
+/* state-calls.c */
+int manager_method_save_state(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_export_state(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_restore_state(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_import_state(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_list_saved_states(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+int manager_method_delete_saved_state(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
+
 /* migration-query-call.c */
 int manager_method_query_migration(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 

@@ -41,7 +41,7 @@ static int get_objects(sd_bus *bus, const char *path, const char *interface, con
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "o");
-        if (r >= 0 && task->about_gpu) {
+        if (r >= 0 && task->subject == TASK_GPU) {
                 _cleanup_(freep) char *object = bus_path_of_address(task->object);
 
                 r = object ? sd_bus_message_append_basic(reply, 'o', object) : -ENOMEM;
@@ -80,7 +80,27 @@ static int get_started_by(sd_bus *bus, const char *path, const char *interface, 
 }
 
 static int append_object(sd_bus_message *message, const Task *task) {
-        return bus_append_text_entry(message, task->about_gpu ? "gpu" : "topology", task->object);
+        static const char *const keys[] = { [TASK_TOPOLOGY] = "topology", [TASK_GPU] = "gpu", [TASK_STATE] = "name" };
+
+        if (task->subject == TASK_STATE && task->object[0] == '\0') /* on a stream */
+                return 0;
+
+        return bus_append_text_entry(message, keys[task->subject], task->object);
+}
+
+static int append_transfer(sd_bus_message *message, const Task *task) {
+        const TransferProgress *p = &task->transfer;
+        int r = 0;
+
+        if (task->n_uuids > 0)
+                r = bus_append_text_entry(message, "uuid", task->uuids[0]);
+        if (r >= 0)
+                r = sd_bus_message_append(message, "{sv}{sv}{sv}{sv}", "phase", "s", transfer_phase_to_string(p->phase),
+                                          "bytes", "t", p->n_bytes, "downtime", "t", p->downtime_usec, "reset", "b",
+                                          (int)p->was_reset);
+        if (r >= 0 && p->dirty != UNKNOWN_U64)
+                r = sd_bus_message_append(message, "{sv}", "dirty", "t", p->dirty);
+        return r;
 }
 
 int bus_append_task_result(sd_bus_message *message, const Task *task) {
@@ -89,6 +109,8 @@ int bus_append_task_result(sd_bus_message *message, const Task *task) {
         r = sd_bus_message_open_container(message, 'a', "{sv}");
         if (r >= 0)
                 r = append_object(message, task);
+        if (r >= 0 && task->subject == TASK_STATE)
+                r = append_transfer(message, task);
         if (r >= 0)
                 r = sd_bus_message_append(message, "{sv}", "changed", "b", (int)task->changed);
 
@@ -209,7 +231,7 @@ static const sd_bus_vtable vtable[] = {
 static const BusMask masks[] = {
         { TASK_CHANGED_STATE, "State" },           { TASK_CHANGED_PROGRESS, "Progress" },
         { TASK_CHANGED_CANCELABLE, "Cancelable" }, { TASK_CHANGED_OBJECTS, "Objects" },
-        { TASK_CHANGED_RESULT, "Result" },         { TASK_CHANGED_RESULT, "Error" },
+        { TASK_CHANGED_RESULT | TASK_CHANGED_PROGRESS, "Result" },         { TASK_CHANGED_RESULT, "Error" },
         { TASK_CHANGED_RESULT, "ErrorMessage" },   { TASK_CHANGED_PROGRESS, "ProgressValid" },
         { TASK_CHANGED_PROGRESS, "Bytes" },        { TASK_CHANGED_PROGRESS, "TotalBytes" },
         { TASK_CHANGED_PROGRESS, "Rate" },         { TASK_CHANGED_PROGRESS, "ExpectedEndTime" },

@@ -100,6 +100,7 @@ int manager_method_hold_for_start(sd_bus_message *message, void *userdata, sd_bu
         const BusOption options[] = { { "seconds", 'u', { .number = &seconds }, NULL } };
         BusServer *server = userdata;
         PolkitDetails details;
+        Error error = ERROR_NULL;
         Uuids uuids;
         int r;
 
@@ -116,9 +117,9 @@ int manager_method_hold_for_start(sd_bus_message *message, void *userdata, sd_bu
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        r = start_hold_new(server->manager, uuids.pointers, uuids.n, seconds, on_closed, call, &call->hold);
+        r = start_hold_new(server->manager, uuids.pointers, uuids.n, seconds, on_closed, call, &call->hold, &error);
         if (r < 0)
-                return bus_error_set(ret_error, r, NULL);
+                return bus_error_set(ret_error, r, &error);
         if (!call->hold)
                 return sd_bus_reply_method_return(message, NULL);
 

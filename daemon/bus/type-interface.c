@@ -77,6 +77,8 @@ static int append_details(sd_bus_message *reply, const TypeDetails *d) {
                 r = append_tristate(reply, "limiter", d->limiter);
         if (r >= 0)
                 r = append_tristate(reply, "creatable", d->creatable);
+        if (r >= 0)
+                r = append_tristate(reply, "keeps-state", d->keeps_state);
         return r;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "core/backend.h"
+#include "core/image-header.h"
 
 void gpu_report_init(GpuReport *report) {
         *report = (GpuReport){
@@ -82,6 +83,19 @@ void usage_report_done(UsageReport *report) {
         usage_report_init(report);
 }
 
+SavedState *job_result_add_saved(JobResult *result) {
+        SavedState *saved;
+
+        saved = array_extend(result->saved, result->n_saved, SAVED_STATES_MAX, sizeof(SavedState));
+        if (!saved)
+                return NULL;
+
+        result->saved = saved;
+        saved = &result->saved[result->n_saved++];
+        *saved = (SavedState){};
+        return saved;
+}
+
 VGpuUsage *usage_report_add_vgpu(UsageReport *report) {
         VGpuUsage *vgpus, *vgpu;
 
@@ -95,8 +109,17 @@ VGpuUsage *usage_report_add_vgpu(UsageReport *report) {
         return vgpu;
 }
 
+bool job_is_transfer(JobKind kind) {
+        return kind == JOB_SAVE_STATE || kind == JOB_OPEN_STATE || kind == JOB_RESTORE_STATE ||
+               kind == JOB_SETTLE_STATE;
+}
+
+bool job_is_about_states(JobKind kind) {
+        return job_is_transfer(kind) || kind == JOB_LIST_STATES || kind == JOB_DELETE_STATE;
+}
+
 void job_result_init(JobResult *result) {
-        *result = (JobResult){};
+        *result = (JobResult){ .progress = { .total = UNKNOWN_U64, .dirty = UNKNOWN_U64 } };
         gpu_report_init(&result->report);
         usage_report_init(&result->usage);
 }
@@ -107,5 +130,9 @@ void job_result_done(JobResult *result) {
         free(result->users);
         usage_report_done(&result->usage);
         free(result->facts);
+        if (result->header)
+                image_header_done(result->header);
+        free(result->header);
+        free(result->saved);
         job_result_init(result);
 }

@@ -13,6 +13,7 @@
 #include "core/host-facts.h"
 #include "core/platform.h"
 #include "core/profile.h"
+#include "core/saved-state.h"
 #include "core/settings.h"
 #include "util/error.h"
 
@@ -83,6 +84,7 @@ typedef struct TypeDetails {
         uint32_t placements; /* places that are left for it, where the card knows places */
         Tristate ecc, multi_vgpu, limiter;
         Tristate creatable; /* the driver would take one more now */
+        Tristate keeps_state; /* a vGPU is at its next opening what it was when it was closed */
 } TypeDetails;
 
 /* A vGPU type as found. An unknown number is the maximum of its type. */
@@ -209,6 +211,12 @@ typedef enum JobKind {
         JOB_SET_MIXED, /* whether sizes may be mixed; refused with vGPUs present */
         JOB_USAGE, /* what the driver says that the GPU and its vGPUs use */
         JOB_MIGRATION, /* who has a vGPU and what there is to say of moving it; in a worker of its own */
+        JOB_SAVE_STATE, /* a vGPU's state, out; in a transfer's worker, as the next three */
+        JOB_OPEN_STATE, /* reads the header of a state that is to be restored next, by the same worker */
+        JOB_RESTORE_STATE, /* the rest of it, into a vGPU that is there now */
+        JOB_SETTLE_STATE, /* puts a vGPU back whose transfer ended with its worker */
+        JOB_LIST_STATES, /* reads what is saved; in a worker of its own, and about no vGPU */
+        JOB_DELETE_STATE, /* one that is saved; in the worker for files */
         JOB_KIND_MAX,
         JOB_KIND_INVALID = -EINVAL,
 } JobKind;
@@ -218,6 +226,7 @@ typedef enum WorkerEventKind {
         WORKER_EVENT_CHANGED, /* the GPU has to be read again */
         WORKER_EVENT_USE, /* a vGPU was opened or closed */
         WORKER_EVENT_ERROR, /* the device reports an error, as NVIDIA's Xid are */
+        WORKER_EVENT_PROGRESS, /* of a transfer, in the middle of its job */
         WORKER_EVENT_KIND_MAX,
         WORKER_EVENT_KIND_INVALID = -EINVAL,
 } WorkerEventKind;
@@ -229,6 +238,7 @@ struct WorkerEvent {
         int32_t pid; /* use: who opened or closed it; 0: not known */
         uint32_t code; /* error: the vendor's number */
         char text[REASON_SIZE]; /* error: the vendor's words */
+        TransferProgress progress; /* progress */
 };
 
 typedef enum StoreAction {
@@ -242,6 +252,9 @@ typedef enum StoreAction {
         STORE_ACTION_MAX,
         STORE_ACTION_INVALID = -EINVAL,
 } StoreAction;
+
+/* core/image-header.h */
+typedef struct ImageHeader ImageHeader;
 
 /* Strings are never NULL in what a worker gets; whoever submits may leave them NULL for the empty string. */
 typedef struct Job {
@@ -267,7 +280,38 @@ typedef struct Job {
         bool managed; /* store: as the note shall say */
         const char *label; /* store */
         const char *owner; /* store: see owner.h */
+
+        /* Transfers; the vGPU's device is told by uuid, vgpu_kind and parent. */
+        const char *state_name; /* save, open, delete: a saved one; "": the descriptor */
+        const int *fds; /* of the sender's, duplicated: hung up when the transfer is to stop; and where the state goes or comes */
+        size_t n_fds; /* 1 and up, at most JOB_FDS_MAX */
+        bool precopy; /* save */
+        bool stay_stopped; /* save */
+        bool replace; /* save: one that has this name */
+        uint64_t quota; /* save: bytes of all that is saved; UNKNOWN_U64: no bound */
+        const ImageHeader *header; /* save: but for what the device says */
 } Job;
+
+#define JOB_FDS_MAX 2U
+
+/* Of those that a transfer's worker does, and of all that are about states. */
+bool job_is_transfer(JobKind kind);
+bool job_is_about_states(JobKind kind);
+
+/* One of those that are saved, as its file's beginning says. */
+typedef struct SavedState {
+        char name[SAVED_STATE_NAME_SIZE];
+        uint64_t size; /* bytes of the file */
+        uint64_t created_usec; /* CLOCK_REALTIME */
+        char uuid[UUID_STRING_SIZE];
+        char type_id[TYPE_ID_SIZE];
+        char label[256];
+        char host[64];
+        char gpu[SYSFS_NAME_SIZE];
+        char driver[64];
+        char driver_version[64];
+        char error[REASON_SIZE]; /* why it cannot be read; then nothing else is told but name and size */
+} SavedState;
 
 /* error.code is 0 on success. Only what the kind of job yields is filled. */
 typedef struct JobResult {
@@ -282,10 +326,15 @@ typedef struct JobResult {
         size_t n_users;
         UsageReport usage; /* usage; users, migration: of that vGPU alone, if the driver says anything */
         HostFacts *facts; /* examine; NULL if it failed */
+        ImageHeader *header; /* open state; NULL if it failed */
+        TransferProgress progress; /* save, restore, settle state */
+        SavedState *saved; /* list states */
+        size_t n_saved;
 } JobResult;
 
 void job_result_init(JobResult *result);
 void job_result_done(JobResult *result);
+SavedState *job_result_add_saved(JobResult *result); /* NULL: out of memory or over the bound */
 
 typedef struct Backend Backend;
 
@@ -300,6 +349,9 @@ typedef struct BackendContext {
         bool take_display; /* create: also what shows the console, or a picture */
         bool apply_pending; /* as of the job */
         struct MdevCounts *counts; /* what is kept open of mediated devices' types, or NULL */
+        struct StateWork *state_work; /* a transfer that is open between two jobs, or NULL */
+        void (*tell)(const WorkerEvent *event, void *userdata); /* in the middle of a job; NULL: nobody listens */
+        void *tell_userdata;
 } BackendContext;
 
 /*

@@ -4,6 +4,7 @@
 #include "core/gpu-sync.h"
 #include "core/idle-wait.h"
 #include "core/incoming.h"
+#include "core/state-transfer.h"
 #include "core/manager.h"
 #include "core/scan.h"
 #include "core/operation-private.h"
@@ -162,6 +163,8 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         if (ours && record.lease != 0)
                 incoming_watch(vgpu, record.lease);
         (void)vgpu_rest(vgpu, NULL);
+        if (recorded && record.saving)
+                state_transfer_recover(vgpu);
 
         if (ours && is_half(vgpu, record.phase))
                 operation_take_back(vgpu);

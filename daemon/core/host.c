@@ -54,10 +54,17 @@ static int real_watch_node(const Host *host, int fd) {
         return copy < 0 ? negative_errno() : copy;
 }
 
-static ssize_t real_read_node(const Host *host, int watch_fd, void *buffer, size_t size) {
+static ssize_t real_read(const Host *host, int fd, void *buffer, size_t size) {
         ssize_t n;
 
-        n = read(watch_fd, buffer, size);
+        n = read(fd, buffer, size);
+        return n < 0 ? negative_errno() : n;
+}
+
+static ssize_t real_write(const Host *host, int fd, const void *data, size_t size) {
+        ssize_t n;
+
+        n = write(fd, data, size);
         return n < 0 ? negative_errno() : n;
 }
 
@@ -93,7 +100,9 @@ static const HostOps real_ops = {
         .ioctl = real_ioctl,
         .watch_program = real_watch_program,
         .watch_node = real_watch_node,
-        .read_node = real_read_node,
+        .read_node = real_read,
+        .read_data = real_read,
+        .write_data = real_write,
 };
 
 int host_open(Host *ret_host) {

@@ -27,8 +27,7 @@ void incoming_forget(VGpu *vgpu) {
         vgpu->lease = 0;
 }
 
-/* From now on it is as any other, also for a successor. Negative: it is as it was. */
-static int keep(VGpu *vgpu) {
+int incoming_keep(VGpu *vgpu) {
         uint64_t lease = vgpu->lease;
         Record record;
         int r;
@@ -61,7 +60,7 @@ static void on_removed(const Error *error, VGpu *gone, void *userdata) {
         }
 
         log_debug("vGPU %s is used: what it was made for has come", vgpu->uuid);
-        if (keep(vgpu) < 0)
+        if (incoming_keep(vgpu) < 0)
                 arm(vgpu, incoming_now() + RETRY_USEC);
 }
 
@@ -133,7 +132,7 @@ int manager_release_incoming(Manager *manager, const ReleaseRequest *request, Op
         if (!request->keep)
                 return manager_destroy_vgpu(manager, &destroy, callback, userdata, ret_operation, error);
 
-        r = keep(vgpu);
+        r = incoming_keep(vgpu);
         if (r < 0)
                 return error_set(error, -EIO, "That vGPU %s stays cannot be written to /run/mdevgpud: %s", vgpu->uuid,
                                  strerrordesc_np(-r) ?: "unknown error");

@@ -29,6 +29,9 @@ void incoming_watch(VGpu *vgpu, uint64_t lease);
 /* It waits no more: it is kept, or it has gone. Its state is not touched. */
 void incoming_forget(VGpu *vgpu);
 
+/* It is as any other from now on, also for a successor. Negative: it is as it was. */
+int incoming_keep(VGpu *vgpu);
+
 /* The callback is called only if it is to be removed: with keep all is done, and *ret_operation is NULL. */
 int manager_release_incoming(Manager *manager, const ReleaseRequest *request, OperationCallback callback,
                              void *userdata, Operation **ret_operation, Error *error);

@@ -12,6 +12,7 @@
 #include "core/record.h"
 #include "core/scan.h"
 #include "core/start-hold.h"
+#include "core/state-transfer.h"
 #include "core/task.h"
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
@@ -80,6 +81,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->idle_waits);
         list_init(&manager->migration_queries);
         list_init(&manager->start_holds);
+        list_init(&manager->state_transfers);
         list_init(&manager->tasks);
         list_init(&manager->vfs_changes);
         statistics_init(&manager->statistics);
@@ -105,6 +107,7 @@ static void release_gpu(Gpu *gpu) {
         vfs_change_gpu_gone(gpu);
         usage_gpu_gone(gpu);
         migration_query_gpu_gone(gpu);
+        state_transfers_gpu_gone(gpu);
         gpu_unlink(gpu);
         gpu_sync_stop(gpu);
         platform->ops->release_gpu(platform, gpu->identity.address);
@@ -146,6 +149,7 @@ Manager *manager_free(Manager *manager) {
         manager->observer = (Observer){};
         manager->platform->lost = NULL;
         manager->platform->heard = NULL;
+        state_transfers_end(manager);
         topology_auto_end(manager);
         topology_apply_free(manager->topology_apply);
         notes_free(manager);

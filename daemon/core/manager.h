@@ -55,6 +55,8 @@ struct Manager {
         char scanned_parent[SYSFS_NAME_SIZE]; /* while a report is applied: whose registration is known; else empty */
         uint64_t scanned_registration;
         List migration_queries; /* MigrationQuery.link */
+        List state_transfers; /* StateTransfer.link */
+        uint32_t last_transfer;
         List start_holds; /* StartHold.link: that wait for one of these to end */
         List tasks; /* Task.link */
         uint32_t last_task;

@@ -120,6 +120,7 @@ typedef struct UndefineRequest {
 typedef struct StartRequest {
         const char *uuid;
         bool automatic;
+        uint32_t lease; /* as of a request to create */
         const Caller *by;
         const Owner *owner; /* of what is nobody's */
 } StartRequest;

@@ -46,6 +46,10 @@ typedef struct HostOps {
          */
         int (*watch_node)(const Host *host, int fd);
         ssize_t (*read_node)(const Host *host, int watch_fd, void *buffer, size_t size);
+
+        /* read(2) and write(2) on a descriptor that an ioctl gave: their return value or negative errno. */
+        ssize_t (*read_data)(const Host *host, int fd, void *buffer, size_t size);
+        ssize_t (*write_data)(const Host *host, int fd, const void *data, size_t size);
 } HostOps;
 
 struct Host {
@@ -65,6 +69,7 @@ int host_open(Host *ret_host);
 void host_close(Host *host);
 
 typedef struct Job Job;
+typedef struct TransferProgress TransferProgress;
 typedef struct JobResult JobResult;
 
 /* A job's way back. */
@@ -76,6 +81,8 @@ typedef struct JobListener {
          * error.code -EPIPE: the worker ended or made no sense in the middle of it; what came of it nobody knows.
          */
         void (*done)(JobResult *result, void *userdata);
+        /* How far a transfer is; NULL: nobody listens. */
+        void (*progress)(const TransferProgress *progress, void *userdata);
         void *userdata;
 } JobListener;
 
@@ -85,9 +92,11 @@ typedef struct Platform Platform;
 
 typedef struct PlatformOps {
         /*
-         * Queues a job for the GPU; its values are copied. JOB_REMOVE, JOB_USERS, JOB_MIGRATION and JOB_EXAMINE have a worker
-         * of their own, JOB_STORE waits for the one that writes files, whatever the GPU, and everything else for the GPU's
-         * worker, one after the other. -EBUSY: the worker is stuck; -EDQUOT: too many wait.
+         * Queues a job for the GPU; its values are copied. A transfer's jobs name the transfer instead, each of which has a
+         * worker of its own from its first job to its release. JOB_REMOVE, JOB_USERS, JOB_MIGRATION, JOB_EXAMINE and
+         * JOB_LIST_STATES have a worker of their own, JOB_STORE and JOB_DELETE_STATE wait for the one that writes files,
+         * whatever the GPU, and everything else for the GPU's worker, one after the other. -EBUSY: the worker is stuck;
+         * -EDQUOT: too many wait.
          */
         int (*submit)(Platform *platform, const char *gpu, const Job *job, const JobListener *listener,
                       PlatformJob **ret_job);
@@ -100,6 +109,9 @@ typedef struct PlatformOps {
 
         /* The GPU is gone: its worker is let go. The caller has forgotten all of its jobs before. */
         void (*release_gpu)(Platform *platform, const char *gpu);
+
+        /* The same of a transfer that has ended, or that nobody waits for any more. */
+        void (*release_transfer)(Platform *platform, const char *transfer);
 } PlatformOps;
 
 /* How often, since the platform exists. */

@@ -36,6 +36,7 @@ typedef struct Record {
         char label[LABEL_SIZE];
         int32_t iommu_group; /* -1: none, or not known */
         uint64_t lease; /* as of a vGPU; 0: none */
+        bool saving; /* its state was being copied: its device may stand still */
         uint64_t registration; /* which registration of its parent it was made on; 0: not known */
         Owner owner;
 } Record;

@@ -315,6 +315,9 @@ int request_find_vgpu(const Manager *manager, const char *word, VGpu **ret_vgpu,
         if (vgpu->claim == VGPU_CLAIM_PROBE)
                 return error_set(error, -ERROR_BUSY, "vGPU %s is being asked what it can do; try again in a moment",
                                  uuid);
+        if (vgpu->claim != VGPU_CLAIM_NONE)
+                return error_set(error, -ERROR_BUSY, "The state of vGPU %s is being %s: wait for that, or cancel it", uuid,
+                                 vgpu->claim == VGPU_CLAIM_SAVE ? "saved" : "restored");
         if (vgpu->operation)
                 return error_set(error, -ERROR_BUSY, "vGPU %s is being changed; try again in a moment", uuid);
 
@@ -399,11 +402,15 @@ int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationC
         if (r < 0)
                 return r;
 
+        if (request->lease > 0)
+                incoming_watch(vgpu, incoming_now() + request->lease * UINT64_C(1000000));
         d = &vgpu->file->definition;
         owner = vgpu->owner.known ? vgpu->owner : permission_get_owner(manager, request->by, request->owner);
         r = record_create(vgpu, start_phase(d), d->type_id, &owner, error);
-        if (r < 0)
+        if (r < 0) {
+                incoming_forget(vgpu);
                 return r;
+        }
 
         job = (Job){
                 .kind = JOB_CREATE,
@@ -416,6 +423,7 @@ int manager_start_vgpu(Manager *manager, const StartRequest *request, OperationC
         };
         r = operation_start(vgpu, &plan, &job, callback, userdata, ret_operation);
         if (r < 0) {
+                incoming_forget(vgpu);
                 autostart_write_record(vgpu);
                 return request_submit_error(r, vgpu->gpu, error);
         }

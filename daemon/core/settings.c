@@ -3,7 +3,12 @@
 #include "core/settings.h"
 
 Settings *settings_new(void) {
-        return calloc(1, sizeof(Settings));
+        Settings *settings;
+
+        settings = calloc(1, sizeof(Settings));
+        if (settings)
+                settings->saved_states_max = SETTINGS_SAVED_STATES_MAX;
+        return settings;
 }
 
 Settings *settings_free(Settings *settings) {

@@ -11,6 +11,8 @@
 
 #define SETTINGS_PATH_SIZE 256U
 #define SETTINGS_RULES_MAX 256U
+/* Unless it is said otherwise: some states of large cards, and not all of a disk. */
+#define SETTINGS_SAVED_STATES_MAX (UINT64_C(64) << 30)
 #define SETTINGS_ALL_VFS UINT32_MAX
 
 /* How many virtual functions a card shall have. */
@@ -26,6 +28,7 @@ typedef struct Settings {
         bool nvidia_legacy; /* drivers of branch 510 are spoken to as the Mdev-GPU project found out */
         SriovRule *sriov; /* the first that matches is meant */
         size_t n_sriov;
+        uint64_t saved_states_max; /* bytes of all saved states together */
         RuleSet *rules; /* NULL: there are none */
         const char *root; /* while it is read: below which names of users and groups are looked up; NULL: this host's */
 } Settings;

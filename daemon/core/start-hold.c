@@ -58,6 +58,21 @@ static bool is_free(const Manager *manager, const char *uuid) {
         return !vgpu || vgpu->claim == VGPU_CLAIM_NONE;
 }
 
+/* Whoever starts a machine is not kept waiting for that. */
+static int check_copied(const Manager *manager, const char *const *uuids, size_t n, Error *error) {
+        for (size_t i = 0; i < n; i++) {
+                const VGpu *vgpu = find(manager, uuids[i]);
+
+                if (vgpu && (vgpu->claim == VGPU_CLAIM_SAVE || vgpu->claim == VGPU_CLAIM_RESTORE))
+                        return error_set(error, -ERROR_BUSY,
+                                         "The state of vGPU %s is being %s: no machine can start with it until that has "
+                                         "ended",
+                                         vgpu->uuid, vgpu->claim == VGPU_CLAIM_SAVE ? "saved" : "restored");
+        }
+
+        return 0;
+}
+
 const char *start_hold_find_device(const Manager *manager, const char *address) {
         const VGpu *vgpu;
 
@@ -69,17 +84,20 @@ const char *start_hold_find_device(const Manager *manager, const char *address) 
 }
 
 int start_hold_new(Manager *manager, const char *const *uuids, size_t n, uint32_t seconds,
-                   void (*callback)(void *userdata), void *userdata, StartHold **ret_hold) {
+                   void (*callback)(void *userdata), void *userdata, StartHold **ret_hold, Error *error) {
         StartHold *wait;
         bool all_free = true;
         int r;
 
+        r = check_copied(manager, uuids, n, error);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < n; i++) {
                 VGpu *vgpu = find(manager, uuids[i]);
 
                 r = vgpu ? hold(vgpu, seconds) : 0;
                 if (r < 0)
-                        return r;
+                        return error_set_errno(error, r, "vGPUs cannot be held");
                 if (vgpu)
                         migration_query_give_way(vgpu);
                 all_free = all_free && is_free(manager, uuids[i]);
@@ -91,7 +109,7 @@ int start_hold_new(Manager *manager, const char *const *uuids, size_t n, uint32_
 
         wait = calloc(1, sizeof(StartHold) + n * UUID_STRING_SIZE);
         if (!wait)
-                return -ENOMEM;
+                return error_set_errno(error, -ENOMEM, "vGPUs cannot be waited for");
         wait->manager = manager;
         wait->callback = callback;
         wait->userdata = userdata;

@@ -19,10 +19,11 @@ const char *start_hold_find_device(const Manager *manager, const char *address);
 
 /*
  * From now on nothing of ours opens these vGPUs; UUIDs that none of our vGPUs has are passed over. With none of them open
- * for us now *ret_hold is NULL, and all is done; else the callback follows, once, when they are closed.
+ * for us now *ret_hold is NULL, and all is done; else the callback follows, once, when they are closed. -ERROR_BUSY: the state of
+ * one is being copied, which may last; nothing is held then.
  */
 int start_hold_new(Manager *manager, const char *const *uuids, size_t n, uint32_t seconds,
-                   void (*callback)(void *userdata), void *userdata, StartHold **ret_hold);
+                   void (*callback)(void *userdata), void *userdata, StartHold **ret_hold, Error *error);
 /* Nobody waits any more; the vGPUs stay held. */
 StartHold *start_hold_free(StartHold *hold);
 

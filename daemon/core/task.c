@@ -34,7 +34,7 @@ static void changed(Task *task, unsigned mask) {
         OBSERVE(task->manager, task_changed, task, mask);
 }
 
-static int create(Manager *manager, const char *operation, const char *object, bool about_gpu, uid_t started_by,
+static int create(Manager *manager, const char *operation, const char *object, TaskSubject subject, uid_t started_by,
                   size_t n_steps, Task **ret_task) {
         Task *task;
 
@@ -46,7 +46,8 @@ static int create(Manager *manager, const char *operation, const char *object, b
         task->id = ++manager->last_task;
         task->operation = operation;
         (void)text_copy(task->object, sizeof(task->object), object);
-        task->about_gpu = about_gpu;
+        task->subject = subject;
+        task->transfer = (TransferProgress){ .total = UNKNOWN_U64, .dirty = UNKNOWN_U64 };
         task->started_by = started_by;
         task->start_usec = now_usec(CLOCK_REALTIME);
         task->begun_usec = now_usec(CLOCK_MONOTONIC);
@@ -60,12 +61,16 @@ static int create(Manager *manager, const char *operation, const char *object, b
 
 int task_new(Manager *manager, const char *operation, const char *object, uid_t started_by, size_t n_steps,
              Task **ret_task) {
-        return create(manager, operation, object, /* about_gpu= */ false, started_by, n_steps, ret_task);
+        return create(manager, operation, object, TASK_TOPOLOGY, started_by, n_steps, ret_task);
 }
 
 int task_new_about_gpu(Manager *manager, const char *operation, const char *address, uid_t started_by, size_t n_steps,
                        Task **ret_task) {
-        return create(manager, operation, address, /* about_gpu= */ true, started_by, n_steps, ret_task);
+        return create(manager, operation, address, TASK_GPU, started_by, n_steps, ret_task);
+}
+
+int task_new_about_state(Manager *manager, const char *operation, const char *name, uid_t started_by, Task **ret_task) {
+        return create(manager, operation, name, TASK_STATE, started_by, 0, ret_task);
 }
 
 Task *task_free(Task *task) {
@@ -167,6 +172,11 @@ void task_set_bytes(Task *task, uint64_t bytes, uint64_t total) {
         if (total != UNKNOWN_U64 && bytes <= total && task->rate != UNKNOWN_U64)
                 reckon_end(task, (double)(total - bytes), (double)task->rate, 1000000U);
         tell_soon(task);
+}
+
+void task_set_transfer(Task *task, const TransferProgress *progress) {
+        task->transfer = *progress;
+        task_set_bytes(task, progress->n_bytes, progress->total);
 }
 
 void task_forget_end(Task *task) {

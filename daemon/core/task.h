@@ -29,13 +29,19 @@ typedef enum TaskState {
 
 const char *task_state_to_string(TaskState s);
 
+typedef enum TaskSubject {
+        TASK_TOPOLOGY, /* by its name */
+        TASK_GPU, /* by its address */
+        TASK_STATE, /* by the name under which it is saved; empty: it is on a stream */
+} TaskSubject;
+
 struct Task {
         Manager *manager;
         List link; /* in manager->tasks */
         uint32_t id; /* 1 and up, never used again */
         const char *operation; /* what it does, a word */
-        char object[256]; /* and with what: a topology, by its name, unless */
-        bool about_gpu; /* it is a GPU, by its address */
+        char object[256]; /* and with what */
+        TaskSubject subject; /* which of these it is */
         TaskState state;
         uid_t started_by;
         uint64_t start_usec; /* CLOCK_REALTIME */
@@ -52,6 +58,7 @@ struct Task {
         uint64_t total_bytes; /* that it will have */
         uint64_t rate; /* bytes in a second, of late */
         uint64_t end_usec; /* when it will have ended at this rate, or has; CLOCK_REALTIME */
+        TransferProgress transfer; /* of one about a state */
         bool cancelable;
         bool changed; /* something is not as it was */
         Error error; /* code 0 unless it failed or was cancelled */
@@ -67,6 +74,8 @@ int task_new(Manager *manager, const char *operation, const char *object, uid_t 
 /* The same about a GPU, by its address. */
 int task_new_about_gpu(Manager *manager, const char *operation, const char *address, uid_t started_by, size_t n_steps,
                        Task **ret_task);
+/* The same about the state of a vGPU, on its way to or from what is saved under this name. */
+int task_new_about_state(Manager *manager, const char *operation, const char *name, uid_t started_by, Task **ret_task);
 /* Not shown any more. */
 Task *task_free(Task *task);
 
@@ -79,6 +88,8 @@ void task_set_done(Task *task, size_t n_done);
 void task_set_steps(Task *task, size_t n_steps);
 /* Of one that moves data: progress is by this, and by no steps. total UNKNOWN_U64: nobody knows. */
 void task_set_bytes(Task *task, uint64_t bytes, uint64_t total);
+/* Of one about a state: the same, and what else there is to tell of it. */
+void task_set_transfer(Task *task, const TransferProgress *progress);
 /* What it does takes another way than was reckoned with: nobody knows how long. */
 void task_forget_end(Task *task);
 /* How much is done, from 0 to 1; negative: it cannot be told. */

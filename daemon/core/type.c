@@ -66,7 +66,7 @@ static bool details_equal(const TypeDetails *a, const TypeDetails *b) {
         return a->reserved == b->reserved && a->mappable_video == b->mappable_video && a->bar1 == b->bar1 &&
                a->host_reserved == b->host_reserved && a->encoder == b->encoder && a->gpu_instance == b->gpu_instance &&
                a->placements == b->placements && a->ecc == b->ecc && a->multi_vgpu == b->multi_vgpu &&
-               a->limiter == b->limiter && a->creatable == b->creatable;
+               a->limiter == b->limiter && a->creatable == b->creatable && a->keeps_state == b->keeps_state;
 }
 
 void type_update(Type *type, const TypeReport *report) {

@@ -19,6 +19,7 @@
 static const char *const vgpu_state_table[VGPU_STATE_MAX] = {
         [VGPU_DEFINED] = "defined",   [VGPU_CREATING] = "creating", [VGPU_ACTIVE] = "active",
         [VGPU_REMOVING] = "removing", [VGPU_FAILED] = "failed",     [VGPU_INCOMING] = "incoming",
+        [VGPU_SAVING] = "saving",     [VGPU_RESTORING] = "restoring",
 };
 
 DEFINE_STRING_TABLE(vgpu_state, VGpuState)
@@ -230,8 +231,16 @@ void vgpu_set_owner(VGpu *vgpu, const Owner *owner) {
 }
 
 const char *vgpu_get_migration_state(const VGpu *vgpu) {
-        if (vgpu->claim == VGPU_CLAIM_PROBE)
+        switch (vgpu->claim) {
+        case VGPU_CLAIM_PROBE:
                 return "probing";
+        case VGPU_CLAIM_SAVE:
+                return "saving";
+        case VGPU_CLAIM_RESTORE:
+                return "restoring";
+        default:
+                break;
+        }
         if (vgpu->start_hold)
                 return "starting";
 
@@ -258,6 +267,7 @@ Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase) {
                 .iommu_group = vgpu->iommu_group,
                 .registration = vgpu->registration,
                 .lease = vgpu->lease,
+                .saving = vgpu->claim == VGPU_CLAIM_SAVE,
                 .owner = vgpu->owner,
         };
 
@@ -272,6 +282,13 @@ void vgpu_write_record(const VGpu *vgpu, RecordPhase phase) {
 
         if (record_write(vgpu->manager->state_fd, vgpu->uuid, &record) < 0)
                 log_debug("vGPU %s: its record cannot be written", vgpu->uuid);
+}
+
+void vgpu_write_transfer_record(const VGpu *vgpu) {
+        if (vgpu->made || vgpu->autostart || vgpu->claim == VGPU_CLAIM_SAVE)
+                vgpu_write_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
+        else
+                record_remove(vgpu->manager->state_fd, vgpu->uuid);
 }
 
 /* The VFIO core keeps the device in its group until the last file is closed, while the mdev bus lists it no more from the
@@ -486,10 +503,12 @@ bool vgpu_rest(VGpu *vgpu, const char *last_error) {
                 /* Which file counts depends on where the device is. */
                 vgpu_changed(vgpu, update_definition(vgpu));
                 vgpu_set_state(vgpu,
-                               vgpu->lingers      ? VGPU_REMOVING
-                               : vgpu->unfinished ? VGPU_CREATING
-                               : vgpu->lease != 0 ? VGPU_INCOMING
-                                                  : VGPU_ACTIVE,
+                               vgpu->lingers                        ? VGPU_REMOVING
+                               : vgpu->unfinished                   ? VGPU_CREATING
+                               : vgpu->claim == VGPU_CLAIM_SAVE     ? VGPU_SAVING
+                               : vgpu->claim == VGPU_CLAIM_RESTORE  ? VGPU_RESTORING
+                               : vgpu->lease != 0                   ? VGPU_INCOMING
+                                                                    : VGPU_ACTIVE,
                                last_error);
         } else if (!list_is_empty(&vgpu->files)) {
                 vgpu_changed(vgpu, update_definition(vgpu));

@@ -25,6 +25,8 @@ typedef enum VGpuState {
         VGPU_REMOVING, /* by us, or by somebody else and held; its UUID is taken */
         VGPU_FAILED, /* defined, and cannot be made: last_error says why */
         VGPU_INCOMING, /* as active, and made for a migration that has not come: see incoming.h */
+        VGPU_SAVING, /* as active, and its state is being copied: see state-transfer.h */
+        VGPU_RESTORING, /* the same into it */
         VGPU_STATE_MAX,
         VGPU_STATE_INVALID = -EINVAL,
 } VGpuState;
@@ -33,6 +35,8 @@ typedef enum VGpuState {
 typedef enum VGpuClaim {
         VGPU_CLAIM_NONE,
         VGPU_CLAIM_PROBE, /* a worker of ours opens it to ask what it can do */
+        VGPU_CLAIM_SAVE, /* one copies its state */
+        VGPU_CLAIM_RESTORE, /* the same into it */
         VGPU_CLAIM_MAX,
         VGPU_CLAIM_INVALID = -EINVAL,
 } VGpuClaim;
@@ -121,7 +125,8 @@ void vgpu_set_label(VGpu *vgpu, const char *label);
 
 void vgpu_set_owner(VGpu *vgpu, const Owner *owner);
 
-/* What of a migration concerns it: "none", "incoming", "starting", "probing"; and that this may be another. */
+/* What of a migration concerns it: "none", "incoming", "starting", "probing", "saving", "restoring"; and that this may be
+ * another. */
 const char *vgpu_get_migration_state(const VGpu *vgpu);
 void vgpu_migration_changed(VGpu *vgpu);
 void vgpu_set_claim(VGpu *vgpu, VGpuClaim claim);
@@ -135,6 +140,8 @@ bool vgpu_is_as_defined(const VGpu *vgpu);
 /* A record of its device as it is. */
 Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase);
 void vgpu_write_record(const VGpu *vgpu, RecordPhase phase);
+/* The same of whatever is there, as its state is copied, or is not any more. */
+void vgpu_write_transfer_record(const VGpu *vgpu);
 
 /* Whether the bus of such devices lists it, whatever its GPU's worker found. */
 bool vgpu_is_listed(const VGpu *vgpu);

@@ -207,6 +207,26 @@ static int bind(SimHost *host, char **arguments) {
         return sysfs_write(host, "bus/pci/drivers_probe", arguments[0]);
 }
 
+static int set_number(SimHost *host, const char *text, int (*set)(SimHost *host, uint64_t value)) {
+        unsigned long long value;
+        char *end;
+
+        errno = 0;
+        value = strtoull(text, &end, 10);
+        if (errno != 0 || end == text || *end != '\0' || *text == '-')
+                return -EINVAL;
+
+        return set(host, value);
+}
+
+static int set_content_size(SimHost *host, char **arguments) {
+        return set_number(host, arguments[0], sim_host_set_content_size);
+}
+
+static int set_state_rate(SimHost *host, char **arguments) {
+        return set_number(host, arguments[0], sim_host_set_state_rate);
+}
+
 static int unplug(SimHost *host, char **arguments) {
         return sim_host_unplug(host, arguments[0]);
 }
@@ -229,6 +249,8 @@ static int act(SimHost *host, int n, char **arguments) {
                 { "unbind", 1, unbind },
                 { "bind", 1, bind },
                 { "unplug", 1, unplug },
+                { "content-size", 1, set_content_size },
+                { "state-rate", 1, set_state_rate },
                 { "mdev-create", 3, mdev_create },
                 { "mdev-remove", 1, mdev_remove },
         };
@@ -268,6 +290,9 @@ static int usage(FILE *stream) {
                 "     unplug GPU                     It disappears, with its vGPUs\n"
                 "     mdev-create PARENT TYPE UUID   Somebody makes a vGPU through sysfs\n"
                 "     mdev-remove UUID               Somebody removes one; waits for whoever holds it\n"
+                "     content-size BYTES             What each vGPU holds that is made from now on (8388608); it is the file\n"
+                "                                    DIR/content/UUID, for anybody to fill and to compare\n"
+                "     state-rate BYTES               So many bytes of a state a second drivers give and take (0: any)\n"
                 "\n"
                 "     --without-polkit  Only root and the user who runs it may change anything; for a private bus\n"
                 "     --debug           Log everything\n"

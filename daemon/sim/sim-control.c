@@ -52,7 +52,7 @@ static int identify(const SimHost *sim, const SimGpu *gpu, bool owner, struct md
                 .size = sizeof(*args),
                 .abi_version = MDEVGPU_ABI_VERSION,
                 .capabilities = MDEVGPU_CAP_SET_TYPES | MDEVGPU_CAP_CAPACITY | MDEVGPU_CAP_EDIT_LIVE |
-                                MDEVGPU_CAP_USAGE | MDEVGPU_CAP_EVENTS,
+                                MDEVGPU_CAP_USAGE | MDEVGPU_CAP_EVENTS | MDEVGPU_CAP_KEEP_STATE,
                 .generation = gpu->generation,
                 .epoch = gpu->epoch,
                 .framebuffer_total = gpu->capacity,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -93,6 +94,8 @@ static int sim_store(const Host *host, int dir_fd, const char *path, const char 
 static int sim_open_node(const Host *host, const char *path, int flags) {
         _cleanup_(fd_closep) int fd = -EBADF;
 
+        if (strncmp(path, "vfio/", 5) == 0)
+                return sim_vfio_open(sim_from(host), path, flags);
         fd = openat(host->dev_fd, path, flags | O_CLOEXEC);
         if (fd < 0)
                 return negative_errno();
@@ -118,7 +121,7 @@ static int sim_ioctl(const Host *host, int fd, unsigned long request, void *argu
         if (name && strncmp(name, "/nvidia", 7) == 0)
                 return sim_nvidia_ioctl(sim_from(host), request, argument);
         if (!name || sscanf(name, "/gpu%u", &index) != 1)
-                return -ENOTTY;
+                return sim_vfio_ioctl(sim_from(host), fd, request, argument);
         if (strstr(target, " (deleted)"))
                 return -ENODEV;
 
@@ -132,12 +135,17 @@ static const HostOps sim_ops = {
         .ioctl = sim_ioctl,
         .watch_node = sim_watch_node,
         .read_node = sim_read_node,
+        .read_data = sim_read_data,
+        .write_data = sim_write_data,
 };
 
 static int make_machine(SimHost *sim) {
         static const char *const folders[] = {
+                "content",
+                "kernel/devices",
                 "kernel/gpus",
                 "kernel/mdevs",
+                "kernel/sessions",
                 "kernel/vgpus",
                 "sys/bus/pci/devices",
                 "sys/bus/pci/drivers/mdevgpu_ref",
@@ -156,6 +164,8 @@ static int make_machine(SimHost *sim) {
                 r = sim_mkdir(sim, "%s", folders[i]);
         if (r >= 0)
                 r = sim_symlink(sim, "sys/module/mdevgpu_ref", "sys/bus/pci/drivers/mdevgpu_ref/module");
+        if (r >= 0 && !sim_exists(sim, "dev/vfio/vfio"))
+                r = sim_write(sim, "", 0666, "dev/vfio/vfio");
 
         return r;
 }
@@ -208,6 +218,21 @@ int sim_host_open(const char *root, SimHost *ret_sim) {
 void sim_host_close(SimHost *sim) {
         host_close(&sim->host);
         sim->root_fd = fd_close(sim->root_fd);
+}
+
+static int write_setting(const SimHost *sim, const char *name, uint64_t value) {
+        char text[32];
+
+        (void)snprintf(text, sizeof(text), "%" PRIu64 "\n", value);
+        return sim_write(sim, text, 0600, "kernel/%s", name);
+}
+
+int sim_host_set_content_size(SimHost *sim, uint64_t size) {
+        return size == 0 || size > SIM_CONTENT_MAX ? -EINVAL : write_setting(sim, "content-size", size);
+}
+
+int sim_host_set_state_rate(SimHost *sim, uint64_t rate) {
+        return write_setting(sim, "state-rate", rate);
 }
 
 static unsigned free_index(const SimHost *sim) {

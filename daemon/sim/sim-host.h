@@ -16,6 +16,7 @@
 
 #define SIM_TYPES_MAX 64U
 #define SIM_NAME_SIZE 64U
+#define SIM_CONTENT_MAX (UINT64_C(64) << 30)
 
 typedef enum SimGpuKind {
         SIM_GPU_SHIM, /* a synthetic PCI GPU of the open shim's reference module: types by ioctl */
@@ -58,6 +59,14 @@ void sim_host_close(SimHost *sim);
 int sim_host_plug(SimHost *sim, const char *address, SimGpuKind kind, uint64_t capacity);
 /* It goes, with its vGPUs. -ENODEV. */
 int sim_host_unplug(SimHost *sim, const char *address);
+
+/*
+ * What a vGPU holds that migrates is ROOT/content/UUID: zeros at first, for anybody to fill and to compare. Its size in
+ * bytes, of those that are made from now on; 8 MiB without this. -EINVAL: none, or more than SIM_CONTENT_MAX.
+ */
+int sim_host_set_content_size(SimHost *sim, uint64_t size);
+/* Bytes a second that a state goes out and in with; 0, as at first: as quickly as it can. */
+int sim_host_set_state_rate(SimHost *sim, uint64_t rate);
 
 /* The socket that events arrive on, one datagram each; one listener a machine. */
 int sim_host_listen(SimHost *sim);

@@ -47,6 +47,8 @@ int sim_pci_plug(const SimHost *sim, const SimGpu *gpu);
 void sim_pci_unplug(const SimHost *sim, const SimGpu *gpu);
 int sim_pci_add_function(const SimHost *sim, const char *address, const char *physfn, const char *class,
                          const char *driver, unsigned group);
+/* No driver but VFIO's has a device of the group. */
+bool sim_pci_group_is_viable(const SimHost *sim, unsigned group);
 /* Its driver leaves it and takes it again; with the lock taken. */
 int sim_pci_rebind(const SimHost *sim, const char *address);
 void sim_pci_remove_function(const SimHost *sim, const char *address);
@@ -99,3 +101,18 @@ ssize_t sim_read_node(const Host *host, int watch_fd, void *buffer, size_t size)
 
 /* An ioctl on gpuN's node. */
 int sim_control(SimHost *sim, unsigned index, bool owner, unsigned long request, void *argument);
+
+/* sim-vfio.c: nodes below dev/vfio, what their ioctls answer, and the descriptors that come of these. */
+int sim_vfio_open(const SimHost *sim, const char *path, int flags);
+/* -ENOTTY: it is none of them, or does not know this. */
+int sim_vfio_ioctl(const SimHost *sim, int fd, unsigned long request, void *argument);
+/* -EINVAL: the descriptor is no session's; -ENODEV: it is over. */
+int sim_vfio_check_data(const SimHost *sim, int fd);
+
+/* sim-migration.c: a vGPU is made, and has gone; with the lock taken. */
+int sim_device_add(const SimHost *sim, const SimGpu *gpu, const struct mdevgpu_type *type, const char *uuid);
+void sim_device_remove(const SimHost *sim, const char *uuid);
+
+/* sim-session.c: HostOps' */
+ssize_t sim_read_data(const Host *host, int fd, void *buffer, size_t size);
+ssize_t sim_write_data(const Host *host, int fd, const void *data, size_t size);

@@ -126,6 +126,8 @@ static int create_locked(SimHost *sim, const SimGpu *gpu, const struct mdevgpu_t
         if (r >= 0)
                 r = sim_write(sim, cost, 0600, "kernel/vgpus/%s/%u/%s", gpu->address, type->id, uuid);
         if (r >= 0)
+                r = sim_device_add(sim, gpu, type, uuid);
+        if (r >= 0)
                 r = link_device(sim, gpu, &mdev, path);
         sim_parent_recount(sim, gpu);
         return r;
@@ -191,6 +193,7 @@ static void unlink_device(const SimHost *sim, const SimGpu *gpu, const SimMdev *
 static void release_device(const SimHost *sim, const SimMdev *mdev, const char *path) {
         char devpath[512];
 
+        sim_device_remove(sim, mdev->uuid);
         sim_remove_tree(sim, "kernel/mdevs/%s", mdev->uuid);
         sim_remove_tree(sim, "kernel/vgpus/%s/%u/%s", mdev->parent, mdev->type, mdev->uuid);
         sim_remove_tree(sim, "dev/vfio/%u", mdev->group);

@@ -38,6 +38,26 @@ static bool driver_is_vfio(const char *driver) {
         return streq(driver, "vfio-pci") || streq(driver, "xe-vfio-pci");
 }
 
+bool sim_pci_group_is_viable(const SimHost *sim, unsigned group) {
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        struct dirent *entry;
+        bool viable = true;
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), "sys/kernel/iommu_groups/%u/devices", group);
+        if (directory_list(sim->root_fd, path, &dir) < 0)
+                return false;
+
+        while ((entry = directory_next(dir))) {
+                char driver[64];
+
+                if (read_link(sim, entry->d_name, "driver", driver, sizeof(driver)))
+                        viable = viable && driver_is_vfio(driver);
+        }
+
+        return viable;
+}
+
 /* The VFIO group has a node as long as one of its devices is vfio's. */
 static void update_node(const SimHost *sim, unsigned group) {
         _cleanup_(dir_closep) DIR *dir = NULL;

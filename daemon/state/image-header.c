@@ -47,7 +47,7 @@ static const Field gpu_fields[] = {
         U32("device", ImageHeader, device_id),
         U32("subsystem", ImageHeader, subsystem_id),
         TEXT("backend", ImageHeader, backend, true),
-        TEXT("driver", ImageHeader, driver, true),
+        TEXT("driver", ImageHeader, driver, false),
         TEXT("driver-version", ImageHeader, driver_version, false),
         {},
 };
@@ -81,30 +81,6 @@ static void json_object_putp(json_object **o) {
 static void json_tokener_freep(json_tokener **t) {
         if (*t)
                 json_tokener_free(*t);
-}
-
-void image_header_init(ImageHeader *header) {
-        *header = (ImageHeader){
-                .vendor_id = UNKNOWN_U32,
-                .device_id = UNKNOWN_U32,
-                .subsystem_id = UNKNOWN_U32,
-                .size = UNKNOWN_U64,
-                .type = {
-                        .vendor_id = UNKNOWN_U32,
-                        .max_instances = UNKNOWN_U32,
-                        .available = UNKNOWN_U32,
-                        .framebuffer = UNKNOWN_U64,
-                        .heads = UNKNOWN_U32,
-                        .max_width = UNKNOWN_U32,
-                        .max_height = UNKNOWN_U32,
-                        .frame_limit = UNKNOWN_U32,
-                },
-        };
-}
-
-void image_header_done(ImageHeader *header) {
-        facts_done(&header->facts);
-        attributes_done(&header->attributes);
 }
 
 /* Takes value over; NULL: out of memory. */

@@ -20,8 +20,11 @@ static int write_error(Error *error, int r) {
                 return error_set(error, -ERROR_CANCELLED, "It was cancelled");
         if (r == -ETIMEDOUT)
                 return error_set(error, -ERROR_TIMEOUT, "Whoever was to take the state did not take a byte for too long");
+        if (r == -EDQUOT)
+                return error_set(error, -ERROR_LIMIT_EXCEEDED,
+                                 "The state cannot be saved: all states together would take more than they may");
         if (r == -EPIPE || r == -ECONNRESET)
-                return error_set(error, -EPIPE, "Whoever was to take the state is gone");
+                return error_set(error, -EIO, "Whoever was to take the state is gone");
 
         return error_set(error, -EIO, "The state cannot be written: %s", strerrordesc_np(-r) ?: "unknown error");
 }

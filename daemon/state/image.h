@@ -9,9 +9,7 @@
  * Writer and reader take the same memory however long an image is.
  */
 
-#include "core/attributes.h"
-#include "core/backend.h"
-#include "core/facts.h"
+#include "core/image-header.h"
 #include "state/stream.h"
 
 /* Of the format: what is newer is refused, with this number. */
@@ -20,28 +18,6 @@
 /* Bytes of a frame's data at most, and of the header's. */
 #define IMAGE_FRAME_MAX (1024U * 1024U)
 #define IMAGE_HEADER_MAX (256U * 1024U)
-
-/* What made it. Texts are printable and end within their arrays; a number that is not known is the maximum of its type. */
-typedef struct ImageHeader {
-        uint64_t created_usec; /* CLOCK_REALTIME */
-        char host[64];
-        char uuid[UUID_STRING_SIZE]; /* the vGPU's */
-        char label[256];
-        VGpuKind kind;
-        uint32_t vendor_id, device_id, subsystem_id; /* the GPU's, of PCI; subsystem: vendor in the upper half */
-        char gpu[SYSFS_NAME_SIZE]; /* where it was */
-        char backend[32];
-        char driver[64];
-        char driver_version[64];
-        TypeReport type; /* its fields but for what is left, and what a profile said */
-        Facts facts; /* of GetMigrationInfo() */
-        Attributes attributes; /* of its definition */
-        uint64_t migration_flags; /* VFIO_MIGRATION_* */
-        uint64_t size; /* bytes of data that the driver foretold */
-} ImageHeader;
-
-void image_header_init(ImageHeader *header);
-void image_header_done(ImageHeader *header);
 
 /* image-header.c: to be freed; -ENOMEM, -E2BIG. */
 int image_header_format(const ImageHeader *header, char **ret_text, size_t *ret_size);

@@ -66,6 +66,11 @@ static ssize_t put(const Stream *stream, const void *data, size_t size) {
         return n >= 0 || errno != EOPNOTSUPP ? n : write(stream->fd, data, MIN(size, (size_t)PIPE_BUF));
 }
 
+static int count(Stream *stream, size_t n) {
+        stream->n_bytes += n;
+        return stream->moved ? stream->moved(stream, stream->userdata) : 0;
+}
+
 static bool is_passing(int code) {
         return code == EINTR || code == EAGAIN;
 }
@@ -88,7 +93,9 @@ int stream_write(Stream *stream, const void *data, size_t size) {
                 if (k <= 0)
                         return k < 0 ? negative_errno() : -EIO;
                 n += (size_t)k;
-                stream->n_bytes += (uint64_t)k;
+                r = count(stream, (size_t)k);
+                if (r < 0)
+                        return r;
         }
 
         return 0;
@@ -116,7 +123,9 @@ int stream_read(Stream *stream, void *data, size_t size, size_t *ret_n) {
                 if (k == 0)
                         break;
                 n += (size_t)k;
-                stream->n_bytes += (uint64_t)k;
+                r = count(stream, (size_t)k);
+                if (r < 0)
+                        return r;
         }
 
         *ret_n = n;

@@ -19,6 +19,9 @@ typedef struct Stream {
         uint64_t n_bytes; /* that went through */
         bool is_socket;
         bool is_pipe;
+        /* Called when some bytes went through, NULL: by nobody. What it returns that is negative ends the transfer. */
+        int (*moved)(struct Stream *stream, void *userdata);
+        void *userdata;
 } Stream;
 
 /* -EBADF, or -EINVAL if it is nothing that bytes go through one after the other. */

@@ -44,6 +44,7 @@ static int read_error(const StateDevice *device, int r, Error *error) {
 
 /* Until the driver has no more for now (1: in PRE_COPY), or so many bytes were sent (as well), or it has none at all (0). */
 static int copy_out(Saving *s, uint64_t most, Error *error) {
+        const StateDevice *device = s->device;
         uint64_t before = s->progress.n_bytes;
 
         while (s->progress.n_bytes - before < most) {
@@ -54,13 +55,14 @@ static int copy_out(Saving *s, uint64_t most, Error *error) {
                 if (r < 0)
                         return error_set(error, -ERROR_CANCELLED, "It was cancelled");
 
-                n = read(s->device->data_fd, image_writer_get_buffer(s->writer), IMAGE_FRAME_MAX);
-                if (n < 0 && errno == EINTR)
+                n = device->host->ops->read_data(device->host, device->data_fd, image_writer_get_buffer(s->writer),
+                                                 IMAGE_FRAME_MAX);
+                if (n == -EINTR)
                         continue;
-                if (n < 0 && errno == ENOMSG && s->progress.phase == TRANSFER_PRE_COPY)
+                if (n == -ENOMSG && s->progress.phase == TRANSFER_PRE_COPY)
                         return 1;
                 if (n < 0)
-                        return read_error(s->device, negative_errno(), error);
+                        return read_error(device, (int)n, error);
                 if (n == 0)
                         return 0;
 
@@ -134,11 +136,11 @@ static int save(Saving *s, uint64_t flags, Error *error) {
 }
 
 /* However it went; why: what went wrong so far, to which is added that it is not as it was. */
-static int put_back(StateDevice *device, int r, TransferProgress *progress, Error *why) {
+static int put_back(StateDevice *device, int r, bool stay_stopped, TransferProgress *progress, Error *why) {
         Error error = ERROR_NULL;
         char before[sizeof(why->message)];
 
-        if (state_device_set_state(device, DEVICE_RUNNING, &error) >= 0)
+        if (state_device_set_state(device, r >= 0 && stay_stopped ? DEVICE_STOP : DEVICE_RUNNING, &error) >= 0)
                 return r;
 
         error = ERROR_NULL;
@@ -184,7 +186,7 @@ int transfer_save(StateDevice *device, ImageWriter *writer, Stream *stream, cons
         r = save(&s, flags, error);
         if (r >= 0)
                 r = image_writer_finish(writer, error);
-        r = put_back(device, r, &s.progress, error);
+        r = put_back(device, r, options->stay_stopped, &s.progress, error);
         if (s.stopped_usec > 0)
                 s.progress.downtime_usec = now_usec() - s.stopped_usec;
         *ret_progress = s.progress;
@@ -195,13 +197,13 @@ static int write_all(StateDevice *device, const uint8_t *data, size_t size, Erro
         size_t n = 0;
 
         while (n < size) {
-                ssize_t k = write(device->data_fd, data + n, size - n);
+                ssize_t k = device->host->ops->write_data(device->host, device->data_fd, data + n, size - n);
 
-                if (k < 0 && errno == EINTR)
+                if (k == -EINTR)
                         continue;
                 if (k <= 0)
                         return error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s refuses the state: %s",
-                                         device->name, k < 0 ? strerrordesc_np(errno) ?: "unknown error" : "no room");
+                                         device->name, k < 0 ? strerrordesc_np((int)-k) ?: "unknown error" : "no room");
                 n += (size_t)k;
         }
 

@@ -9,25 +9,9 @@
 #include "state/device.h"
 #include "state/image.h"
 
-typedef enum TransferPhase {
-        TRANSFER_PRE_COPY, /* out, while the device runs */
-        TRANSFER_STOP_COPY, /* out, while it stands */
-        TRANSFER_RESUMING, /* in */
-        TRANSFER_PHASE_MAX,
-        TRANSFER_PHASE_INVALID = -EINVAL,
-} TransferPhase;
-
-typedef struct TransferProgress {
-        TransferPhase phase;
-        uint64_t n_bytes; /* of data, that went through */
-        uint64_t total; /* that there will be; UNKNOWN_U64 */
-        uint64_t dirty; /* pre-copy: bytes that have changed since they were sent; UNKNOWN_U64 */
-        uint64_t downtime_usec; /* since it stands; 0 while it runs */
-        bool was_reset; /* save, at its end: it could be put back only as new, and holds nothing of what it did */
-} TransferProgress;
-
 typedef struct TransferOptions {
         bool precopy; /* where the driver can */
+        bool stay_stopped; /* save: it is left in STOP, if all of it went well */
         void (*progress)(const TransferProgress *progress, void *userdata); /* between two frames */
         void *userdata;
 } TransferOptions;

@@ -31,6 +31,9 @@ enum {
         ERROR_INVALID_ARGUMENT = EINVAL,
         ERROR_NO_SUCH_TOPOLOGY = ENOMEDIUM,
         ERROR_CANCELLED = ECANCELED,
+        ERROR_NO_SUCH_STATE = ENODATA, /* nothing is saved under this name */
+        ERROR_STATE_INVALID = EILSEQ, /* it is no image of a state, or a damaged one */
+        ERROR_STATE_INCOMPATIBLE = EMEDIUMTYPE, /* it is one of something else than what is there */
 };
 
 typedef struct Error {

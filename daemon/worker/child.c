@@ -125,7 +125,7 @@ static void fail_queue(Child *child, int code, const char *what) {
 
 /* "GPU 0000:41:00.0", or what else its worker is for. */
 static const char *child_subject(const Child *child) {
-        return child->role == CHILD_STORE || streq(child->gpu, "host") ? "" : "GPU ";
+        return child->role == CHILD_STORE || child->role == CHILD_TRANSFER || streq(child->gpu, "host") ? "" : "GPU ";
 }
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -154,12 +154,39 @@ static int set_events(Child *child, bool writable) {
         return sd_event_source_set_io_events(child->io, EPOLLIN | (writable ? EPOLLOUT : 0U));
 }
 
+/* A job's descriptors go with the first byte of its frame. */
+static ssize_t send_some(Child *child) {
+        PlatformJob *job = child->running;
+        union {
+                struct cmsghdr head; /* for its alignment */
+                uint8_t space[CMSG_SPACE(sizeof(job->fds))];
+        } control = {};
+        struct iovec v = { .iov_base = job->frame.data + child->sent, .iov_len = job->frame.size - child->sent };
+        struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+        size_t size = job->n_fds * sizeof(int);
+        ssize_t n;
+
+        if (job->n_fds > 0) {
+                m.msg_control = &control;
+                m.msg_controllen = CMSG_SPACE(size);
+                control.head.cmsg_level = SOL_SOCKET;
+                control.head.cmsg_type = SCM_RIGHTS;
+                control.head.cmsg_len = CMSG_LEN(size);
+                memcpy(CMSG_DATA(&control.head), job->fds, size);
+        }
+
+        n = sendmsg(child->fd, &m, MSG_NOSIGNAL);
+        if (n > 0)
+                platform_job_close_fds(job);
+        return n;
+}
+
 /* Sends what is left of the running job's frame, as far as the socket takes it. */
 static int child_send(Child *child) {
         const WireWriter *frame = &child->running->frame;
 
         while (child->sent < frame->size) {
-                ssize_t n = send(child->fd, frame->data + child->sent, frame->size - child->sent, MSG_NOSIGNAL);
+                ssize_t n = send_some(child);
 
                 if (n < 0 && errno == EAGAIN)
                         return set_events(child, /* writable= */ true);
@@ -299,14 +326,33 @@ static void child_break(Child *child, const char *what) {
                 child->ops->lost(child, child->userdata);
 }
 
+/* It lives: its deadline is that of the next piece. */
+static int handle_progress(Child *child, const TransferProgress *progress) {
+        const PlatformJob *job = child->running;
+        int r = 0;
+
+        if (!job || child->role != CHILD_TRANSFER)
+                return -EBADMSG;
+
+        if (child->deadline)
+                r = sd_event_source_set_time_relative(child->deadline, job->timeout_usec);
+        if (job->listener.progress)
+                job->listener.progress(progress, job->listener.userdata);
+        return r;
+}
+
 static int handle_event(Child *child, const uint8_t *body, size_t size) {
         WorkerEvent event;
         int r;
 
         r = protocol_get_event(body, size, &event);
-        if (r >= 0)
-                child->ops->heard(child, &event, child->userdata);
-        return r;
+        if (r < 0)
+                return r;
+        if (event.kind == WORKER_EVENT_PROGRESS)
+                return handle_progress(child, &event.progress);
+
+        child->ops->heard(child, &event, child->userdata);
+        return 0;
 }
 
 /* A whole frame: the running job's result, something that the worker heard, or nonsense. */

@@ -20,6 +20,8 @@ struct PlatformJob {
         char gpu[SYSFS_NAME_SIZE];
         JobKind kind;
         WireWriter frame; /* but for the number */
+        int fds[JOB_FDS_MAX]; /* that go with it, or -EBADF */
+        size_t n_fds;
         JobListener listener;
         uint64_t timeout_usec;
         bool begun;
@@ -30,6 +32,8 @@ struct PlatformJob {
 int platform_job_new(const char *gpu, const Job *job, const JobListener *listener, uint64_t timeout_usec,
                      PlatformJob **ret_job);
 PlatformJob *platform_job_free(PlatformJob *job);
+/* The worker has its own now. */
+void platform_job_close_fds(PlatformJob *job);
 /* Ends it with an error, from the loop; it is in failing until then. */
 void platform_job_fail_soon(PlatformJob *job, List *failing, sd_event *event, int code);
 
@@ -38,6 +42,7 @@ typedef enum ChildRole {
         CHILD_REMOVAL, /* one removal */
         CHILD_USERS, /* looks for users, or at the machine, once; changes nothing, so that it is killed when it is stuck */
         CHILD_STORE, /* writes files */
+        CHILD_TRANSFER, /* the jobs of one transfer, by whose name it goes */
         CHILD_LEAVING, /* its socket is closed; it is only waited for */
 } ChildRole;
 

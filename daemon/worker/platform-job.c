@@ -1,11 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <fcntl.h>
+
 #include "util/text.h"
 #include "worker/child.h"
+
+static int keep_fds(PlatformJob *p, const Job *job) {
+        assert(job->n_fds <= JOB_FDS_MAX);
+        for (; p->n_fds < job->n_fds; p->n_fds++) {
+                p->fds[p->n_fds] = fcntl(job->fds[p->n_fds], F_DUPFD_CLOEXEC, 0);
+                if (p->fds[p->n_fds] < 0)
+                        return negative_errno();
+        }
+
+        return 0;
+}
+
+void platform_job_close_fds(PlatformJob *job) {
+        for (; job->n_fds > 0; job->n_fds--)
+                fd_close(job->fds[job->n_fds - 1]);
+}
 
 int platform_job_new(const char *gpu, const Job *job, const JobListener *listener, uint64_t timeout_usec,
                      PlatformJob **ret_job) {
         PlatformJob *p;
+        int r;
 
         p = calloc(1, sizeof(PlatformJob));
         if (!p)
@@ -17,9 +36,8 @@ int platform_job_new(const char *gpu, const Job *job, const JobListener *listene
         p->listener = *listener;
         p->timeout_usec = timeout_usec;
         protocol_put_job(&p->frame, 0, job);
-        if (p->frame.error < 0) {
-                int r = p->frame.error;
-
+        r = p->frame.error < 0 ? p->frame.error : keep_fds(p, job);
+        if (r < 0) {
                 platform_job_free(p);
                 return r;
         }
@@ -35,6 +53,7 @@ PlatformJob *platform_job_free(PlatformJob *job) {
         list_unlink(&job->link);
         sd_event_source_disable_unref(job->soon);
         wire_writer_done(&job->frame);
+        platform_job_close_fds(job);
         free(job);
         return NULL;
 }

@@ -17,6 +17,7 @@ static void put_details(WireWriter *w, const TypeDetails *d) {
         wire_put_u32(w, (uint32_t)d->multi_vgpu);
         wire_put_u32(w, (uint32_t)d->limiter);
         wire_put_u32(w, (uint32_t)d->creatable);
+        wire_put_u32(w, (uint32_t)d->keeps_state);
 }
 
 static void get_details(WireReader *r, TypeDetails *d) {
@@ -31,6 +32,7 @@ static void get_details(WireReader *r, TypeDetails *d) {
         d->multi_vgpu = (Tristate)wire_get_enum(r, TRISTATE_MAX);
         d->limiter = (Tristate)wire_get_enum(r, TRISTATE_MAX);
         d->creatable = (Tristate)wire_get_enum(r, TRISTATE_MAX);
+        d->keeps_state = (Tristate)wire_get_enum(r, TRISTATE_MAX);
 }
 
 static void put_type(WireWriter *w, const TypeReport *t) {
@@ -283,7 +285,9 @@ void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const Job
         } else if (kind == JOB_EXAMINE) {
                 if (result->error.code == 0)
                         put_facts(w, result->facts);
-        } else {
+        } else if (job_is_about_states(kind))
+                protocol_put_state_result(w, kind, result);
+        else {
                 put_counts(w, result);
                 put_users(w, result);
                 wire_put_u8(w, result->exists);
@@ -310,6 +314,8 @@ static int get_result_fields(WireReader *r, JobKind kind, JobResult *result) {
                 return result->error.code == 0 ? protocol_get_usage(r, &result->usage) : 0;
         if (kind == JOB_EXAMINE)
                 return result->error.code == 0 ? get_facts(r, result) : 0;
+        if (job_is_about_states(kind))
+                return protocol_get_state_result(r, kind, result);
 
         k = get_counts(r, result);
         if (k >= 0)
@@ -349,6 +355,8 @@ void protocol_put_event(WireWriter *w, const WorkerEvent *event) {
         wire_put_u32(w, (uint32_t)event->pid);
         wire_put_u32(w, event->code);
         wire_put_string(w, event->text);
+        if (event->kind == WORKER_EVENT_PROGRESS)
+                protocol_put_progress(w, &event->progress);
         protocol_end_frame(w);
 }
 
@@ -364,6 +372,8 @@ int protocol_get_event(const uint8_t *data, size_t size, WorkerEvent *ret_event)
         event.pid = (int32_t)wire_get_u32(&r);
         event.code = wire_get_u32(&r);
         wire_get_string(&r, event.text, sizeof(event.text));
+        if (event.kind == WORKER_EVENT_PROGRESS)
+                protocol_get_progress(&r, &event.progress);
         k = wire_reader_finish(&r);
         if (k < 0)
                 return k;

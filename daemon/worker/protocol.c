@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "core/image-header.h"
 #include "util/text.h"
 #include "worker/protocol-frame.h"
 
@@ -123,6 +124,8 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                 put_attributes(w, job->attributes);
         } else if (job->kind == JOB_SET_MIXED)
                 wire_put_u8(w, job->mixed_size);
+        else if (job_is_about_states(job->kind))
+                protocol_put_state_job(w, job);
         else if (job->kind != JOB_USAGE && job->kind != JOB_EXAMINE)
                 put_vgpu_job(w, job);
 
@@ -132,6 +135,9 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
 void decoded_job_done(DecodedJob *d) {
         free(d->types);
         attributes_done(&d->attributes);
+        if (d->header)
+                image_header_done(d->header);
+        free(d->header);
         *d = (DecodedJob){};
 }
 
@@ -236,7 +242,13 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                 ret_job->job.attributes = &ret_job->attributes;
         } else if (ret_job->job.kind == JOB_SET_MIXED)
                 ret_job->job.mixed_size = wire_get_bool(&r);
-        else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
+        else if (job_is_about_states(ret_job->job.kind)) {
+                k = protocol_get_state_job(&r, ret_job);
+                if (k < 0) {
+                        decoded_job_done(ret_job);
+                        return k;
+                }
+        } else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

@@ -25,13 +25,15 @@ typedef struct DecodedJob {
         char label[LABEL_SIZE];
         char owner[OWNER_TEXT_SIZE];
         char program[SETTINGS_PATH_SIZE];
+        char state_name[SAVED_STATE_NAME_SIZE];
         Attributes attributes;
         TypeSpec *types;
+        ImageHeader *header; /* save state */
 } DecodedJob;
 
 void decoded_job_done(DecodedJob *d);
 
-/* A whole frame, header included; check w->error afterwards. */
+/* A whole frame, header included; check w->error afterwards. A job's descriptors are counted in it, and travel beside it. */
 void protocol_put_job(WireWriter *w, uint32_t number, const Job *job);
 void protocol_put_result(WireWriter *w, uint32_t number, JobKind kind, const JobResult *result);
 

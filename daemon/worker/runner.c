@@ -12,6 +12,8 @@
 #include "util/log.h"
 #include "util/text.h"
 #include "worker/runner.h"
+#include "worker/state-store.h"
+#include "worker/state-work.h"
 #include "worker/store.h"
 #include "worker/told.h"
 
@@ -35,6 +37,7 @@ static void set_backend(BackendContext *c, const Backend *backend) {
 
 void runner_done(BackendContext *c) {
         set_backend(c, NULL);
+        c->state_work = state_work_free(c->state_work);
         c->counts = mdev_counts_free(c->counts);
 }
 
@@ -531,6 +534,24 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
                 break;
         case JOB_REMOVE:
                 r = run_remove(c, job, result);
+                break;
+        case JOB_SAVE_STATE:
+                r = state_work_save(c, job, result);
+                break;
+        case JOB_OPEN_STATE:
+                r = state_work_open(c, job, result);
+                break;
+        case JOB_RESTORE_STATE:
+                r = state_work_restore(c, job, result);
+                break;
+        case JOB_SETTLE_STATE:
+                r = state_work_settle(c, job, result);
+                break;
+        case JOB_LIST_STATES:
+                r = state_store_list(c->host, result, &result->error);
+                break;
+        case JOB_DELETE_STATE:
+                r = state_store_delete(c->host, job->state_name, &result->error);
                 break;
         default:
                 r = -EINVAL;

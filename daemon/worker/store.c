@@ -6,10 +6,10 @@
 #include "core/definition.h"
 #include "core/record.h"
 #include "util/file.h"
+#include "worker/state-store.h"
 #include "worker/store.h"
 
-/* Opens dir_fd/name, made if it is not there, in such a way that it is there after a power cut as well. */
-static int folder_open(int dir_fd, const char *name, mode_t mode) {
+int folder_open(int dir_fd, const char *name, mode_t mode) {
         int fd;
 
         if (mkdirat(dir_fd, name, mode) < 0) {
@@ -228,6 +228,7 @@ static void clean(const Host *host) {
                 bench_done(&bench);
         }
         note_clean(host->var_fd);
+        state_store_clean(host);
 }
 
 static int remove_definition(const Host *host, const Job *job, Error *error) {

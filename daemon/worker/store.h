@@ -9,3 +9,6 @@
 #include "core/backend.h"
 
 int store_run(const Host *host, const Job *job, Error *error);
+
+/* Opens dir_fd/name, made if it is not there, in such a way that it is there after a power cut as well. */
+int folder_open(int dir_fd, const char *name, mode_t mode);

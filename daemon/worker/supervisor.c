@@ -14,6 +14,10 @@
  * time: tens of seconds for NVIDIA's (reported). */
 #define ENABLE_VFS_TIMEOUT_USEC UINT64_C(180000000)
 
+/* From one piece of a transfer to the next: over what its other end may stall (STREAM_STALL_USEC), and what a disk may take
+ * to write what is left in the end. */
+#define TRANSFER_TIMEOUT_USEC UINT64_C(120000000)
+
 /* Jobs that wait for one GPU. Clients have limits of their own; this one is for us. */
 #define QUEUE_MAX 4096U
 
@@ -175,8 +179,15 @@ static int submit_job(Supervisor *s, const char *gpu, PlatformJob *job) {
         case JOB_USERS:
         case JOB_MIGRATION:
         case JOB_EXAMINE:
+        case JOB_LIST_STATES:
                 return submit_to_pool(s, &s->users, job);
+        case JOB_SAVE_STATE:
+        case JOB_OPEN_STATE:
+        case JOB_RESTORE_STATE:
+        case JOB_SETTLE_STATE:
+                return submit_to(s, CHILD_TRANSFER, gpu, job);
         case JOB_STORE:
+        case JOB_DELETE_STATE:
                 return submit_to(s, CHILD_STORE, STORE_NAME, job);
         default:
                 return submit_to(s, CHILD_GPU, gpu, job);
@@ -225,11 +236,20 @@ static void supervisor_release_gpu(Platform *platform, const char *gpu) {
                 child_leave(child);
 }
 
+/* What it is at goes on to its end, and what it has open is closed with it. */
+static void supervisor_release_transfer(Platform *platform, const char *transfer) {
+        Child *child = find_child(supervisor_from(platform), CHILD_TRANSFER, transfer);
+
+        if (child)
+                child_leave(child);
+}
+
 static const PlatformOps supervisor_ops = {
         .submit = supervisor_submit,
         .cancel = supervisor_cancel,
         .forget = supervisor_forget,
         .release_gpu = supervisor_release_gpu,
+        .release_transfer = supervisor_release_transfer,
 };
 
 int supervisor_new(const SupervisorParameters *parameters, Supervisor **ret_supervisor) {
@@ -245,6 +265,8 @@ int supervisor_new(const SupervisorParameters *parameters, Supervisor **ret_supe
         for (JobKind kind = 0; kind < JOB_KIND_MAX; kind++)
                 s->timeouts[kind] = parameters->operation_timeout_usec ?: OPERATION_JOB_TIMEOUT_USEC;
         s->timeouts[JOB_ENABLE_VFS] = parameters->operation_timeout_usec ?: ENABLE_VFS_TIMEOUT_USEC;
+        s->timeouts[JOB_SAVE_STATE] = s->timeouts[JOB_OPEN_STATE] = s->timeouts[JOB_RESTORE_STATE] =
+                TRANSFER_TIMEOUT_USEC;
         s->timeouts[JOB_SYNC] = parameters->sync_timeout_usec ?: SYNC_TIMEOUT_USEC;
         list_init(&s->children);
         s->removals = (Pool){ .role = CHILD_REMOVAL, .max = REMOVALS_MAX };

@@ -9,12 +9,65 @@
 #include "worker/runner.h"
 #include "worker/worker.h"
 
+/* Descriptors that came with a frame. */
+typedef struct Passed {
+        int fds[JOB_FDS_MAX];
+        size_t n;
+        bool too_many;
+} Passed;
+
+static void passed_done(Passed *passed) {
+        for (; passed->n > 0; passed->n--)
+                fd_close(passed->fds[passed->n - 1]);
+}
+
+static void take_fds(struct msghdr *m, Passed *passed) {
+        passed->too_many = passed->too_many || (m->msg_flags & MSG_CTRUNC);
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+                size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+                if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+                        continue;
+                for (size_t i = 0; i < n; i++) {
+                        int fd;
+
+                        memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+                        if (passed->n < JOB_FDS_MAX)
+                                passed->fds[passed->n++] = fd;
+                        else {
+                                passed->too_many = true;
+                                fd_close(fd);
+                        }
+                }
+        }
+}
+
+static ssize_t receive(int fd, void *data, size_t size, Passed *passed) {
+        union {
+                struct cmsghdr head; /* for its alignment */
+                uint8_t space[CMSG_SPACE(JOB_FDS_MAX * sizeof(int))];
+        } control;
+        struct iovec v = { .iov_base = data, .iov_len = size };
+        struct msghdr m = {
+                .msg_iov = &v,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control),
+        };
+        ssize_t n;
+
+        n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+        if (n >= 0)
+                take_fds(&m, passed);
+        return n;
+}
+
 /* 1, or 0 at the end of the stream before the first byte. */
-static int read_all(int fd, void *data, size_t size) {
+static int read_all(int fd, void *data, size_t size, Passed *passed) {
         size_t n = 0;
 
         while (n < size) {
-                ssize_t k = read(fd, (uint8_t *)data + n, size - n);
+                ssize_t k = receive(fd, (uint8_t *)data + n, size - n, passed);
 
                 if (k < 0 && errno == EINTR)
                         continue;
@@ -54,7 +107,8 @@ static int send_result(int fd, uint32_t number, JobKind kind, const JobResult *r
         return r;
 }
 
-static int serve_frame(int fd, BackendContext *c, const uint8_t *body, size_t size, uint32_t number) {
+static int serve_frame(int fd, BackendContext *c, const uint8_t *body, size_t size, uint32_t number,
+                       const Passed *passed) {
         JobResult result;
         DecodedJob job;
         int r;
@@ -62,7 +116,12 @@ static int serve_frame(int fd, BackendContext *c, const uint8_t *body, size_t si
         r = protocol_get_job(body, size, &job);
         if (r < 0)
                 return r;
+        if (job.job.n_fds != passed->n || passed->too_many) {
+                decoded_job_done(&job);
+                return -EBADMSG;
+        }
 
+        job.job.fds = passed->fds;
         job_result_init(&result);
         runner_run(c, &job.job, &result);
         r = send_result(fd, number, job.job.kind, &result);
@@ -72,12 +131,13 @@ static int serve_frame(int fd, BackendContext *c, const uint8_t *body, size_t si
 }
 
 static int serve_one(int fd, BackendContext *c) {
+        _cleanup_(passed_done) Passed passed = {};
         _cleanup_(freep) uint8_t *body = NULL;
         uint32_t header[2];
         size_t size;
         int r;
 
-        r = read_all(fd, header, sizeof(header));
+        r = read_all(fd, header, sizeof(header), &passed);
         if (r <= 0)
                 return r;
         if (header[0] < sizeof(uint32_t) || header[0] > WIRE_FRAME_MAX)
@@ -88,11 +148,11 @@ static int serve_one(int fd, BackendContext *c) {
         if (!body)
                 return -ENOMEM;
 
-        r = size > 0 ? read_all(fd, body, size) : 1;
+        r = size > 0 ? read_all(fd, body, size, &passed) : 1;
         if (r <= 0)
                 return r < 0 ? r : -ECONNRESET;
 
-        r = serve_frame(fd, c, body, size, header[1]);
+        r = serve_frame(fd, c, body, size, header[1], &passed);
         return r < 0 ? r : 1;
 }
 
@@ -132,6 +192,13 @@ static int serve(int fd, BackendContext *c) {
         return fds[0].revents != 0 ? serve_one(fd, c) : 1;
 }
 
+/* That the daemon is gone shows when the job has ended. */
+static void tell_progress(const WorkerEvent *event, void *userdata) {
+        const int *fd = userdata;
+
+        (void)send_event(*fd, event);
+}
+
 int worker_serve(int socket_fd, const Host *host, const char *gpu) {
         BackendContext c;
         int r;
@@ -143,6 +210,8 @@ int worker_serve(int socket_fd, const Host *host, const char *gpu) {
         (void)signal(SIGPIPE, SIG_IGN);
 
         runner_init(&c, host, gpu);
+        c.tell = tell_progress;
+        c.tell_userdata = &socket_fd;
         do
                 r = serve(socket_fd, &c);
         while (r > 0);

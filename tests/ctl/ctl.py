@@ -20,9 +20,10 @@ DEFINED = "c0ffee00-0000-4000-8000-000000000003"
 ECHO = "c0ffee00-0000-4000-8000-00000000ec40"
 GPU = "0000:41:00.0"
 READING = [[], ["list"], ["gpus"], ["types"], ["types", GPU], ["status"], ["status", GPU], ["status", UUID], ["check"],
-           ["version"], ["users", UUID], ["usage", GPU], ["attachment", UUID]]
+           ["version"], ["users", UUID], ["usage", GPU], ["attachment", UUID], ["states"]]
 CHANGING = [["create", GPU, "t"], ["destroy", UUID], ["define", GPU, "t"], ["define", UUID], ["undefine", UUID],
-            ["start", UUID], ["modify", UUID, "--type", "t"], ["autostart", UUID], ["reload"]]
+            ["start", UUID], ["modify", UUID, "--type", "t"], ["autostart", UUID], ["reload"],
+            ["save", UUID, "n"], ["restore", "n"], ["delete-state", "n"]]
 
 # What a terminal obeys, or what makes text read as something else.
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
@@ -411,6 +412,7 @@ def exit_statuses(rig: Rig):
             prefix + "NoInstances": 1, prefix + "Busy": 1, prefix + "InUse": 1, prefix + "Timeout": 1,
             prefix + "DriverRejected": 1, prefix + "AlreadyExists": 1, prefix + "Whatever": 1,
             standard + "InvalidArgs": 2, standard + "UnknownMethod": 1, standard + "Failed": 1,
+            prefix + "StateInvalid": 1, prefix + "NoSuchState": 3,
             prefix + "NoSuchGpu": 3, prefix + "NoSuchType": 3, prefix + "NoSuchVGpu": 3, standard + "UnknownObject": 3,
             standard + "AccessDenied": 4, standard + "InteractiveAuthorizationRequired": 4, standard + "AuthFailed": 4,
             standard + "NoReply": 6, standard + "ServiceUnknown": 6, standard + "Spawn.ExecFailed": 6,
@@ -420,6 +422,7 @@ def exit_statuses(rig: Rig):
         said = "Cannot reach mdevgpud: A sentence." if status == 6 else "A sentence."
         hint = {"NoSuchGpu": "'mdevgpuctl gpus' lists the GPUs.", "NoSuchVGpu": "'mdevgpuctl list' lists the vGPUs.",
                 "NoSuchType": "'mdevgpuctl types GPU' lists its types.",
+                "NoSuchState": "'mdevgpuctl states' lists the saved states.",
                 "InUse": "'mdevgpuctl users UUID' lists who uses it."}.get(name.removeprefix(prefix))
         equal(result.err, f"mdevgpuctl: {said}\n" + (f"  {hint}\n" if hint else ""), result)
         equal(result.out, "", result)
@@ -568,6 +571,12 @@ VERBS = """
     compat
     prepare-incoming
     release-incoming
+    save
+    restore
+    export-state
+    import-state
+    states
+    delete-state
     jobs
     cancel
     check
@@ -621,7 +630,8 @@ def man_page(rig: Rig):
             explained.setdefault(option, set()).add(verb)
     equal(documented, explained)
     for verb in ("types", "status", "users", "usage", "create", "destroy", "define", "undefine", "start", "modify",
-                 "autostart", "vfs", "mixed-size", "migration", "compat", "prepare-incoming", "release-incoming", "help"):
+                 "autostart", "vfs", "mixed-size", "migration", "compat", "prepare-incoming", "release-incoming", "save",
+                 "restore", "export-state", "import-state", "delete-state", "help"):
         arguments = re.search(rf"\] {verb} (.*)", rig.ctl("help", verb).out).group(1).replace("…", "...")
         documented = re.search(rf"^\*{verb}\* (.*)", page, re.M).group(1).replace("*", "").replace("_", "")
         equal(documented, arguments)

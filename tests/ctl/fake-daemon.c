@@ -259,6 +259,9 @@ static int get_all(sd_bus_message *m, sd_bus_message *reply) {
         const char *interface;
 
         check(sd_bus_message_read(m, "s", &interface), "read");
+        if (strcmp(interface, "org.mdevgpu1.Job") == 0)
+                return answer_job(m, reply);
+
         OPEN(reply, 'a', "{sv}");
         if (strcmp(interface, "org.mdevgpu1.Manager") == 0)
                 properties_manager(reply);
@@ -419,6 +422,13 @@ static const struct {
         { "UndefineVGpu", "sa{sv}", answer_change },
         { "StartVGpu", "sa{sv}", answer_change },
         { "ModifyVGpu", "sa{sv}", answer_change },
+        { "SaveState", "ssa{sv}", answer_save },
+        { "RestoreState", "ssa{sv}", answer_save },
+        { "ExportState", "sha{sv}", answer_export },
+        { "ImportState", "sha{sv}", answer_import },
+        { "ListSavedStates", "", answer_states },
+        { "DeleteSavedState", "sa{sv}", answer_change },
+        { "Cancel", "a{sv}", answer_cancel },
         { "Reload", "a{sv}", reload },
 };
 

@@ -50,6 +50,17 @@ int is(const char *name);
 /* 1 if the name was an order and has been followed. */
 int obey(sd_bus_message *m, const char *name);
 
+/* Answers with an error that tells the call; 1. */
+int echo(sd_bus_message *m);
+
 /* Answers to what changes something; 1: has answered by itself. */
 int answer_create(sd_bus_message *m, sd_bus_message *reply); /* and DefineVGpu */
 int answer_change(sd_bus_message *m, sd_bus_message *reply); /* of a vGPU that there is */
+
+/* Saved states, and the job that makes one. */
+int answer_save(sd_bus_message *m, sd_bus_message *reply); /* and RestoreState */
+int answer_export(sd_bus_message *m, sd_bus_message *reply);
+int answer_import(sd_bus_message *m, sd_bus_message *reply);
+int answer_states(sd_bus_message *m, sd_bus_message *reply);
+int answer_job(sd_bus_message *m, sd_bus_message *reply);
+int answer_cancel(sd_bus_message *m, sd_bus_message *reply);

@@ -37,7 +37,7 @@ LIBRARIES = {
     r"libxml/.*": {"import"},
     r"uuid(/uuid)?\.h": {"util", "core", "sim"},
     r"json-c/.*": {"core", "state"},
-    r"xxhash\.h": {"state"},
+    r"xxhash\.h": {"state", "sim"},
 }
 LIBC = re.compile(r"(sys|linux|asm|netinet|arpa|sanitizer)/.*\.h|[a-z0-9]+\.h")
 

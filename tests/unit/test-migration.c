@@ -56,7 +56,7 @@ static void test_hold_waits(void) {
         g_assert_nonnull(job);
         fake_begin(job);
 
-        g_assert_cmpint(start_hold_new(m->manager, uuids, 2, 60, on_closed, &n, &wait), ==, 0);
+        g_assert_cmpint(start_hold_new(m->manager, uuids, 2, 60, on_closed, &n, &wait, NULL), ==, 0);
         g_assert_nonnull(wait);
         g_assert_cmpuint(n, ==, 0);
         fake_finish(&m->fake, job);
@@ -66,7 +66,7 @@ static void test_hold_waits(void) {
         g_assert_cmpint(probe(vgpu, &second), ==, -ERROR_BUSY);
 
         /* Held already: who asks again has nothing to wait for. */
-        g_assert_cmpint(start_hold_new(m->manager, uuids, 1, 60, on_closed, &n, &none), ==, 0);
+        g_assert_cmpint(start_hold_new(m->manager, uuids, 1, 60, on_closed, &n, &none, NULL), ==, 0);
         g_assert_null(none);
         start_hold_end(m->manager, uuids, 1);
         g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "none");
@@ -86,7 +86,7 @@ static void test_gives_way(void) {
         unsigned n = 0;
 
         g_assert_cmpint(probe(vgpu, &heard), ==, 0);
-        g_assert_cmpint(start_hold_new(m->manager, uuids, 1, 60, on_closed, &n, &wait), ==, 0);
+        g_assert_cmpint(start_hold_new(m->manager, uuids, 1, 60, on_closed, &n, &wait, NULL), ==, 0);
         g_assert_null(wait);
         g_assert_cmpuint(heard.n, ==, 1);
         g_assert_cmpint(heard.code, ==, -ERROR_BUSY);
@@ -115,7 +115,7 @@ static void test_abandoned(void) {
         migration_query_free(heard.query);
         g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "probing");
         g_assert_cmpint(manager_check_destroy(m->manager, &destroy, NULL), ==, -ERROR_BUSY);
-        g_assert_cmpint(start_hold_new(m->manager, uuids, 1, 60, on_closed, &n, &wait), ==, 0);
+        g_assert_cmpint(start_hold_new(m->manager, uuids, 1, 60, on_closed, &n, &wait, NULL), ==, 0);
         start_hold_free(wait);
         fake_finish(&m->fake, job);
         g_assert_cmpuint(heard.n, ==, 0);

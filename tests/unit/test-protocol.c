@@ -6,6 +6,7 @@
  */
 
 #include "util/text.h"
+#include "core/image-header.h"
 #include "worker/protocol.h"
 
 #include <glib.h>
@@ -623,9 +624,35 @@ static void check_job(const Job *job) {
                         g_assert_true(text_is_printable(job->types[i].name) && text_is_printable(job->types[i].class));
                 return;
         }
+        if (job_is_about_states(job->kind)) {
+                g_assert_true(job->state_name[0] == '\0' || saved_state_name_is_good(job->state_name));
+                g_assert_cmpuint(job->n_fds, <=, JOB_FDS_MAX);
+                g_assert_true(job->kind != JOB_SAVE_STATE || job->header);
+                return;
+        }
 
         g_assert_cmpint(text_parse_uuid(job->uuid, uuid), ==, 0);
         g_assert_true(job->kind != JOB_CREATE || text_is_name(job->type_id));
+}
+
+static ImageHeader *new_header(void) {
+        ImageHeader *header = g_malloc0(sizeof(ImageHeader));
+
+        image_header_init(header);
+        (void)text_copy(header->uuid, sizeof(header->uuid), UUID);
+        (void)text_copy(header->backend, sizeof(header->backend), "shim");
+        (void)text_copy(header->driver, sizeof(header->driver), "mdevgpu_ref");
+        (void)text_copy(header->type.id, sizeof(header->type.id), "mdevgpu_ref-7");
+        g_assert_cmpint(facts_add_text(&header->facts, "driver", "mdevgpu_ref"), ==, 0);
+        return header;
+}
+
+static void fill_saved(JobResult *result) {
+        SavedState *saved = job_result_add_saved(result);
+
+        (void)text_copy(saved->name, sizeof(saved->name), "web1");
+        (void)text_copy(saved->uuid, sizeof(saved->uuid), UUID);
+        saved->size = 1 << 20;
 }
 
 /* In memory of exactly their size. Returns whether it was taken. */
@@ -679,11 +706,15 @@ static void mutate(const uint8_t *body, size_t size, bool is_job, JobKind kind) 
 
 static void test_mutated_jobs(void) {
         TypeSpec types[] = { largest_spec(1), largest_spec(2) };
+        g_autofree ImageHeader *header = new_header();
         const Job jobs[] = {
                 { .kind = JOB_SYNC, .may_register = true, .types = types, .n_types = 2 },
                 { .kind = JOB_CREATE, .uuid = UUID, .type_id = "nvidia-530" },
                 { .kind = JOB_REMOVE, .uuid = UUID },
                 { .kind = JOB_STORE, .uuid = UUID, .type_id = "nvidia-530", .parent = "mtty", .label = "web1" },
+                { .kind = JOB_SAVE_STATE, .uuid = UUID, .state_name = "web1", .n_fds = 1, .header = header },
+                { .kind = JOB_OPEN_STATE, .n_fds = 2 },
+                { .kind = JOB_DELETE_STATE, .state_name = "web1" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(jobs); i++) {
@@ -696,6 +727,7 @@ static void test_mutated_jobs(void) {
                 mutate(body, size, true, jobs[i].kind);
                 wire_writer_done(&w);
         }
+        image_header_done(header);
 }
 
 static void test_mutated_results(void) {
@@ -712,6 +744,10 @@ static void test_mutated_results(void) {
                 fill_lists(&result, 2, 2);
                 if (kind == JOB_EXAMINE)
                         result.facts = largest_facts();
+                if (kind == JOB_OPEN_STATE)
+                        result.header = new_header();
+                if (kind == JOB_LIST_STATES)
+                        fill_saved(&result);
                 protocol_put_result(&w, 1, kind, &result);
                 body = frame_body(&w, 1, &size);
                 mutate(body, size, false, kind);

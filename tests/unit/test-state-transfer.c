@@ -145,7 +145,24 @@ static int model_ioctl(const Host *host, int fd, unsigned long request, void *ar
         }
 }
 
-static const HostOps model_ops = { .open_node = model_open, .ioctl = model_ioctl };
+static ssize_t model_read(const Host *host, int fd, void *buffer, size_t size) {
+        ssize_t n = read(fd, buffer, size);
+
+        return n < 0 ? -errno : n;
+}
+
+static ssize_t model_write(const Host *host, int fd, const void *data, size_t size) {
+        ssize_t n = write(fd, data, size);
+
+        return n < 0 ? -errno : n;
+}
+
+static const HostOps model_ops = {
+        .open_node = model_open,
+        .ioctl = model_ioctl,
+        .read_data = model_read,
+        .write_data = model_write,
+};
 
 typedef struct Stand {
         char *dir;

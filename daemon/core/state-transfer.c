@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+
+#include "core/gpu.h"
+#include "core/image-header.h"
+#include "core/incoming.h"
+#include "core/manager.h"
+#include "core/migration.h"
+#include "core/request.h"
+#include "core/state-transfer-private.h"
+#include "core/type.h"
+#include "util/log.h"
+#include "util/text.h"
+
+StateAfter state_after_from_string(const char *s) {
+        return streq(s, "run")       ? STATE_AFTER_RUN
+               : streq(s, "stop")    ? STATE_AFTER_STOP
+               : streq(s, "destroy") ? STATE_AFTER_DESTROY
+                                     : STATE_AFTER_INVALID;
+}
+
+int state_transfer_check_name(const char *name, Error *error) {
+        if (name[0] == '\0' || saved_state_name_is_good(name))
+                return 0;
+
+        return error_set(error, -ERROR_INVALID_ARGUMENT,
+                         "'%.64s' is no name of a saved state: that is of 1 to %u letters, digits, '.', '_' and '-', and "
+                         "does not begin with '.'",
+                         name, SAVED_STATE_NAME_SIZE - 1);
+}
+
+StateTransfer *state_transfer_free(StateTransfer *t) {
+        Platform *platform;
+
+        if (!t)
+                return NULL;
+
+        platform = t->manager->platform;
+        list_unlink(&t->link);
+        if (t->job)
+                platform->ops->forget(platform, t->job);
+        if (t->operation)
+                operation_abandon(t->operation);
+        platform->ops->release_transfer(platform, t->key);
+        fd_close(t->fd);
+        fd_close(t->cancel_fd);
+        fd_close(t->cancelled_fd);
+        free(t->groups);
+        free(t);
+        return NULL;
+}
+
+static int check_room(const Manager *manager, Error *error) {
+        const StateTransfer *t;
+        unsigned n = 0;
+
+        LIST_FOREACH(t, &manager->state_transfers, link)
+                n++;
+
+        return n < STATE_TRANSFERS_MAX ? 0
+                                       : error_set(error, -ERROR_LIMIT_EXCEEDED,
+                                                   "%u states are being saved or restored, and no more can be at one "
+                                                   "time",
+                                                   n);
+}
+
+static int open_fds(StateTransfer *t, int fd) {
+        int fds[2];
+
+        if (t->name[0] == '\0') {
+                t->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+                if (t->fd < 0)
+                        return negative_errno();
+        }
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return negative_errno();
+
+        t->cancelled_fd = fds[0];
+        t->cancel_fd = fds[1];
+        return 0;
+}
+
+int state_transfer_new(Manager *manager, const char *name, int fd, StateTransferCallback callback, void *userdata,
+                       StateTransfer **ret_transfer, Error *error) {
+        _cleanup_(state_transfer_freep) StateTransfer *t = NULL;
+        int r;
+
+        r = check_room(manager, error);
+        if (r < 0)
+                return r;
+        t = calloc(1, sizeof(StateTransfer));
+        if (!t)
+                return error_set_errno(error, -ENOMEM, "the state cannot be moved");
+
+        t->manager = manager;
+        t->callback = callback;
+        t->userdata = userdata;
+        t->fd = t->cancel_fd = t->cancelled_fd = -EBADF;
+        (void)text_copy(t->name, sizeof(t->name), name);
+        (void)snprintf(t->key, sizeof(t->key), "transfer-%" PRIu32, ++manager->last_transfer);
+        list_append(&manager->state_transfers, &t->link);
+        r = open_fds(t, fd);
+        if (r < 0)
+                return error_set_errno(error, r, "the state cannot be moved");
+
+        *ret_transfer = TAKE(t);
+        return 0;
+}
+
+VGpu *state_transfer_find(const StateTransfer *t) {
+        return t->uuid[0] != '\0' ? MAP_FIND(&t->manager->vgpus, t->uuid, VGpu, node) : NULL;
+}
+
+/* It is on record before the device is touched, and not any more only when it is as it was. */
+void state_transfer_claim(StateTransfer *t, VGpuClaim claim) {
+        VGpu *vgpu = state_transfer_find(t);
+        bool saving;
+
+        if (!vgpu || vgpu->claim == claim)
+                return;
+
+        saving = vgpu->claim == VGPU_CLAIM_SAVE || claim == VGPU_CLAIM_SAVE;
+        vgpu_set_claim(vgpu, claim);
+        if (saving && vgpu->present)
+                vgpu_write_transfer_record(vgpu);
+        if (!vgpu->operation)
+                (void)vgpu_rest(vgpu, vgpu->last_error);
+}
+
+static void on_cancel(Task *task, void *userdata) {
+        StateTransfer *t = userdata;
+
+        t->cancelled = true;
+        t->cancel_fd = fd_close(t->cancel_fd);
+        task_set_cancelable(task, false);
+}
+
+static const char *get_operation(const StateTransfer *t) {
+        return t->name[0] != '\0' ? t->restores ? "restore-state" : "save-state"
+               : t->restores      ? "import-state"
+                                  : "export-state";
+}
+
+bool state_transfer_begin(StateTransfer *t, uint64_t total) {
+        StateTransferCallback callback = TAKE(t->callback);
+        Error error = ERROR_NULL;
+        int r;
+
+        if (t->silent || t->task || t->expired)
+                return true;
+
+        r = task_new_about_state(t->manager, get_operation(t), t->name, t->started_by, &t->task);
+        if (r >= 0)
+                r = task_add_uuid(t->task, t->uuid);
+        if (r < 0) {
+                (void)error_set_errno(&error, r, "the state cannot be moved");
+                t->task = task_free(t->task);
+                t->callback = callback;
+                state_transfer_fail(t, &error);
+                return false;
+        }
+
+        t->task->cancel = on_cancel;
+        t->task->userdata = t;
+        task_begin(t->task);
+        task_set_bytes(t->task, 0, total);
+        task_set_cancelable(t->task, !t->cancelled);
+        if (callback)
+                callback(NULL, t->task, t->userdata);
+        return true;
+}
+
+void state_transfer_finish(StateTransfer *t, const Error *error) {
+        StateTransferCallback callback = TAKE(t->callback);
+        bool cancelled = error && t->cancelled;
+        Error gone = ERROR_NULL;
+
+        /* Nobody did that, but we, when its GPU went. */
+        if (error && error->code == -ERROR_CANCELLED && !cancelled) {
+                (void)error_set(&gone, -ERROR_NO_SUCH_GPU, "GPU %s has gone", t->gpu);
+                error = &gone;
+        }
+
+        state_transfer_claim(t, VGPU_CLAIM_NONE);
+        if (error)
+                log_debug("The state of vGPU %s: %s", t->uuid[0] != '\0' ? t->uuid : "(not known)", error->message);
+        if (t->task)
+                task_finish(t->task, !error ? TASK_DONE : cancelled ? TASK_CANCELLED : TASK_FAILED, error);
+        else if (callback && error)
+                callback(error, NULL, t->userdata);
+        (void)state_transfer_free(t);
+}
+
+StateTransfer *state_transfer_abandon(StateTransfer *t) {
+        if (!t)
+                return NULL;
+
+        t->callback = NULL;
+        t->cancelled = true;
+        t->cancel_fd = fd_close(t->cancel_fd);
+        return NULL;
+}
+
+static void on_progress(const TransferProgress *progress, void *userdata) {
+        StateTransfer *t = userdata;
+
+        /* A header out of the store is read in no time, and judged before anything has begun. */
+        if (t->restores && t->step == STATE_STEP_COPY && t->name[0] != '\0')
+                return;
+        if (!state_transfer_begin(t, progress->total) || !t->task)
+                return;
+
+        task_set_transfer(t->task, progress);
+}
+
+/* It is left alone: what it does in the kernel ends some time, and the vGPU is nobody else's until then. */
+static void on_timeout(pid_t pid, void *userdata) {
+        StateTransfer *t = userdata;
+        StateTransferCallback callback = TAKE(t->callback);
+        Error error = ERROR_NULL;
+
+        t->expired = true;
+        (void)error_set(&error, -ERROR_TIMEOUT,
+                        "Process %i does not come to an end with the state of vGPU %s: it is stuck in the kernel or its "
+                        "driver, and the vGPU stays busy until it is not",
+                        (int)pid, t->uuid);
+        if (t->task)
+                task_finish(TAKE(t->task), TASK_FAILED, &error);
+        else if (callback)
+                callback(&error, NULL, t->userdata);
+}
+
+Job state_transfer_get_job(const StateTransfer *t, JobKind kind) {
+        const VGpu *vgpu = state_transfer_find(t);
+
+        return (Job){
+                .kind = kind,
+                .uuid = t->uuid,
+                .state_name = t->name,
+                .vgpu_kind = vgpu ? vgpu->kind : VGPU_MDEV,
+                .parent = vgpu ? vgpu->parent : "",
+                .iommu_group = vgpu ? vgpu->iommu_group : -1,
+        };
+}
+
+int state_transfer_submit(StateTransfer *t, const Job *job, void (*done)(JobResult *result, void *userdata)) {
+        const JobListener listener = {
+                .timeout = on_timeout,
+                .done = done,
+                .progress = on_progress,
+                .userdata = t,
+        };
+        Platform *platform = t->manager->platform;
+
+        return platform->ops->submit(platform, t->key, job, &listener, &t->job);
+}
+
+/*
+ * Driver, type and metadata as another host is told them, so that what is restored is judged as what is moved.
+ */
+static int fill_header(const VGpu *vgpu, ImageHeader *header) {
+        const Gpu *gpu = vgpu->gpu;
+        const GpuIdentity *identity = &gpu->identity;
+        const Type *type = vgpu_get_type(vgpu);
+        int r;
+
+        (void)gethostname(header->host, sizeof(header->host) - 1);
+        text_sanitize(header->host);
+        (void)text_copy(header->uuid, sizeof(header->uuid), vgpu->uuid);
+        (void)text_copy(header->label, sizeof(header->label), vgpu->label);
+        header->kind = vgpu->kind;
+        if (identity->pci) {
+                header->vendor_id = identity->vendor;
+                header->device_id = identity->device;
+                header->subsystem_id = (uint32_t)identity->subsystem_vendor << 16 | identity->subsystem_device;
+        }
+        (void)text_copy(header->gpu, sizeof(header->gpu), identity->address);
+        (void)text_copy(header->backend, sizeof(header->backend), gpu->backend);
+        (void)text_copy(header->driver, sizeof(header->driver), gpu->driver);
+        (void)text_copy(header->driver_version, sizeof(header->driver_version), gpu->driver_version);
+        header->type = type->report;
+        r = migration_describe(type, NULL, &header->facts);
+        if (r >= 0 && vgpu->file)
+                r = attributes_copy(&vgpu->file->definition.attributes, &header->attributes);
+        return r;
+}
+
+/* Of what a driver's word is needed for, there is that word or nothing. */
+static int check_keeps(const VGpu *vgpu, const Type *type, Error *error) {
+        if (vgpu->kind == VGPU_WHOLE || streq(vgpu->type_id, TYPE_ID_VF))
+                return error_set(error, -ERROR_NOT_SUPPORTED,
+                                 "vGPU %s is handed to vfio-pci, and that driver gives no state", vgpu->uuid);
+        if (type->report.details.keeps_state == TRISTATE_YES)
+                return 0;
+        if (type->report.details.keeps_state == TRISTATE_NO)
+                return error_set(error, -ERROR_NOT_SUPPORTED,
+                                 "vGPUs of type %s keep no state when nobody has them open: there is nothing to save or "
+                                 "to restore; while a virtual machine runs with one, its state is the machine's to move",
+                                 type->report.id);
+
+        return error_set(error, -ERROR_NOT_SUPPORTED,
+                         "It is not known that driver '%s' keeps the state of a vGPU that nobody has open: what would be "
+                         "saved might be nothing; while a virtual machine runs with one, its state is the machine's to "
+                         "move",
+                         vgpu->gpu->driver);
+}
+
+static int judge_save(const Manager *manager, const SaveRequest *request, VGpu **ret_vgpu, Error *error) {
+        const Type *type;
+        VGpu *vgpu;
+        int r;
+
+        r = state_transfer_check_name(request->name, error);
+        if (r >= 0)
+                r = request_find_vgpu(manager, request->uuid, &vgpu, error);
+        if (r < 0)
+                return r;
+        if (!vgpu->present || !vgpu->gpu)
+                return error_set(error, -ERROR_NO_SUCH_VGPU, "vGPU %s is not active: it has no state", vgpu->uuid);
+        if (vgpu->lease != 0)
+                return error_set(error, -ERROR_BUSY, "vGPU %s waits for a migration: it has no state yet", vgpu->uuid);
+        if (vgpu->start_hold)
+                return error_set(error, -ERROR_BUSY, "A virtual machine is being started with vGPU %s", vgpu->uuid);
+        if (request->after == STATE_AFTER_DESTROY && !vgpu->managed && !request->unmanaged)
+                return error_set(error, -ERROR_NOT_MANAGED,
+                                 "vGPU %s was made by somebody else, and is destroyed only with the option 'unmanaged'",
+                                 vgpu->uuid);
+        type = vgpu_get_type(vgpu);
+        if (!type)
+                return error_set(error, -ERROR_NO_SUCH_TYPE,
+                                 "GPU %s does not have the type %s of vGPU %s any more: what it is cannot be told",
+                                 vgpu->gpu->identity.address, vgpu->type_id, vgpu->uuid);
+
+        *ret_vgpu = vgpu;
+        return check_keeps(vgpu, type, error);
+}
+
+int manager_check_save(Manager *manager, const SaveRequest *request, Error *error) {
+        VGpu *vgpu;
+
+        return judge_save(manager, request, &vgpu, error);
+}
+
+static void on_destroyed(const Error *error, VGpu *vgpu, void *userdata) {
+        StateTransfer *t = userdata;
+        Error failure = ERROR_NULL;
+
+        t->operation = NULL;
+        if (error)
+                (void)error_set(&failure, error->code, "The state is saved, but the vGPU is not destroyed: %.400s",
+                                error->message);
+        state_transfer_finish(t, error ? &failure : NULL);
+}
+
+static void destroy(StateTransfer *t) {
+        const DestroyRequest request = { .uuid = t->uuid, .unmanaged = t->unmanaged };
+        Error error = ERROR_NULL;
+
+        t->step = STATE_STEP_REMOVE;
+        state_transfer_claim(t, VGPU_CLAIM_NONE);
+        if (t->task)
+                task_set_cancelable(t->task, false);
+        if (manager_destroy_vgpu(t->manager, &request, on_destroyed, t, &t->operation, &error) < 0)
+                on_destroyed(&error, NULL, t);
+}
+
+static void on_settled(JobResult *result, void *userdata) {
+        StateTransfer *t = userdata;
+        Error error = t->failure;
+
+        t->job = NULL;
+        if (result->error.code < 0)
+                (void)error_set(&error, t->failure.code < 0 ? t->failure.code : result->error.code,
+                                "%.220s%s%.200s; whether it runs now is not known", t->failure.message,
+                                t->failure.message[0] != '\0' ? "; " : "", result->error.message);
+        else if (result->progress.was_reset)
+                log_warning("vGPU %s was left in the middle of a transfer, and could be put back only as new", t->uuid);
+        state_transfer_finish(t, error.code < 0 ? &error : NULL);
+}
+
+/* The worker is gone, and with it whatever it had open; not every driver has the device run again by that. */
+static void settle(StateTransfer *t) {
+        const Job job = state_transfer_get_job(t, JOB_SETTLE_STATE);
+        Error error = ERROR_NULL;
+        int r;
+
+        t->step = STATE_STEP_SETTLE;
+        r = state_transfer_submit(t, &job, on_settled);
+        if (r >= 0)
+                return;
+
+        (void)error_set(&error, t->failure.code < 0 ? t->failure.code : r,
+                        "%.300s; it cannot be put back: %s", t->failure.message, strerrordesc_np(-r) ?: "unknown error");
+        state_transfer_finish(t, &error);
+}
+
+static void on_saved(JobResult *result, void *userdata) {
+        StateTransfer *t = userdata;
+
+        t->job = NULL;
+        if (result->error.code == -EPIPE) {
+                (void)error_set(&t->failure, -EIO, "Saving the state of vGPU %s came to no end: %.200s", t->uuid,
+                                result->error.message);
+                settle(t);
+        } else if (result->error.code < 0)
+                state_transfer_finish(t, &result->error);
+        else {
+                if (t->task) {
+                        task_set_transfer(t->task, &result->progress);
+                        t->task->changed = result->progress.was_reset || t->after != STATE_AFTER_RUN;
+                }
+                /* Who was told that it failed does not expect it to go. */
+                if (t->after == STATE_AFTER_DESTROY && !t->expired)
+                        destroy(t);
+                else
+                        state_transfer_finish(t, NULL);
+        }
+}
+
+static int submit_save(StateTransfer *t, const VGpu *vgpu) {
+        const int fds[] = { t->cancelled_fd, t->fd };
+        Job job = state_transfer_get_job(t, JOB_SAVE_STATE);
+        ImageHeader header;
+        int r;
+
+        image_header_init(&header);
+        r = fill_header(vgpu, &header);
+        if (r >= 0) {
+                job.fds = fds;
+                job.n_fds = t->name[0] != '\0' ? 1 : 2;
+                job.precopy = t->precopy;
+                job.stay_stopped = t->after == STATE_AFTER_STOP;
+                job.replace = t->replace;
+                job.quota = t->manager->settings ? t->manager->settings->saved_states_max : SETTINGS_SAVED_STATES_MAX;
+                job.header = &header;
+                r = state_transfer_submit(t, &job, on_saved);
+        }
+        image_header_done(&header);
+        return r;
+}
+
+int manager_save_state(Manager *manager, const SaveRequest *request, StateTransferCallback callback, void *userdata,
+                       StateTransfer **ret_transfer, Error *error) {
+        _cleanup_(state_transfer_freep) StateTransfer *t = NULL;
+        VGpu *vgpu;
+        int r;
+
+        r = judge_save(manager, request, &vgpu, error);
+        if (r >= 0)
+                r = state_transfer_new(manager, request->name, request->fd, callback, userdata, &t, error);
+        if (r < 0)
+                return r;
+
+        (void)text_copy(t->uuid, sizeof(t->uuid), vgpu->uuid);
+        (void)text_copy(t->gpu, sizeof(t->gpu), vgpu->gpu->identity.address);
+        t->after = request->after;
+        t->unmanaged = request->unmanaged;
+        t->precopy = request->precopy;
+        t->replace = request->replace;
+        t->started_by = request->started_by;
+        state_transfer_claim(t, VGPU_CLAIM_SAVE);
+        r = submit_save(t, vgpu);
+        if (r < 0) {
+                state_transfer_claim(t, VGPU_CLAIM_NONE);
+                return request_submit_error(r, vgpu->gpu, error);
+        }
+
+        *ret_transfer = TAKE(t);
+        return 0;
+}
+
+void state_transfer_recover(VGpu *vgpu) {
+        _cleanup_(state_transfer_freep) StateTransfer *t = NULL;
+        Error error = ERROR_NULL;
+
+        /* The name keeps it from being given a descriptor. */
+        if (state_transfer_new(vgpu->manager, "recover", -EBADF, NULL, NULL, &t, &error) < 0) {
+                log_warning("vGPU %s was being saved, and cannot be put back: %s", vgpu->uuid, error.message);
+                return;
+        }
+
+        t->silent = true;
+        (void)text_copy(t->uuid, sizeof(t->uuid), vgpu->uuid);
+        (void)text_copy(t->gpu, sizeof(t->gpu), vgpu->gpu->identity.address);
+        state_transfer_claim(t, VGPU_CLAIM_SAVE);
+        settle(TAKE(t));
+}
+
+/* Its worker sees what becomes of the device; a vGPU that is not there any more is nothing to put back. */
+void state_transfers_gpu_gone(const Gpu *gpu) {
+        StateTransfer *t;
+
+        LIST_FOREACH(t, &gpu->manager->state_transfers, link)
+                if (streq(t->gpu, gpu->identity.address))
+                        t->cancel_fd = fd_close(t->cancel_fd);
+}
+
+void state_transfers_end(Manager *manager) {
+        StateTransfer *t;
+
+        LIST_FOREACH(t, &manager->state_transfers, link)
+                (void)state_transfer_free(t);
+}
