@@ -408,6 +408,44 @@ def life(rig: Rig):
 
 
 @test
+def states(rig: Rig):
+    """what a vGPU holds is saved, comes back, and stays as it is when a save is cancelled"""
+    start(rig)
+    machine(rig, "plug-mtty", "mtty0")
+    machine(rig, "content-size", str(1 << 20))
+    until(rig, lambda result: "mtty-2" in result.out, "types", "mtty0")
+    content, held = os.path.join(rig.dir, "host", "content", UUID), os.urandom(1 << 20)
+
+    def is_held():
+        with open(content, "rb") as f:
+            return f.read() == held
+
+    equal(rig.ctl("create", "mtty0", "mtty-2", UUID).status, 0)
+    with open(content, "wb") as f:
+        f.write(held)
+    equal(rig.ctl("save", UUID, "one").status, 0)
+    equal(rig.ctl("destroy", UUID).status, 0)
+    true(not os.path.exists(content), "it is gone")
+    equal(rig.ctl("restore", "one").status, 0)
+    true(is_held(), "what it held is back")
+
+    # A hundred seconds, if nobody stops it.
+    machine(rig, "state-rate", "10486")
+    job = rig.ctl("save", "--no-wait", UUID, "two").out.strip()
+    until(rig, lambda result: json.loads(result.out)[0]["state"] == "saving", "--json", "status", UUID)
+    equal(rig.ctl("cancel", job).status, 0)
+    until(rig, lambda result: json.loads(result.out)[-1]["state"] == "cancelled", "--json", "jobs")
+    machine(rig, "state-rate", "0")
+    true("two" not in rig.ctl("states").out, "nothing of it is kept")
+    true(is_held(), "and the vGPU goes on as it was")
+    equal(rig.ctl("save", UUID, "two").status, 0)
+
+    # Types of cards do not keep theirs unless a profile says so.
+    equal(rig.ctl("create", GPU, "Reference half", UUID.replace("1", "2")).status, 0)
+    equal(rig.ctl("save", UUID.replace("1", "2"), "three").status, 1)
+
+
+@test
 def others_definition(rig: Rig):
     """a definition that somebody else wrote is shown, started, and deleted with --unmanaged only"""
     start(rig)
