@@ -55,7 +55,6 @@ typedef enum Option {
         OPTION_REPLACE = 1ULL << 34,
         OPTION_NO_WAIT = 1ULL << 35,
         OPTION_UUID = 1ULL << 36,
-        OPTION_PARENT = 1ULL << 37,
 } Option;
 
 /* What getopt_long() returns for one of them: above what it returns otherwise, and an int whatever the bit is. */
@@ -73,7 +72,7 @@ typedef struct Ctl {
         const char *verb;
         uint64_t takes; /* the verb, of enum Option */
         uint64_t given; /* on the command line, of enum Option */
-        const char *label, *type, *format, *domain, *after, *uuid, *parent;
+        const char *label, *type, *format, *domain, *after, *uuid;
         uint32_t numa_node, lease;
         char **attributes; /* NAME=VALUE each, as typed and in that order */
         size_t n_attributes;

@@ -37,11 +37,11 @@ static Status verb_help(Ctl *ctl, char **arguments);
 #define HELP_AFTER                                                                                                     \
         "      --after=WHAT       What becomes of it then: run (the default), it goes on;\n"                            \
         "                         stop, it stands still; destroy, it is removed\n"                                     \
-        "      --no-precopy       Have it stand still from the beginning\n"
+        "      --no-precopy       Have it stand still from the beginning\n"                                             \
+        "      --unmanaged        Also destroy one that was not created by mdevgpud\n"
 #define HELP_INTO                                                                                                      \
         "      --uuid=UUID        Not that of the state; new: another one, made here\n"                                 \
         "      --type=TYPE        Not that of the state\n"                                                              \
-        "      --parent=ADDRESS   Of a vGPU on a virtual function: which one\n"                                         \
         "      --label=TEXT       Not that of the state\n"
 #define HELP_NO_WAIT "      --no-wait          Print the number of the job that does it, and leave it\n"
 #define HELP_MANUAL "      --manual           Do not start it at boot\n"
@@ -146,22 +146,23 @@ static const Verb verbs[] = {
         { "release-incoming", 1, SIZE_MAX, OPTION_KEEP, verb_release_incoming, "UUID…",
           "Remove vGPUs no migration comes to", NULL,
           "      --keep             Do not remove it: it is a vGPU as any other from now on\n" },
-        { "save", 2, 2, OPTION_AFTER | OPTION_NO_PRECOPY | OPTION_REPLACE | OPTION_NO_WAIT, verb_save, "UUID NAME",
+        { "save", 2, 2, OPTION_AFTER | OPTION_NO_PRECOPY | OPTION_REPLACE | OPTION_NO_WAIT | OPTION_UNMANAGED,
+          verb_save, "UUID NAME",
           "Save the state of a vGPU that nobody uses",
           "mdevgpud keeps it under NAME, until it is deleted. Ctrl-C cancels.\n",
           HELP_AFTER "      --replace          Replace a saved state of this name\n" HELP_NO_WAIT
                      "  -q, --quiet            Do not say that it is done\n" },
-        { "restore", 1, 2, OPTION_UUID | OPTION_TYPE | OPTION_PARENT | OPTION_LABEL | OPTION_NO_WAIT, verb_restore,
+        { "restore", 1, 2, OPTION_UUID | OPTION_TYPE | OPTION_LABEL | OPTION_NO_WAIT, verb_restore,
           "NAME [GPU]", "Make a vGPU of a saved state",
           HELP_GPU "Without it mdevgpud chooses one that has room. The UUID is printed. Ctrl-C\n"
                    "cancels.\n",
           HELP_INTO HELP_NO_WAIT "  -q, --quiet            Do not print the UUID, nor that it is done\n" },
-        { "export-state", 2, 2, OPTION_AFTER | OPTION_NO_PRECOPY, verb_export_state, "UUID FILE",
+        { "export-state", 2, 2, OPTION_AFTER | OPTION_NO_PRECOPY | OPTION_UNMANAGED, verb_export_state, "UUID FILE",
           "Write the state of a vGPU into a file",
           "FILE is - for standard output, and else must not be there yet; it is not there\n"
           "before all of it is. Ctrl-C cancels.\n",
           HELP_AFTER "  -q, --quiet            Do not say that it is done\n" },
-        { "import-state", 1, 2, OPTION_UUID | OPTION_TYPE | OPTION_PARENT | OPTION_LABEL, verb_import_state,
+        { "import-state", 1, 2, OPTION_UUID | OPTION_TYPE | OPTION_LABEL, verb_import_state,
           "FILE [GPU]", "Make a vGPU of a state in a file",
           "FILE is - for standard input.\n" HELP_GPU
           "Without it mdevgpud chooses one that has room. The UUID is printed. Ctrl-C\n"
@@ -413,7 +414,6 @@ static const struct option options[] = {
         { "replace", no_argument, NULL, OPTION_VALUE(OPTION_REPLACE) },
         { "no-wait", no_argument, NULL, OPTION_VALUE(OPTION_NO_WAIT) },
         { "uuid", required_argument, NULL, OPTION_VALUE(OPTION_UUID) },
-        { "parent", required_argument, NULL, OPTION_VALUE(OPTION_PARENT) },
         { NULL, 0, NULL, 0 },
 };
 

@@ -203,7 +203,8 @@ void metrics_print_vgpus(json_object *vgpus, json_object *gpus) {
                                      "The memory behind it that is in use." };
         static const Family busy = { "mdevgpu_vgpu_busy_seconds", "gauge", "seconds",
                                      "How long the GPU has worked for a vGPU since it was opened." };
-        static const char *const states[] = { "defined", "creating", "active", "removing", "failed", "incoming", NULL };
+        static const char *const states[] = { "defined",  "creating", "active",    "removing", "failed",
+                                              "incoming", "saving",   "restoring", NULL };
 
         metrics_begin(&info);
         for (size_t i = 0; i < json_object_array_length(vgpus); i++) {

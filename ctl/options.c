@@ -76,9 +76,6 @@ Status options_take(Ctl *ctl, uint64_t option, char *argument) {
         case OPTION_UUID:
                 ctl->uuid = argument;
                 return STATUS_DONE;
-        case OPTION_PARENT:
-                ctl->parent = argument;
-                return STATUS_DONE;
         case OPTION_ATTR:
                 return attribute_take(ctl, argument);
         default: /* a switch */
@@ -115,7 +112,6 @@ Status options_check(const Ctl *ctl) {
                 { OPTION_REPLACE, "replace" },
                 { OPTION_NO_WAIT, "no-wait" },
                 { OPTION_UUID, "uuid" },
-                { OPTION_PARENT, "parent" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
@@ -198,9 +194,10 @@ static int texts_append(const Ctl *ctl, sd_bus_message *m) {
                 uint64_t option;
                 const char *name, *value;
         } texts[] = {
-                { OPTION_LABEL, "label", ctl->label },    { OPTION_TYPE, "type", ctl->type },
-                { OPTION_AFTER, "after", ctl->after },    { OPTION_UUID, "uuid", ctl->uuid },
-                { OPTION_PARENT, "parent", ctl->parent },
+                { OPTION_LABEL, "label", ctl->label },
+                { OPTION_TYPE, "type", ctl->type },
+                { OPTION_AFTER, "after", ctl->after },
+                { OPTION_UUID, "uuid", ctl->uuid },
         };
         int r = 0;
 

@@ -73,10 +73,12 @@ static uint64_t now_msec(void) {
 
 /* Who has just plugged a card in need not wait by himself until its types are known. False: it is not that, or takes long. */
 static bool gpu_wait_until_read(Ctl *ctl, const char *gpu, uint64_t *deadline) {
+        bool waited = *deadline == 0; /* it may have been read since it was busy: tried once more */
+
         if (*deadline == 0)
                 *deadline = now_msec() + PROBING_MAX_MSEC;
 
-        for (bool waited = false; now_msec() < *deadline; waited = true) {
+        for (; now_msec() < *deadline; waited = true) {
                 _cleanup_(json_object_putp) json_object *gpus = NULL;
                 const char *state = NULL;
 

@@ -17,6 +17,7 @@ static const Column columns_jobs[] = {
         { "operation", "OPERATION", 0, NULL },
         { "topology", "TOPOLOGY", 0, NULL },
         { "gpu", "GPU", 0, NULL },
+        { "name", "NAME", 0, "-" }, /* of a saved state */
         { "state", "STATE", 0, NULL },
         { "done", "DONE", COLUMN_RIGHT, NULL },
         { "error", "ERROR", COLUMN_TRUNCATE, NULL },

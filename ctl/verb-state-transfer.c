@@ -86,7 +86,7 @@ Status verb_import_state(Ctl *ctl, char **arguments) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(json_object_putp) json_object *job = NULL;
         _cleanup_(state_file_close) StateFile file = STATE_FILE_NULL;
-        _cleanup_(freep) char *gpu = NULL, *parent = NULL;
+        _cleanup_(freep) char *gpu = NULL;
         Status status;
         bool known;
 
@@ -94,7 +94,7 @@ Status verb_import_state(Ctl *ctl, char **arguments) {
         if (status == STATUS_DONE)
                 status = state_file_open(arguments[0], &file);
         if (status == STATUS_DONE)
-                status = state_place(ctl, arguments[1], &gpu, &parent);
+                status = gpu_resolve(ctl, arguments[1] ? arguments[1] : "", /* absent= */ false, &gpu);
         if (status != STATUS_DONE)
                 return status;
 
@@ -109,5 +109,5 @@ Status verb_import_state(Ctl *ctl, char **arguments) {
         return state_tell(
                 ctl, reply, job,
                 &(StateWords){
-                        .done = "Imported", .to = "from", .name = file.name, .file = file.name, .prints_uuid = true });
+                        .done = "Imported", .to = "from", .name = file.name, .file = file.name, .is_restored = true });
 }

@@ -76,11 +76,12 @@ Status state_tell(const Ctl *ctl, sd_bus_message *reply, json_object *job, const
         fprintf(stderr, "%s vGPU %s%s%s%s%s", words->done, uuid, words->name ? " " : "", words->name ? words->to : "",
                 words->name ? " " : "", name);
         amount_print(result, ": ", "bytes", "");
-        amount_print(result, "; it stood still for ", "downtime", "");
+        if (!words->is_restored)
+                amount_print(result, "; it stood still for ", "downtime", "");
         fputs(".\n", stderr);
         if (object_is_true(result, "reset"))
                 fputs("Its driver did not let it go on: it was reset, and is as new.\n", stderr);
-        if (words->prints_uuid)
+        if (words->is_restored)
                 puts(uuid);
         return STATUS_DONE;
 }
@@ -135,23 +136,12 @@ Status verb_save(Ctl *ctl, char **arguments) {
         return state_finish(ctl, reply, &(StateWords){ .done = "Saved", .to = "as", .name = arguments[1] });
 }
 
-Status state_place(Ctl *ctl, const char *name, char **ret_gpu, char **ret_parent) {
-        Status status;
-
-        status = gpu_resolve(ctl, name ? name : "", /* absent= */ false, ret_gpu);
-        if (status == STATUS_DONE)
-                status = gpu_resolve(ctl, ctl->parent, /* absent= */ true, ret_parent);
-        if (status == STATUS_DONE && *ret_parent)
-                ctl->parent = *ret_parent;
-        return status;
-}
-
 Status verb_restore(Ctl *ctl, char **arguments) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(freep) char *gpu = NULL, *parent = NULL;
+        _cleanup_(freep) char *gpu = NULL;
         Status status;
 
-        status = state_place(ctl, arguments[1], &gpu, &parent);
+        status = gpu_resolve(ctl, arguments[1] ? arguments[1] : "", /* absent= */ false, &gpu);
         if (status == STATUS_DONE)
                 status = bus_change(ctl, "RestoreState", "o", /* ret_error= */ NULL, &reply, "ss", gpu, arguments[0]);
         if (status != STATUS_DONE)
@@ -159,7 +149,7 @@ Status verb_restore(Ctl *ctl, char **arguments) {
 
         return state_finish(
                 ctl, reply,
-                &(StateWords){ .done = "Restored", .to = "from", .name = arguments[0], .prints_uuid = true });
+                &(StateWords){ .done = "Restored", .to = "from", .name = arguments[0], .is_restored = true });
 }
 
 static int state_compare(const void *a, const void *b) {

@@ -88,14 +88,11 @@ typedef struct StateWords {
         const char *done, *to; /* "Saved", "as" */
         const char *name; /* NULL: it has none */
         const char *file; /* for --json; NULL: it is in none that has a name */
-        bool prints_uuid; /* on stdout, as create does */
+        bool is_restored; /* its UUID is printed on stdout, as create does */
 } StateWords;
 
 /* verb-state.c: `job` has the properties of the job that `reply` names. */
 Status state_tell(const Ctl *ctl, sd_bus_message *reply, json_object *job, const StateWords *words);
-
-/* verb-state.c: the GPU, "" for NULL, which has the daemon choose; and --parent, whose domain may be left out, too. */
-Status state_place(Ctl *ctl, const char *name, char **ret_gpu, char **ret_parent);
 
 /* Adds a row for each process that uses the vGPU. */
 Status users_add(Ctl *ctl, const char *uuid, json_object *users);

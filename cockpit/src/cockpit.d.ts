@@ -32,6 +32,21 @@ export interface DBusClient extends EventSource {
     close(problem?: string): void;
 }
 
+export interface Channel extends EventSource {
+    id: string;
+    send(data: Uint8Array | string): void;
+    control(options: Record<string, unknown>): void;
+    close(problem?: string): void;
+}
+
+/** Not in the guide; Cockpit's own pages use it the same way for what is downloaded. */
+export interface Transport {
+    csrf_token: string;
+    uri(suffix: string): string;
+    /** Of all that comes; what is not answered with true goes no further. */
+    filter(filter: (message: unknown, channel: string, control?: { command?: string; channel?: string; sequence?: number }) => boolean): void;
+}
+
 export interface Permission extends EventSource {
     allowed: boolean | null;
     close(): void;
@@ -51,6 +66,8 @@ export interface Cockpit extends EventSource {
     ngettext(one: string, many: string, n: number): string;
     translate(): void;
     dbus(name: string | null, options?: { bus?: "system" | "session" | "internal"; superuser?: "try" | "require" }): DBusClient;
+    channel(options: Record<string, unknown>): Channel;
+    transport: Transport;
     permission(options: { admin: boolean }): Permission;
     jump(path: string): void;
 }

@@ -51,6 +51,8 @@ export interface Snapshot {
     methods: ReadonlySet<string>;
     /** Counts the times that the configuration was read: what is asked for, and not signalled, is asked for again. */
     reloads: number;
+    /** The same for what may have changed the list of saved states. */
+    savedStates: number;
 }
 
 export const ROOT = "/org/mdevgpu1";
@@ -59,6 +61,8 @@ const PROPERTIES = "org.freedesktop.DBus.Properties";
 
 /** Signals come in bursts; a picture is made once for each. */
 const SETTLE_MS = 50;
+
+const FAILED_KEPT = 5;
 
 const NO_RIGHTS: Rights = { manage: false, define: false, topology: false, reload: false, hardware: false, states: false };
 
@@ -92,6 +96,10 @@ export class Daemon {
     private rightsKnown = false;
     private methods: ReadonlySet<string> = new Set();
     private reloads = 0;
+    private savedStates = 0;
+    /** Jobs that failed stay when the daemon has forgotten them, which it does soon: somebody may look later. */
+    private failed: model.Job[] = [];
+    private listed: Promise<model.SavedState[]> | null = null;
     private bus: Bus | null = null;
     private owner: string | null | undefined = undefined;
     /** Signals that came before the objects did. */
@@ -137,6 +145,25 @@ export class Daemon {
         return this.call(ROOT, model.MANAGER, method, signature, ...args);
     }
 
+    /** One answer for all who ask, until something may have changed the list. */
+    listSavedStates(): Promise<model.SavedState[]> {
+        if (this.listed)
+            return this.listed;
+        const asked = this.manager("ListSavedStates").then(([rows]) => model.readSavedStates(rows));
+
+        this.listed = asked;
+        // Who was refused may be allowed the next time.
+        asked.catch(() => { this.listed = this.listed === asked ? null : this.listed; });
+        return asked;
+    }
+
+    /** The bus tells of no change to that list, but of the end of each job that changes it. */
+    forgetSavedStates(): void {
+        this.listed = null;
+        this.savedStates++;
+        this.changed();
+    }
+
     private onOwner(owner: string | null): void {
         const first = this.owner === undefined;
 
@@ -161,7 +188,10 @@ export class Daemon {
         const bus = this.bus = this.connect();
 
         this.early = [];
+        // Another daemon counts its jobs from 1 again.
+        this.failed = [];
         this.connection = { state: "connecting" };
+        this.forgetSavedStates();
         bus.onSignal(signal => bus === this.bus && this.onSignal(signal));
         bus.onClose(error => bus === this.bus && this.fail(error));
         this.changed();
@@ -251,6 +281,8 @@ export class Daemon {
             this.onChanged(path, model.text(args[0]), args[1], model.list(args[2]));
         else if (iface === model.MANAGER && member === "Reloading" && args[0] === false)
             this.onReloaded();
+        else if (iface === model.MANAGER && member === "JobFinished")
+            this.onJobFinished(model.text(args[1]));
         else
             return;
         this.changed();
@@ -275,6 +307,8 @@ export class Daemon {
 
             if (p)
                 this.history.removed(path, iface, p);
+            if (p && iface === model.JOB && p.State === "failed")
+                this.failed = [model.readJob(path, p), ...this.failed].slice(0, FAILED_KEPT);
             object?.delete(iface);
         }
         if (object && object.size === 0)
@@ -312,6 +346,14 @@ export class Daemon {
         this.history.add("config", "", "");
     }
 
+    private onJobFinished(path: string): void {
+        // One that is not known may have been of any kind.
+        const operation = this.objects.get(path)?.get(model.JOB)?.Operation;
+
+        if (operation === undefined || model.text(operation).endsWith("-state"))
+            this.forgetSavedStates();
+    }
+
     private changed(): void {
         if (this.timer !== null)
             return;
@@ -338,6 +380,7 @@ export class Daemon {
         gpus.sort(byKey(gpu => gpu.address));
         types.sort((a, b) => (b.framebuffer ?? 0) - (a.framebuffer ?? 0) || collator.compare(a.id, b.id));
         vgpus.sort(byKey(vgpu => vgpu.uuid));
+        jobs.push(...this.failed);
         jobs.sort((a, b) => b.id - a.id);
 
         return {
@@ -352,6 +395,7 @@ export class Daemon {
             rightsKnown: this.rightsKnown,
             methods: this.methods,
             reloads: this.reloads,
+            savedStates: this.savedStates,
         };
     }
 }

@@ -39,6 +39,32 @@ export function formatTime(milliseconds: number): string {
     return new Intl.DateTimeFormat(language(), { timeStyle: "medium" }).format(milliseconds);
 }
 
+export function formatDate(milliseconds: number): string {
+    return new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "short" }).format(milliseconds);
+}
+
+export function formatPercent(part: number): string {
+    return new Intl.NumberFormat(language(), { style: "percent" }).format(part);
+}
+
+/** A time that something took. */
+export function formatDuration(milliseconds: number): string {
+    const short = milliseconds < 1000;
+
+    return new Intl.NumberFormat(language(), { style: "unit", unit: short ? "millisecond" : "second", maximumSignificantDigits: 3 })
+        .format(short ? milliseconds : milliseconds / 1000);
+}
+
+/** What of a migration concerns a vGPU. */
+export function migrationWord(migration: string): string {
+    const words: Record<string, string> = {
+        "": "–", none: "–", incoming: _("Waits for its state"), starting: _("A virtual machine starts"), probing: _("Being looked at"),
+        saving: _("Being saved"), restoring: _("Being restored"),
+    };
+
+    return words[migration] ?? migration;
+}
+
 /** What the daemon calls a state, for people. A word that is not known is shown as it is. */
 export function stateWord(state: string): string {
     const words: Record<string, string> = {

@@ -49,6 +49,8 @@ export interface GpuType {
     framebuffer: Known;
     /** What each instance takes of the card beside its framebuffer, in bytes; 0 where the driver does not tell. */
     reserved: number;
+    /** A vGPU of it keeps what is in it while nobody has it open; without that nothing could be saved. */
+    keepsState: boolean;
     source: string;
     registration: string;
     reason: string;
@@ -94,6 +96,21 @@ export interface Job {
     rate: Known;
     /** When it will have ended, in milliseconds since 1970. */
     expectedEnd: Known;
+    transfer: Transfer;
+}
+
+/** What a job that moves a vGPU's state tells of that, beside its bytes. */
+export interface Transfer {
+    /** Of the saved state; "" of what is exported or imported. */
+    name: string;
+    /** "pre-copy", "stop-copy", "resuming"; "" before the first of them. */
+    phase: string;
+    /** Bytes that have changed since they were sent. */
+    dirty: Known;
+    /** How long the device stood still, in milliseconds. */
+    downtime: Known;
+    /** It could only be put back as new. */
+    reset: boolean;
 }
 
 export interface Problem {
@@ -182,6 +199,8 @@ export function readGpu(objectPath: string, p: Properties, sriov: Properties | u
 }
 
 export function readType(objectPath: string, p: Properties): GpuType {
+    const details = properties(p.Details);
+
     return {
         path: objectPath,
         gpu: path(p.Gpu),
@@ -193,7 +212,8 @@ export function readType(objectPath: string, p: Properties): GpuType {
         max: count(p.MaxInstances),
         available: count(p.AvailableInstances),
         framebuffer: bytes(p.Framebuffer),
-        reserved: bytes(properties(p.Details).reserved) ?? 0,
+        reserved: bytes(details.reserved) ?? 0,
+        keepsState: flag(details["keeps-state"]),
         source: text(p.Source),
         registration: text(p.Registration),
         reason: text(p.Reason),
@@ -222,7 +242,19 @@ export function readVGpu(objectPath: string, p: Properties): VGpu {
     };
 }
 
+function readTransfer(result: Properties): Transfer {
+    return {
+        name: text(result.name),
+        phase: text(result.phase),
+        dirty: bytes(result.dirty),
+        downtime: milliseconds(bytes(result.downtime)),
+        reset: flag(result.reset),
+    };
+}
+
 export function readJob(objectPath: string, p: Properties): Job {
+    const result = properties(p.Result);
+
     return {
         path: objectPath,
         id: number(p.Id),
@@ -233,13 +265,14 @@ export function readJob(objectPath: string, p: Properties): Job {
         cancelable: flag(p.Cancelable),
         startTime: milliseconds(number(p.StartTime)) ?? 0,
         uid: number(p.StartedByUID, -1),
-        result: properties(p.Result),
+        result,
         error: text(p.Error),
         message: text(p.ErrorMessage),
         bytes: bytes(p.Bytes),
         totalBytes: bytes(p.TotalBytes),
         rate: bytes(p.Rate),
         expectedEnd: milliseconds(bytes(p.ExpectedEndTime)),
+        transfer: readTransfer(result),
     };
 }
 
@@ -275,6 +308,47 @@ export function readUsers(value: unknown): User[] {
     return list(value).map(properties).map(p => ({
         pid: number(p.pid), uid: number(p.uid), comm: text(p.comm), unit: text(p.unit), vm: text(p.vm),
     }));
+}
+
+export interface SavedState {
+    name: string;
+    uuid: string;
+    type: string;
+    size: Known;
+    /** Milliseconds since 1970. */
+    created: Known;
+    label: string;
+    host: string;
+    gpu: string;
+    driver: string;
+    driverVersion: string;
+    /** Why it is no image that can be read; then it has neither a UUID nor a type. */
+    error: string;
+}
+
+/** Rows a(ssstta{sv}): name, UUID, type, size, time, details. */
+export function readSavedStates(value: unknown): SavedState[] {
+    return list(value).map(list).map(([name, uuid, type, size, created, more]) => {
+        const p = properties(more);
+
+        return {
+            name: text(name), uuid: text(uuid), type: text(type), size: bytes(size), created: milliseconds(bytes(created)),
+            label: text(p.label), host: text(p.host), gpu: text(p.gpu), driver: text(p.driver),
+            driverVersion: text(p["driver-version"]), error: text(p.error),
+        };
+    }).filter(state => state.name !== "");
+}
+
+export interface Migration {
+    /** "yes", "no", "unknown". */
+    migratable: string;
+    reasons: string[];
+}
+
+export function readMigration(value: unknown): Migration {
+    const p = properties(value);
+
+    return { migratable: text(p.migratable), reasons: list(p.reasons).map(text).filter(Boolean) };
 }
 
 export interface Topology {

@@ -3,8 +3,8 @@
 // What follows from a snapshot: who has which part of a card, what still fits, which rows a filter lets through, and what
 // of a form the daemon would refuse anyway.
 
-import { _, format } from "./i18n.ts";
-import type { Gpu, GpuType, VGpu } from "./model.ts";
+import { _, format, stateWord } from "./i18n.ts";
+import type { Gpu, GpuType, SavedState, VGpu } from "./model.ts";
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
@@ -27,6 +27,10 @@ const HOLDS_MEMORY = new Set(["active", "creating", "removing", "saving", "resto
 
 function byUuid(a: VGpu, b: VGpu): number {
     return a.uuid < b.uuid ? -1 : a.uuid > b.uuid ? 1 : 0;
+}
+
+export function nameOf(vgpu: VGpu): string {
+    return vgpu.label || vgpu.uuid;
 }
 
 function byName(a: VGpu, b: VGpu): number {
@@ -95,7 +99,7 @@ export interface Filter {
     state: string;
 }
 
-export type Column = "label" | "uuid" | "type" | "gpu" | "state" | "inUse";
+export type Column = "label" | "uuid" | "type" | "gpu" | "state" | "inUse" | "kept" | "migration";
 
 export interface Order {
     column: Column;
@@ -111,6 +115,8 @@ function cell(vgpu: VGpu, column: Column, names: Names): string {
     switch (column) {
     case "type": return names.typeName(vgpu);
     case "gpu": return vgpu.parent;
+    // What lasts longest comes first.
+    case "kept": return vgpu.autostart ? "1" : vgpu.persistent ? "2" : "3";
     default: return vgpu[column];
     }
 }
@@ -118,7 +124,8 @@ function cell(vgpu: VGpu, column: Column, names: Names): string {
 export function selectVGpus(vgpus: readonly VGpu[], filter: Filter, order: Order, names: Names): VGpu[] {
     const words = filter.words.toLowerCase().split(/\s+/).filter(word => word !== "");
     const rows = vgpus.filter(vgpu => {
-        const all = [vgpu.label, vgpu.uuid, names.typeName(vgpu), vgpu.typeId, names.gpuName(vgpu), vgpu.parent, vgpu.state]
+        const all = [vgpu.label, vgpu.uuid, names.typeName(vgpu), vgpu.typeId, names.gpuName(vgpu), vgpu.parent, vgpu.state, stateWord(vgpu.state),
+                     vgpu.persistent ? _("Persistent") : _("Until reboot"), vgpu.autostart ? _("Autostart") : "", vgpu.migration]
             .join("\n").toLowerCase();
 
         return (!filter.gpu || vgpu.gpu === filter.gpu) && (!filter.state || vgpu.state === filter.state) &&
@@ -162,6 +169,54 @@ export function validateLabel(label: string): string {
     const excess = byteLength(label) - LABEL_BYTES;
 
     return excess > 0 ? format(_("The label is $0 bytes too long."), excess) : "";
+}
+
+/** As the daemon's own rule for such names, which are names of files. */
+const STATE_NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
+const STATE_NAME_LENGTH = 64;
+
+export function validateStateName(name: string): string {
+    if (name === "")
+        return _("A saved state needs a name.");
+    if (name.startsWith("."))
+        return _("A name begins with no dot.");
+    if (!STATE_NAME.test(name))
+        return _("A name is made of letters without accents, digits, dots, _ and -.");
+    return name.length > STATE_NAME_LENGTH ? format(_("The name is $0 characters too long."), name.length - STATE_NAME_LENGTH) : "";
+}
+
+/** One that is allowed and not taken, after the vGPU's label or else its UUID. */
+export function suggestStateName(vgpu: VGpu, taken: (name: string) => boolean): string {
+    const base = vgpu.label.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[.-]+|-+$/g, "")
+        .slice(0, STATE_NAME_LENGTH - 5) || vgpu.uuid.slice(0, 8);
+
+    for (let n = 1; ; n++) {
+        const name = n === 1 ? base : `${base}-${n}`;
+
+        if (!taken(name))
+            return name;
+    }
+}
+
+export interface Target {
+    /** What of a vGPU with the state's UUID is there; "own" is possible but with an active one. */
+    existing: VGpu | undefined;
+    own: boolean;
+    /** The cards that have room for it now. */
+    gpus: readonly Gpu[];
+}
+
+/** Where a saved state could be restored to at this moment, under its own UUID or under another. */
+export function restoreTarget(state: SavedState, anew: boolean, gpus: readonly Gpu[], typesOf: ReadonlyMap<string, readonly GpuType[]>,
+                              vgpus: readonly VGpu[]): Target {
+    const existing = vgpus.find(vgpu => vgpu.uuid === state.uuid);
+    const own = !existing || ["defined", "failed", "incoming"].includes(existing.state);
+    const withRoom = gpus.filter(gpu => fitting(gpu, typesOf.get(gpu.path)).some(type => type.id === state.type));
+
+    if (anew || !existing || !own)
+        return { existing, own, gpus: withRoom };
+    // That which waits for it has its room already.
+    return { existing, own, gpus: (existing.state === "incoming" ? gpus : withRoom).filter(gpu => gpu.address === existing.parent) };
 }
 
 export interface Attributes {

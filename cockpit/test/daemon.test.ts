@@ -180,7 +180,7 @@ test("a reload is counted, so that what is not signalled is asked for again", as
 });
 
 test("a job is followed to its end", async () => {
-    const { fake, now } = await up();
+    const { fake, names, now } = await up();
     const job = "/org/mdevgpu1/job/1", iface = "org.mdevgpu1.Job";
 
     fake.added(job, { [iface]: { Id: 1, Operation: "apply-topology", State: "running", Progress: 0.25, ProgressValid: true, Cancelable: true } });
@@ -189,9 +189,63 @@ test("a job is followed to its end", async () => {
     fake.changed(job, iface, { State: "failed", ErrorMessage: "it did not fit", Cancelable: false });
     await settle();
     assert.deepEqual(now().happenings[0], { ...now().happenings[0], kind: "job-end", detail: "failed: it did not fit", bad: true });
+    // What failed stays to be read, what is done goes.
     fake.removed(job, iface);
     await settle();
+    assert.deepEqual(now().jobs.map(each => each.message), ["it did not fit"]);
+    fake.added("/org/mdevgpu1/job/2", { [iface]: { Id: 2, Operation: "apply-topology", State: "done" } });
+    fake.removed("/org/mdevgpu1/job/2", iface);
+    await settle();
+    assert.deepEqual(now().jobs.map(each => each.message), ["it did not fit"]);
+    names.owner(":1.9");
+    await settle();
     assert.deepEqual(now().jobs, []);
+});
+
+test("saved states are asked for once, and again when a job has ended that changes them", async () => {
+    const { fake, daemon, now } = await up(f => { f.answers.ListSavedStates = [[["a", UUID, "half", 5, 1e15, { label: { t: "s", v: "web1" } }]]]; });
+    const asked = () => fake.calls.filter(method => method === "ListSavedStates").length;
+    const job = "/org/mdevgpu1/job/1", finished = () => fake.signal("/org/mdevgpu1", "org.mdevgpu1.Manager", "JobFinished", 1, job, "done", "", "");
+    const round = now().savedStates;
+
+    assert.deepEqual((await Promise.all([daemon.listSavedStates(), daemon.listSavedStates()])).map(states => states[0]?.label), ["web1", "web1"]);
+    assert.equal(asked(), 1);
+    fake.added(job, { "org.mdevgpu1.Job": { Id: 1, Operation: "apply-topology", State: "running" } });
+    finished();
+    await settle();
+    assert.equal(now().savedStates, round);
+    fake.added(job, { "org.mdevgpu1.Job": { Id: 1, Operation: "save-state", State: "running" } });
+    finished();
+    await settle();
+    assert.equal(now().savedStates, round + 1);
+    await daemon.listSavedStates();
+    assert.equal(asked(), 2);
+});
+
+test("who was refused the saved states is asked for anew", async () => {
+    const { fake, daemon } = await up(f => { f.answers.ListSavedStates = [[]]; });
+
+    fake.refuse = new BusError("org.freedesktop.DBus.Error.AccessDenied", "no");
+    await assert.rejects(daemon.listSavedStates(), (error: BusError) => error.denied);
+    fake.refuse = null;
+    assert.deepEqual(await daemon.listSavedStates(), []);
+});
+
+test("what a save tells is followed", async () => {
+    const { fake, now } = await up();
+    const job = "/org/mdevgpu1/job/1", iface = "org.mdevgpu1.Job";
+    const result = (more: object) => ({ t: "a{sv}", v: { name: { t: "s", v: "nightly" }, ...more } });
+
+    fake.added(job, { [iface]: { Id: 1, Operation: "save-state", State: "running", ProgressValid: false } });
+    fake.signal(job, "org.freedesktop.DBus.Properties", "PropertiesChanged", iface,
+                { Result: result({ phase: { t: "s", v: "pre-copy" }, dirty: { t: "t", v: 4096 } }), Bytes: { t: "t", v: 7 } }, []);
+    await settle();
+    assert.deepEqual(now().jobs[0]?.transfer, { name: "nightly", phase: "pre-copy", dirty: 4096, downtime: null, reset: false });
+    assert.deepEqual([now().jobs[0]?.bytes, now().jobs[0]?.progress], [7, null]);
+    fake.signal(job, "org.freedesktop.DBus.Properties", "PropertiesChanged", iface,
+                { State: { t: "s", v: "done" }, Result: result({ downtime: { t: "t", v: 1500 }, reset: { t: "b", v: true } }) }, []);
+    await settle();
+    assert.deepEqual(now().jobs[0]?.transfer, { name: "nightly", phase: "", dirty: null, downtime: 1.5, reset: true });
 });
 
 test("nonsense from the bus breaks nothing", async () => {

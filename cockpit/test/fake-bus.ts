@@ -16,6 +16,8 @@ export class FakeDaemon {
     manager: Record<string, unknown> = { Version: "1", Degraded: false, ActiveTopology: "", ConfigErrors: [] };
     xml = '<node><interface name="org.mdevgpu1.Manager"><method name="CreateVGpu"/></interface></node>';
     refuse: BusError | null = null;
+    /** What other methods answer. */
+    answers: Record<string, unknown[]> = {};
     calls: string[] = [];
     buses: FakeBus[] = [];
     /** Called while the objects are read: what is signalled then comes before they do. */
@@ -70,7 +72,7 @@ export class FakeBus implements Bus {
             return [variants(path === "/org/mdevgpu1" ? this.daemon.manager : this.daemon.objects[path]?.[args[0] as string] ?? {})];
         if (method === "Introspect")
             return [this.daemon.xml];
-        return [];
+        return this.daemon.answers[method] ?? [];
     }
 
     onSignal(handler: (signal: Signal) => void): void {

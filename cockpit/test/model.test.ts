@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { readFindings } from "../src/findings.ts";
-import { bytes, count, readJob, readMethods, readPlan, readProblems, readType, unwrap } from "../src/model.ts";
+import { bytes, count, readJob, readMethods, readMigration, readPlan, readProblems, readSavedStates, readType, unwrap } from "../src/model.ts";
 
 test("what is not known is no number", () => {
     // 2^64 - 1, as JSON has it.
@@ -33,6 +33,18 @@ test("rows of errors and plans are read, and what is no row is none", () => {
                      { file: "/etc/x.yaml", line: 2, column: 1, severity: "error", message: "unknown key" });
     assert.deepEqual(readProblems("x"), []);
     assert.equal(readPlan([{ action: { t: "s", v: "create" }, uuid: { t: "s", v: "u" } }])[0]?.action, "create");
+});
+
+test("saved states are read, those that are no images too", () => {
+    const [good, bad, ...none] = readSavedStates([
+        ["a", "u", "half", 7, 1_000_000, { host: { t: "s", v: "h" }, "driver-version": { t: "s", v: "1" } }],
+        ["b", "", "", 1, 2, { error: { t: "s", v: "cut off" } }], [], "x", [5]]);
+
+    assert.deepEqual([good?.name, good?.size, good?.created, good?.host, good?.driverVersion, good?.error], ["a", 7, 1000, "h", "1", ""]);
+    assert.deepEqual([bad?.uuid, bad?.error], ["", "cut off"]);
+    assert.deepEqual(none, []);
+    assert.deepEqual(readSavedStates(null), []);
+    assert.deepEqual(readMigration({ migratable: { t: "s", v: "no" }, reasons: { t: "as", v: ["r", 5] } }), { migratable: "no", reasons: ["r"] });
 });
 
 test("a job's progress stays between nothing and all", () => {

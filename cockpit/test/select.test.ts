@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { formatBytes } from "../src/i18n.ts";
-import { readGpu, readType, readVGpu } from "../src/model.ts";
-import { divide, fitting, fittingAnywhere, parseAttributes, selectVGpus, validateLabel, validateUuid } from "../src/select.ts";
+import { formatBytes, formatDuration } from "../src/i18n.ts";
+import { readGpu, readSavedStates, readType, readVGpu } from "../src/model.ts";
+import { divide, fitting, fittingAnywhere, parseAttributes, restoreTarget, selectVGpus, suggestStateName, validateLabel, validateStateName,
+         validateUuid } from "../src/select.ts";
 import { isDark } from "../src/theme.ts";
 
 const GIB = 2 ** 30;
@@ -40,6 +41,9 @@ test("rows are filtered by every word, and sorted as people count", () => {
     assert.deepEqual(by(false), ["db", "web9", "web10", ""]);
     assert.deepEqual(by(true), ["web10", "web9", "db", ""]);
     assert.deepEqual(selectVGpus(rows, { ...all, words: "WEB half" }, { column: "uuid", descending: false }, names).map(row => row.uuid), ["a", "b"]);
+    rows[1]!.persistent = rows[1]!.autostart = true;
+    assert.deepEqual(selectVGpus(rows, { ...all, words: "autostart" }, { column: "uuid", descending: false }, names).map(row => row.uuid), ["a"]);
+    assert.deepEqual(selectVGpus(rows, all, { column: "kept", descending: false }, names).map(row => row.uuid), ["a", "b", "c", "d"]);
     assert.deepEqual(selectVGpus(rows, { ...all, state: "defined" }, { column: "uuid", descending: false }, names).map(row => row.uuid), ["d"]);
 });
 
@@ -55,8 +59,40 @@ test("forms refuse what the daemon would", () => {
         assert.notEqual(parseAttributes(bad).error, "", bad);
 });
 
+test("names of saved states are refused as the daemon does, and suggested as it allows", () => {
+    for (const good of ["a", "A-1_b.c", "-", "x".repeat(64)])
+        assert.equal(validateStateName(good), "", good);
+    for (const bad of ["", ".a", "a b", "a/b", "ä", "x".repeat(65)])
+        assert.notEqual(validateStateName(bad), "", bad);
+    const name = (label: string, ...taken: string[]) => suggestStateName(vgpu("c0ffee00-0000", { Label: label }), n => taken.includes(n));
+
+    assert.deepEqual([name("web 1"), name("..Büro/2 "), name(""), name("日本"), name("a", "a", "a-2")], ["web-1", "Buro-2", "c0ffee00", "c0ffee00", "a-3"]);
+    assert.equal(validateStateName(name("x".repeat(127), "x".repeat(59))), "");
+});
+
+test("a saved state goes where it fits: under its own UUID not beside an active one", () => {
+    const [state] = readSavedStates([["s", "1", "half", 1, 1, {}]]);
+    const other = { ...gpu, path: "/h", address: "0000:42:00.0" }, full = { ...gpu, path: "/f", address: "0000:43:00.0" };
+    const typesOf = new Map([["/g", [half]], ["/h", [half]], ["/f", [{ ...half, available: 0 }]]]);
+    const target = (anew: boolean, ...there: object[]) => {
+        const { own, gpus } = restoreTarget(state!, anew, [gpu, other, full], typesOf, there.map(p => vgpu("1", { Parent: "0000:43:00.0", ...p })));
+
+        return [own, gpus.map(each => each.path).join()];
+    };
+
+    assert.deepEqual(target(false), [true, "/g,/h"]);
+    assert.deepEqual(target(true, { State: "active" }), [false, "/g,/h"]);
+    assert.deepEqual(target(false, { State: "defined", Parent: "0000:42:00.0" }), [true, "/h"]);
+    assert.deepEqual(target(false, { State: "defined" }), [true, ""]);
+    assert.deepEqual(target(false, { State: "incoming" }), [true, "/f"]);
+});
+
 test("memory is said in the units of profiles", () => {
     assert.deepEqual([formatBytes(0), formatBytes(960 * 2 ** 20), formatBytes(20.9 * GIB), formatBytes(null)], ["0 B", "960 MiB", "20.9 GiB", "not known"]);
+});
+
+test("times are said as long as they were", () => {
+    assert.deepEqual([formatDuration(12.345), formatDuration(1234)], ["12.3 ms", "1.23 sec"]);
 });
 
 test("the theme is the shell's, and the system's where that leaves it to it", () => {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,7 +71,7 @@ static int parse_numa_node(xmlNode *node, Wish *wish, const char **ret_problem) 
 
 static int parse_attributes(xmlNode *node, Wish *wish, const char **ret_problem) {
         for (xmlNode *child = node->children; child; child = child->next) {
-                Attribute *attribute = &wish->attributes[wish->n_attributes];
+                ManagerAttribute *attribute = &wish->attributes[wish->n_attributes];
                 int r;
 
                 if (!is_element(child, "attr", NAMESPACE))
@@ -132,22 +133,83 @@ static int parse_wishes(xmlNode *vgpus, Domain *domain, const char **ret_problem
         return 0;
 }
 
+/* A number as libvirt writes those of addresses, hexadecimal behind 0x, or decimal; the domain may be left out. */
+static int parse_number(xmlNode *node, const char *name, bool needed, unsigned long max, unsigned *ret) {
+        char *text = NULL, *end;
+        unsigned long value;
+        int r;
+
+        *ret = 0;
+        r = get_attribute(node, name, &text);
+        if (r <= 0)
+                return r < 0 ? r : needed ? -EBADMSG : 0;
+
+        errno = 0;
+        value = strtoul(text, &end, 0);
+        r = errno != 0 || *end || text[0] < '0' || text[0] > '9' || value > max ? -EBADMSG : 0;
+        free(text);
+        *ret = (unsigned)value;
+        return r;
+}
+
+static int parse_pci_address(xmlNode *address, char **ret) {
+        unsigned domain, bus, slot, function;
+        int r;
+
+        r = parse_number(address, "domain", false, UINT32_MAX, &domain);
+        if (r >= 0)
+                r = parse_number(address, "bus", true, 0xFF, &bus);
+        if (r >= 0)
+                r = parse_number(address, "slot", true, 0x1F, &slot);
+        if (r >= 0)
+                r = parse_number(address, "function", false, 7, &function);
+        if (r < 0)
+                return r;
+        return asprintf(ret, "%04x:%02x:%02x.%x", domain, bus, slot, function) < 0 ? -ENOMEM : 0;
+}
+
+static int parse_mdev_uuid(xmlNode *address, char **ret) {
+        char *uuid = NULL;
+        int r;
+
+        r = get_attribute(address, "uuid", &uuid);
+        if (r > 0 && is_uuid(uuid)) {
+                *ret = uuid;
+                return 0;
+        }
+        free(uuid);
+        return r < 0 ? r : -EBADMSG;
+}
+
+static int parse_device(xmlNode *hostdev, char **ret) {
+        xmlNode *address = find_child(find_child(hostdev, "source", NULL), "address", NULL);
+        char *type = NULL;
+        int r;
+
+        r = address ? get_attribute(hostdev, "type", &type) : -EBADMSG;
+        if (r <= 0)
+                return r < 0 ? r : -EBADMSG;
+
+        if (strcmp(type, "mdev") == 0)
+                r = parse_mdev_uuid(address, ret);
+        else
+                r = strcmp(type, "pci") == 0 ? parse_pci_address(address, ret) : -EBADMSG;
+        free(type);
+        return r;
+}
+
 /* What QEMU will open, whoever made it. What is not understood here is libvirt's to judge. */
 static int parse_devices(xmlNode *devices, Domain *domain) {
         for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
-                xmlNode *address = is_element(node, "hostdev", NULL)
-                                           ? find_child(find_child(node, "source", NULL), "address", NULL)
-                                           : NULL;
-                char *uuid = NULL;
                 int r;
 
-                r = address && domain->n_devices < VGPUS_MAX ? get_attribute(address, "uuid", &uuid) : 0;
-                if (r < 0)
+                if (!is_element(node, "hostdev", NULL) || domain->n_devices == VGPUS_MAX)
+                        continue;
+                r = parse_device(node, &domain->devices[domain->n_devices]);
+                if (r == -ENOMEM)
                         return r;
-                if (is_uuid(uuid))
-                        domain->devices[domain->n_devices++] = uuid;
-                else
-                        free(uuid);
+                if (r >= 0)
+                        domain->n_devices++;
         }
 
         return 0;

@@ -5,15 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vgpus.h"
 
-#define NAME "org.mdevgpu1"
-#define PATH "/org/mdevgpu1"
-#define MANAGER NAME ".Manager"
-#define VGPU NAME ".VGpu"
+#define VGPU MANAGER_NAME ".VGpu"
 #define CREATE "CreateVGpu"
 #define INCOMING "PrepareIncoming"
 
@@ -46,20 +42,6 @@ static void text_free(char **s) {
         free(*s);
 }
 
-static uint64_t now(void) {
-        struct timespec t;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-/* At least a moment: 0 means a default, which is long. */
-static uint64_t left(uint64_t deadline) {
-        uint64_t t = now();
-
-        return t < deadline ? deadline - t : 1;
-}
-
 static int complain(const char *uuid, int r, const sd_bus_error *e) {
         fprintf(stderr, "mdevgpud: vGPU %s: %s\n", uuid, e->message ? e->message : strerror(-r));
         return r;
@@ -75,12 +57,12 @@ static int find(sd_bus *bus, const char *uuid, uint64_t usec, char **ret_path, s
         const char *path;
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, "GetVGpu");
+        r = manager_begin(bus, "GetVGpu", &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", uuid);
         if (r >= 0)
                 r = sd_bus_call(bus, m, usec, e, &reply);
-        if (r < 0 && sd_bus_error_has_name(e, NAME ".Error.NoSuchVGpu")) {
+        if (r < 0 && sd_bus_error_has_name(e, MANAGER_NAME ".Error.NoSuchVGpu")) {
                 sd_bus_error_free(e);
                 return 0;
         }
@@ -93,26 +75,6 @@ static int find(sd_bus *bus, const char *uuid, uint64_t usec, char **ret_path, s
         return *ret_path ? 1 : -ENOMEM;
 }
 
-static int append_attributes(sd_bus_message *m, const Wish *wish) {
-        int r;
-
-        if (wish->n_attributes == 0)
-                return 0;
-
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "attrs");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(ss)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(ss)");
-        for (size_t i = 0; r >= 0 && i < wish->n_attributes; i++)
-                r = sd_bus_message_append(m, "(ss)", wish->attributes[i].name, wish->attributes[i].value);
-        for (int i = 0; r >= 0 && i < 3; i++)
-                r = sd_bus_message_close_container(m);
-        return r;
-}
-
 /* Makes it by this method, CREATE or INCOMING, which take the same, but for the preference of a NUMA node. */
 static int create(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish, sd_bus_error *e) {
         sd_bus_message *m cleanup(message_unref) = NULL;
@@ -120,7 +82,7 @@ static int create(sd_bus *bus, const char *method, const Domain *domain, const W
         int r;
 
         make_label(domain, label);
-        r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, method);
+        r = manager_begin(bus, method, &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "sss", wish->gpu, wish->type, wish->uuid);
         if (r >= 0)
@@ -129,8 +91,8 @@ static int create(sd_bus *bus, const char *method, const Domain *domain, const W
                 r = sd_bus_message_append(m, "{sv}", "label", "s", label);
         if (r >= 0 && wish->has_numa_node && strcmp(method, CREATE) == 0)
                 r = sd_bus_message_append(m, "{sv}", "numa-node", "u", wish->numa_node);
-        if (r >= 0)
-                r = append_attributes(m, wish);
+        if (r >= 0 && wish->n_attributes > 0)
+                r = manager_append_attributes(m, wish->attributes, wish->n_attributes);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r >= 0)
@@ -143,12 +105,12 @@ static int read_type_name(sd_bus *bus, const char *path, char **ret_name, sd_bus
         const char *type;
         int r;
 
-        r = sd_bus_get_property(bus, NAME, path, VGPU, "Type", e, &reply, "o");
+        r = sd_bus_get_property(bus, MANAGER_NAME, path, VGPU, "Type", e, &reply, "o");
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &type);
         if (r < 0 || strcmp(type, "/") == 0)
                 return r;
-        return sd_bus_get_property_string(bus, NAME, type, NAME ".Type", "Name", e, ret_name);
+        return sd_bus_get_property_string(bus, MANAGER_NAME, type, MANAGER_NAME ".Type", "Name", e, ret_name);
 }
 
 /* Its type's id, or the name of its type, is what was asked for. */
@@ -156,14 +118,14 @@ static int check_type(sd_bus *bus, const char *path, const Wish *wish, sd_bus_er
         char *id cleanup(text_free) = NULL, *name cleanup(text_free) = NULL;
         int r;
 
-        r = sd_bus_get_property_string(bus, NAME, path, VGPU, "TypeId", e, &id);
+        r = sd_bus_get_property_string(bus, MANAGER_NAME, path, VGPU, "TypeId", e, &id);
         if (r < 0 || strcmp(id, wish->type) == 0)
                 return r;
         r = read_type_name(bus, path, &name, e);
         if (r < 0 || (name && strcmp(name, wish->type) == 0))
                 return r;
 
-        (void)sd_bus_error_setf(e, NAME ".Error.AlreadyExists",
+        (void)sd_bus_error_setf(e, MANAGER_NAME ".Error.AlreadyExists",
                                 "it is there, but of the type %s, where the domain asks for %s", id, wish->type);
         return -EEXIST;
 }
@@ -174,15 +136,15 @@ static int start(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *
         char *state cleanup(text_free) = NULL;
         int r;
 
-        r = sd_bus_get_property_string(bus, NAME, path, VGPU, "State", e, &state);
+        r = sd_bus_get_property_string(bus, MANAGER_NAME, path, VGPU, "State", e, &state);
         if (r < 0 || strcmp(state, "active") == 0 || strcmp(state, "incoming") == 0)
                 return r;
         if (strcmp(state, "defined") != 0 && strcmp(state, "failed") != 0) {
-                (void)sd_bus_error_setf(e, NAME ".Error.Busy", "it is %s, and was so for too long", state);
+                (void)sd_bus_error_setf(e, MANAGER_NAME ".Error.Busy", "it is %s, and was so for too long", state);
                 return 1;
         }
 
-        r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, "StartVGpu");
+        r = manager_begin(bus, "StartVGpu", &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "sa{sv}", wish->uuid, 0);
         r = r < 0 ? r : sd_bus_call(bus, m, CREATE_USEC, e, NULL);
@@ -215,13 +177,13 @@ static int try(sd_bus *bus, const char *method, const Domain *domain, const Wish
 
 /* 1: it was made now. One that is going, as the domain has just ended, is waited for: it is there in another state or not. */
 static int ensure(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish) {
-        uint64_t deadline = now() + CREATE_USEC;
+        uint64_t deadline = manager_now() + CREATE_USEC;
 
         for (;;) {
                 bool again;
                 int r;
 
-                r = try(bus, method, domain, wish, now() >= deadline, &again);
+                r = try(bus, method, domain, wish, manager_now() >= deadline, &again);
                 if (!again)
                         return r;
                 (void)usleep(AGAIN_USEC);
@@ -233,11 +195,11 @@ static int destroy(sd_bus *bus, const char *uuid, uint64_t deadline) {
         sd_bus_message *m cleanup(message_unref) = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, "DestroyVGpu");
+        r = manager_begin(bus, "DestroyVGpu", &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "sa{sv}", uuid, 0);
         if (r >= 0)
-                r = sd_bus_call(bus, m, left(deadline), &e, NULL);
+                r = sd_bus_call(bus, m, manager_left(deadline), &e, NULL);
         return r < 0 ? complain(uuid, r, &e) : 0;
 }
 
@@ -257,7 +219,7 @@ static int prepare(const char *method, const Domain *domain) {
         for (size_t i = 0; i < domain->n_wishes; i++) {
                 r = ensure(bus, method, domain, &domain->wishes[i]);
                 if (r < 0) {
-                        uint64_t deadline = now() + RELEASE_USEC;
+                        uint64_t deadline = manager_now() + RELEASE_USEC;
 
                         while (i-- > 0)
                                 if (made[i])
@@ -287,25 +249,25 @@ static bool is_ours(sd_bus *bus, const char *path, const Domain *domain) {
         int r, persistent = true;
 
         make_label(domain, wanted);
-        r = sd_bus_get_property_string(bus, NAME, path, VGPU, "Label", &e, &label);
+        r = sd_bus_get_property_string(bus, MANAGER_NAME, path, VGPU, "Label", &e, &label);
         if (r >= 0)
-                r = sd_bus_get_property_trivial(bus, NAME, path, VGPU, "Persistent", &e, 'b', &persistent);
+                r = sd_bus_get_property_trivial(bus, MANAGER_NAME, path, VGPU, "Persistent", &e, 'b', &persistent);
         return r >= 0 && !persistent && strcmp(label, wanted) == 0;
 }
 
 void vgpus_release(const Domain *domain) {
-        uint64_t deadline = now() + RELEASE_USEC;
+        uint64_t deadline = manager_now() + RELEASE_USEC;
         sd_bus *bus cleanup(bus_close) = NULL;
 
         if (domain->n_wishes == 0 || sd_bus_open_system(&bus) < 0)
                 return;
 
         (void)sd_bus_set_method_call_timeout(bus, RELEASE_USEC / 4); /* of properties */
-        for (size_t i = 0; i < domain->n_wishes && now() < deadline; i++) {
+        for (size_t i = 0; i < domain->n_wishes && manager_now() < deadline; i++) {
                 sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
                 char *path cleanup(text_free) = NULL;
 
-                if (find(bus, domain->wishes[i].uuid, left(deadline), &path, &e) > 0 && is_ours(bus, path, domain))
+                if (find(bus, domain->wishes[i].uuid, manager_left(deadline), &path, &e) > 0 && is_ours(bus, path, domain))
                         (void)destroy(bus, domain->wishes[i].uuid, deadline);
         }
 }
@@ -319,7 +281,7 @@ static void hold(const Domain *domain, const char *method) {
         if (domain->n_devices == 0 || sd_bus_open_system(&bus) < 0)
                 return;
 
-        r = sd_bus_message_new_method_call(bus, &m, NAME, PATH, MANAGER, method);
+        r = manager_begin(bus, method, &m);
         if (r >= 0)
                 r = sd_bus_message_set_auto_start(m, false);
         if (r >= 0)

@@ -16,6 +16,6 @@ int vgpus_prepare_incoming(const Domain *domain);
 /* Removes what vgpus_prepare() made for this domain, and nothing else. */
 void vgpus_release(const Domain *domain);
 
-/* Until it has ended, or time is up, the daemon opens none of the domain's mediated devices, so that QEMU finds them free. */
+/* Until it has ended, or time is up, the daemon opens none of the domain's vGPUs, so that QEMU finds them free. */
 void vgpus_hold(const Domain *domain);
 void vgpus_end_hold(const Domain *domain);

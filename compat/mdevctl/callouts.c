@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <fcntl.h>
 #include <limits.h>
-#include <spawn.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "callouts.h"
 #include "host.h"
+#include "script.h"
 #include "writer.h"
 
 /* Those of packages, and those of the administrator. */
@@ -18,18 +14,6 @@ static const char *const FOLDERS[] = { "/usr/lib/mdevctl/scripts.d", "/etc/mdevc
         "{\"provides\":{\"version\":2,\"actions\":[\"start\",\"stop\",\"define\",\"undefine\",\"modify\","             \
         "\"attributes\",\"capabilities\"],\"events\":[\"pre\",\"post\",\"notify\",\"get\",\"live\"]}}"
 
-/* What a script came to: its exit status, or negative: it did not run, or was killed. */
-typedef struct Outcome {
-        int status;
-        char *output;
-        size_t size;
-} Outcome;
-
-static void outcome_done(Outcome *o) {
-        free(o->output);
-        *o = (Outcome){ .status = -1 };
-}
-
 void callouts_done(Callouts *c) {
         free(c->config);
         c->config = NULL;
@@ -38,73 +22,15 @@ void callouts_done(Callouts *c) {
         c->script = (Script){};
 }
 
-static int read_back(int fd, char **ret_text, size_t *ret_size) {
-        char path[64];
-        ssize_t n;
-
-        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        n = host_read(path, ret_text);
-        if (n < 0)
-                return (int)n;
-
-        *ret_size = (size_t)n;
-        return 0;
-}
-
-static void print_errors(const char *path, int fd) {
-        _cleanup_(freep) char *text = NULL;
-        const char *slash = strrchr(path, '/');
-        size_t size = 0;
-
-        if (read_back(fd, &text, &size) >= 0 && size > 0)
-                fprintf(stderr, "%s: %s", slash ? slash + 1 : path, text);
-}
-
-static int spawn(const char *path, char *const argv[], const int fds[static 3]) {
-        posix_spawn_file_actions_t actions;
-        pid_t pid;
-        int r, status;
-
-        if (posix_spawn_file_actions_init(&actions) != 0)
-                return -ENOMEM;
-        r = 0;
-        for (int i = 0; i < 3 && r == 0; i++)
-                r = posix_spawn_file_actions_adddup2(&actions, fds[i], i);
-        if (r == 0)
-                r = posix_spawn(&pid, path, &actions, NULL, argv, environ);
-        posix_spawn_file_actions_destroy(&actions);
-        if (r != 0)
-                return -r;
-
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return -errno;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
-}
-
-/* Files that nobody sees stand for the pipes: a script that reads nothing, or says much, holds nobody up. */
 static int run(const Callouts *c, const char *path, const char *event, const char *action, const char *input,
                Outcome *ret_outcome) {
-        _cleanup_(fd_closep) int in = -EBADF, out = -EBADF, err = -EBADF;
         const Device *d = c->device;
         char *const argv[] = { (char *)path,     (char *)"-t", d->type,         (char *)"-e",
                                (char *)event,    (char *)"-a", (char *)action,  (char *)"-s",
                                (char *)c->state, (char *)"-u", (char *)d->uuid, (char *)"-p",
                                d->parent,        NULL };
 
-        outcome_done(ret_outcome);
-        in = memfd_create("stdin", MFD_CLOEXEC);
-        out = memfd_create("stdout", MFD_CLOEXEC);
-        err = memfd_create("stderr", MFD_CLOEXEC);
-        if (in < 0 || out < 0 || err < 0)
-                return -errno;
-        if (input && (file_write_all(in, input, strlen(input)) < 0 || lseek(in, 0, SEEK_SET) < 0))
-                return -EIO;
-
-        ret_outcome->status = spawn(path, argv, (int[]){ in, out, err });
-        if (ret_outcome->status != 2)
-                print_errors(path, err);
-        return read_back(out, &ret_outcome->output, &ret_outcome->size);
+        return script_run(argv, input, ret_outcome);
 }
 
 static int compare(const struct dirent **a, const struct dirent **b) {
@@ -122,11 +48,16 @@ static json_object *get_supports(const Outcome *o) {
 
         while (n > 0 && o->output[n - 1] == '\0')
                 n--;
-        json = device_parse_json(o->output, n);
+        json = n > 0 ? device_parse_json(o->output, n) : NULL;
         if (json_object_is_type(json, json_type_object) && json_object_object_get_ex(json, "supports", &supports))
                 json_object_get(supports);
         json_object_put(json);
         return supports;
+}
+
+/* One that was ended may be for this device: it has not said that it is not. Of what it is for it has said nothing. */
+static bool is_answer(const Outcome *o, bool capabilities) {
+        return o->status == -ETIMEDOUT ? !capabilities : o->status >= 0 && o->status != 2;
 }
 
 /* Those of a folder in their order, until one says that it is for this device; 1: one did. */
@@ -141,8 +72,7 @@ static int try_folder(Callouts *c, const char *folder, const char *event, const 
 
                 if (found == 0 &&
                     (size_t)snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name) < sizeof(path) &&
-                    run(c, path, event, action, input, ret_outcome) >= 0 && ret_outcome->status >= 0 &&
-                    ret_outcome->status != 2) {
+                    run(c, path, event, action, input, ret_outcome) >= 0 && is_answer(ret_outcome, capabilities)) {
                         json_object *supports = capabilities ? get_supports(ret_outcome) : NULL;
 
                         if (!capabilities || supports) {
@@ -243,6 +173,8 @@ static int call_with_config(Callouts *c, const char *event) {
                             c->action);
         if (r < 0)
                 return fail(r, "a callout cannot be run: %s", strerrordesc_np(-r));
+        if (r > 0 && outcome.status == -ETIMEDOUT)
+                return fail(-ETIMEDOUT, "callout %s took too long", c->script.path);
         if (r > 0 && outcome.status > 0)
                 return fail(-EPERM, "callout %s failed with status %d", c->script.path, outcome.status);
         return r;
@@ -294,6 +226,8 @@ int callouts_get_attributes(Callouts *c) {
                 return r;
         if (outcome.status != 0)
                 return -EPERM;
+        if (outcome.too_much)
+                return -EBADMSG;
 
         n = outcome.size;
         while (n > 0 && outcome.output[n - 1] == '\0')

@@ -232,7 +232,8 @@ static int apply_live(sd_bus *bus, Device *d) {
         r = callouts_live(&callouts);
         if (r == 0 && !callouts.script.path)
                 r = daemon_modify_live(bus, d);
-        callouts_notify(&callouts);
+        if (r != -EOPNOTSUPP)
+                callouts_notify(&callouts); /* else nothing was tried */
         return r;
 }
 
@@ -240,6 +241,10 @@ static int modify_live(sd_bus *bus, const Options *o) {
         _cleanup_(device_done) Device active = {}, before = {}, d = {};
         Change change = { .bus = bus, .device = &d, .before = &before, .run = run_modify };
         int r;
+
+        /* No matter of usage for mdevctl: of its status. */
+        if (!o->jsonfile)
+                return fail(-EINVAL, "what an active device is changed to is said by --jsonfile");
 
         set_uuid(&d, o);
         r = host_load_active(o->uuid, &active);

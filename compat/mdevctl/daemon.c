@@ -1,41 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <inttypes.h>
-#include <time.h>
 
 #include "daemon.h"
 #include "host.h"
 
-#define NAME "org.mdevgpu1"
-#define PATH "/org/mdevgpu1"
-
 #define PRESENT_USEC UINT64_C(700000) /* of the second, so that the rest of the command has some of it */
 #define CALL_USEC UINT64_C(30000000) /* its own answer comes within 20 s */
-
-static uint64_t now(void) {
-        struct timespec t;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-/* At least a moment: 0 means a default, which is long. */
-static uint64_t left(uint64_t deadline) {
-        uint64_t t = now();
-
-        return t < deadline ? deadline - t : 1;
-}
 
 /* A bus that takes a connection and then says nothing is none. */
 static int wait_for_bus(sd_bus *bus, uint64_t deadline) {
         int r;
 
         while ((r = sd_bus_is_ready(bus)) == 0) {
-                if (now() >= deadline)
+                if (manager_now() >= deadline)
                         return -ETIMEDOUT;
                 r = sd_bus_process(bus, NULL);
                 if (r == 0)
-                        r = sd_bus_wait(bus, left(deadline));
+                        r = sd_bus_wait(bus, manager_left(deadline));
                 if (r < 0)
                         return r;
         }
@@ -52,9 +34,9 @@ static int find_process(sd_bus *bus, uint64_t deadline, uint32_t *ret_pid) {
         r = sd_bus_message_new_method_call(bus, &m, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                            "org.freedesktop.DBus", "GetConnectionUnixProcessID");
         if (r >= 0)
-                r = sd_bus_message_append(m, "s", NAME);
+                r = sd_bus_message_append(m, "s", MANAGER_NAME);
         if (r >= 0)
-                r = sd_bus_call(bus, m, left(deadline), &error, &reply);
+                r = sd_bus_call(bus, m, manager_left(deadline), &error, &reply);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "u", ret_pid);
         sd_bus_error_free(&error);
@@ -102,7 +84,7 @@ static uint64_t patience(void) {
 }
 
 int daemon_connect(sd_bus **ret_bus) {
-        uint64_t deadline = now() + patience();
+        uint64_t deadline = manager_now() + patience();
         sd_bus *bus = NULL;
         int r;
 
@@ -121,10 +103,6 @@ int daemon_connect(sd_bus **ret_bus) {
         return 0;
 }
 
-static int begin(sd_bus *bus, const char *member, sd_bus_message **ret) {
-        return sd_bus_message_new_method_call(bus, ret, NAME, PATH, NAME ".Manager", member);
-}
-
 /* Sends what has come together without an error, and frees it. */
 static int finish(sd_bus *bus, sd_bus_message *m, int r) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -140,38 +118,21 @@ static int finish(sd_bus *bus, sd_bus_message *m, int r) {
         return r < 0 ? r : 0;
 }
 
-static int append_flag(sd_bus_message *m, const char *key, bool value) {
-        return sd_bus_message_append(m, "{sv}", key, "b", (int)value);
-}
-
 static int append_attributes(sd_bus_message *m, const Device *d) {
-        int r;
-
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "attrs");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(ss)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(ss)");
-        for (size_t i = 0; r >= 0 && i < d->n_attributes; i++)
-                r = sd_bus_message_append(m, "(ss)", d->attributes[i].name, d->attributes[i].value);
-        for (int i = 0; r >= 0 && i < 3; i++)
-                r = sd_bus_message_close_container(m);
-        return r;
+        return manager_append_attributes(m, d->attributes, d->n_attributes);
 }
 
 static int call_with_device(sd_bus *bus, const char *member, const Device *d, bool autostart) {
         sd_bus_message *m = NULL;
         int r;
 
-        r = begin(bus, member, &m);
+        r = manager_begin(bus, member, &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "sss", d->parent, d->type, d->uuid);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0 && autostart)
-                r = append_flag(m, "autostart", true);
+                r = manager_append_flag(m, "autostart", true);
         if (r >= 0 && d->n_attributes > 0)
                 r = append_attributes(m, d);
         if (r >= 0)
@@ -191,13 +152,13 @@ static int call_with_uuid(sd_bus *bus, const char *member, const char *uuid, boo
         sd_bus_message *m = NULL;
         int r;
 
-        r = begin(bus, member, &m);
+        r = manager_begin(bus, member, &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", uuid);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0 && unmanaged)
-                r = append_flag(m, "unmanaged", true);
+                r = manager_append_flag(m, "unmanaged", true);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         return finish(bus, m, r);
@@ -218,13 +179,13 @@ int daemon_destroy(sd_bus *bus, const char *uuid) {
 static int begin_modify(sd_bus *bus, const char *uuid, const char *scope, sd_bus_message **ret) {
         int r;
 
-        r = begin(bus, "ModifyVGpu", ret);
+        r = manager_begin(bus, "ModifyVGpu", ret);
         if (r >= 0)
                 r = sd_bus_message_append(*ret, "s", uuid);
         if (r >= 0)
                 r = sd_bus_message_open_container(*ret, 'a', "{sv}");
         if (r >= 0)
-                r = append_flag(*ret, "unmanaged", true);
+                r = manager_append_flag(*ret, "unmanaged", true);
         if (r >= 0)
                 r = sd_bus_message_append(*ret, "{sv}", "scope", "s", scope);
         return r;
@@ -247,7 +208,7 @@ int daemon_modify(sd_bus *bus, const Device *before, const Device *after) {
 
         r = begin_modify(bus, after->uuid, "config", &m);
         if (r >= 0)
-                r = append_flag(m, "autostart", after->autostart);
+                r = manager_append_flag(m, "autostart", after->autostart);
         if (r >= 0 && strcmp(before->type, after->type) != 0)
                 r = sd_bus_message_append(m, "{sv}", "type", "s", after->type);
         if (r >= 0 && !same_attributes(before, after))

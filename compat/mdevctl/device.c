@@ -93,7 +93,7 @@ int device_set(char **field, const char *value) {
 int device_add_attribute(Device *d, const char *name, const char *value, long index) {
         _cleanup_(freep) char *n = NULL, *v = NULL;
         size_t at = index < 0 ? d->n_attributes : (size_t)index;
-        DeviceAttribute *attributes;
+        ManagerAttribute *attributes;
 
         if (at > d->n_attributes)
                 return -ERANGE;
@@ -107,7 +107,7 @@ int device_add_attribute(Device *d, const char *name, const char *value, long in
                 return -ENOMEM;
 
         memmove(attributes + at + 1, attributes + at, (d->n_attributes - at) * sizeof(*attributes));
-        attributes[at] = (DeviceAttribute){ .name = TAKE(n), .value = TAKE(v) };
+        attributes[at] = (ManagerAttribute){ .name = TAKE(n), .value = TAKE(v) };
         d->n_attributes++;
         return 0;
 }

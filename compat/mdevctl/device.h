@@ -8,14 +8,10 @@
 
 #include <json-c/json.h>
 
+#include "manager.h"
 #include "util.h"
 
 #define UUID_SIZE 37
-
-typedef struct DeviceAttribute {
-        char *name;
-        char *value;
-} DeviceAttribute;
 
 typedef struct Device {
         char uuid[UUID_SIZE];
@@ -24,7 +20,7 @@ typedef struct Device {
         bool autostart;
         bool active;
         bool defined;
-        DeviceAttribute *attributes; /* in the order in which they are written */
+        ManagerAttribute *attributes; /* in the order in which they are written */
         size_t n_attributes;
 } Device;
 

@@ -246,7 +246,7 @@ static int check_modify(const Options *o) {
                 return usage("--index is for --addattr and --delattr");
         if (o->jsonfile && o->type)
                 return usage("--type cannot be used with --jsonfile");
-        if (o->live && !o->jsonfile)
+        if (o->live && (o->addattr || o->index || o->type))
                 return usage("--live needs --jsonfile");
         return 1;
 }

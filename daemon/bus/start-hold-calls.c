@@ -18,7 +18,44 @@ typedef struct Uuids {
         size_t n;
 } Uuids;
 
-static int read_uuids(sd_bus_message *message, Uuids *ret_uuids, sd_bus_error *ret_error) {
+static size_t count_hex(const char *s) {
+        return strspn(s, "0123456789abcdef");
+}
+
+/* As sysfs names it: 0000:41:00.4. */
+static bool is_pci_address(const char *s) {
+        size_t n = count_hex(s);
+
+        if (n < 4 || n > 8 || s[n] != ':')
+                return false;
+        s += n + 1;
+        if (count_hex(s) != 2 || s[2] != ':' || count_hex(s + 3) != 2 || s[5] != '.')
+                return false;
+        return s[6] >= '0' && s[6] <= '7' && s[7] == '\0';
+}
+
+/* 0: it is the address of something that is no vGPU. */
+static int read_uuid(const Manager *manager, sd_bus_message *message, char ret_uuid[static UUID_STRING_SIZE],
+                     sd_bus_error *ret_error) {
+        const char *s, *uuid;
+        int r;
+
+        r = bus_read_name(message, "UUID", &s, ret_error);
+        if (r < 0)
+                return r;
+        if (text_parse_uuid(s, ret_uuid) >= 0)
+                return 1;
+        if (!is_pci_address(s))
+                return bus_error_setf(ret_error, -EINVAL, "'%s' is neither a UUID nor the address of a PCI device", s);
+
+        uuid = start_hold_find_device(manager, s);
+        if (!uuid)
+                return 0;
+        (void)text_copy(ret_uuid, UUID_STRING_SIZE, uuid);
+        return 1;
+}
+
+static int read_uuids(const Manager *manager, sd_bus_message *message, Uuids *ret_uuids, sd_bus_error *ret_error) {
         int r;
 
         ret_uuids->n = 0;
@@ -29,9 +66,11 @@ static int read_uuids(sd_bus_message *message, Uuids *ret_uuids, sd_bus_error *r
         while ((r = sd_bus_message_at_end(message, /* complete= */ false)) == 0) {
                 if (ret_uuids->n >= UUIDS_MAX)
                         return bus_error_setf(ret_error, -EINVAL, "More than %u vGPUs are named", UUIDS_MAX);
-                r = bus_read_uuid(message, /* may_be_empty= */ false, ret_uuids->items[ret_uuids->n], ret_error);
+                r = read_uuid(manager, message, ret_uuids->items[ret_uuids->n], ret_error);
                 if (r < 0)
                         return r;
+                if (r == 0)
+                        continue;
                 ret_uuids->pointers[ret_uuids->n] = ret_uuids->items[ret_uuids->n];
                 ret_uuids->n++;
         }
@@ -65,7 +104,7 @@ int manager_method_hold_for_start(sd_bus_message *message, void *userdata, sd_bu
         Uuids uuids;
         int r;
 
-        r = read_uuids(message, &uuids, ret_error);
+        r = read_uuids(server->manager, message, &uuids, ret_error);
         if (r >= 0)
                 r = bus_read_options(message, "option", options, ELEMENTSOF(options), ret_error);
         if (r < 0)
@@ -95,7 +134,7 @@ int manager_method_end_hold(sd_bus_message *message, void *userdata, sd_bus_erro
         Uuids uuids;
         int r;
 
-        r = read_uuids(message, &uuids, ret_error);
+        r = read_uuids(server->manager, message, &uuids, ret_error);
         if (r >= 0)
                 r = bus_read_no_options(message, ret_error);
         if (r < 0)

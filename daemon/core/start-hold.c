@@ -73,6 +73,16 @@ static int check_copied(const Manager *manager, const char *const *uuids, size_t
         return 0;
 }
 
+const char *start_hold_find_device(const Manager *manager, const char *address) {
+        const VGpu *vgpu;
+
+        LIST_FOREACH(vgpu, &manager->all_vgpus, link)
+                if (vgpu->present && vgpu->kind != VGPU_MDEV && streq(vgpu->parent, address))
+                        return vgpu->uuid;
+
+        return NULL;
+}
+
 int start_hold_new(Manager *manager, const char *const *uuids, size_t n, uint32_t seconds,
                    void (*callback)(void *userdata), void *userdata, StartHold **ret_hold, Error *error) {
         StartHold *wait;

@@ -14,11 +14,14 @@
 
 typedef struct StartHold StartHold;
 
+/* The UUID of the vGPU that is this PCI device: a virtual function, or a whole card. NULL: there is none. */
+const char *start_hold_find_device(const Manager *manager, const char *address);
+
 /*
  * From now on nothing of ours opens these vGPUs; UUIDs that none of our vGPUs has are passed over. With none of them open
- * for us now *ret_hold is NULL, and all is done; else the callback follows, once, when they are closed.
+ * for us now *ret_hold is NULL, and all is done; else the callback follows, once, when they are closed. -ERROR_BUSY: the state of
+ * one is being copied, which may last; nothing is held then.
  */
-/* -ERROR_BUSY: the state of one is being copied, which may last; nothing is held then. */
 int start_hold_new(Manager *manager, const char *const *uuids, size_t n, uint32_t seconds,
                    void (*callback)(void *userdata), void *userdata, StartHold **ret_hold, Error *error);
 /* Nobody waits any more; the vGPUs stay held. */

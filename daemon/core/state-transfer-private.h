@@ -32,7 +32,8 @@ struct StateTransfer {
         uid_t started_by;
         PlatformJob *job;
         Operation *operation;
-        bool cancelled;
+        bool cancelled; /* by whoever asked */
+        bool expired; /* whoever asked was told that it is stuck; the job goes on */
         Error failure; /* why the vGPU is being put back or removed */
 
         StateAfter after;

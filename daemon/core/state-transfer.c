@@ -147,7 +147,7 @@ bool state_transfer_begin(StateTransfer *t, uint64_t total) {
         Error error = ERROR_NULL;
         int r;
 
-        if (t->silent || t->task)
+        if (t->silent || t->task || t->expired)
                 return true;
 
         r = task_new_about_state(t->manager, get_operation(t), t->name, t->started_by, &t->task);
@@ -173,7 +173,14 @@ bool state_transfer_begin(StateTransfer *t, uint64_t total) {
 
 void state_transfer_finish(StateTransfer *t, const Error *error) {
         StateTransferCallback callback = TAKE(t->callback);
-        bool cancelled = error && (t->cancelled || error->code == -ERROR_CANCELLED);
+        bool cancelled = error && t->cancelled;
+        Error gone = ERROR_NULL;
+
+        /* Nobody did that, but we, when its GPU went. */
+        if (error && error->code == -ERROR_CANCELLED && !cancelled) {
+                (void)error_set(&gone, -ERROR_NO_SUCH_GPU, "GPU %s has gone", t->gpu);
+                error = &gone;
+        }
 
         state_transfer_claim(t, VGPU_CLAIM_NONE);
         if (error)
@@ -213,6 +220,7 @@ static void on_timeout(pid_t pid, void *userdata) {
         StateTransferCallback callback = TAKE(t->callback);
         Error error = ERROR_NULL;
 
+        t->expired = true;
         (void)error_set(&error, -ERROR_TIMEOUT,
                         "Process %i does not come to an end with the state of vGPU %s: it is stuck in the kernel or its "
                         "driver, and the vGPU stays busy until it is not",
@@ -402,7 +410,8 @@ static void on_saved(JobResult *result, void *userdata) {
                         task_set_transfer(t->task, &result->progress);
                         t->task->changed = result->progress.was_reset || t->after != STATE_AFTER_RUN;
                 }
-                if (t->after == STATE_AFTER_DESTROY)
+                /* Who was told that it failed does not expect it to go. */
+                if (t->after == STATE_AFTER_DESTROY && !t->expired)
                         destroy(t);
                 else
                         state_transfer_finish(t, NULL);
@@ -423,7 +432,7 @@ static int submit_save(StateTransfer *t, const VGpu *vgpu) {
                 job.precopy = t->precopy;
                 job.stay_stopped = t->after == STATE_AFTER_STOP;
                 job.replace = t->replace;
-                job.quota = t->manager->settings ? t->manager->settings->saved_states_max : UNKNOWN_U64;
+                job.quota = t->manager->settings ? t->manager->settings->saved_states_max : SETTINGS_SAVED_STATES_MAX;
                 job.header = &header;
                 r = state_transfer_submit(t, &job, on_saved);
         }

@@ -149,6 +149,11 @@ export class Rig {
         return this.write(`host/etc/mdevgpud/types.d/${name}`, text);
     }
 
+    /** Puts a file where saved states are. */
+    saved(name, text) {
+        return this.write(`host/var/states/${name}.state`, text);
+    }
+
     topologies(text) {
         return this.write("host/etc/mdevgpud/topologies.d/50-test.yaml", text);
     }

@@ -6,41 +6,10 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 
-import { ROOT, require, until } from "./rig.mjs";
+import { ROOT, until } from "./rig.mjs";
+import { GPU, SOON, axe, button, card, go, gone, row, shows, test, texts } from "./steps.mjs";
 
-const GPU = "0000:41:00.0";
 const UUID = "c0ffee00-0000-4000-8000-000000000001";
-const AXE = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-
-/** Without anybody asking; how soon, one test measures. A machine may be busy with other things. */
-const SOON = 15_000;
-
-export const tests = [];
-
-function test(name, body) {
-    tests.push({ name, body });
-}
-
-const row = uuid => `tr[data-vgpu="${uuid}"]`;
-const card = gpu => `[data-gpu="${gpu}"]`;
-const button = name => `role=button[name="${name}"]`;
-
-async function go(frame, view) {
-    await frame.click(`nav a[href="#/${view}"]`);
-}
-
-async function texts(frame, selector) {
-    return frame.locator(selector).allInnerTexts();
-}
-
-/** What the page shows comes to be so, soon, and without anybody asking. */
-function shows(frame, selector, text, timeout = SOON) {
-    return until(`"${text}" in ${selector}; it says ${selector}`, async () => (await texts(frame, selector)).join("\n").includes(text), timeout);
-}
-
-function gone(frame, selector, timeout = SOON) {
-    return frame.waitForSelector(selector, { state: "detached", timeout });
-}
 
 async function createBy(frame, type, fill = async () => undefined) {
     await frame.selectOption("#create-type", { value: type });
@@ -424,6 +393,7 @@ test("an absent daemon that cannot be started is said to be so", async rig => {
 test("a viewer sees all, live, and changes nothing", async rig => {
     const r = await rig({ role: "viewer" });
 
+    r.saved("broken", "this is none");
     r.topologies(`version: 1\ntopologies:\n  one:\n    - {match: {address: "${GPU}"}, vgpus: [{type: "Reference half"}]}\n`);
     await r.ctl("reload");
     const uuid = await r.create("Reference half", "--label", "web1", "--autostart");
@@ -433,13 +403,15 @@ test("a viewer sees all, live, and changes nothing", async rig => {
     await shows(frame, card(GPU), "20 GiB of 40 GiB used");
     const buttons = new Set();
 
-    for (const view of ["", "vgpus", "topologies", "config", "events"]) {
+    for (const view of ["", "vgpus", "states", "topologies", "config", "events"]) {
         await go(frame, view);
         await frame.waitForSelector("main");
         if (view === "vgpus") {
             await frame.click(button("Details of web1"));
             await frame.waitForSelector(".mdevgpu-code");
         }
+        if (view === "states")
+            await frame.waitForSelector('[data-saved="broken"]');
         if (view === "topologies") {
             await frame.click(button("Plan one"));
             await frame.waitForSelector("[data-action]");
@@ -448,7 +420,8 @@ test("a viewer sees all, live, and changes nothing", async rig => {
         }
         (await texts(frame, "main button")).forEach(text => buttons.add(text.trim()));
     }
-    for (const word of ["Create vGPU", "Create", "Destroy", "Start", "Reload", "Apply", "Define", "Undefine", "Label and autostart"])
+    for (const word of ["Create vGPU", "Create", "Destroy", "Start", "Reload", "Apply", "Define", "Undefine", "Label and autostart", "Save its state",
+                        "Restore a state", "Restore", "Restore from a file", "Delete"])
         assert.equal(buttons.has(word), false, `there is a button "${word}"`);
     assert.ok(buttons.has("Copy"));
 
@@ -533,15 +506,6 @@ test("events tell what others do", async rig => {
     await shows(frame, "[data-kind=gpu-removed]", GPU);
 });
 
-async function axe(frame, what) {
-    await frame.evaluate(AXE);
-    const { violations } = await frame.evaluate(() => window.axe.run(document, {
-        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"],
-    }));
-
-    assert.deepEqual(violations.map(v => `${v.id}: ${v.nodes.map(n => `${n.html} ${n.failureSummary}`).join(" | ")}`), [], what);
-}
-
 for (const colorScheme of ["light", "dark"])
     test(`nothing hinders screen readers and eyes, ${colorScheme}`, async rig => {
         const r = await rig();
@@ -575,7 +539,7 @@ for (const colorScheme of ["light", "dark"])
         await frame.waitForSelector("[data-action]");
         await axe(frame, "the plan");
         await r.page.keyboard.press("Escape");
-        for (const view of ["config", "events"]) {
+        for (const view of ["states", "config", "events"]) {
             await go(frame, view);
             await axe(frame, view);
         }
@@ -600,16 +564,23 @@ test("the shell's choice of light or dark is followed at once", async rig => {
 test("a narrow screen has all of it, and nothing beside it", async rig => {
     const r = await rig();
     const uuid = await r.create("Reference half", "--label", "web1");
+
+    r.saved("broken", "this is none");
     const frame = await r.open("", { viewport: { width: 380, height: 800 } });
 
     await frame.waitForSelector(card(GPU));
-    for (const view of ["", "vgpus", "topologies", "config", "events"]) {
+    for (const view of ["", "vgpus", "states", "topologies", "config", "events"]) {
         await frame.evaluate(hash => { location.hash = hash; }, `#/${view}`);
         await frame.waitForSelector("main");
-        if (view === "vgpus")
+        if (view === "vgpus") {
             await frame.click(button("Details of web1"));
+            await frame.waitForSelector(".mdevgpu-code");
+        }
+        if (view === "states")
+            await frame.waitForSelector('[data-saved="broken"]');
         await frame.waitForTimeout(200);
-        const over = await frame.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        const over = await frame.evaluate(() => Math.max(...[document.documentElement, ...document.querySelectorAll(".mdevgpu-panel")]
+            .map(element => element.scrollWidth - element.clientWidth)));
 
         assert.ok(over <= 0, `"${view}" is ${over} pixels too wide`);
     }

@@ -7,17 +7,19 @@ libvirt-hook.py MDEVGPUD-SIM HOOK SCHEMA
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
 import traceback
 
-from machine import GPU, NAME, TYPE, Machine, read
+from machine import GPU, NAME, TYPE, BusError, Machine, read, until
 
 SIM, HOOK, SCHEMA = sys.argv[1:4]
 FIRST, SECOND, THIRD = (f"c0ffee00-0000-4000-8000-00000000000{n}" for n in (1, 2, 3))
 DOMAIN = "d0000000-0000-4000-8000-000000000001"
 LABEL = "libvirt:" + DOMAIN
+CARD, WHOLE = "0000:51:00.0", "0000:61:00.0"
 SPACE = "urn:org.mdevgpu1:domain:1"
 TESTS = []
 
@@ -37,9 +39,20 @@ def hostdev(uuid):
             f"<source><address uuid='{uuid}'/></source></hostdev>")
 
 
+def pci_hostdev(address):
+    domain, bus, slot, function = re.split("[:.]", address)
+    return ("<hostdev mode='subsystem' type='pci' managed='no'><driver name='vfio'/><source>"
+            f"<address domain='0x{domain}' bus='0x{bus}' slot='0x{slot}' function='0x{function}'/></source></hostdev>")
+
+
 class Scene:
-    def __init__(self, stack):
-        self.machine = Machine(stack, SIM)
+    def __init__(self, stack, gpus=(GPU,)):
+        self.machine = Machine(stack, SIM, gpus)
+        if not gpus:
+            with open(self.machine.path("etc/mdevgpud/mdevgpud.yaml"), "w", encoding="utf-8") as f:
+                f.write("version: 1\nsriov: [{match: {}, vfs: all}]\n")
+            self.machine.act("plug-sriov", CARD)
+            self.machine.act("plug-card", WHOLE)
         self.machine.start()
         self.env = {key: os.environ[key] for key in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ}
         self.env["DBUS_SYSTEM_BUS_ADDRESS"] = self.machine.address
@@ -56,7 +69,7 @@ class Scene:
             f.write(f"<domain type='test'><name>web</name><uuid>{uuid}</uuid><memory>1024</memory><metadata>"
                     f"<o:libosinfo xmlns:o='http://libosinfo.org/xmlns/libvirt/domain/1.0'><o:vgpus/></o:libosinfo>"
                     f"{metadata}</metadata><os><type>hvm</type></os>"
-                    f"<devices>{''.join(hostdev(d) for d in devices)}</devices></domain>")
+                    f"<devices>{''.join((pci_hostdev if ':' in d else hostdev)(d) for d in devices)}</devices></domain>")
         done = subprocess.run(["virsh", "-q", "-c", "test:///default", f"define {path}; dumpxml web"], check=True,
                               capture_output=True, text=True)
         return done.stdout[done.stdout.index("<domain"):]
@@ -95,6 +108,37 @@ def life(stack):
     for _ in range(2):
         s.hook("release", "end", text)
         equal(s.labels(), {})
+
+
+@test
+def addresses(stack):
+    """what a domain has by its address, a virtual function or a whole card, is held until it has started"""
+    s = Scene(stack, gpus=())
+    vgpus = {FIRST: (CARD, "vfio-pci-vf"), SECOND: (CARD, "vfio-pci-vf"), THIRD: (WHOLE, "vfio-pci")}
+    for uuid, (card, kind) in vgpus.items():
+        until(lambda uuid=uuid, card=card, kind=kind: created(s, card, kind, uuid), "the functions")
+
+    def states():
+        return {uuid: s.migration_state(uuid) for uuid in vgpus}
+
+    def address(uuid):
+        return s.machine.bus.get(s.machine.bus.vgpus()[uuid]["path"], NAME + ".VGpu", "Parent")
+
+    equal((address(FIRST) != address(SECOND), address(FIRST) != CARD, address(THIRD)), (True, True, WHOLE))
+    # Beside them one that is no vGPU, and one that is not there.
+    text = s.domain("", [address(FIRST), WHOLE, CARD, "0000:ff:1f.7"])
+    for operation in ("started", "release"):
+        s.hook("prepare", "begin", text)
+        equal(states(), {FIRST: "starting", SECOND: "none", THIRD: "starting"})
+        s.hook(operation, "begin" if operation == "started" else "end", text)
+        equal(states(), dict.fromkeys(vgpus, "none"))
+
+
+def created(s, card, kind, uuid):
+    with contextlib.suppress(BusError):
+        s.machine.bus.manager("CreateVGpu", card, kind, uuid, {})
+        return True
+    return False
 
 
 @test

@@ -412,7 +412,8 @@ def exit_statuses(rig: Rig):
             prefix + "NoInstances": 1, prefix + "Busy": 1, prefix + "InUse": 1, prefix + "Timeout": 1,
             prefix + "DriverRejected": 1, prefix + "AlreadyExists": 1, prefix + "Whatever": 1,
             standard + "InvalidArgs": 2, standard + "UnknownMethod": 1, standard + "Failed": 1,
-            prefix + "StateInvalid": 1, prefix + "NoSuchState": 3, prefix + "NoSuchGpu": 3, prefix + "NoSuchType": 3, prefix + "NoSuchVGpu": 3, standard + "UnknownObject": 3,
+            prefix + "StateInvalid": 1, prefix + "NoSuchState": 3,
+            prefix + "NoSuchGpu": 3, prefix + "NoSuchType": 3, prefix + "NoSuchVGpu": 3, standard + "UnknownObject": 3,
             standard + "AccessDenied": 4, standard + "InteractiveAuthorizationRequired": 4, standard + "AuthFailed": 4,
             standard + "NoReply": 6, standard + "ServiceUnknown": 6, standard + "Spawn.ExecFailed": 6,
             "org.freedesktop.systemd1.NoSuchUnit": 6}.items():

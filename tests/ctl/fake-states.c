@@ -42,8 +42,7 @@ static void job_append_result(const Job *job, sd_bus_message *m) {
         if (strcmp(job->state, "running") == 0)
                 APPEND(m, "{sv}{sv}", "phase", "s", is("hostile") ? HOSTILE : "pre-copy", "dirty", "t",
                        (uint64_t)12 << 20);
-        if (strcmp(job->operation, "save-state") == 0 || strcmp(job->operation, "export-state") == 0)
-                APPEND(m, "{sv}{sv}", "downtime", "t", (uint64_t)82500, "reset", "b", job_is(job, "reset"));
+        APPEND(m, "{sv}{sv}", "downtime", "t", (uint64_t)82500, "reset", "b", job_is(job, "reset"));
         APPEND(m, "{sv}", "changed", "b", 1);
         CLOSE(m);
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mdevgpuctl and the states of vGPUs: what is asked for, what is printed where, and what stays of a file.
 
-states.py MDEVGPUCTL FAKE-DAEMON MDEVGPUD-SIM
+states.py MDEVGPUCTL FAKE-DAEMON MAN-PAGE
 """
 
 import contextlib
@@ -92,11 +92,12 @@ def asked(rig: Rig):
             ("save", ECHO, "n"): f"SaveState '{ECHO}' 'n' []",
             ("save", ECHO, "n", "--after=stop", "--no-precopy", "--replace", "--no-wait"):
             f"SaveState '{ECHO}' 'n' [('replace' (true)) ('precopy' (false)) ('after' ('stop'))]",
-            ("export-state", ECHO, "FILE", "--after=destroy"): f"ExportState '{ECHO}' file [('after' ('destroy'))]",
+            ("export-state", ECHO, "FILE", "--after=destroy", "--unmanaged"):
+            f"ExportState '{ECHO}' file [('unmanaged' (true)) ('after' ('destroy'))]",
             ("export-state", ECHO, "-", "--no-precopy"): f"ExportState '{ECHO}' file [('precopy' (false))]",
             ("restore", "n", f"--uuid={ECHO}"): f"RestoreState '' 'n' [('uuid' ('{ECHO}'))]",
-            ("restore", "n", "41:00.0", f"--uuid={ECHO}", "--type=t", "--parent=41:00.4", "--label=a b"):
-            f"RestoreState '{GPU}' 'n' [('label' ('a b')) ('type' ('t')) ('uuid' ('{ECHO}')) ('parent' ('0000:41:00.4'))]",
+            ("restore", "n", "41:00.0", f"--uuid={ECHO}", "--type=t", "--label=a b"):
+            f"RestoreState '{GPU}' 'n' [('label' ('a b')) ('type' ('t')) ('uuid' ('{ECHO}'))]",
             ("import-state", "-", f"--uuid={ECHO}"): f"ImportState '' file [('uuid' ('{ECHO}'))]",
             ("import-state", "/dev/null", "41:00.0", f"--uuid={ECHO}", "--type=t"):
             f"ImportState '{GPU}' file [('type' ('t')) ('uuid' ('{ECHO}'))]"}.items():
@@ -112,6 +113,7 @@ def wrong_usage(rig: Rig):
     for command in (["save", UUID], ["save"], ["save", UUID, "n", "x"], ["restore"], ["restore", "n", GPU, "x"],
                     ["export-state", UUID], ["import-state"], ["states", "x"], ["delete-state"],
                     ["save", UUID, "n", "--label=x"], ["restore", "n", "--after=run"], ["restore", "n", "--replace"],
+                    ["restore", "n", "--unmanaged"],
                     ["export-state", UUID, "-", "--replace"], ["export-state", UUID, "-", "--no-wait"],
                     ["import-state", "-", "--no-wait"], ["export-state", UUID, ""],
                     ["export-state", UUID, f"{rig.dir}/no/"]):
@@ -119,8 +121,9 @@ def wrong_usage(rig: Rig):
         equal((result.status, result.out), (2, ""), f"{command} {result}")
     for verb in "export-state", "import-state":
         result = rig.ctl("-H", "there", verb, *([UUID] if verb == "export-state" else []), "-")
-        equal((result.status, result.err), (2, "mdevgpuctl: An open file cannot be handed to another machine: it is done "
-                                               f"there.\n  'ssh there mdevgpuctl {verb} …' does it.\n"), result)
+        equal((result.status, result.err),
+              (2, "mdevgpuctl: An open file cannot be handed to another machine: it is done there.\n"
+                  f"  'ssh there mdevgpuctl {verb} …' does it.\n"), result)
     result = rig.terminal("export-state", UUID, "-")
     true(result.status == 2 and result.out == "" and "is a terminal" in result.err, result)
     result = rig.terminal("import-state", "-")
@@ -323,7 +326,11 @@ def pipe_ends_with_the_job(rig: Rig):
     """whoever reads what is exported sees its end, though the command still waits"""
     rig.daemon("good")
     process = begin(rig, "export-state", UUID, "-", "--after=wait")
-    equal(process.stdout.read().decode(), STATE[:len(STATE) // 2])
+    seen = b""
+    while not seen.endswith(b"EOF"):
+        true(select.select([process.stdout], [], [], 20)[0], f"no end after {seen}")
+        seen += os.read(process.stdout.fileno(), 4096) or b"EOF"
+    equal(seen.decode(), STATE[:len(STATE) // 2] + "EOF")
     equal(process.poll(), None)
     process.send_signal(signal.SIGINT)
     equal(end(process).status, 1)

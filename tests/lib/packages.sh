@@ -10,7 +10,7 @@ PACKAGES_CLANG="clang libclang-rt-dev llvm"
 PACKAGES_UNIT="clang-tidy dbus git shellcheck systemd"
 PACKAGES_BUS="dbus-daemon fish libvirt-clients libxml2-utils mdevctl procps python3-jsonschema
         python3-prometheus-client strace systemd util-linux zsh"
-PACKAGES_BROWSER="appstream chromium cockpit-bridge cockpit-system cockpit-ws polkitd util-linux"
+PACKAGES_BROWSER="appstream chromium cockpit-bridge cockpit-system cockpit-ws git polkitd util-linux"
 PACKAGES_VM="qemu-system-x86 qemu-system-common mmdebstrap apt dpkg gcc-12 make cpio xz-utils zstd util-linux libc6-dev"
 
 # A kernel is built.

@@ -4,6 +4,7 @@ import { createContext, ReactNode, useCallback, useContext, useEffect, useMemo, 
 
 import { BusError } from "../bus.ts";
 import type { Daemon, Snapshot } from "../daemon.ts";
+import type { SavedState } from "../model.ts";
 
 export interface Notice {
     id: number;
@@ -79,6 +80,15 @@ export function useAsked<T>(key: string, ask: () => Promise<T>): Asked<T> {
     const again = useCallback(() => setRound(n => n + 1), []);
 
     return { value: state.value, error: state.error, asking: state.asking, again };
+}
+
+/** Saved states, where the user may see them; read anew when it is shown, and whenever the list may have changed. */
+export function useSavedStates(): Asked<readonly SavedState[]> {
+    const daemon = useDaemon();
+    const { savedStates, rights, methods } = useSnapshot();
+    const there = methods.has("org.mdevgpu1.Manager.ListSavedStates");
+
+    return useAsked(`${savedStates} ${rights.states} ${there}`, async () => there ? daemon.listSavedStates() : []);
 }
 
 /** One that is under way: its button shows that, and cannot be pressed twice. */

@@ -32,6 +32,7 @@ export { ModalBody } from "@patternfly/react-core/dist/esm/components/Modal/Moda
 export { ModalFooter } from "@patternfly/react-core/dist/esm/components/Modal/ModalFooter";
 export { ModalHeader } from "@patternfly/react-core/dist/esm/components/Modal/ModalHeader";
 export { Progress } from "@patternfly/react-core/dist/esm/components/Progress/Progress";
+export { Radio } from "@patternfly/react-core/dist/esm/components/Radio/Radio";
 export { Spinner } from "@patternfly/react-core/dist/esm/components/Spinner/Spinner";
 export { TextArea } from "@patternfly/react-core/dist/esm/components/TextArea/TextArea";
 export { TextInput } from "@patternfly/react-core/dist/esm/components/TextInput/TextInput";

@@ -3,8 +3,8 @@
 import { useState } from "react";
 
 import { _, format, formatBytes } from "../i18n.ts";
-import { VGPU, VGpu, readUsers, text } from "../model.ts";
-import { isRunning, JobRow } from "./jobs.tsx";
+import { VGPU, VGpu, readMigration, readUsers, text } from "../model.ts";
+import { concerns, isRunning, JobRow } from "./jobs.tsx";
 import { useAsked, useDaemon, useSnapshot } from "./hooks.tsx";
 import { Code, CopyButton, Term } from "./parts.tsx";
 import { Alert, DescriptionList, FormSelect, FormSelectOption, Spinner } from "./pf.ts";
@@ -22,6 +22,22 @@ function UsersTerm({ vgpu }: { vgpu: VGpu }) {
                 ? users.error ? users.error.message : <Spinner size="md" aria-label={_("Looking who uses it")} />
                 : users.value.length === 0 ? _("Nobody") : <Users users={users.value} />}
         </span>
+    </Term>;
+}
+
+function MigrationTerm({ vgpu }: { vgpu: VGpu }) {
+    const daemon = useDaemon();
+    const asked = useAsked(`${vgpu.uuid} ${vgpu.inUse} ${vgpu.state} ${vgpu.migration}`,
+                           async () => readMigration((await daemon.manager("QueryMigration", "sa{sv}", vgpu.uuid, {}))[0]));
+    const words: Record<string, string> = { yes: _("Possible, as far as this host goes"), no: _("Not possible"), unknown: _("Not known") };
+
+    if (asked.value === undefined)
+        return <Term name={_("Migration")}>{asked.error ? asked.error.message : <Spinner size="md" aria-label={_("Asking for its migration")} />}</Term>;
+    return <Term name={_("Migration")}>
+        <span data-migratable={asked.value.migratable}>{words[asked.value.migratable] ?? asked.value.migratable}</span>
+        {asked.value.reasons.length > 0 && <ul className="mdevgpu-quiet mdevgpu-small">
+            {asked.value.reasons.map(reason => <li key={reason}>{reason}</li>)}
+        </ul>}
     </Term>;
 }
 
@@ -51,8 +67,8 @@ const KINDS: Record<string, () => string> = {
 };
 
 export function VGpuDetail({ vgpu, typeName }: { vgpu: VGpu; typeName: string }) {
-    const { jobs, types } = useSnapshot();
-    const running = jobs.filter(job => isRunning(job) && job.objects.includes(vgpu.path));
+    const { jobs, types, methods } = useSnapshot();
+    const running = jobs.filter(job => isRunning(job) && concerns(job, vgpu));
     const framebuffer = types.get(vgpu.type)?.framebuffer;
 
     return <div className="mdevgpu-stack mdevgpu-detail" data-detail={vgpu.uuid}>
@@ -61,6 +77,7 @@ export function VGpuDetail({ vgpu, typeName }: { vgpu: VGpu; typeName: string })
         <Actions vgpu={vgpu} />
         <DescriptionList isCompact columnModifier={{ default: "1Col", md: "2Col", xl: "3Col" }}>
             {vgpu.state === "active" && <UsersTerm vgpu={vgpu} />}
+            {vgpu.state === "active" && methods.has("org.mdevgpu1.Manager.QueryMigration") && <MigrationTerm vgpu={vgpu} />}
             <Term name={_("Type")}>{[typeName, vgpu.typeId === typeName ? "" : `(${vgpu.typeId})`, framebuffer ? formatBytes(framebuffer) : ""].filter(Boolean).join(" ")}</Term>
             <Term name={_("Kind")}>{KINDS[vgpu.kind]?.() ?? vgpu.kind}</Term>
             <Term name={_("Made by")}>{vgpu.managed ? "mdevgpud" : _("somebody else")}</Term>

@@ -3,11 +3,12 @@
 import { Fragment, ReactNode, useEffect, useMemo, useState } from "react";
 
 import type { Snapshot } from "../daemon.ts";
-import { _, format, ngettext, stateWord } from "../i18n.ts";
+import { _, format, formatPercent, migrationWord, ngettext, stateWord } from "../i18n.ts";
 import type { VGpu } from "../model.ts";
 import { Column, Filter, Names, Order, fittingAnywhere, selectVGpus } from "../select.ts";
 import { CreateDialog } from "./create-dialog.tsx";
 import { go, useLocation, useSnapshot } from "./hooks.tsx";
+import { concerns, isRunning } from "./jobs.tsx";
 import { CopyButton, StateLabel } from "./parts.tsx";
 import { AngleDownIcon, AngleRightIcon, ArrowsAltVIcon, Button, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, FormSelect,
          FormSelectOption, Label, LayerGroupIcon, LongArrowAltDownIcon, LongArrowAltUpIcon, SearchIcon, TextInput } from "./pf.ts";
@@ -47,6 +48,14 @@ function UseCell({ vgpu }: { vgpu: VGpu }) {
     return <span className={vgpu.inUse === "yes" ? "" : "mdevgpu-quiet"}>{stateWord(vgpu.inUse || "unknown")}</span>;
 }
 
+/** Of what goes on with it at present. */
+function HowFar({ vgpu }: { vgpu: VGpu }) {
+    const { jobs } = useSnapshot();
+    const job = jobs.find(candidate => isRunning(candidate) && concerns(candidate, vgpu));
+
+    return job?.operation.endsWith("-state") && job.progress !== null ? <span className="mdevgpu-small">{formatPercent(job.progress)}</span> : null;
+}
+
 function Kept({ vgpu }: { vgpu: VGpu }) {
     if (!vgpu.persistent)
         return <span className="mdevgpu-quiet">{_("Until reboot")}</span>;
@@ -80,11 +89,11 @@ function Row({ vgpu, names, open, migration, onToggle }: RowProps) {
         <td className={cell} data-label={_("Type")}>{names.typeName(vgpu)}</td>
         <td className={cell} data-label={_("GPU")}><span className="mdevgpu-mono mdevgpu-whole">{vgpu.parent}</span></td>
         <td className={cell} data-label={_("State")}>
-            <div><StateLabel state={vgpu.state} />{vgpu.lastError && <div className="mdevgpu-small mdevgpu-clip" title={vgpu.lastError}>{vgpu.lastError}</div>}</div>
+            <div><StateLabel state={vgpu.state} /> <HowFar vgpu={vgpu} />{vgpu.lastError && <div className="mdevgpu-small mdevgpu-clip" title={vgpu.lastError}>{vgpu.lastError}</div>}</div>
         </td>
         <td className={cell} data-label={_("Users")}><UseCell vgpu={vgpu} /></td>
         <td className={cell} data-label={_("Lifetime")}><span><Kept vgpu={vgpu} /></span></td>
-        {migration && <td className={cell} data-label={_("Migration")}>{vgpu.migration || "–"}</td>}
+        {migration && <td className={cell} data-label={_("Migration")}>{migrationWord(vgpu.migration)}</td>}
         <td className={`${cell} pf-v6-c-table__action`}><QuickAction vgpu={vgpu} /></td>
     </tr>;
 }
@@ -112,8 +121,8 @@ function Table({ rows, names, order, onOrder, open, onToggle }: TableProps) {
                 <SortHeader column="gpu" {...sort}>{_("GPU")}</SortHeader>
                 <SortHeader column="state" {...sort}>{_("State")}</SortHeader>
                 <SortHeader column="inUse" {...sort}>{_("Users")}</SortHeader>
-                <th className="pf-v6-c-table__th" scope="col">{_("Lifetime")}</th>
-                {migration && <th className="pf-v6-c-table__th" scope="col">{_("Migration")}</th>}
+                <SortHeader column="kept" {...sort}>{_("Lifetime")}</SortHeader>
+                {migration && <SortHeader column="migration" {...sort}>{_("Migration")}</SortHeader>}
                 <td className="pf-v6-c-table__td" />
             </tr>
         </thead>
@@ -141,7 +150,7 @@ function Toolbar({ filter, onFilter, shown, onCreate }: ToolbarProps) {
     const fits = fittingAnywhere(gpus, typesOf).length > 0;
 
     return <div className="mdevgpu-toolbar" role="search">
-        <TextInput type="search" aria-label={_("Filter by label, UUID, type or GPU")} placeholder={_("Filter")} value={filter.words}
+        <TextInput type="search" aria-label={_("Filter by label, UUID, type, GPU, state or lifetime")} placeholder={_("Filter")} value={filter.words}
                    onChange={(_event, words) => onFilter({ ...filter, words })} customIcon={<SearchIcon />} id="filter-words" />
         <FormSelect aria-label={_("GPU")} value={filter.gpu} onChange={(_event, gpu) => onFilter({ ...filter, gpu })} id="filter-gpu">
             <FormSelectOption value="" label={_("All GPUs")} />
