@@ -106,13 +106,8 @@ def migration(rig: Rig):
     true(re.search(r"^ +Migratable: yes$", result.out, re.M), result)
     equal(json.loads(rig.ctl("migration", UUID, "--json").out)["state"], "incoming")
     equal(rig.ctl("completion", "--", "release-incoming", "").out.split()[0], UUID)
-<<<<<<< HEAD
     probed = json.loads(rig.ctl("migration", UUID, "--probe", "--json").out)
     equal((probed["stop_copy"], probed["pre_copy"]), (True, True), probed)
-=======
-    result = rig.ctl("migration", UUID, "--probe")
-    true(re.search(r"^ +Pre copy: yes$", result.out, re.M), result)
->>>>>>> simstate
     equal(rig.ctl("migration", GPU, "Reference half", "--probe").status, 2)
     equal(rig.ctl("prepare-incoming", GPU, "Reference half", "--lease=soon").status, 2)
     equal(rig.ctl("release-incoming", UUID).status, 0)
@@ -410,44 +405,6 @@ def life(rig: Rig):
     equal(changed(rig, "undefine", UUID), True)
     equal(rig.ctl("list").out, "No vGPUs.\n")
     equal(rig.ctl("start", UUID).status, 3)
-
-
-@test
-def states(rig: Rig):
-    """what a vGPU holds is saved, comes back, and stays as it is when a save is cancelled"""
-    start(rig)
-    machine(rig, "plug-mtty", "mtty0")
-    machine(rig, "content-size", str(1 << 20))
-    until(rig, lambda result: "mtty-2" in result.out, "types", "mtty0")
-    content, held = os.path.join(rig.dir, "host", "content", UUID), os.urandom(1 << 20)
-
-    def is_held():
-        with open(content, "rb") as f:
-            return f.read() == held
-
-    equal(rig.ctl("create", "mtty0", "mtty-2", UUID).status, 0)
-    with open(content, "wb") as f:
-        f.write(held)
-    equal(rig.ctl("save", UUID, "one").status, 0)
-    equal(rig.ctl("destroy", UUID).status, 0)
-    true(not os.path.exists(content), "it is gone")
-    equal(rig.ctl("restore", "one").status, 0)
-    true(is_held(), "what it held is back")
-
-    # A hundred seconds, if nobody stops it.
-    machine(rig, "state-rate", "10486")
-    job = rig.ctl("save", "--no-wait", UUID, "two").out.strip()
-    until(rig, lambda result: json.loads(result.out)[0]["state"] == "saving", "--json", "status", UUID)
-    equal(rig.ctl("cancel", job).status, 0)
-    until(rig, lambda result: json.loads(result.out)[-1]["state"] == "cancelled", "--json", "jobs")
-    machine(rig, "state-rate", "0")
-    true("two" not in rig.ctl("states").out, "nothing of it is kept")
-    true(is_held(), "and the vGPU goes on as it was")
-    equal(rig.ctl("save", UUID, "two").status, 0)
-
-    # Types of cards do not keep theirs unless a profile says so.
-    equal(rig.ctl("create", GPU, "Reference half", UUID.replace("1", "2")).status, 0)
-    equal(rig.ctl("save", UUID.replace("1", "2"), "three").status, 1)
 
 
 @test
