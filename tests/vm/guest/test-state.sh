@@ -36,7 +36,7 @@ run() {
         path=$(begin "$@") || { echo "$path"; return 1; }
         wait_for "$PATIENCE" has_ended "$path" >/dev/null || { echo "it does not end"; return 1; }
         echo "$(job "$path" State) $(job "$path" Error) $(job "$path" ErrorMessage) $(job "$path" Result)"
-        [ "$(job "$path" State)" = done ]
+        [ "$(job "$path" State)" = "done" ]
 }
 
 # content UUID KIND put|is SEED
