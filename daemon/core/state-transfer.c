@@ -365,6 +365,19 @@ static void destroy(StateTransfer *t) {
                 on_destroyed(&error, NULL, t);
 }
 
+/* Who has cancelled it meanwhile, or was told that it failed, may throw away what came, and does not expect the vGPU to go. */
+static void destroy_unless_unwanted(StateTransfer *t) {
+        Error error = ERROR_NULL;
+
+        if (!t->cancelled && !t->expired) {
+                destroy(t);
+                return;
+        }
+
+        (void)error_set(&error, -ERROR_CANCELLED, "Cancelled when all of the state had gone already: vGPU %s stays", t->uuid);
+        state_transfer_finish(t, &error);
+}
+
 static void on_settled(JobResult *result, void *userdata) {
         StateTransfer *t = userdata;
         Error error = t->failure;
@@ -410,9 +423,8 @@ static void on_saved(JobResult *result, void *userdata) {
                         task_set_transfer(t->task, &result->progress);
                         t->task->changed = result->progress.was_reset || t->after != STATE_AFTER_RUN;
                 }
-                /* Who was told that it failed does not expect it to go. */
-                if (t->after == STATE_AFTER_DESTROY && !t->expired)
-                        destroy(t);
+                if (t->after == STATE_AFTER_DESTROY)
+                        destroy_unless_unwanted(t);
                 else
                         state_transfer_finish(t, NULL);
         }
