@@ -323,9 +323,10 @@ check_soon "a second daemon runs" there gpus
 sample=$(create mtty mtty-2)
 check "a vGPU of the first one's is written to" content "$sample" mtty put 99
 check "it goes to the second" "$RIG/over-socket" "mdevgpuctl export-state $sample - --after=destroy" \
-        "mdevgpuctl --address=unix:path=/run/second import-state - mtty"
-check_equal "which has it now" true "$(there list --json=short | jq -r "any(.uuid == \"$sample\" and .managed)")"
-check "and it is what it was" content "$sample" mtty is 99
+        "mdevgpuctl --address=unix:path=/run/second import-state - mtty --uuid=new"
+check "and is not the first one's any more" not in_state "$sample" active
+sample=$(there list --json=short | jq -r '.[] | select(.managed) | .uuid')
+check "it is what it was there" content "$sample" mtty is 99
 check "it goes" there destroy "$sample"
 kill "$SECOND"
 
