@@ -151,9 +151,11 @@ test("a state is saved and restored: where it was, and once more beside it", asy
     await shows(frame, saved("before-update"), "web1");
     await shows(frame, saved("before-update"), GPU);
     await axe(frame, "saved states");
-    // What somebody else saves.
+    // What somebody else saves, and deletes.
     await r.ctl("save", uuid, "by-command");
     await frame.waitForSelector(saved("by-command"), { timeout: SOON });
+    await r.ctl("delete-state", "by-command");
+    await gone(frame, saved("by-command"));
     await frame.click(button("Restore before-update"));
     await shows(frame, dialog("restore"), "Not possible while web1 has it");
     assert.equal(await frame.isChecked("#restore-anew"), true);
