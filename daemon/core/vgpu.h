@@ -96,6 +96,7 @@ struct VGpu {
         uint64_t lease; /* when it goes if nobody has it open; CLOCK_BOOTTIME, microseconds; 0: it waits for nothing */
         sd_event_source *lease_timer;
         VGpuClaim claim;
+        pid_t claim_pid; /* the worker that is stuck with it, or 0 */
         sd_event_source *start_hold; /* a virtual machine is being started with it: ends that by itself; or NULL */
 };
 
