@@ -14,7 +14,8 @@ int stream_init(Stream *stream, int fd, int cancel_fd, uint64_t stall_usec) {
 
         if (fstat(fd, &st) < 0)
                 return negative_errno();
-        if (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode) || S_ISBLK(st.st_mode))
+        /* An epoll, say, is none of these. */
+        if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
                 return -EINVAL;
 
         *stream = (Stream){
