@@ -269,8 +269,8 @@ typedef struct Job {
         bool adopt; /* create: one that is there already, with this parent and type, will do */
         bool take_display; /* create: also what shows the console, or a picture */
         const Attributes *attributes; /* create, configure, store; enable VFs: of all of them; NULL: none */
-        bool unless_used; /* configure: not what somebody has open: -ERROR_IN_USE */
-        int32_t iommu_group; /* users, migration, configure unless used: as it was last seen, for a vGPU whose removal has begun; -1: not known */
+        bool unless_used; /* configure: refused with ERROR_IN_USE where somebody has the vGPU */
+        int32_t iommu_group; /* users, migration: as it was last seen, for a vGPU whose removal has begun; -1: not known */
         bool probe; /* migration: the vGPU is opened to ask its driver, unless somebody has it */
         StoreAction action; /* store */
         bool mixed_size; /* set mixed */
@@ -323,7 +323,7 @@ typedef struct JobResult {
         bool existed; /* create: somebody else had made it */
         TypeCount *counts; /* create, remove: what every type has left now */
         size_t n_counts;
-        User *users; /* users; migration; remove and configure, refused with ERROR_IN_USE */
+        User *users; /* users; migration; remove, refused with ERROR_IN_USE */
         size_t n_users;
         UsageReport usage; /* usage; users, migration: of that vGPU alone, if the driver says anything */
         HostFacts *facts; /* examine; NULL if it failed */

@@ -13,8 +13,6 @@
 #include "util/log.h"
 #include "util/text.h"
 
-#define UNWRITTEN "its start was cut off, and its attributes may not be written"
-
 void operation_take_back(VGpu *vgpu) {
         const DestroyRequest request = { .uuid = vgpu->uuid, .unmanaged = true, .automatic = true };
         Manager *manager = vgpu->manager;
@@ -41,7 +39,7 @@ void operation_finish_start(VGpu *vgpu) {
         Job job = {
                 .kind = JOB_CONFIGURE,
                 .uuid = vgpu->uuid,
-                .unless_used = true, /* somebody may have opened it since: he is not disturbed */
+                .unless_used = true, /* somebody may have it already: he is not disturbed, and it says so */
                 .iommu_group = vgpu->iommu_group,
         };
         const Definition *d = find_unwritten(vgpu);
@@ -54,7 +52,7 @@ void operation_finish_start(VGpu *vgpu) {
 
         vgpu->unfinished = false;
         vgpu_write_record(vgpu, RECORD_SEEN);
-        (void)vgpu_rest(vgpu, d ? UNWRITTEN : NULL);
+        (void)vgpu_rest(vgpu, d ? "its start was cut off, and its attributes may not be written" : NULL);
 }
 
 /* All of it is done: the vGPU is shown before whoever asked is told. */
@@ -250,20 +248,15 @@ static int record_label(VGpu *vgpu, const char *label) {
         return r;
 }
 
-/* Its start has come to its end; of what it did nobody but the vGPU itself is told. */
-static void on_start_finished(Operation *operation, JobResult *result) {
-        Error error = result->error;
-
-        vgpu_write_record(operation->vgpu, RECORD_SEEN);
-        if (error.code < 0)
-                (void)error_set(&result->error, error.code, UNWRITTEN ": %.400s", error.message);
-}
-
 static void on_configured(Operation *operation, JobResult *result) {
+        Error error = result->error;
         int r;
 
-        if (operation->automatic)
-                on_start_finished(operation, result);
+        if (operation->automatic) /* its start has come to its end */
+                vgpu_write_record(operation->vgpu, RECORD_SEEN);
+        if (operation->automatic && error.code == -ERROR_IN_USE)
+                (void)error_set(&result->error, error.code,
+                                "its start was cut off, and its attributes are not written: %.400s", error.message);
         if (result->error.code < 0) {
                 fail(operation, &result->error, /* taken= */ false);
                 return;

@@ -123,9 +123,9 @@ static void assert_job_survives(const Job *job) {
                 g_assert_cmpstr(d.job.label, ==, strempty(job->label));
                 g_assert_cmpstr(d.job.owner, ==, strempty(job->owner));
                 g_assert_cmpint(d.job.adopt, ==, job->adopt);
-                g_assert_cmpint(d.job.unless_used, ==, job->unless_used);
                 g_assert_cmpint(d.job.iommu_group, ==, job->iommu_group);
                 g_assert_cmpint(d.job.probe, ==, job->probe);
+                g_assert_cmpint(d.job.unless_used, ==, job->unless_used);
                 g_assert_cmpint(d.job.action, ==, job->action);
                 g_assert_cmpint(d.job.autostart, ==, job->autostart);
                 g_assert_cmpint(d.job.managed, ==, job->managed);
@@ -378,7 +378,8 @@ static void assert_result_survives(JobKind kind, const JobResult *result) {
                 assert_report_equal(&got.report, &result->report);
         else if (kind != JOB_USAGE)
                 assert_lists_equal(&got, result);
-        if ((kind == JOB_USAGE && result->error.code == 0) || kind == JOB_USERS || kind == JOB_MIGRATION)
+        if ((kind == JOB_USAGE && result->error.code == 0) || kind == JOB_USERS ||
+            kind == JOB_MIGRATION)
                 assert_usage_equal(&got.usage, &result->usage);
         g_assert_cmpint(got.exists, ==, result->exists);
         g_assert_cmpint(got.existed, ==, result->existed);

@@ -259,7 +259,7 @@ static void test_start_cut_used(void) {
         machine_restart(m); /* first: who is forked has the workers' descriptors, too */
         pid = machine_hold(m, "vfio/0");
         come_back(m);
-        life_assert_state(m, UUID_1, VGPU_ACTIVE, "attributes may not be written: vGPU " UUID_1 " is in use by");
+        life_assert_state(m, UUID_1, VGPU_ACTIVE, "attributes are not written: vGPU " UUID_1 " is in use by");
         vgpu = life_find(m, UUID_1);
         g_assert_false(vgpu->made || vgpu->unfinished || vgpu->operation);
         assert_weight(m, "5");
