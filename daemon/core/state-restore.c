@@ -128,6 +128,19 @@ static void on_made(const Error *error, VGpu *vgpu, void *userdata) {
         }
 }
 
+/* Two hosts of one kind of driver are compared; another driver makes nothing of it, or something that nobody knows. */
+static int check_driver(const Gpu *gpu, const ImageHeader *header, Error *error) {
+        if (!streq(header->backend, gpu->backend) || !streq(header->driver, gpu->driver))
+                return error_set(error, -ERROR_STATE_INCOMPATIBLE,
+                                 "The state is of driver '%s' (%s), and GPU %s has driver '%s' (%s)", header->driver,
+                                 header->backend, gpu->identity.address, gpu->driver, gpu->backend);
+        if (gpu->identity.pci && header->vendor_id != gpu->identity.vendor)
+                return error_set(error, -ERROR_STATE_INCOMPATIBLE, "The state is of a card of another vendor than GPU %s is",
+                                 gpu->identity.address);
+
+        return 0;
+}
+
 /* A type that is told by whoever asks stands for the saved one: another host may number them otherwise. */
 static int compare(const Type *type, const ImageHeader *header, Error *error) {
         _cleanup_(freep) MigrationReasons *reasons = calloc(1, sizeof(MigrationReasons));
@@ -171,10 +184,13 @@ static int check_type(Gpu *gpu, const char *word, const ImageHeader *header, Err
         r = gpu_find_type(gpu, word, &type, error);
         if (r < 0)
                 return r;
+        r = check_driver(gpu, header, error);
+        if (r < 0)
+                return r;
         if (type->report.details.keeps_state != TRISTATE_YES)
                 return error_set(error, -ERROR_NOT_SUPPORTED,
-                                 "It is not known that vGPUs of type %s keep a state while nobody has them open: what is "
-                                 "restored might be gone at once",
+                                 "vGPUs of type %s keep no state while nobody has them open, as far as is known: what is "
+                                 "restored would be gone at once",
                                  type->report.id);
 
         return compare(type, header, error);

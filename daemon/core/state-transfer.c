@@ -431,6 +431,7 @@ static void settle(StateTransfer *t) {
 /* The state is saved. */
 static void finish_save(StateTransfer *t, const TransferProgress *progress) {
         const VGpu *vgpu = state_transfer_find(t);
+        Error late = ERROR_NULL;
 
         if (!state_transfer_begin(t, progress->total))
                 return;
@@ -441,7 +442,12 @@ static void finish_save(StateTransfer *t, const TransferProgress *progress) {
         /* Who was told that it failed expects his vGPU to run. */
         if (t->silent && t->after == STATE_AFTER_STOP)
                 settle(t);
-        else if (!t->silent && t->after == STATE_AFTER_DESTROY && vgpu && vgpu->claim == VGPU_CLAIM_SAVE)
+        else if (t->cancelled && t->after == STATE_AFTER_DESTROY) {
+                /* Who has cancelled it may throw away what came, and does not expect the vGPU to go. */
+                (void)error_set(&late, -ERROR_CANCELLED, "Cancelled when all of the state had gone already: vGPU %s stays",
+                                t->uuid);
+                state_transfer_finish(t, &late);
+        } else if (!t->silent && t->after == STATE_AFTER_DESTROY && vgpu && vgpu->claim == VGPU_CLAIM_SAVE)
                 destroy(t);
         else
                 state_transfer_finish(t, NULL);
@@ -475,7 +481,7 @@ static int submit_save(StateTransfer *t, const VGpu *vgpu) {
                 job.precopy = t->precopy;
                 job.stay_stopped = t->after == STATE_AFTER_STOP;
                 job.replace = t->replace;
-                job.quota = t->manager->settings ? t->manager->settings->saved_states_max : UNKNOWN_U64;
+                job.quota = t->manager->settings ? t->manager->settings->saved_states_max : SETTINGS_SAVED_STATES_MAX;
                 job.header = &header;
                 r = state_transfer_submit(t, &job, on_saved);
         }

@@ -253,6 +253,7 @@ void vgpu_migration_changed(VGpu *vgpu) {
 
 void vgpu_set_claim(VGpu *vgpu, VGpuClaim claim) {
         vgpu->claim = claim;
+        vgpu->claim_pid = 0;
         vgpu_migration_changed(vgpu);
         start_hold_check(vgpu->manager);
 }

@@ -97,6 +97,7 @@ struct VGpu {
         sd_event_source *lease_timer;
         bool half; /* a state was to be restored into it, and is not whole: it goes with its lease, whoever has it open */
         VGpuClaim claim;
+        pid_t claim_pid; /* the worker that is stuck with it, or 0 */
         sd_event_source *start_hold; /* a virtual machine is being started with it: ends that by itself; or NULL */
 };
 

@@ -65,6 +65,9 @@ static void open_image(Machine *m, PlatformJob *job) {
         image_header_init(header);
         strcpy(header->uuid, UUID_1);
         header->type = type->report;
+        strcpy(header->backend, type->gpu->backend);
+        strcpy(header->driver, type->gpu->driver);
+        header->vendor_id = type->gpu->identity.vendor;
         header->size = 100;
         g_assert_cmpint(migration_describe(type, NULL, &header->facts), ==, 0);
         job->result.header = header;
