@@ -97,6 +97,7 @@ def lost_worker(stack):
             os.kill(m.worker(), signal.SIGKILL)
             job = m.wait(path)
             equal((job["State"], job["Error"]), ("failed", FAILED), phase)
+            equal(entries(m.store()), [], "what the worker had begun to write")
             equal((m.content(uuid), m.state(uuid), m.device_state(uuid)), (content, "active", 2), "it")
         m.rate(0)
         m.done(m.save(uuid, "x", after="destroy"))
