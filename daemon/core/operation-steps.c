@@ -6,6 +6,7 @@
 #include "core/definition-files.h"
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
+#include "core/incoming.h"
 #include "core/manager.h"
 #include "core/notes.h"
 #include "core/operation-private.h"
@@ -184,6 +185,7 @@ static void on_made(Operation *operation, JobResult *result) {
         }
 
         if (result->existed) {
+                incoming_forget(vgpu); /* it is not ours to remove */
                 autostart_succeeded(vgpu);
                 vgpu_write_record(vgpu, RECORD_SEEN);
                 succeed(operation);

@@ -113,7 +113,13 @@ static void fill(StateTransfer *t) {
 static void on_made(const Error *error, VGpu *vgpu, void *userdata) {
         StateTransfer *t = userdata;
 
+        Error taken = ERROR_NULL;
+
         t->operation = NULL;
+        if (!error && (!vgpu || vgpu->lease == 0)) {
+                (void)error_set(&taken, -ERROR_ALREADY_EXISTS, "Somebody else has started vGPU %s meanwhile", t->uuid);
+                error = &taken;
+        }
         if (error)
                 state_transfer_finish(t, error);
         else {
