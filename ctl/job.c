@@ -251,13 +251,13 @@ static Status job_judge(const Job *job) {
         return STATUS_DONE;
 }
 
-Status job_follow(Ctl *ctl, sd_bus_message *reply, bool *ret_known, json_object **ret) {
+Status job_follow(Ctl *ctl, sd_bus_message *reply, json_object **ret) {
         _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *signals = NULL, *owner = NULL;
         _cleanup_(job_clear) Job job = { .ctl = ctl, .owner = sd_bus_message_get_sender(reply) };
         Status status;
         int r;
 
-        *ret_known = false;
+        *ret = NULL;
         if (!job.owner)
                 job.owner = BUS_NAME;
         status = job_path(reply, &job.path);
@@ -274,9 +274,7 @@ Status job_follow(Ctl *ctl, sd_bus_message *reply, bool *ret_known, json_object 
         if (status != STATUS_DONE)
                 return status;
 
-        *ret_known = true;
         status = job_judge(&job);
-        if (status == STATUS_DONE)
-                *ret = TAKE(job.properties);
+        *ret = TAKE(job.properties);
         return status;
 }

@@ -18,9 +18,9 @@ void interrupts_unlink(const char *path);
 
 /*
  * Waits until the job has ended that `reply`, the answer of the method that began it, names, and leaves its properties
- * behind. Its error is said. *ret_known is false, whatever is returned, where nobody can tell what came of it.
+ * behind, also if it has failed; its error is said. *ret is NULL where nobody can tell what came of it.
  */
-Status job_follow(Ctl *ctl, sd_bus_message *reply, bool *ret_known, json_object **ret);
+Status job_follow(Ctl *ctl, sd_bus_message *reply, json_object **ret);
 
 /* The path of the job that the answer names. */
 Status job_path(sd_bus_message *reply, const char **ret);

@@ -48,10 +48,9 @@ Status job_wait(Ctl *ctl, sd_bus_message *reply) {
         _cleanup_(json_object_putp) json_object *job = NULL;
         const char *path;
         Status status;
-        bool known;
 
         interrupts_catch(/* transfer= */ false);
-        status = job_follow(ctl, reply, &known, &job);
+        status = job_follow(ctl, reply, &job);
         if (status == STATUS_DONE)
                 status = job_path(reply, &path);
 

@@ -6,6 +6,7 @@
 
 #include "bus.h"
 #include "job.h"
+#include "reply.h"
 #include "state-file.h"
 #include "verbs.h"
 
@@ -31,27 +32,39 @@ static bool is_precious(const Ctl *ctl) {
         return ctl->after && streq(ctl->after, "destroy");
 }
 
+/*
+ * What came of the vGPU is not known, or it was to go when all of its state had been written, and something is done to it by
+ * now: an error may say that it does not go, and it goes later.
+ */
+static bool may_be_destroyed(json_object *job) {
+        json_object *result = NULL;
+
+        if (job)
+                (void)json_object_object_get_ex(job, "result", &result);
+
+        return !job || (json_object_is_type(result, json_type_object) && object_is_true(result, "changed"));
+}
+
 static Status export_to(Ctl *ctl, const char *uuid, StateFile *file, sd_bus_message **ret_reply,
                         json_object **ret_job) {
-        bool known = true;
+        bool begun;
         Status status;
 
         status = bus_change(ctl, "ExportState", "o", /* ret_error= */ NULL, ret_reply, "sh", uuid, file->fd);
-
-        known = status != STATUS_UNREACHABLE; /* it may have begun all the same */
+        begun = status == STATUS_DONE || status == STATUS_UNREACHABLE; /* without an answer it may have, too */
 
         /* Whoever reads at the other end sees the end of it when the daemon is done, and not when we are. */
         if (!file->temporary)
                 state_file_close(file);
         if (status == STATUS_DONE)
-                status = job_follow(ctl, *ret_reply, &known, ret_job);
+                status = job_follow(ctl, *ret_reply, ret_job);
         if (status == STATUS_DONE)
                 return state_file_publish(file);
 
-        if (known || !is_precious(ctl))
-                state_file_remove(file);
-        else
+        if (begun && is_precious(ctl) && may_be_destroyed(*ret_job))
                 state_file_keep(file);
+        else
+                state_file_remove(file);
         return status;
 }
 
@@ -88,7 +101,6 @@ Status verb_import_state(Ctl *ctl, char **arguments) {
         _cleanup_(state_file_close) StateFile file = STATE_FILE_NULL;
         _cleanup_(freep) char *gpu = NULL;
         Status status;
-        bool known;
 
         status = bus_check(ctl);
         if (status == STATUS_DONE)
@@ -102,7 +114,7 @@ Status verb_import_state(Ctl *ctl, char **arguments) {
         status = bus_change(ctl, "ImportState", "o", /* ret_error= */ NULL, &reply, "sh", gpu, file.fd);
         state_file_close(&file);
         if (status == STATUS_DONE)
-                status = job_follow(ctl, reply, &known, &job);
+                status = job_follow(ctl, reply, &job);
         if (status != STATUS_DONE)
                 return status;
 

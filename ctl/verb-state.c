@@ -112,13 +112,12 @@ static Status job_leave(const Ctl *ctl, sd_bus_message *reply) {
 static Status state_finish(Ctl *ctl, sd_bus_message *reply, const StateWords *words) {
         _cleanup_(json_object_putp) json_object *job = NULL;
         Status status;
-        bool known;
 
         if (ctl->given & OPTION_NO_WAIT)
                 return job_leave(ctl, reply);
 
         interrupts_catch(/* transfer= */ false);
-        status = job_follow(ctl, reply, &known, &job);
+        status = job_follow(ctl, reply, &job);
         return status != STATUS_DONE ? status : state_tell(ctl, reply, job, words);
 }
 

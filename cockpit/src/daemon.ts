@@ -281,8 +281,8 @@ export class Daemon {
             this.onChanged(path, model.text(args[0]), args[1], model.list(args[2]));
         else if (iface === model.MANAGER && member === "Reloading" && args[0] === false)
             this.onReloaded();
-        else if (iface === model.MANAGER && member === "JobFinished")
-            this.onJobFinished(model.text(args[1]));
+        else if (iface === model.MANAGER && member === "SavedStatesChanged")
+            this.forgetSavedStates();
         else
             return;
         this.changed();
@@ -344,14 +344,6 @@ export class Daemon {
     private onReloaded(): void {
         this.reloads++;
         this.history.add("config", "", "");
-    }
-
-    private onJobFinished(path: string): void {
-        // One that is not known may have been of any kind.
-        const operation = this.objects.get(path)?.get(model.JOB)?.Operation;
-
-        if (operation === undefined || model.text(operation).endsWith("-state"))
-            this.forgetSavedStates();
     }
 
     private changed(): void {

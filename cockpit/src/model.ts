@@ -332,7 +332,7 @@ export function readSavedStates(value: unknown): SavedState[] {
         const p = properties(more);
 
         return {
-            name: text(name), uuid: text(uuid), type: text(type), size: bytes(size), created: milliseconds(bytes(created)),
+            name: text(name), uuid: text(uuid), type: text(type), size: bytes(size), created: milliseconds(bytes(created) || null),
             label: text(p.label), host: text(p.host), gpu: text(p.gpu), driver: text(p.driver),
             driverVersion: text(p["driver-version"]), error: text(p.error),
         };

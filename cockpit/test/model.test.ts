@@ -38,10 +38,10 @@ test("rows of errors and plans are read, and what is no row is none", () => {
 test("saved states are read, those that are no images too", () => {
     const [good, bad, ...none] = readSavedStates([
         ["a", "u", "half", 7, 1_000_000, { host: { t: "s", v: "h" }, "driver-version": { t: "s", v: "1" } }],
-        ["b", "", "", 1, 2, { error: { t: "s", v: "cut off" } }], [], "x", [5]]);
+        ["b", "", "", 1, 0, { error: { t: "s", v: "cut off" } }], [], "x", [5]]);
 
     assert.deepEqual([good?.name, good?.size, good?.created, good?.host, good?.driverVersion, good?.error], ["a", 7, 1000, "h", "1", ""]);
-    assert.deepEqual([bad?.uuid, bad?.error], ["", "cut off"]);
+    assert.deepEqual([bad?.uuid, bad?.created, bad?.error], ["", null, "cut off"]);
     assert.deepEqual(none, []);
     assert.deepEqual(readSavedStates(null), []);
     assert.deepEqual(readMigration({ migratable: { t: "s", v: "no" }, reasons: { t: "as", v: ["r", 5] } }), { migratable: "no", reasons: ["r"] });

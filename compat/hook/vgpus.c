@@ -267,7 +267,8 @@ void vgpus_release(const Domain *domain) {
                 sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
                 char *path cleanup(text_free) = NULL;
 
-                if (find(bus, domain->wishes[i].uuid, manager_left(deadline), &path, &e) > 0 && is_ours(bus, path, domain))
+                if (find(bus, domain->wishes[i].uuid, manager_left(deadline), &path, &e) > 0 &&
+                    is_ours(bus, path, domain))
                         (void)destroy(bus, domain->wishes[i].uuid, deadline);
         }
 }

@@ -326,6 +326,9 @@ static void on_task_finished(Task *task, void *userdata) {
         if (r < 0)
                 log_full(bus_log_level(r), NULL, "Cannot tell that job %u has ended: %s", task->id,
                          strerrordesc_np(-r));
+        /* Also of one that failed when the state was written. */
+        if (task->subject == TASK_STATE && streq(task->operation, "save-state"))
+                bus_saved_states_changed(server);
 }
 
 const ObserverOps bus_observer_ops = {

@@ -269,6 +269,7 @@ typedef struct Job {
         bool adopt; /* create: one that is there already, with this parent and type, will do */
         bool take_display; /* create: also what shows the console, or a picture */
         const Attributes *attributes; /* create, configure, store; enable VFs: of all of them; NULL: none */
+        bool unless_used; /* configure: refused with ERROR_IN_USE where somebody has the vGPU */
         int32_t iommu_group; /* users, migration: as it was last seen, for a vGPU whose removal has begun; -1: not known */
         bool probe; /* migration: the vGPU is opened to ask its driver, unless somebody has it */
         StoreAction action; /* store */

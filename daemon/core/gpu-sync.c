@@ -160,8 +160,9 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         if (recorded && !vgpu->owner.known)
                 vgpu_set_owner(vgpu, &record.owner);
         vgpu->unfinished = recorded && record.phase == RECORD_STARTING;
-        if (ours && record.lease != 0)
-                incoming_watch(vgpu, record.lease);
+        if (ours && (record.lease != 0 || record.half))
+                incoming_watch(vgpu, record.half ? incoming_now() : record.lease);
+        vgpu->half = ours && record.half;
         (void)vgpu_rest(vgpu, NULL);
         if (recorded && record.saving)
                 state_transfer_recover(vgpu);

@@ -25,16 +25,15 @@ uint64_t incoming_now(void) {
 void incoming_forget(VGpu *vgpu) {
         vgpu->lease_timer = sd_event_source_disable_unref(vgpu->lease_timer);
         vgpu->lease = 0;
+        vgpu->half = false;
 }
 
 int incoming_keep(VGpu *vgpu) {
-        uint64_t lease = vgpu->lease;
-        Record record;
+        Record record = vgpu_get_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
         int r;
 
-        vgpu->lease = 0;
-        record = vgpu_get_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
-        vgpu->lease = lease;
+        record.lease = 0;
+        record.half = false;
         r = record_write(vgpu->manager->state_fd, vgpu->uuid, &record);
         if (r < 0)
                 return r;
@@ -52,10 +51,10 @@ static void on_removed(const Error *error, VGpu *gone, void *userdata) {
 
         if (!error)
                 return;
-        if (error->code != -ERROR_IN_USE) {
+        if (error->code != -ERROR_IN_USE || vgpu->half) {
                 log_debug("vGPU %s waits for no migration any more and cannot be removed yet: %s", vgpu->uuid,
                           error->message);
-                arm(vgpu, incoming_now() + RETRY_USEC);
+                arm(vgpu, incoming_now() + (vgpu->half ? USEC_PER_SEC : RETRY_USEC));
                 return;
         }
 

@@ -59,8 +59,13 @@ static void on_timeout(pid_t pid, void *userdata) {
         (void)error_set(&error, -ERROR_TIMEOUT, "Process %i does not come to an end with asking about vGPU %s",
                         (int)pid, query->uuid);
         answer(query, &error, NULL);
-        if (query->probes)
+        if (query->probes) {
+                VGpu *vgpu = MAP_FIND(&query->manager->vgpus, query->uuid, VGpu, node);
+
+                if (vgpu && vgpu->claim == VGPU_CLAIM_PROBE)
+                        vgpu->claim_pid = pid;
                 return;
+        }
         query->manager->platform->ops->forget(query->manager->platform, query->job);
         query_free(query);
 }
@@ -78,6 +83,8 @@ int migration_query_check(const VGpu *vgpu, Error *error) {
                 return error_set(error, -ERROR_NOT_SUPPORTED,
                                  "A vGPU of NVIDIA's driver is not opened to be asked: only a virtual machine, saving "
                                  "and restoring do that");
+        if (vgpu->claim == VGPU_CLAIM_PROBE)
+                return request_probe_error(vgpu, error);
         if (vgpu->operation || vgpu->state == VGPU_REMOVING || vgpu->claim != VGPU_CLAIM_NONE)
                 return error_set(error, -ERROR_BUSY, "vGPU %s is being changed or asked already; try again in a moment",
                                  vgpu->uuid);

@@ -36,11 +36,16 @@ void operation_finish_start(VGpu *vgpu) {
         OperationPlan plan = {
                 .kind = OPERATION_MODIFY, .automatic = true, .label = vgpu->label, .owner = vgpu->owner
         };
-        Job job = { .kind = JOB_CONFIGURE, .uuid = vgpu->uuid, .iommu_group = -1 };
+        Job job = {
+                .kind = JOB_CONFIGURE,
+                .uuid = vgpu->uuid,
+                .unless_used = true,
+                .iommu_group = vgpu->iommu_group,
+        };
         const Definition *d = find_unwritten(vgpu);
         int r = 0;
 
-        /* Somebody has it already: who uses it is not disturbed. */
+        /* Somebody has it already: who uses it is not disturbed. Where it cannot be seen here, the worker looks. */
         if (d && vgpu->use != VGPU_USE_YES) {
                 job.attributes = &d->attributes;
                 r = operation_start(vgpu, &plan, &job, NULL, NULL, NULL);
@@ -247,10 +252,14 @@ static int record_label(VGpu *vgpu, const char *label) {
 }
 
 static void on_configured(Operation *operation, JobResult *result) {
+        Error error = result->error;
         int r;
 
         if (operation->automatic) /* its start has come to its end */
                 vgpu_write_record(operation->vgpu, RECORD_SEEN);
+        if (operation->automatic && error.code == -ERROR_IN_USE)
+                (void)error_set(&result->error, error.code,
+                                "its start was cut off, and its attributes are not written: %.400s", error.message);
         if (result->error.code < 0) {
                 fail(operation, &result->error, /* taken= */ false);
                 return;

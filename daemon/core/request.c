@@ -297,6 +297,17 @@ int manager_create_vgpu(Manager *manager, const CreateRequest *request, Operatio
         return 0;
 }
 
+int request_probe_error(const VGpu *vgpu, Error *error) {
+        if (vgpu->claim_pid > 0)
+                return error_set(error, -ERROR_BUSY,
+                                 "vGPU %s was being asked what it can do: worker process %i is stuck in the kernel or "
+                                 "its driver",
+                                 vgpu->uuid, (int)vgpu->claim_pid);
+
+        return error_set(error, -ERROR_BUSY, "vGPU %s is being asked what it can do; try again in a moment",
+                         vgpu->uuid);
+}
+
 int request_find_vgpu(const Manager *manager, const char *word, VGpu **ret_vgpu, Error *error) {
         char uuid[UUID_STRING_SIZE];
         VGpu *vgpu;
@@ -313,11 +324,10 @@ int request_find_vgpu(const Manager *manager, const char *word, VGpu **ret_vgpu,
                 return error_set(error, -ERROR_BUSY, "vGPU %s is being removed already%s%s", uuid,
                                  vgpu->last_error[0] != '\0' ? ": " : "", vgpu->last_error);
         if (vgpu->claim == VGPU_CLAIM_PROBE)
-                return error_set(error, -ERROR_BUSY, "vGPU %s is being asked what it can do; try again in a moment",
-                                 uuid);
+                return request_probe_error(vgpu, error);
         if (vgpu->claim != VGPU_CLAIM_NONE)
-                return error_set(error, -ERROR_BUSY, "The state of vGPU %s is being %s: wait for that, or cancel it", uuid,
-                                 vgpu->claim == VGPU_CLAIM_SAVE ? "saved" : "restored");
+                return error_set(error, -ERROR_BUSY, "The state of vGPU %s is being %s: wait for that, or cancel it",
+                                 uuid, vgpu->claim == VGPU_CLAIM_SAVE ? "saved" : "restored");
         if (vgpu->operation)
                 return error_set(error, -ERROR_BUSY, "vGPU %s is being changed; try again in a moment", uuid);
 

@@ -16,5 +16,7 @@ int request_check_uuid_free(const Manager *manager, const char *uuid, char ret_u
 int request_check_label(const char *label, Error *error);
 void request_generate_uuid(char ret_uuid[static UUID_STRING_SIZE]);
 
+/* Why nothing else is done with a vGPU that a worker asks what it can do. */
+int request_probe_error(const VGpu *vgpu, Error *error);
 /* Why a job was not taken; gpu NULL: one that writes files. */
 int request_submit_error(int code, const Gpu *gpu, Error *error);

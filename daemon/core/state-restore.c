@@ -18,6 +18,7 @@
 
 /* Of a vGPU that is made for a state: it does not count while that is being copied into it (incoming.c). */
 #define LEASE_SEC 1U
+#define USEC_PER_SEC UINT64_C(1000000)
 
 static void facts_donep(Facts *facts) {
         facts_done(facts);
@@ -39,7 +40,8 @@ void state_transfer_fail(StateTransfer *t, const Error *error) {
         const VGpu *vgpu = state_transfer_find(t);
         Error failure = ERROR_NULL;
 
-        if (!t->made || !vgpu || !vgpu->present) {
+        /* One that has this UUID and not the claim is another: ours has gone. */
+        if (!t->made || !vgpu || !vgpu->present || vgpu->claim != VGPU_CLAIM_RESTORE) {
                 state_transfer_finish(t, error);
                 return;
         }
@@ -66,8 +68,10 @@ static void on_restored(JobResult *result, void *userdata) {
                                 result->error.message);
         else if (result->error.code < 0)
                 error = result->error;
-        else if (!vgpu || !vgpu->present)
+        else if (!vgpu || !vgpu->present || vgpu->claim != VGPU_CLAIM_RESTORE)
                 (void)error_set(&error, -ERROR_NO_SUCH_VGPU, "vGPU %s has gone, and its state with it", t->uuid);
+        else if (t->silent) /* whoever asked was told that it failed */
+                (void)error_set(&error, -ERROR_CANCELLED, "Nobody waits for it any more");
         else if (incoming_keep(vgpu) < 0)
                 (void)error_set(&error, -EIO, "That vGPU %s stays cannot be written to /run/mdevgpud", t->uuid);
 
@@ -82,11 +86,17 @@ static void on_restored(JobResult *result, void *userdata) {
 
 /* The vGPU is there: nobody but us, from here on. */
 static void fill(StateTransfer *t) {
+        VGpu *vgpu = state_transfer_find(t);
         Error error = ERROR_NULL;
         Job job;
         int r;
 
         t->step = STATE_STEP_FILL;
+        if (vgpu) {
+                /* Also if it was to wait longer for what comes now. */
+                incoming_watch(vgpu, incoming_now() + LEASE_SEC * USEC_PER_SEC);
+                vgpu->half = true;
+        }
         state_transfer_claim(t, VGPU_CLAIM_RESTORE);
         if (t->cancelled)
                 r = error_set(&error, -ERROR_CANCELLED, "It was cancelled");
@@ -110,6 +120,19 @@ static void on_made(const Error *error, VGpu *vgpu, void *userdata) {
                 t->made = true;
                 fill(t);
         }
+}
+
+/* Two hosts of one kind of driver are compared; another driver makes nothing of it, or something that nobody knows. */
+static int check_driver(const Gpu *gpu, const ImageHeader *header, Error *error) {
+        if (!streq(header->backend, gpu->backend) || !streq(header->driver, gpu->driver))
+                return error_set(error, -ERROR_STATE_INCOMPATIBLE,
+                                 "The state is of driver '%s' (%s), and GPU %s has driver '%s' (%s)", header->driver,
+                                 header->backend, gpu->identity.address, gpu->driver, gpu->backend);
+        if (gpu->identity.pci && header->vendor_id != gpu->identity.vendor)
+                return error_set(error, -ERROR_STATE_INCOMPATIBLE, "The state is of a card of another vendor than GPU %s is",
+                                 gpu->identity.address);
+
+        return 0;
 }
 
 /* A type that is told by whoever asks stands for the saved one: another host may number them otherwise. */
@@ -155,10 +178,13 @@ static int check_type(Gpu *gpu, const char *word, const ImageHeader *header, Err
         r = gpu_find_type(gpu, word, &type, error);
         if (r < 0)
                 return r;
+        r = check_driver(gpu, header, error);
+        if (r < 0)
+                return r;
         if (type->report.details.keeps_state != TRISTATE_YES)
                 return error_set(error, -ERROR_NOT_SUPPORTED,
-                                 "It is not known that vGPUs of type %s keep a state while nobody has them open: what is "
-                                 "restored might be gone at once",
+                                 "vGPUs of type %s keep no state while nobody has them open, as far as is known: what is "
+                                 "restored would be gone at once",
                                  type->report.id);
 
         return compare(type, header, error);
@@ -168,6 +194,13 @@ static int check_type(Gpu *gpu, const char *word, const ImageHeader *header, Err
 static bool is_meant(const VGpu *vgpu) {
         return vgpu && !vgpu->operation && vgpu->claim == VGPU_CLAIM_NONE &&
                (vgpu->lease != 0 || (!vgpu->present && !vgpu->doubtful));
+}
+
+static int check_hold(const VGpu *vgpu, Error *error) {
+        if (!vgpu || !vgpu->start_hold)
+                return 0;
+
+        return error_set(error, -ERROR_BUSY, "A virtual machine is being started with vGPU %s", vgpu->uuid);
 }
 
 static int use_vgpu(StateTransfer *t, VGpu *vgpu, const char *word, const ImageHeader *header, Error *error) {
@@ -180,7 +213,9 @@ static int use_vgpu(StateTransfer *t, VGpu *vgpu, const char *word, const ImageH
             gpu_find_type(vgpu->gpu, word, &named, NULL) < 0 || named != type)
                 return error_set(error, -ERROR_ALREADY_EXISTS,
                                  "UUID %s is taken by a vGPU of another type, or on another GPU", vgpu->uuid);
-        r = check_type(vgpu->gpu, word, header, error);
+        r = check_hold(vgpu, error);
+        if (r >= 0)
+                r = check_type(vgpu->gpu, word, header, error);
         if (r < 0)
                 return r;
 
@@ -274,6 +309,7 @@ static void on_opened(JobResult *result, void *userdata) {
 
 static int judge_restore(const Manager *manager, const RestoreRequest *request, Error *error) {
         char uuid[UUID_STRING_SIZE];
+        const VGpu *vgpu;
         int r;
 
         r = state_transfer_check_name(request->name, error);
@@ -290,9 +326,8 @@ static int judge_restore(const Manager *manager, const RestoreRequest *request, 
         if (text_parse_uuid(request->uuid, uuid) < 0)
                 return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no UUID, and not 'new'", request->uuid);
 
-        if (!is_meant(MAP_FIND(&manager->vgpus, uuid, VGpu, node)))
-                return request_check_uuid_free(manager, uuid, uuid, error);
-        return 0;
+        vgpu = MAP_FIND(&manager->vgpus, uuid, VGpu, node);
+        return is_meant(vgpu) ? check_hold(vgpu, error) : request_check_uuid_free(manager, uuid, uuid, error);
 }
 
 int manager_check_restore(Manager *manager, const RestoreRequest *request, Error *error) {

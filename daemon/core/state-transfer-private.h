@@ -21,7 +21,8 @@ struct StateTransfer {
         void *userdata;
         StateStep step;
         bool restores;
-        bool silent; /* nobody asked: a successor's care */
+        bool silent; /* nobody waits for it: a successor's care, or whoever asked has left or was told that it failed */
+        bool gpu_gone;
         char key[SYSFS_NAME_SIZE]; /* the platform's name for it */
         char gpu[SYSFS_NAME_SIZE]; /* empty: not chosen yet */
         char uuid[UUID_STRING_SIZE]; /* the same */
@@ -33,6 +34,8 @@ struct StateTransfer {
         PlatformJob *job;
         Operation *operation;
         bool cancelled;
+        unsigned n_tries; /* to put the vGPU back */
+        sd_event_source *again; /* the next of them */
         Error failure; /* why the vGPU is being put back or removed */
 
         StateAfter after;

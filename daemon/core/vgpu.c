@@ -253,6 +253,7 @@ void vgpu_migration_changed(VGpu *vgpu) {
 
 void vgpu_set_claim(VGpu *vgpu, VGpuClaim claim) {
         vgpu->claim = claim;
+        vgpu->claim_pid = 0;
         vgpu_migration_changed(vgpu);
         start_hold_check(vgpu->manager);
 }
@@ -268,6 +269,7 @@ Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase) {
                 .registration = vgpu->registration,
                 .lease = vgpu->lease,
                 .saving = vgpu->claim == VGPU_CLAIM_SAVE,
+                .half = vgpu->half,
                 .owner = vgpu->owner,
         };
 
@@ -285,7 +287,9 @@ void vgpu_write_record(const VGpu *vgpu, RecordPhase phase) {
 }
 
 void vgpu_write_transfer_record(const VGpu *vgpu) {
-        if (vgpu->made || vgpu->autostart || vgpu->claim == VGPU_CLAIM_SAVE)
+        /* Also somebody else's may have a label, and be whose had it started. */
+        if (vgpu->made || vgpu->autostart || vgpu->claim == VGPU_CLAIM_SAVE || vgpu->label[0] != '\0' ||
+            vgpu->owner.known)
                 vgpu_write_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
         else
                 record_remove(vgpu->manager->state_fd, vgpu->uuid);
@@ -330,6 +334,9 @@ void vgpu_device_gone(VGpu *vgpu, VGpuEnd end) {
 
         vgpu->present = vgpu->lingers = vgpu->made = vgpu->elsewhere = vgpu->doubtful = vgpu->overlooked = false;
         incoming_forget(vgpu);
+        /* Whoever was at it sees by this that the next one of this UUID is none of his. */
+        if (vgpu->claim != VGPU_CLAIM_NONE)
+                vgpu_set_claim(vgpu, VGPU_CLAIM_NONE);
         autostart_device_gone(vgpu, end);
         (void)vgpu_rest(vgpu, NULL);
         if (elsewhere)

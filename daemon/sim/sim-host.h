@@ -61,8 +61,8 @@ int sim_host_plug(SimHost *sim, const char *address, SimGpuKind kind, uint64_t c
 int sim_host_unplug(SimHost *sim, const char *address);
 
 /*
- * What a vGPU holds that migrates is ROOT/content/UUID: zeros at first, for anybody to fill and to compare. Its size, in bytes, of
- * those that are made from now on; 8 MiB without this. -EINVAL.
+ * What a vGPU holds that migrates is ROOT/content/UUID: zeros at first, for anybody to fill and to compare. Its size in
+ * bytes, of those that are made from now on; 8 MiB without this. -EINVAL: none, or more than SIM_CONTENT_MAX.
  */
 int sim_host_set_content_size(SimHost *sim, uint64_t size);
 /* Bytes a second that a state goes out and in with; 0, as at first: as quickly as it can. */

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "state/stream.h"
 
@@ -13,7 +14,8 @@ int stream_init(Stream *stream, int fd, int cancel_fd, uint64_t stall_usec) {
 
         if (fstat(fd, &st) < 0)
                 return negative_errno();
-        if (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode) || S_ISBLK(st.st_mode))
+        /* An epoll, say, is none of these. */
+        if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
                 return -EINVAL;
 
         *stream = (Stream){
@@ -26,18 +28,39 @@ int stream_init(Stream *stream, int fd, int cancel_fd, uint64_t stall_usec) {
         return 0;
 }
 
-/* Until bytes can go through. A file always can, and its disk is the kernel's to wait for. */
-static int wait_for(const Stream *stream, short events) {
-        struct pollfd fds[] = { { .fd = stream->fd, .events = events },
-                                { .fd = stream->cancel_fd >= 0 ? stream->cancel_fd : -1, .events = POLLIN } };
+static uint64_t monotonic_usec(void) {
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * 1000000U + (uint64_t)ts.tv_nsec / 1000U;
+}
+
+/* 1: one of them is ready. */
+static int poll_for(struct pollfd fds[static 2], int timeout) {
         int r;
 
         do
-                r = poll(fds, ELEMENTSOF(fds), (int)MIN(stream->stall_usec / 1000U, (uint64_t)INT_MAX));
+                r = poll(fds, 2, timeout);
         while (r < 0 && errno == EINTR);
+        return r < 0 ? negative_errno() : r > 0;
+}
 
+/* Until bytes can go through. A file always can, and its disk is the kernel's to wait for. */
+static int wait_for(Stream *stream, short events) {
+        struct pollfd fds[] = { { .fd = stream->fd, .events = events },
+                                { .fd = stream->cancel_fd >= 0 ? stream->cancel_fd : -1, .events = POLLIN } };
+        uint64_t begun;
+        int r;
+
+        /* Only what is not ready is waited for. */
+        r = poll_for(fds, 0);
+        if (r == 0) {
+                begun = monotonic_usec();
+                r = poll_for(fds, (int)MIN(stream->stall_usec / 1000U, (uint64_t)INT_MAX));
+                stream->window_usec += monotonic_usec() - begun;
+        }
         if (r < 0)
-                return negative_errno();
+                return r;
         if (fds[1].revents != 0)
                 return -ECANCELED;
         return r > 0 ? 0 : -ETIMEDOUT;
@@ -66,8 +89,25 @@ static ssize_t put(const Stream *stream, const void *data, size_t size) {
         return n >= 0 || errno != EOPNOTSUPP ? n : write(stream->fd, data, MIN(size, (size_t)PIPE_BUF));
 }
 
+/* What went through while the peer was waited for: is it enough? */
+static int check_rate(Stream *stream) {
+        uint64_t n = stream->n_bytes - stream->window_bytes;
+
+        if (stream->window_usec < stream->stall_usec * STREAM_WINDOW_STALLS)
+                return 0;
+
+        stream->window_usec = 0;
+        stream->window_bytes = stream->n_bytes;
+        return n < STREAM_STALL_BYTES ? -ETIMEDOUT : 0;
+}
+
 static int count(Stream *stream, size_t n) {
+        int r;
+
         stream->n_bytes += n;
+        r = check_rate(stream);
+        if (r < 0)
+                return r;
         return stream->moved ? stream->moved(stream, stream->userdata) : 0;
 }
 

@@ -12,11 +12,21 @@
 /* A peer that does not take or give a byte for so long counts as dead: what TCP's keepalive or a busy disk needs is less. */
 #define STREAM_STALL_USEC UINT64_C(30000000)
 
+/*
+ * Nor is one alive that lets fewer bytes than this through while it was waited for twice as long: with a byte now and then it
+ * would keep a vGPU claimed, and a worker, for ever. Twice, as one that works in bursts may pause for nearly a stall between
+ * them; the bytes are what a modem's line carries in that time. The time that a driver or a disk takes is not the peer's.
+ */
+#define STREAM_STALL_BYTES UINT64_C(65536)
+#define STREAM_WINDOW_STALLS 2U
+
 typedef struct Stream {
         int fd;
         int cancel_fd; /* readable or hung up: stop; -EBADF: nobody can */
         uint64_t stall_usec;
         uint64_t n_bytes; /* that went through */
+        uint64_t window_usec; /* how long the peer was waited for since n_bytes was window_bytes */
+        uint64_t window_bytes;
         bool is_socket;
         bool is_pipe;
         /* Called when some bytes went through, NULL: by nobody. What it returns that is negative ends the transfer. */
@@ -28,8 +38,8 @@ typedef struct Stream {
 int stream_init(Stream *stream, int fd, int cancel_fd, uint64_t stall_usec);
 
 /*
- * All of it. -ECANCELED: it is to stop; -ETIMEDOUT: the peer stalls; -EPIPE: nobody reads any more (SIGPIPE must be ignored);
- * otherwise what write(2) says, as -ENOSPC.
+ * All of it. -ECANCELED: it is to stop; -ETIMEDOUT: the peer stalls, or as good as that; -EPIPE: nobody reads any more
+ * (SIGPIPE must be ignored); otherwise what write(2) says, as -ENOSPC.
  */
 int stream_write(Stream *stream, const void *data, size_t size);
 

@@ -98,6 +98,7 @@ static void put_vgpu_job(WireWriter *w, const Job *job) {
         wire_put_u8(w, job->adopt);
         wire_put_u8(w, job->take_display);
         put_attributes(w, job->attributes);
+        wire_put_u8(w, job->unless_used);
         wire_put_u32(w, (uint32_t)job->iommu_group);
         wire_put_u8(w, job->probe);
         wire_put_u32(w, (uint32_t)job->action);
@@ -201,6 +202,7 @@ static void get_vgpu_job(WireReader *r, DecodedJob *d) {
         d->job.adopt = wire_get_bool(r);
         d->job.take_display = wire_get_bool(r);
         get_attributes(r, &d->attributes);
+        d->job.unless_used = wire_get_bool(r);
         d->job.iommu_group = (int32_t)wire_get_u32(r);
         d->job.probe = wire_get_bool(r);
         d->job.action = (StoreAction)wire_get_enum(r, STORE_ACTION_MAX);

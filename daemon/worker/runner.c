@@ -286,17 +286,6 @@ static int run_create(BackendContext *c, const Job *job, JobResult *result) {
         return r;
 }
 
-static int run_configure(BackendContext *c, const Job *job, JobResult *result) {
-        const Backend *backend;
-        int r;
-
-        r = look_for_backend(c, &result->error);
-        backend = backend_of_vgpu(c, job->uuid);
-        if (r >= 0)
-                r = need_backend(c, backend, &result->error);
-        return r < 0 ? r : write_attributes(c, backend, job, &result->error);
-}
-
 /* A device that its backend finds has its folder among its bus' devices; a mediated one has it until its removal begins. */
 static void name_device(BackendContext *c, const char *uuid, char *buffer, size_t size) {
         const Backend *backend = backend_of_vgpu(c, uuid);
@@ -319,10 +308,10 @@ static int run_users(BackendContext *c, const Job *job, JobResult *result) {
 }
 
 /* What the driver says of this vGPU, and which of its users it means. */
-static void add_told(BackendContext *c, const char *uuid, JobResult *result) {
+static void add_told(UsageReport *all, const char *uuid, JobResult *result) {
         VGpuUsage usage, *row;
 
-        if (!told_read(c, uuid, &usage))
+        if (!told_take(all, uuid, &usage))
                 return;
         row = usage_report_add_vgpu(&result->usage);
         if (!row) {
@@ -344,8 +333,8 @@ static int add_qemu(BackendContext *c, JobResult *result) {
         return facts_add_text(&result->usage.facts, MIGRATION_QEMU, version);
 }
 
-/* What the driver says of moving vGPUs of this GPU. */
-static int add_migration_told(BackendContext *c, JobResult *result) {
+/* What the driver says of the GPU and this vGPU: read once, whatever is wanted of it. */
+static int add_usage(BackendContext *c, const Job *job, JobResult *result) {
         UsageReport all;
         int r = 0;
 
@@ -353,8 +342,11 @@ static int add_migration_told(BackendContext *c, JobResult *result) {
                 return 0;
 
         usage_report_init(&all);
-        if (c->backend->read_usage(c, &all, NULL) >= 0)
-                r = migration_take_told(&all.facts, &result->usage.facts);
+        if (c->backend->read_usage(c, &all, NULL) >= 0) {
+                add_told(&all, job->uuid, result);
+                if (job->kind == JOB_MIGRATION)
+                        r = migration_take_told(&all.facts, &result->usage.facts);
+        }
         usage_report_done(&all);
         return r;
 }
@@ -382,8 +374,7 @@ static int run_migration(BackendContext *c, const Job *job, JobResult *result) {
         if (r < 0)
                 return r;
 
-        add_told(c, job->uuid, result);
-        r = add_migration_told(c, result);
+        r = add_usage(c, job, result);
         if (r >= 0)
                 r = add_qemu(c, result);
         if (r < 0)
@@ -405,7 +396,7 @@ static int run_usage(BackendContext *c, JobResult *result) {
         return c->backend->read_usage(c, &result->usage, &result->error);
 }
 
-/* Looks for users as late as can be: who opens the vGPU after this makes the removal wait for him. */
+/* Looks for users as late as can be: who opens the vGPU after this makes a removal wait for him. */
 static int check_users(BackendContext *c, const Job *job, JobResult *result) {
         char users[320];
         int r;
@@ -418,6 +409,19 @@ static int check_users(BackendContext *c, const Job *job, JobResult *result) {
 
         users_describe(result->users, result->n_users, users, sizeof(users));
         return error_set(&result->error, -ERROR_IN_USE, "vGPU %s is in use by %s; stop that first", job->uuid, users);
+}
+
+static int run_configure(BackendContext *c, const Job *job, JobResult *result) {
+        const Backend *backend;
+        int r;
+
+        r = look_for_backend(c, &result->error);
+        backend = backend_of_vgpu(c, job->uuid);
+        if (r >= 0)
+                r = need_backend(c, backend, &result->error);
+        if (r >= 0 && job->unless_used)
+                r = check_users(c, job, result);
+        return r < 0 ? r : write_attributes(c, backend, job, &result->error);
 }
 
 static int run_remove(BackendContext *c, const Job *job, JobResult *result) {
@@ -512,7 +516,7 @@ void runner_run(BackendContext *c, const Job *job, JobResult *result) {
         case JOB_USERS:
                 r = run_users(c, job, result);
                 if (r >= 0)
-                        add_told(c, job->uuid, result);
+                        r = add_usage(c, job, result);
                 break;
         case JOB_MIGRATION:
                 r = run_migration(c, job, result);

@@ -93,6 +93,8 @@ int state_file_create(const Host *host, const Job *job, StateFile *ret_file, Err
                 r = error_set(error, -ERROR_ALREADY_EXISTS, "A state is saved under the name '%s' already",
                               job->state_name);
         if (r >= 0) {
+                /* What is left of others takes no place. */
+                state_store_clean(host);
                 count_again(&file, 0);
                 if (file.others >= file.quota)
                         r = error_set(error, -ERROR_LIMIT_EXCEEDED,

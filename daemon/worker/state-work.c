@@ -105,11 +105,18 @@ static int begin_stream(StateWork *work, int fd, Error *error) {
         return 0;
 }
 
-static int open_stream(StateWork *work, const Job *job, Error *error) {
+static int open_stream(StateWork *work, const Job *job, int direction, Error *error) {
+        int flags, mode;
+
         work->fd = fcntl(job->fds[1], F_DUPFD_CLOEXEC, 0);
         if (work->fd < 0)
                 return error_set_errno(error, negative_errno(), "the descriptor cannot be kept");
 
+        flags = fcntl(work->fd, F_GETFL);
+        mode = flags & O_ACCMODE;
+        if (flags < 0 || (flags & O_PATH) || (mode != O_RDWR && mode != direction))
+                return error_set(error, -ERROR_INVALID_ARGUMENT, "The descriptor is not open for %s",
+                                 direction == O_WRONLY ? "writing" : "reading");
         return begin_stream(work, work->fd, error);
 }
 
@@ -205,7 +212,7 @@ static int open_target(StateWork *work, const Job *job, Error *error) {
 
         work->in_store = job->state_name[0] != '\0';
         if (!work->in_store)
-                return open_stream(work, job, error);
+                return open_stream(work, job, O_WRONLY, error);
 
         r = state_file_create(work->c->host, job, &work->file, error);
         return r < 0 ? r : begin_stream(work, work->file.fd, error);
@@ -279,7 +286,10 @@ int state_work_open(BackendContext *c, const Job *job, JobResult *result) {
                 if (r >= 0)
                         r = begin_stream(work, work->fd, &result->error);
         } else
-                r = open_stream(work, job, &result->error);
+                r = open_stream(work, job, O_RDONLY, &result->error);
+        /* It has begun for whoever asked: it may be long before something comes. */
+        if (r >= 0 && !work->in_store)
+                tell(work);
         if (r >= 0)
                 r = image_reader_new(&work->stream, &work->reader, &result->error);
         if (r >= 0)
@@ -328,6 +338,8 @@ int state_work_settle(BackendContext *c, const Job *job, JobResult *result) {
         StateDevice device = STATE_DEVICE_NULL;
         int r;
 
+        /* Whoever left it so may have left a file as well. */
+        state_store_clean(c->host);
         r = open_device(c, job, &device, &result->error);
         if (r >= 0)
                 r = state_device_settle(&device, &result->error);

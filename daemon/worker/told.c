@@ -16,17 +16,24 @@ static const VGpuUsage *find(const UsageReport *usage, const char *uuid) {
         return NULL;
 }
 
-bool told_read(BackendContext *c, const char *uuid, VGpuUsage *ret_usage) {
-        const VGpuUsage *found = NULL;
+bool told_take(UsageReport *all, const char *uuid, VGpuUsage *ret_usage) {
+        const VGpuUsage *found = find(all, uuid);
+
+        if (!found)
+                return false;
+
+        *ret_usage = *found;
+        all->vgpus[found - all->vgpus].facts = (Facts){};
+        return true;
+}
+
+static bool told_read(BackendContext *c, const char *uuid, VGpuUsage *ret_usage) {
         UsageReport all;
+        bool found;
 
         usage_report_init(&all);
-        if (c->backend && c->backend->read_usage && c->backend->read_usage(c, &all, NULL) >= 0)
-                found = find(&all, uuid);
-        if (found) {
-                *ret_usage = *found;
-                all.vgpus[found - all.vgpus].facts = (Facts){};
-        }
+        found = c->backend && c->backend->read_usage && c->backend->read_usage(c, &all, NULL) >= 0 &&
+                told_take(&all, uuid, ret_usage);
         usage_report_done(&all);
         return found;
 }

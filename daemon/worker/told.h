@@ -8,8 +8,8 @@
 
 #include "core/backend.h"
 
-/* True: it says something of this vGPU, in *ret_usage, whose facts are the caller's. The backend is found already. */
-bool told_read(BackendContext *c, const char *uuid, VGpuUsage *ret_usage);
+/* True: the report says something of this vGPU, in *ret_usage, whose facts are the caller's and no longer the report's. */
+bool told_take(UsageReport *all, const char *uuid, VGpuUsage *ret_usage);
 
 /* Nobody is seen who uses it. -ERROR_IN_USE: its driver says that somebody does, and goes on saying so for a moment. */
 int told_check_free(BackendContext *c, const char *uuid, Error *error);

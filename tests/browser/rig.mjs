@@ -106,7 +106,8 @@ export class Rig {
         rig.children = [];
         rig.dir = fs.mkdtempSync(path.join(os.tmpdir(), "mdevgpu-browser-"));
         fs.chmodSync(rig.dir, 0o755); // clients and polkitd are other users
-        rig.env = { PATH: process.env.PATH, LC_ALL: "C.UTF-8", DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${rig.dir}/bus`,
+        rig.env = { PATH: `${path.dirname(programs.ctl)}:${process.env.PATH}`, LC_ALL: "C.UTF-8",
+                    DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${rig.dir}/bus`,
                     HOME: `${rig.dir}/home`, XDG_DATA_DIRS: `${rig.dir}/share:/usr/share`,
                     // Else Cockpit's bridge starts a session bus and an agent, which would outlive the test.
                     DBUS_SESSION_BUS_ADDRESS: `unix:path=${rig.dir}/bus`, SSH_AUTH_SOCK: `${rig.dir}/none` };
@@ -147,6 +148,21 @@ export class Rig {
 
     profile(name, text) {
         return this.write(`host/etc/mdevgpud/types.d/${name}`, text);
+    }
+
+    /** From now on vGPUs keep what is in them while nobody has them open, each so much, copied so fast (bytes, also in a second). */
+    async keepStates(size, rate) {
+        const profile = fs.readFileSync(path.join(ROOT, "etc/types.d/reference-shim.yaml.example"), "utf8");
+
+        this.profile("50-test.yaml", profile.replaceAll(/^( +)framebuffer:/gm, "$1keep-state: true\n$&"));
+        await this.ctl("reload");
+        await this.act("content-size", String(size));
+        await this.act("state-rate", String(rate));
+    }
+
+    /** What a vGPU holds. */
+    content(uuid) {
+        return path.join(this.host, "content", uuid);
     }
 
     /** Puts a file where saved states are. */

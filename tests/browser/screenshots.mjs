@@ -3,11 +3,13 @@
 // A picture of each view, for docs/cockpit/ and for whoever changes how the page looks.
 
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 
 import { Rig, until } from "./rig.mjs";
 
 const GPUS = ["0000:41:00.0", "0000:42:00.0"];
+const MIB = 1 << 20;
 const SIZE = { width: 1280, height: 860 };
 
 const TOPOLOGIES = `version: 1
@@ -51,15 +53,21 @@ class Camera {
         await this.frame.waitForSelector(selector);
     }
 
-    /** Files of the simulated machine lie elsewhere than those of a real one. */
+    /** Files of the simulated machine lie elsewhere than those of a real one; whose this one is concerns nobody. */
     async shoot(name) {
-        await this.frame.evaluate(root => {
+        await this.frame.evaluate(([root, hostname]) => {
             const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            const replace = (node, from, to) => {
+                if (node.data.includes(from))
+                    node.data = node.data.replaceAll(from, to);
+            };
 
-            while (walker.nextNode())
-                if (walker.currentNode.data.includes(root))
-                    walker.currentNode.data = walker.currentNode.data.replaceAll(root, "");
-        }, this.rig.host);
+            while (walker.nextNode()) {
+                replace(walker.currentNode, root, "");
+                if (walker.currentNode.parentElement.closest("[data-source]"))
+                    replace(walker.currentNode, hostname, "host1");
+            }
+        }, [this.rig.host, os.hostname()]);
         await this.frame.waitForTimeout(700);
         await this.rig.page.screenshot({ path: path.join(this.folder, `${name}.png`) });
     }
@@ -113,6 +121,43 @@ async function states(camera) {
     await camera.shoot("absent");
 }
 
+async function savedStates(programs, folder) {
+    const rig = await Rig.create(programs, { gpus: GPUS });
+    const camera = new Camera(rig, folder);
+
+    try {
+        await rig.keepStates(96 * MIB, 0);
+        const web1 = await rig.create("Reference half", "--label", "web1", "--persistent");
+
+        await rig.create("Reference small", "--label", "build1");
+        await rig.ctl("save", web1, "before-update");
+        await camera.open("vgpus");
+        const { frame } = camera;
+
+        await frame.click('role=button[name="Dismiss"]');
+        await frame.click('role=button[name="Details of web1"]');
+        await frame.waitForSelector(".mdevgpu-code");
+        await frame.click('role=button[name="Save its state"]');
+        await frame.fill("#save-name", "before-update");
+        await frame.waitForSelector("#save-replace");
+        await camera.shoot("save");
+        await frame.fill("#save-name", "after-update");
+        await rig.act("state-rate", String(12 * MIB));
+        await frame.click('[data-dialog=save] >> role=button[name="Save"]');
+        await until("half of it", async () => await frame.locator("[data-job] [aria-valuenow]").first().getAttribute("aria-valuenow") > 40);
+        await camera.shoot("saving");
+        await frame.waitForSelector("[data-job][data-state=done]");
+        await frame.click('role=button[name="Dismiss"]');
+        rig.saved("of-elsewhere", "not a state");
+        await camera.go("states", '[data-saved="of-elsewhere"]');
+        await camera.shoot("states");
+        await frame.click('role=button[name="Restore before-update"]');
+        await camera.shoot("restore");
+    } finally {
+        await rig.destroy();
+    }
+}
+
 async function findings(programs, folder) {
     const rig = await Rig.create(programs, { gpus: GPUS.slice(0, 1) });
     const camera = new Camera(rig, folder);
@@ -155,6 +200,7 @@ export async function takeScreenshots(programs, folder) {
     } finally {
         await rig.destroy();
     }
+    await savedStates(programs, folder);
     await findings(programs, folder);
     await others(programs, folder);
 }

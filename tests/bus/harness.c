@@ -265,7 +265,7 @@ void harness_start_polkit(Harness *h, const char *rules) {
         harness_wait_for_name(h, h->polkit, "org.freedesktop.PolicyKit1");
 }
 
-static const char small_type[] = "  - {id: 1, name: \"Test/Small\", max-instances: 16, framebuffer: 2GiB}\n";
+static const char small_type[] = "  - {id: 1, name: \"Test/Small\", max-instances: 16, framebuffer: 2GiB, keep-state: yes}\n";
 static const char large_type[] = "  - {id: 2, name: \"Test/Large\", max-instances: 1, framebuffer: 40GiB}\n";
 
 static void set_types(Harness *h, const char *machine, bool large) {

@@ -20,10 +20,12 @@ SCRIPTS = sys.argv[4]
 GPU = "0000:41:00.0"
 UUID = "c0ffee00-0000-4000-8000-000000000001"
 DEFINED = "decade00-0000-4000-8000-000000000002"
+STATELESS = "facade00-0000-4000-8000-000000000003"
 
 
-def start(rig: Rig):
-    """One GPU with two types, an active vGPU, a defined one, a topology; and the command first in PATH."""
+def start(rig: Rig, states=False):
+    """One GPU with two types, an active vGPU, a defined one, a topology, a saved state if wanted; and the command first in
+    PATH."""
     host = os.path.join(rig.dir, "host")
     types = os.path.join(host, "etc", "mdevgpud", "types.d")
     topologies = os.path.join(host, "etc", "mdevgpud", "topologies.d")
@@ -40,6 +42,13 @@ def start(rig: Rig):
         time.sleep(0.05)
     equal(rig.ctl("create", GPU, "Reference half", UUID, "--label=web1").status, 0)
     equal(rig.ctl("define", GPU, "Reference small", DEFINED).status, 0)
+    if states:
+        subprocess.run([DAEMON, "--root", host, "plug-mtty", "mtty"], check=True, env=rig.env)
+        while "mtty-2" not in rig.ctl("types").out:
+            true(time.monotonic() < deadline, rig.ctl("types"))
+            time.sleep(0.05)
+        equal(rig.ctl("create", "mtty", "mtty-2", STATELESS).status, 0)
+        equal(rig.ctl("save", STATELESS, "before-update", "--after=destroy").status, 0)
     folder = os.path.join(rig.dir, "bin")
     os.makedirs(folder)
     os.symlink(os.path.abspath(CTL), os.path.join(folder, "mdevgpuctl"))
@@ -66,6 +75,10 @@ LINES = [
     ("mdevgpuctl help mon", "mdevgpuctl help monitor "),
     ("mdevgpuctl destroy we", "mdevgpuctl destroy web1 "),
     ("mdevgpuctl import mdev", "mdevgpuctl import mdev-gpu "),
+    ("mdevgpuctl restore be", "mdevgpuctl restore before-update "),
+    ("mdevgpuctl delete-state x be", "mdevgpuctl delete-state x before-update "),
+    ("mdevgpuctl save web1 x --aft", "mdevgpuctl save web1 x --after="),
+    ("mdevgpuctl save web1 x --after=d", "mdevgpuctl save web1 x --after=destroy "),
 ]
 
 
@@ -126,7 +139,7 @@ SHOW = "shown() { printf '>>>%s<<<\\n' \"$1\"; }"
 @test
 def bash(rig: Rig):
     """bash completes verbs, options and what is on this machine"""
-    start(rig)
+    start(rig, states=True)
     shell = Shell(rig, "bash", "--norc", "--noprofile", "-i",
                   setup=f"bind 'set bell-style none' 2>/dev/null; . {SCRIPTS}/mdevgpuctl.bash; {SHOW}")
     for line, expected in LINES:
@@ -136,7 +149,7 @@ def bash(rig: Rig):
 @test
 def zsh(rig: Rig):
     """zsh does"""
-    start(rig)
+    start(rig, states=True)
     shell = Shell(rig, "zsh", "-f", "-i",
                   setup=f"fpath=({SCRIPTS} $fpath); autoload -U compinit; compinit -u -D; bindkey -e; unsetopt beep; "
                         f"unsetopt list_ambiguous; unsetopt auto_menu; {SHOW}")
@@ -148,7 +161,7 @@ def zsh(rig: Rig):
 @test
 def fish(rig: Rig):
     """fish does, with descriptions"""
-    start(rig)
+    start(rig, states=True)
     for line, expected in LINES:
         done = subprocess.run(["fish", "--no-config", "-c", f"source {SCRIPTS}/mdevgpuctl.fish; complete -C '{line}'"],
                               capture_output=True, text=True, env=rig.env, timeout=60, check=False)

@@ -6,7 +6,7 @@
  *
  *   fail    it fails half-way      wait    it goes on until it is cancelled
  *   drop    the daemon goes        early   it has ended before anybody asks
- *   reset   the device was reset   anything else: it is done
+ *   reset   the device was reset   anything else: it is done, but for UUID_FAILED, whose state is written, and no more
  */
 
 #include <errno.h>
@@ -43,7 +43,7 @@ static void job_append_result(const Job *job, sd_bus_message *m) {
                 APPEND(m, "{sv}{sv}", "phase", "s", is("hostile") ? HOSTILE : "pre-copy", "dirty", "t",
                        (uint64_t)12 << 20);
         APPEND(m, "{sv}{sv}", "downtime", "t", (uint64_t)82500, "reset", "b", job_is(job, "reset"));
-        APPEND(m, "{sv}", "changed", "b", 1);
+        APPEND(m, "{sv}", "changed", "b", strcmp(job->state, "done") == 0 || strcmp(job->uuid, UUID_FAILED) == 0);
         CLOSE(m);
 }
 
@@ -82,7 +82,9 @@ static void job_go_on(Job *job, sd_bus *bus) {
         if (job_is(job, "wait"))
                 return;
 
-        if (job_is(job, "fail"))
+        if (strcmp(job->uuid, UUID_FAILED) == 0)
+                job_end(job, "failed", ERROR_PREFIX "Timeout", "The state is saved, but the vGPU is not destroyed.");
+        else if (job_is(job, "fail"))
                 job_end(job, "failed", ERROR_PREFIX "StateInvalid", "The image is cut off.");
         else
                 job_end(job, "done", "", "");

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mdevgpuctl and the states of vGPUs: what is asked for, what is printed where, and what stays of a file.
 
-states.py MDEVGPUCTL FAKE-DAEMON MDEVGPUD-SIM
+states.py MDEVGPUCTL FAKE-DAEMON MAN-PAGE
 """
 
 import contextlib
@@ -22,6 +22,7 @@ import time
 from rig import CTL, TIMEOUT, Result, Rig, equal, run, test, true
 
 UUID = "c0ffee00-0000-4000-8000-000000000001"
+FAILED = "00000000-0000-4000-8000-000000000002"
 ECHO = "c0ffee00-0000-4000-8000-00000000ec40"
 GPU = "0000:41:00.0"
 STATE = "state of a vGPU\n"
@@ -282,6 +283,15 @@ def last_copy(rig: Rig):
     left = os.listdir(path)
     equal((result.status, len(left)), (6, 1), result)
     true(left[0].startswith(".state.") and f"stands in {path}/{left[0]}.\n" in result.err, result)
+
+    rig.daemon("good")
+    result = rig.ctl("export-state", FAILED, os.path.join(path, "other"), "--after=destroy")
+    left = [name for name in os.listdir(path) if name not in left]
+    equal((result.status, len(left)), (1, 1), result)
+    equal(open(os.path.join(path, left[0]), encoding="utf-8").read(), STATE)
+    true("is not destroyed.\n" in result.err and f"stands in {path}/{left[0]}.\n" in result.err, result)
+    result = rig.ctl("export-state", FAILED, os.path.join(path, "other"), "--after=stop")
+    equal((result.status, len(os.listdir(path))), (1, 2), result)
 
 
 @test

@@ -14,7 +14,8 @@
 
 static void test_table(void) {
         for (const Backend *const *backend = backends; *backend; backend++) {
-                static const char *const elsewhere[] = { "nvidia-vfio", "xe", "gim", "sriov" }; /* test-backends-vfs.c */
+                static const char *const elsewhere[] = { "nvidia-vfio", "xe", "gim",
+                                                         "sriov" }; /* test-backends-vfs.c */
                 bool found = false;
 
                 for (size_t i = 0; i < ELEMENTSOF(elsewhere); i++)
@@ -149,6 +150,14 @@ static pid_t hold(Machine *m, const char *node) {
 
 static void test_in_use(gconstpointer row) {
         Bench *b = bench_new(row);
+        Attributes attributes = {};
+        const Job configure = {
+                .kind = JOB_CONFIGURE,
+                .uuid = UUID_1,
+                .attributes = &attributes,
+                .unless_used = true,
+                .iommu_group = -1,
+        };
         g_autofree char *number = NULL;
         pid_t pid;
 
@@ -156,6 +165,11 @@ static void test_in_use(gconstpointer row) {
         g_assert_cmpint(bench_create(b, b->row->type, UUID_2), ==, 0);
         pid = hold(b->machine, "vfio/0");
         number = g_strdup_printf("%i", (int)pid);
+
+        /* What a start that was cut off has left to write is not written to it. */
+        g_assert_cmpint(attributes_add(&attributes, "no_such", "7", NULL), ==, 0);
+        g_assert_cmpint(bench_job(b, &configure), ==, -ERROR_IN_USE);
+        g_assert_nonnull(strstr(b->result.error.message, number));
 
         g_assert_cmpint(bench_remove(b, UUID_1), ==, -ERROR_IN_USE);
         g_assert_nonnull(strstr(b->result.error.message, number));
@@ -168,6 +182,9 @@ static void test_in_use(gconstpointer row) {
 
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
+        g_assert_cmpint(bench_job(b, &configure), !=, -ERROR_IN_USE);
+        g_assert_cmpint(b->result.error.code, <, 0); /* it was tried */
+        attributes_done(&attributes);
         g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
         bench_free(b);
 }

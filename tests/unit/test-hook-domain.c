@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What libvirt's hook reads of domains: as several versions of libvirt, and programs above it, write them; then damaged.
+ * What libvirt's hook reads of domains, with what several versions of libvirt and programs above it have in theirs; then damaged.
  */
 
 #include <errno.h>
@@ -20,7 +20,8 @@ static const Case CASES[] = {
         {
                 "libvirt-9.0-prepare.xml",
                 "5d0f2c54-7a1e-4d2b-9f57-0a3b8f6d1e21",
-                { "6b2f6c5e-1111-4222-8333-444455556666 nvidia-35", "6B2F6C5E-1111-4222-8333-444455557777 Reference half" },
+                { "6b2f6c5e-1111-4222-8333-444455556666 nvidia-35",
+                  "6B2F6C5E-1111-4222-8333-444455557777 Reference half" },
                 { "6b2f6c5e-1111-4222-8333-444455556666", "6b2f6c5e-1111-4222-8333-444455557777" },
         },
         {

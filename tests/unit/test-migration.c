@@ -128,6 +128,8 @@ static void test_abandoned(void) {
 static void test_stuck(void) {
         Machine *m = machine_with_gpus();
         VGpu *vgpu = machine_have_vgpu(m, GPU_A, UUID_1);
+        const DestroyRequest destroy = { .uuid = UUID_1 };
+        Error error = ERROR_NULL;
         Heard heard = {};
         PlatformJob *job;
 
@@ -136,7 +138,11 @@ static void test_stuck(void) {
         fake_time_out(job, 4711);
         g_assert_cmpuint(heard.n, ==, 1);
         g_assert_cmpint(heard.code, ==, -ERROR_TIMEOUT);
-        g_assert_cmpint(probe(vgpu, &heard), ==, -ERROR_BUSY);
+        g_assert_cmpint(migration_query_check(vgpu, &error), ==, -ERROR_BUSY);
+        g_assert_nonnull(strstr(error.message, "process 4711 is stuck"));
+        error = ERROR_NULL;
+        g_assert_cmpint(manager_check_destroy(m->manager, &destroy, &error), ==, -ERROR_BUSY);
+        g_assert_nonnull(strstr(error.message, "process 4711 is stuck"));
         fake_fail(job, -EPIPE, "it was killed");
         g_assert_cmpuint(heard.n, ==, 1);
         g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "none");

@@ -125,6 +125,7 @@ static void assert_job_survives(const Job *job) {
                 g_assert_cmpint(d.job.adopt, ==, job->adopt);
                 g_assert_cmpint(d.job.iommu_group, ==, job->iommu_group);
                 g_assert_cmpint(d.job.probe, ==, job->probe);
+                g_assert_cmpint(d.job.unless_used, ==, job->unless_used);
                 g_assert_cmpint(d.job.action, ==, job->action);
                 g_assert_cmpint(d.job.autostart, ==, job->autostart);
                 g_assert_cmpint(d.job.managed, ==, job->managed);
@@ -171,6 +172,7 @@ static void test_jobs(void) {
                                     .adopt = true,
                                     .attributes = &attributes });
         assert_job_survives(&(Job){ .kind = JOB_CONFIGURE, .uuid = UUID, .attributes = &attributes });
+        assert_job_survives(&(Job){ .kind = JOB_CONFIGURE, .uuid = UUID, .unless_used = true });
         assert_job_survives(&(Job){ .kind = JOB_STORE,
                                     .uuid = UUID,
                                     .type_id = type_id,

@@ -309,6 +309,44 @@ static void test_stall_and_cancel(void) {
         g_assert_cmpint(stream_init(&stream, open("/", O_RDONLY | O_CLOEXEC), NO_CANCEL, 1), ==, -EINVAL);
 }
 
+/* A byte now and then is as good as none; enough of them are not, however long it takes. */
+static void test_trickle(void) {
+        const uint64_t stall = 10000;
+        static uint8_t bytes[STREAM_STALL_BYTES];
+        _cleanup_(fd_closep) int file = memory_file();
+        int data[2];
+        Stream stream;
+        size_t n;
+
+        /* What is waited for counts. */
+        g_assert_cmpint(pipe2(data, O_CLOEXEC), ==, 0);
+        g_assert_cmpint(stream_init(&stream, data[0], NO_CANCEL, stall), ==, 0);
+        g_assert_cmpint(stream_read(&stream, bytes, 1, &n), ==, -ETIMEDOUT);
+        g_assert_cmpuint(stream.window_usec, >=, stall);
+        (void)close(data[0]);
+        (void)close(data[1]);
+
+        /* At the end of a window, so much has to be through; the next one begins then. */
+        g_assert_cmpint(ftruncate(file, 1 << 20), ==, 0);
+        g_assert_cmpint(stream_init(&stream, file, NO_CANCEL, stall), ==, 0);
+        g_assert_cmpint(stream_read(&stream, bytes, sizeof(bytes) - 1, &n), ==, 0);
+        g_assert_cmpuint(stream.window_usec, ==, 0); /* it was there */
+        stream.window_usec = STREAM_WINDOW_STALLS * stall;
+        g_assert_cmpint(stream_read(&stream, bytes, 1, &n), ==, 0);
+        g_assert_cmpuint(stream.window_usec, ==, 0);
+        g_assert_cmpint(stream_read(&stream, bytes, 1, &n), ==, 0);
+        stream.window_usec = STREAM_WINDOW_STALLS * stall;
+        g_assert_cmpint(stream_read(&stream, bytes, 1, &n), ==, -ETIMEDOUT);
+
+        /* What writes is measured alike, and an end is an end. */
+        stream.window_usec = STREAM_WINDOW_STALLS * stall;
+        g_assert_cmpint(stream_write(&stream, bytes, 1), ==, -ETIMEDOUT);
+        stream.window_usec = STREAM_WINDOW_STALLS * stall;
+        g_assert_cmpint(lseek(file, 0, SEEK_END), >, 0);
+        g_assert_cmpint(stream_read(&stream, bytes, 1, &n), ==, 0);
+        g_assert_cmpuint(n, ==, 0);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         (void)signal(SIGPIPE, SIG_IGN);
@@ -321,5 +359,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/state-image/slow-peer", test_slow_peer);
         g_test_add_func("/state-image/peer-gone", test_peer_gone);
         g_test_add_func("/state-image/stall-and-cancel", test_stall_and_cancel);
+        g_test_add_func("/state-image/trickle", test_trickle);
         return g_test_run();
 }

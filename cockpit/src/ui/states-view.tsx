@@ -24,7 +24,7 @@ function DeleteDialog({ state, onClose }: { state: SavedState; onClose: () => vo
 function SourceOf({ state }: { state: SavedState }) {
     const from = [state.host, state.gpu, [state.driver, state.driverVersion].filter(Boolean).join(" ")].filter(Boolean).join(", ");
 
-    return from ? <div className="mdevgpu-quiet mdevgpu-small">{from}</div> : null;
+    return from ? <div className="mdevgpu-quiet mdevgpu-small" data-source>{from}</div> : null;
 }
 
 interface RowProps {

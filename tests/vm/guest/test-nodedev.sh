@@ -38,6 +38,53 @@ mdevctl_of_libvirt() {
         readlink -f "$(PATH=$path command -v mdevctl)"
 }
 
+# Another libvirt with a domain, as if on another host: it has its own name and folders, no bus, and the kernel in common.
+# virt-aa-helper knows one domain of a UUID, so its is not confined.
+source_start() {
+        printf '%s\n' "127.0.1.1 $(hostname)" "127.0.1.2 source" >>/etc/hosts
+        cat >"$EVIDENCE/source" <<'SCRIPT'
+hostname source
+for folder in /run/dbus /run/libvirt /var/lib/libvirt /var/cache/libvirt /etc/libvirt; do
+        mount -t tmpfs none "$folder"
+done
+cat >/etc/libvirt/libvirtd.conf <<CONF
+host_uuid = "00000000-1111-4222-8333-00000000cafe"
+unix_sock_dir = "/root/source"
+auth_unix_rw = "none"
+CONF
+printf '%s\n' 'security_driver = "none"' 'stdio_handler = "file"' 'cgroup_controllers = []' 'user = "root"' \
+        >/etc/libvirt/qemu.conf
+exec /usr/sbin/libvirtd --pid-file /root/source/pid
+SCRIPT
+        mkdir -p /root/source
+        unshare --mount --uts sh -e "$EVIDENCE/source" >"$EVIDENCE/source.log" 2>&1 &
+        SOURCE=$!
+}
+
+source_virsh() {
+        virsh -c "qemu+unix:///system?socket=/root/source/libvirt-sock" "$@"
+}
+
+# source_migrate NAME: from there to here
+source_migrate() {
+        source_virsh migrate --live "$1" qemu:///system tcp://127.0.0.1:49200 tcp://127.0.0.1:49200
+}
+
+# empty_write NAME METADATA: a domain without a vGPU, that asks for one: QEMU 7.2 migrates none
+empty_write() {
+        cat <<XML
+<domain type='qemu'>
+  <name>$1</name>
+  $2
+  <memory unit='MiB'>64</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <cpu mode='custom'><model>qemu64</model></cpu>
+  <on_reboot>destroy</on_reboot>
+  <devices><controller type='usb' model='none'/><memballoon model='none'/></devices>
+</domain>
+XML
+}
+
 # The same as with one daemon or the other: defined, changed, started, stopped and no more, by libvirt
 definition_lives() {
         local uuid=$1 node
@@ -92,7 +139,18 @@ check_fails "a type that is not there is refused" 'mdevgpu_ref-99' \
         virsh nodedev-create <(sed s/ref-7/ref-99/ "$(device_write)")
 
 heading "Defined through libvirt"
+# Says where others' callouts find themselves, and that they are for nothing.
+cat >/etc/mdevctl.d/scripts.d/callouts/10-where <<'CALLOUT'
+#!/bin/sh
+echo "$6 $(tr -d '\0' </proc/self/attr/current) $(cat /proc/self/cgroup)" >>/root/where
+exit 2
+CALLOUT
+chmod +x /etc/mdevctl.d/scripts.d/callouts/10-where
 definition_lives "$second"
+rm /etc/mdevctl.d/scripts.d/callouts/10-where
+check_equal "others' callouts were run for it, outside of the daemon's unit, and of AppArmor's profile" \
+        "define modify start" "$(sed -n 's|^\([a-z]*\) unconfined 0::/system.slice/libvirtd.service$|\1|p' /root/where |
+                grep -v capabilities | sort -u | paste -sd ' ')"
 check_soon "the bus has it" vgpu_is "$second" active true false
 check "made by the daemon" managed "$second" true
 
@@ -139,7 +197,13 @@ check_equal "the domain runs" running "$(virsh domstate picture | grep .)"
 check "the guest comes up" wait_for 190 grep -q 'pci-probe done' /var/log/libvirt/qemu/picture.console
 check_output "it sees the picture's device" '^pci .* id=1b36:000f' cat /var/log/libvirt/qemu/picture.console
 check_equal "and both others" 2 "$(grep -c '^pci .* id=6d67:c0de' /var/log/libvirt/qemu/picture.console)"
+plugged=$(create "$GPU" "$TYPE")
+check "mdevgpuctl attachment --live, while it runs" mdevgpuctl attachment "$plugged" --domain picture --live
+check_equal "it has it, and its definition has not" "4 3" "$(for option in "" --inactive; do
+        virsh dumpxml $option picture | xmllint --xpath 'count(//hostdev)' -; done | paste -sd ' ')"
+check_fails "QEMU has it open" "InUse" call DestroyVGpu "$plugged" '{}'
 check "virsh destroy" virsh destroy picture
+check "DestroyVGpu of that" call DestroyVGpu "$plugged" '{}'
 check_soon "what was made for it is gone" not has_row ListVGpus 0 "$wished"
 check "nothing else is" in_state "$FIRST" active
 METADATA=$(metadata_write "$wished" Nothing)
@@ -151,6 +215,34 @@ check_soon "its types are there" has_row ListTypes 1 mbochs-small
 mdevgpuctl attachment "$(create mbochs mbochs-small)" --display >"$EVIDENCE/mbochs.xml"
 check "a picture that needs a graphics card" virsh define "$(domain_write mbochs "$EVIDENCE/mbochs.xml")"
 check_fails "is refused without one" 'opengl' virsh start mbochs
+
+heading "A domain that comes from another host"
+source_start
+check "the other host's libvirt" wait_for "$PATIENCE" source_virsh -q uri
+empty_write moves "$(metadata_write "$wished" Nothing)" >/root/moves.xml
+check "a domain there" source_virsh create /root/moves.xml
+check_fails "what there is no vGPU for does not come, and says why" "vGPU $wished: .*Nothing" source_migrate moves
+check_equal "and runs where it was" running "$(source_virsh domstate moves | grep .)"
+check "virsh metadata" source_virsh metadata moves urn:org.mdevgpu1:domain:1 --live --key m \
+        --set "<vgpus><vgpu uuid='$wished' type='Fourth'/></vgpus>"
+check "then it does" source_migrate moves
+check_equal "it runs here" running "$(virsh domstate moves | grep .)"
+check "with the vGPU that it asks for, which waits to be opened" in_state "$wished" incoming
+check_equal "made before it came" "libvirt:$(virsh domuuid moves | grep .)" "$(vgpu_property "$wished" Label)"
+check "virsh destroy" virsh destroy moves
+check_soon "then it is gone" not has_row ListVGpus 0 "$wished"
+kill "$SOURCE"
+
+heading "virtnodedevd"
+# Debian 12 has none: a unit of that name, and what it would run.
+cat >/run/systemd/system/virtnodedevd.service <<'SERVICE'
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'readlink -f "$(command -v mdevctl)" >/root/virtnodedevd'
+SERVICE
+systemctl daemon-reload
+check "a daemon of its own for node devices" systemctl start virtnodedevd.service
+check_equal "finds ours, too" /usr/bin/mdevgpud-mdevctl "$(cat /root/virtnodedevd)"
 
 heading "A hundred vGPUs"
 mkdir -p /etc/mdevgpud/topologies.d

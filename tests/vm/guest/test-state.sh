@@ -36,7 +36,7 @@ run() {
         path=$(begin "$@") || { echo "$path"; return 1; }
         wait_for "$PATIENCE" has_ended "$path" >/dev/null || { echo "it does not end"; return 1; }
         echo "$(job "$path" State) $(job "$path" Error) $(job "$path" ErrorMessage) $(job "$path" Result)"
-        [ "$(job "$path" State)" = done ]
+        [ "$(job "$path" State)" = "done" ]
 }
 
 # content UUID KIND put|is SEED
@@ -103,8 +103,36 @@ has_row_of_state() {
                         '.data[0] | any(.[0] == $n and .[1] == $u and .[2] == $t and .[3] > 0)' >/dev/null
 }
 
+# by_pipe UUID: the UUID of a second vGPU that has the state of this one
+by_pipe() {
+        mdevgpuctl -q export-state "$1" - | mdevgpuctl import-state - --uuid=new 2>/dev/null
+}
+
+# by_command KIND GPU TYPE
+by_command() {
+        local kind=$1 uuid other
+
+        heading "A state of $kind's, by the command"
+        uuid=$(create "$2" "$3")
+        check "it is written to" content "$uuid" "$kind" put 43
+        other=$(by_pipe "$uuid")
+        check "it goes through a pipe into another" not test "$other" = "$uuid"
+        check "which is as it was" content "$other" "$kind" is 43
+        check "and is destroyed" mdevgpuctl destroy "$other"
+        check "it goes into a file" mdevgpuctl export-state --after=destroy "$uuid" "/root/$kind"
+        check_equal "for its owner alone" 600 "$(stat -c %a "/root/$kind")"
+        check_equal "and out of it" "$uuid" "$(mdevgpuctl import-state "/root/$kind" 2>/dev/null)"
+        check "and is as it was" content "$uuid" "$kind" is 43
+        truncate -s -1 "/root/$kind"
+        check_fails "what is cut off is refused" "cut off" mdevgpuctl import-state "/root/$kind" --uuid=new
+        check_equal "and leaves nothing" "$uuid" "$(rows ListVGpus '.[0]')"
+        check "it is destroyed" mdevgpuctl destroy "$uuid"
+}
+
 there_and_back shim "$GPU" "$TYPE"
 there_and_back mtty mtty mtty-2
+by_command shim "$GPU" "$TYPE"
+by_command mtty mtty mtty-2
 
 # A reader that takes so many MiB and then stands still: whoever writes is in the middle of it.
 FIFO=/root/fifo
@@ -161,7 +189,7 @@ uuid=$(create "$GPU" "$TYPE")
 check "it is written to" content "$uuid" shim put 77
 for options in "" --no-precopy; do
         # shellcheck disable=SC2086
-        stall "$uuid" 8 $options
+        stall "$uuid" 3 $options
         check_equal "the vGPU is told as what it is ($options)" "saving saving" \
                 "$(vgpu_property "$uuid" State) $(vgpu_property "$uuid" MigrationState)"
         check_fails "and is nobody else's" 'Busy.*is being saved' call DestroyVGpu "$uuid" '{}'
@@ -173,14 +201,14 @@ for options in "" --no-precopy; do
         check "and the vGPU is as it was" whole "$uuid" 77
 
         # shellcheck disable=SC2086
-        stall "$uuid" 8 $options
+        stall "$uuid" 3 $options
         check "its worker is killed" kill -9 "$(transfer_pid)"
         check "it ends" ended 'came to no end'
         drain
         check "and the vGPU is as it was" whole "$uuid" 77
 
         # shellcheck disable=SC2086
-        stall "$uuid" 8 $options
+        stall "$uuid" 3 $options
         check "the daemon is killed" kill -9 "$(main_pid)"
         check "it ends" ended .
         drain
@@ -236,7 +264,7 @@ check "the good one fits all the same" mdevgpuctl import-state /root/image
 check "and is what it was" whole "$uuid" 77
 
 heading "No room"
-check "a small disk" mount -t tmpfs -o size=16M none "$STORE"
+check "a small disk" mount -t tmpfs -o size=4M none "$STORE"
 check_fails "the state is not saved" 'No space left' run SaveState "$uuid" big '{}'
 check_equal "no half of it is there" "" "$(ls -A "$STORE")"
 check "and the vGPU is as it was" whole "$uuid" 77
@@ -252,8 +280,9 @@ check "mdevgpuctl reload" mdevgpuctl reload
 heading "What keeps none"
 plain=$(create "$GPU" mdevgpu_ref-8)
 check_fails "is not saved" 'NotSupported.*keep no state' run SaveState "$plain" none '{}'
-check_fails "and not restored into" 'StateIncompatible|NotSupported' mdevgpuctl import-state /root/image --uuid=new --type=mdevgpu_ref-8
-check_fails "nor is what is handed to no type of its own" 'StateIncompatible|does not fit|not known' \
+check_fails "and not restored into" 'keep no state' mdevgpuctl import-state /root/image --uuid=new \
+        --type=mdevgpu_ref-8
+check_fails "nor into what is of another driver" "of driver 'mdevgpu_ref' .shim., and GPU mtty has driver ''" \
         mdevgpuctl import-state /root/image mtty --uuid=new --type=mtty-2
 check "it goes" call DestroyVGpu "$plain" '{}'
 
@@ -294,9 +323,10 @@ check_soon "a second daemon runs" there gpus
 sample=$(create mtty mtty-2)
 check "a vGPU of the first one's is written to" content "$sample" mtty put 99
 check "it goes to the second" "$RIG/over-socket" "mdevgpuctl export-state $sample - --after=destroy" \
-        "mdevgpuctl --address=unix:path=/run/second import-state - mtty"
-check_equal "which has it now" true "$(there list --json=short | jq -r "any(.uuid == \"$sample\" and .managed)")"
-check "and it is what it was" content "$sample" mtty is 99
+        "mdevgpuctl --address=unix:path=/run/second import-state - mtty --uuid=new"
+check "and is not the first one's any more" not in_state "$sample" active
+sample=$(there list --json=short | jq -r '.[] | select(.managed) | .uuid')
+check "it is what it was there" content "$sample" mtty is 99
 check "it goes" there destroy "$sample"
 kill "$SECOND"
 

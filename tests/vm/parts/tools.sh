@@ -6,7 +6,8 @@
 # it is; all others are in the guest's /rig. Those whose names begin with state- have the daemon's code for states in them.
 
 TOOLS_HEADER=$PROJECT_DIR/shim/mdevgpu-shim.h
-TOOLS_STATE=(core/attributes.c core/backend.c core/facts.c core/host.c core/image-header.c core/saved-state.c util/error.c util/file.c util/text.c)
+TOOLS_STATE=(core/attributes.c core/backend.c core/facts.c core/host.c core/image-header.c core/saved-state.c
+             util/error.c util/file.c util/text.c)
 
 tools_inputs() {
         digest_of "$RIG_DIR/guest" -name '*.[ch]'
