@@ -27,7 +27,8 @@
 #define FEATURE_DEVICE_STATE 2U
 
 typedef struct Feature {
-        struct vfio_device_feature head;
+        uint32_t argsz; /* as struct vfio_device_feature */
+        uint32_t flags;
         union {
                 uint64_t flags;
                 struct {
@@ -63,12 +64,12 @@ static int memory_ioctl(const Host *host, int fd, unsigned long request, void *a
                 return memory_state = DEVICE_RUNNING, 0;
         if (request != VFIO_DEVICE_FEATURE)
                 return -ENOTTY;
-        if ((feature->head.flags & VFIO_DEVICE_FEATURE_MASK) == FEATURE_MIGRATION)
+        if ((feature->flags & VFIO_DEVICE_FEATURE_MASK) == FEATURE_MIGRATION)
                 return feature->value.flags = DEVICE_CAN_STOP_COPY, 0;
-        if ((feature->head.flags & VFIO_DEVICE_FEATURE_MASK) != FEATURE_DEVICE_STATE)
+        if ((feature->flags & VFIO_DEVICE_FEATURE_MASK) != FEATURE_DEVICE_STATE)
                 return -ENOTTY;
 
-        if (feature->head.flags & VFIO_DEVICE_FEATURE_SET) {
+        if (feature->flags & VFIO_DEVICE_FEATURE_SET) {
                 memory_state = (int)feature->value.state.state;
                 (void)snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
                 feature->value.state.data_fd = -1;
