@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <xxhash.h>
-
 #include "state/image-format.h"
 
 struct ImageWriter {

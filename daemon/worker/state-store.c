@@ -14,9 +14,10 @@
 /* What is being written has a name that no saved state can have, and is locked by who writes it. */
 #define TEMPORARY_PREFIX ".new-"
 
-/* Of a file that is being written: so often the others are counted, and the disk is told to go on, so that what is left to
- * wait for in the end is little. */
+/* Of a file that is being written: so often the others are counted; and so often the disk is told to go on, so that what is left
+ * to wait for in the end is little, and seldom enough that the writer does not wait for it. */
 #define COUNT_INTERVAL (UINT64_C(16) << 20)
+#define FLUSH_INTERVAL (UINT64_C(64) << 20)
 
 #define FOLDER "/var/lib/mdevgpud/" SAVED_STATES_FOLDER
 
@@ -118,11 +119,13 @@ int state_file_create(const Host *host, const Job *job, StateFile *ret_file, Err
 int state_file_moved(Stream *stream, void *userdata) {
         StateFile *file = userdata;
 
-        if (stream->n_bytes - file->counted >= COUNT_INTERVAL) {
-                (void)sync_file_range(file->fd, (off_t)file->counted, (off_t)(stream->n_bytes - file->counted),
+        if (stream->n_bytes - file->flushed >= FLUSH_INTERVAL) {
+                (void)sync_file_range(file->fd, (off_t)file->flushed, (off_t)(stream->n_bytes - file->flushed),
                                       SYNC_FILE_RANGE_WRITE);
-                count_again(file, stream->n_bytes);
+                file->flushed = stream->n_bytes;
         }
+        if (stream->n_bytes - file->counted >= COUNT_INTERVAL)
+                count_again(file, stream->n_bytes);
 
         return stream->n_bytes > file->quota - MIN(file->quota, file->others) ? -EDQUOT : 0;
 }
