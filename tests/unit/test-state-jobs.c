@@ -229,19 +229,28 @@ static void test_lost(void) {
         Heard heard;
 
         (void)machine_have_vgpu(m, GPU_A, UUID_1);
-        for (unsigned i = 0; i < 3; i++) {
+        for (unsigned i = 0; i < 4; i++) {
+                Record record;
+
                 job = save(m, STATE_AFTER_DESTROY, &heard);
                 fake_progress(job, &some);
                 fake_fail(job, -EPIPE, "the worker ended");
                 g_assert_true(is_saving(m));
                 job = fake_find_job(&m->fake, JOB_SETTLE_STATE, NULL);
-                if (i == 0)
+                if (i % 3 == 0)
                         fake_succeed(job);
                 else
-                        fake_fail(job, i == 1 ? -EPIPE : -ERROR_IN_USE, "it is not put back");
+                        fake_fail(job, i == 1 ? -EPIPE : -ERROR_DRIVER_REJECTED, "it is not put back");
                 assert_job(m, heard.job, TASK_FAILED, -EIO);
-                g_assert_true(!!strstr(manager_find_task(m->manager, heard.job)->error.message, "put back") == (i > 0));
-                assert_rests(m);
+                g_assert_true(!!strstr(manager_find_task(m->manager, heard.job)->error.message, "put back") ==
+                              (i % 3 > 0));
+                if (i % 3 == 0) {
+                        assert_rests(m);
+                        continue;
+                }
+                /* A successor has to try again. */
+                g_assert_cmpint(record_read(m->state_fd, UUID_1, &record), ==, 0);
+                g_assert_true(record.saving);
         }
         machine_free(m);
 }
