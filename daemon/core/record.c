@@ -35,10 +35,9 @@ int record_write(int state_fd, const char *uuid, const Record *record) {
         owner_format(&record->owner, owner);
         (void)snprintf(contents, sizeof(contents),
                        "phase=%s\ngpu=%s\ntype=%s\nlabel=%s\ngroup=%" PRIi32 "\nregistration=%" PRIu64
-                       "\nlease=%" PRIu64 "\nsaving=%i\nowner=%s\n",
+                       "\nlease=%" PRIu64 "\nsaving=%i\nhalf=%i\nowner=%s\n",
                        record_phase_to_string(record->phase), record->gpu, record->type_id, record->label,
-                       record->iommu_group, record->registration, record->lease, record->saving,
-                       owner);
+                       record->iommu_group, record->registration, record->lease, record->saving, record->half, owner);
         return file_replace(state_fd, uuid, contents);
 }
 
@@ -88,6 +87,8 @@ static void take_record_line(const char *line, void *userdata) {
                 record->lease = strtoull(v, NULL, 10);
         else if ((v = match_key(line, "saving")))
                 record->saving = streq(v, "1");
+        else if ((v = match_key(line, "half")))
+                record->half = streq(v, "1");
         else if ((v = match_key(line, "owner")))
                 (void)owner_parse(v, &record->owner);
 }

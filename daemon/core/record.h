@@ -37,6 +37,7 @@ typedef struct Record {
         int32_t iommu_group; /* -1: none, or not known */
         uint64_t lease; /* as of a vGPU; 0: none */
         bool saving; /* its state was being copied: its device may stand still */
+        bool half; /* as of a vGPU */
         uint64_t registration; /* which registration of its parent it was made on; 0: not known */
         Owner owner;
 } Record;

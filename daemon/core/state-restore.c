@@ -18,6 +18,7 @@
 
 /* Of a vGPU that is made for a state: it does not count while that is being copied into it (incoming.c). */
 #define LEASE_SEC 1U
+#define USEC_PER_SEC UINT64_C(1000000)
 
 static void facts_donep(Facts *facts) {
         facts_done(facts);
@@ -39,7 +40,8 @@ void state_transfer_fail(StateTransfer *t, const Error *error) {
         const VGpu *vgpu = state_transfer_find(t);
         Error failure = ERROR_NULL;
 
-        if (!t->made || !vgpu || !vgpu->present) {
+        /* One that has this UUID and not the claim is another: ours has gone. */
+        if (!t->made || !vgpu || !vgpu->present || vgpu->claim != VGPU_CLAIM_RESTORE) {
                 state_transfer_finish(t, error);
                 return;
         }
@@ -66,10 +68,10 @@ static void on_restored(JobResult *result, void *userdata) {
                                 result->error.message);
         else if (result->error.code < 0)
                 error = result->error;
-        else if (t->expired)
-                (void)error_set(&error, -ERROR_TIMEOUT, "It took too long");
-        else if (!vgpu || !vgpu->present)
+        else if (!vgpu || !vgpu->present || vgpu->claim != VGPU_CLAIM_RESTORE)
                 (void)error_set(&error, -ERROR_NO_SUCH_VGPU, "vGPU %s has gone, and its state with it", t->uuid);
+        else if (t->silent) /* whoever asked was told that it failed */
+                (void)error_set(&error, -ERROR_CANCELLED, "Nobody waits for it any more");
         else if (incoming_keep(vgpu) < 0)
                 (void)error_set(&error, -EIO, "That vGPU %s stays cannot be written to /run/mdevgpud", t->uuid);
 
@@ -82,17 +84,32 @@ static void on_restored(JobResult *result, void *userdata) {
         state_transfer_finish(t, NULL);
 }
 
+static int check_hold(const VGpu *vgpu, Error *error) {
+        if (!vgpu || !vgpu->start_hold)
+                return 0;
+
+        return error_set(error, -ERROR_BUSY, "A virtual machine is being started with vGPU %s", vgpu->uuid);
+}
+
 /* The vGPU is there: nobody but us, from here on. */
 static void fill(StateTransfer *t) {
+        VGpu *vgpu = state_transfer_find(t);
         Error error = ERROR_NULL;
         Job job;
         int r;
 
         t->step = STATE_STEP_FILL;
+        if (vgpu) {
+                /* Also if it was to wait longer for what comes now. */
+                incoming_watch(vgpu, incoming_now() + LEASE_SEC * USEC_PER_SEC);
+                vgpu->half = true;
+        }
         state_transfer_claim(t, VGPU_CLAIM_RESTORE);
         if (t->cancelled)
                 r = error_set(&error, -ERROR_CANCELLED, "It was cancelled");
-        else {
+        else
+                r = check_hold(vgpu, &error); /* that began while it was made */
+        if (r >= 0) {
                 job = state_transfer_get_job(t, JOB_RESTORE_STATE);
                 r = state_transfer_submit(t, &job, on_restored);
         }
@@ -105,7 +122,13 @@ static void fill(StateTransfer *t) {
 static void on_made(const Error *error, VGpu *vgpu, void *userdata) {
         StateTransfer *t = userdata;
 
+        Error taken = ERROR_NULL;
+
         t->operation = NULL;
+        if (!error && (!vgpu || vgpu->lease == 0)) {
+                (void)error_set(&taken, -ERROR_ALREADY_EXISTS, "Somebody else has started vGPU %s meanwhile", t->uuid);
+                error = &taken;
+        }
         if (error)
                 state_transfer_finish(t, error);
         else {
@@ -184,8 +207,8 @@ static int check_type(Gpu *gpu, const char *word, const ImageHeader *header, Err
 
 /* It waits for a state, or is defined and not active. False: it is neither. */
 static bool is_meant(const VGpu *vgpu) {
-        return vgpu && !vgpu->operation && vgpu->claim == VGPU_CLAIM_NONE &&
-               (vgpu->lease != 0 || (!vgpu->present && !vgpu->doubtful));
+        return vgpu && !vgpu->operation && !vgpu->doubtful && !vgpu->half && vgpu->claim == VGPU_CLAIM_NONE &&
+               (vgpu->state == VGPU_INCOMING || vgpu->state == VGPU_DEFINED || vgpu->state == VGPU_FAILED);
 }
 
 static int use_vgpu(StateTransfer *t, VGpu *vgpu, const char *word, const ImageHeader *header, Error *error) {
@@ -198,7 +221,9 @@ static int use_vgpu(StateTransfer *t, VGpu *vgpu, const char *word, const ImageH
             gpu_find_type(vgpu->gpu, word, &named, NULL) < 0 || named != type)
                 return error_set(error, -ERROR_ALREADY_EXISTS,
                                  "UUID %s is taken by a vGPU of another type, or on another GPU", vgpu->uuid);
-        r = check_type(vgpu->gpu, word, header, error);
+        r = check_hold(vgpu, error);
+        if (r >= 0)
+                r = check_type(vgpu->gpu, word, header, error);
         if (r < 0)
                 return r;
 
@@ -292,6 +317,7 @@ static void on_opened(JobResult *result, void *userdata) {
 
 static int judge_restore(const Manager *manager, const RestoreRequest *request, Error *error) {
         char uuid[UUID_STRING_SIZE];
+        const VGpu *vgpu;
         int r;
 
         r = state_transfer_check_name(request->name, error);
@@ -308,9 +334,8 @@ static int judge_restore(const Manager *manager, const RestoreRequest *request, 
         if (text_parse_uuid(request->uuid, uuid) < 0)
                 return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no UUID, and not 'new'", request->uuid);
 
-        if (!is_meant(MAP_FIND(&manager->vgpus, uuid, VGpu, node)))
-                return request_check_uuid_free(manager, uuid, uuid, error);
-        return 0;
+        vgpu = MAP_FIND(&manager->vgpus, uuid, VGpu, node);
+        return is_meant(vgpu) ? check_hold(vgpu, error) : request_check_uuid_free(manager, uuid, uuid, error);
 }
 
 int manager_check_restore(Manager *manager, const RestoreRequest *request, Error *error) {
@@ -335,10 +360,13 @@ static int copy_caller(StateTransfer *t, const Caller *by) {
 static int submit_open(StateTransfer *t) {
         const int fds[] = { t->cancelled_fd, t->fd };
         Job job = state_transfer_get_job(t, JOB_OPEN_STATE);
+        int r;
 
         job.fds = fds;
         job.n_fds = t->name[0] != '\0' ? 1 : 2;
-        return state_transfer_submit(t, &job, on_opened);
+        r = state_transfer_submit(t, &job, on_opened);
+        t->fd = fd_close(t->fd);
+        return r;
 }
 
 int manager_restore_state(Manager *manager, const RestoreRequest *request, StateTransferCallback callback,
@@ -347,6 +375,8 @@ int manager_restore_state(Manager *manager, const RestoreRequest *request, State
         int r;
 
         r = judge_restore(manager, request, error);
+        if (r >= 0)
+                r = state_transfer_check_room(manager, error);
         if (r >= 0)
                 r = state_transfer_new(manager, request->name, request->fd, callback, userdata, &t, error);
         if (r < 0)

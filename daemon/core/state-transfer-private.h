@@ -21,7 +21,8 @@ struct StateTransfer {
         void *userdata;
         StateStep step;
         bool restores;
-        bool silent; /* nobody asked: a successor's care */
+        bool silent; /* nobody waits for it: a successor's care, or whoever asked has left or was told that it failed */
+        bool gpu_gone;
         char key[SYSFS_NAME_SIZE]; /* the platform's name for it */
         char gpu[SYSFS_NAME_SIZE]; /* empty: not chosen yet */
         char uuid[UUID_STRING_SIZE]; /* the same */
@@ -32,8 +33,9 @@ struct StateTransfer {
         uid_t started_by;
         PlatformJob *job;
         Operation *operation;
-        bool cancelled; /* by whoever asked */
-        bool expired; /* whoever asked was told that it is stuck; the job goes on */
+        bool cancelled;
+        unsigned n_tries; /* to put the vGPU back */
+        sd_event_source *again; /* the next of them */
         Error failure; /* why the vGPU is being put back or removed */
 
         StateAfter after;
@@ -50,6 +52,8 @@ struct StateTransfer {
         bool made; /* the vGPU is there for this alone, and goes if it fails */
 };
 
+/* -ERROR_LIMIT_EXCEEDED; a successor's care does not ask. */
+int state_transfer_check_room(const Manager *manager, Error *error);
 int state_transfer_new(Manager *manager, const char *name, int fd, StateTransferCallback callback, void *userdata,
                        StateTransfer **ret_transfer, Error *error);
 StateTransfer *state_transfer_free(StateTransfer *t);

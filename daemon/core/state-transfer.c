@@ -13,6 +13,10 @@
 #include "util/log.h"
 #include "util/text.h"
 
+/* How often it is tried to put one back that somebody has open. */
+#define SETTLE_TRIES 120U
+#define SETTLE_INTERVAL_USEC UINT64_C(500000)
+
 StateAfter state_after_from_string(const char *s) {
         return streq(s, "run")       ? STATE_AFTER_RUN
                : streq(s, "stop")    ? STATE_AFTER_STOP
@@ -38,6 +42,7 @@ StateTransfer *state_transfer_free(StateTransfer *t) {
 
         platform = t->manager->platform;
         list_unlink(&t->link);
+        sd_event_source_disable_unref(t->again);
         if (t->job)
                 platform->ops->forget(platform, t->job);
         if (t->operation)
@@ -51,7 +56,7 @@ StateTransfer *state_transfer_free(StateTransfer *t) {
         return NULL;
 }
 
-static int check_room(const Manager *manager, Error *error) {
+int state_transfer_check_room(const Manager *manager, Error *error) {
         const StateTransfer *t;
         unsigned n = 0;
 
@@ -86,9 +91,6 @@ int state_transfer_new(Manager *manager, const char *name, int fd, StateTransfer
         _cleanup_(state_transfer_freep) StateTransfer *t = NULL;
         int r;
 
-        r = check_room(manager, error);
-        if (r < 0)
-                return r;
         t = calloc(1, sizeof(StateTransfer));
         if (!t)
                 return error_set_errno(error, -ENOMEM, "the state cannot be moved");
@@ -115,14 +117,12 @@ VGpu *state_transfer_find(const StateTransfer *t) {
 /* It is on record before the device is touched, and not any more only when it is as it was. */
 void state_transfer_claim(StateTransfer *t, VGpuClaim claim) {
         VGpu *vgpu = state_transfer_find(t);
-        bool saving;
 
         if (!vgpu || vgpu->claim == claim)
                 return;
 
-        saving = vgpu->claim == VGPU_CLAIM_SAVE || claim == VGPU_CLAIM_SAVE;
         vgpu_set_claim(vgpu, claim);
-        if (saving && vgpu->present)
+        if (vgpu->present)
                 vgpu_write_transfer_record(vgpu);
         if (!vgpu->operation)
                 (void)vgpu_rest(vgpu, vgpu->last_error);
@@ -147,7 +147,7 @@ bool state_transfer_begin(StateTransfer *t, uint64_t total) {
         Error error = ERROR_NULL;
         int r;
 
-        if (t->silent || t->task || t->expired)
+        if (t->silent || t->task)
                 return true;
 
         r = task_new_about_state(t->manager, get_operation(t), t->name, t->started_by, &t->task);
@@ -173,15 +173,14 @@ bool state_transfer_begin(StateTransfer *t, uint64_t total) {
 
 void state_transfer_finish(StateTransfer *t, const Error *error) {
         StateTransferCallback callback = TAKE(t->callback);
-        bool cancelled = error && t->cancelled;
+        bool cancelled = error && error->code == -ERROR_CANCELLED;
         Error gone = ERROR_NULL;
 
-        /* Nobody did that, but we, when its GPU went. */
-        if (error && error->code == -ERROR_CANCELLED && !cancelled) {
-                (void)error_set(&gone, -ERROR_NO_SUCH_GPU, "GPU %s has gone", t->gpu);
+        if (error && t->gpu_gone && !t->cancelled) {
+                (void)error_set(&gone, -ERROR_NO_SUCH_GPU, "GPU %s has gone, and with it what was copied", t->gpu);
                 error = &gone;
+                cancelled = false;
         }
-
         state_transfer_claim(t, VGPU_CLAIM_NONE);
         if (error)
                 log_debug("The state of vGPU %s: %s", t->uuid[0] != '\0' ? t->uuid : "(not known)", error->message);
@@ -192,13 +191,18 @@ void state_transfer_finish(StateTransfer *t, const Error *error) {
         (void)state_transfer_free(t);
 }
 
+/* It ends as soon as it can, and nobody is told of it. */
+static void give_up(StateTransfer *t) {
+        t->silent = t->cancelled = true;
+        t->cancel_fd = fd_close(t->cancel_fd);
+}
+
 StateTransfer *state_transfer_abandon(StateTransfer *t) {
         if (!t)
                 return NULL;
 
         t->callback = NULL;
-        t->cancelled = true;
-        t->cancel_fd = fd_close(t->cancel_fd);
+        give_up(t);
         return NULL;
 }
 
@@ -214,17 +218,20 @@ static void on_progress(const TransferProgress *progress, void *userdata) {
         task_set_transfer(t->task, progress);
 }
 
-/* It is left alone: what it does in the kernel ends some time, and the vGPU is nobody else's until then. */
+/* It is killed, which ends what hangs elsewhere than in a driver; the vGPU is nobody else's until it has gone. */
 static void on_timeout(pid_t pid, void *userdata) {
         StateTransfer *t = userdata;
         StateTransferCallback callback = TAKE(t->callback);
+        VGpu *vgpu = state_transfer_find(t);
         Error error = ERROR_NULL;
 
-        t->expired = true;
+        if (vgpu && vgpu->claim != VGPU_CLAIM_NONE)
+                vgpu->claim_pid = pid;
         (void)error_set(&error, -ERROR_TIMEOUT,
-                        "Process %i does not come to an end with the state of vGPU %s: it is stuck in the kernel or its "
-                        "driver, and the vGPU stays busy until it is not",
+                        "Process %i does not come to an end with the state of vGPU %s: the vGPU stays busy as long as the "
+                        "kernel or its driver has it",
                         (int)pid, t->uuid);
+        give_up(t);
         if (t->task)
                 task_finish(TAKE(t->task), TASK_FAILED, &error);
         else if (callback)
@@ -365,17 +372,41 @@ static void destroy(StateTransfer *t) {
                 on_destroyed(&error, NULL, t);
 }
 
-/* Who has cancelled it meanwhile, or was told that it failed, may throw away what came, and does not expect the vGPU to go. */
-static void destroy_unless_unwanted(StateTransfer *t) {
-        Error error = ERROR_NULL;
+static void settle(StateTransfer *t);
 
-        if (!t->cancelled && !t->expired) {
-                destroy(t);
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        StateTransfer *t = userdata;
+
+        t->again = sd_event_source_disable_unref(t->again);
+        settle(t);
+        return 0;
+}
+
+static bool settle_later(StateTransfer *t) {
+        return ++t->n_tries < SETTLE_TRIES &&
+               sd_event_add_time_relative(t->manager->event, &t->again, CLOCK_MONOTONIC, SETTLE_INTERVAL_USEC, 0,
+                                          on_again, t) >= 0;
+}
+
+/* A successor has to try again. */
+static void mark_unsettled(const StateTransfer *t, bool unsettled) {
+        VGpu *vgpu = state_transfer_find(t);
+
+        if (vgpu && vgpu->claim == VGPU_CLAIM_SAVE)
+                vgpu->unsettled = unsettled;
+}
+
+static void tell_reset(StateTransfer *t, Error *error) {
+        char before[sizeof(error->message)];
+
+        log_warning("vGPU %s was left in the middle of a transfer, and could be put back only as new", t->uuid);
+        if (t->task)
+                t->task->transfer.was_reset = t->task->changed = true;
+        if (error->code == 0)
                 return;
-        }
 
-        (void)error_set(&error, -ERROR_CANCELLED, "Cancelled when all of the state had gone already: vGPU %s stays", t->uuid);
-        state_transfer_finish(t, &error);
+        memcpy(before, error->message, sizeof(before));
+        (void)error_set(error, error->code, "%.400s; it was reset, and what it held is gone", before);
 }
 
 static void on_settled(JobResult *result, void *userdata) {
@@ -383,29 +414,66 @@ static void on_settled(JobResult *result, void *userdata) {
         Error error = t->failure;
 
         t->job = NULL;
+        /* It may be a worker of the daemon before us that has it, and is not at its end. */
+        if ((result->error.code == -ERROR_IN_USE || result->error.code == -ERROR_BUSY) && settle_later(t))
+                return;
+        mark_unsettled(t, result->error.code < 0);
         if (result->error.code < 0)
                 (void)error_set(&error, t->failure.code < 0 ? t->failure.code : result->error.code,
                                 "%.220s%s%.200s; whether it runs now is not known", t->failure.message,
                                 t->failure.message[0] != '\0' ? "; " : "", result->error.message);
         else if (result->progress.was_reset)
-                log_warning("vGPU %s was left in the middle of a transfer, and could be put back only as new", t->uuid);
+                tell_reset(t, &error);
+        if (error.code < 0 && t->silent)
+                log_warning("vGPU %s was left in the middle of a transfer: %s", t->uuid, error.message);
         state_transfer_finish(t, error.code < 0 ? &error : NULL);
 }
 
 /* The worker is gone, and with it whatever it had open; not every driver has the device run again by that. */
 static void settle(StateTransfer *t) {
         const Job job = state_transfer_get_job(t, JOB_SETTLE_STATE);
+        const VGpu *vgpu = state_transfer_find(t);
         Error error = ERROR_NULL;
         int r;
 
         t->step = STATE_STEP_SETTLE;
+        if (!vgpu || vgpu->claim != VGPU_CLAIM_SAVE) { /* it has gone */
+                state_transfer_finish(t, t->failure.code < 0 ? &t->failure : NULL);
+                return;
+        }
         r = state_transfer_submit(t, &job, on_settled);
-        if (r >= 0)
+        if (r >= 0 || (r == -EBUSY && settle_later(t)))
                 return;
 
+        mark_unsettled(t, true);
         (void)error_set(&error, t->failure.code < 0 ? t->failure.code : r,
                         "%.300s; it cannot be put back: %s", t->failure.message, strerrordesc_np(-r) ?: "unknown error");
         state_transfer_finish(t, &error);
+}
+
+/* The state is saved. */
+static void finish_save(StateTransfer *t, const TransferProgress *progress) {
+        const VGpu *vgpu = state_transfer_find(t);
+        Error late = ERROR_NULL;
+
+        if (!state_transfer_begin(t, progress->total))
+                return;
+        if (t->task) {
+                task_set_transfer(t->task, progress);
+                t->task->changed = progress->was_reset || t->after != STATE_AFTER_RUN;
+        }
+        /* Who was told that it failed expects his vGPU to run. */
+        if (t->silent && t->after == STATE_AFTER_STOP)
+                settle(t);
+        else if (t->cancelled && t->after == STATE_AFTER_DESTROY) {
+                /* Who has cancelled it may throw away what came, and does not expect the vGPU to go. */
+                (void)error_set(&late, -ERROR_CANCELLED, "Cancelled when all of the state had gone already: vGPU %s stays",
+                                t->uuid);
+                state_transfer_finish(t, &late);
+        } else if (!t->silent && t->after == STATE_AFTER_DESTROY && vgpu && vgpu->claim == VGPU_CLAIM_SAVE)
+                destroy(t);
+        else
+                state_transfer_finish(t, NULL);
 }
 
 static void on_saved(JobResult *result, void *userdata) {
@@ -418,16 +486,8 @@ static void on_saved(JobResult *result, void *userdata) {
                 settle(t);
         } else if (result->error.code < 0)
                 state_transfer_finish(t, &result->error);
-        else {
-                if (t->task) {
-                        task_set_transfer(t->task, &result->progress);
-                        t->task->changed = result->progress.was_reset || t->after != STATE_AFTER_RUN;
-                }
-                if (t->after == STATE_AFTER_DESTROY)
-                        destroy_unless_unwanted(t);
-                else
-                        state_transfer_finish(t, NULL);
-        }
+        else
+                finish_save(t, &result->progress);
 }
 
 static int submit_save(StateTransfer *t, const VGpu *vgpu) {
@@ -448,6 +508,8 @@ static int submit_save(StateTransfer *t, const VGpu *vgpu) {
                 job.header = &header;
                 r = state_transfer_submit(t, &job, on_saved);
         }
+        /* Whoever reads at the other end of it waits for the worker to be done, and not for us. */
+        t->fd = fd_close(t->fd);
         image_header_done(&header);
         return r;
 }
@@ -459,6 +521,8 @@ int manager_save_state(Manager *manager, const SaveRequest *request, StateTransf
         int r;
 
         r = judge_save(manager, request, &vgpu, error);
+        if (r >= 0)
+                r = state_transfer_check_room(manager, error);
         if (r >= 0)
                 r = state_transfer_new(manager, request->name, request->fd, callback, userdata, &t, error);
         if (r < 0)
@@ -504,8 +568,10 @@ void state_transfers_gpu_gone(const Gpu *gpu) {
         StateTransfer *t;
 
         LIST_FOREACH(t, &gpu->manager->state_transfers, link)
-                if (streq(t->gpu, gpu->identity.address))
+                if (streq(t->gpu, gpu->identity.address)) {
+                        t->gpu_gone = true;
                         t->cancel_fd = fd_close(t->cancel_fd);
+                }
 }
 
 void state_transfers_end(Manager *manager) {

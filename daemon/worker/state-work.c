@@ -105,11 +105,18 @@ static int begin_stream(StateWork *work, int fd, Error *error) {
         return 0;
 }
 
-static int open_stream(StateWork *work, const Job *job, Error *error) {
+static int open_stream(StateWork *work, const Job *job, int direction, Error *error) {
+        int flags, mode;
+
         work->fd = fcntl(job->fds[1], F_DUPFD_CLOEXEC, 0);
         if (work->fd < 0)
                 return error_set_errno(error, negative_errno(), "the descriptor cannot be kept");
 
+        flags = fcntl(work->fd, F_GETFL);
+        mode = flags & O_ACCMODE;
+        if (flags < 0 || (flags & O_PATH) || (mode != O_RDWR && mode != direction))
+                return error_set(error, -ERROR_INVALID_ARGUMENT, "The descriptor is not open for %s",
+                                 direction == O_WRONLY ? "writing" : "reading");
         return begin_stream(work, work->fd, error);
 }
 
@@ -176,6 +183,15 @@ static int check_stopped(const BackendContext *c, const Job *job, Error *error) 
         return r;
 }
 
+/* The vGPU may be destroyed next: then a file is all that there is of its state. */
+static int sync_target(const StateWork *work, Error *error) {
+        if (work->stream.is_socket || work->stream.is_pipe || fsync(work->stream.fd) >= 0 || errno == EINVAL)
+                return 0;
+
+        return error_set(error, -EIO, "The state cannot be written for good: %s",
+                         strerrordesc_np(errno) ?: "unknown error");
+}
+
 static int copy_out(StateWork *work, StateDevice *device, const Job *job, const ImageHeader *header, JobResult *result) {
         const TransferOptions options = {
                 .precopy = job->precopy,
@@ -189,14 +205,14 @@ static int copy_out(StateWork *work, StateDevice *device, const Job *job, const 
         r = image_writer_new(&work->stream, header, &writer, &result->error);
         if (r >= 0)
                 r = transfer_save(device, writer, &work->stream, &options, &result->progress, &result->error);
-        if (r >= 0 && work->in_store) {
-                tell(work);
-                r = state_file_commit(&work->file, &result->error);
-                /* It was left as one does that has been saved. */
-                if (r < 0 && job->stay_stopped)
-                        (void)state_device_settle(device, NULL);
-        }
+        if (r < 0)
+                return r;
 
+        tell(work);
+        r = work->in_store ? state_file_commit(&work->file, &result->error) : sync_target(work, &result->error);
+        /* It was left as one does that has been saved. */
+        if (r < 0 && job->stay_stopped)
+                (void)state_device_settle(device, NULL);
         return r;
 }
 
@@ -205,7 +221,7 @@ static int open_target(StateWork *work, const Job *job, Error *error) {
 
         work->in_store = job->state_name[0] != '\0';
         if (!work->in_store)
-                return open_stream(work, job, error);
+                return open_stream(work, job, O_WRONLY, error);
 
         r = state_file_create(work->c->host, job, &work->file, error);
         return r < 0 ? r : begin_stream(work, work->file.fd, error);
@@ -279,7 +295,10 @@ int state_work_open(BackendContext *c, const Job *job, JobResult *result) {
                 if (r >= 0)
                         r = begin_stream(work, work->fd, &result->error);
         } else
-                r = open_stream(work, job, &result->error);
+                r = open_stream(work, job, O_RDONLY, &result->error);
+        /* It has begun for whoever asked: it may be long before something comes. */
+        if (r >= 0 && !work->in_store)
+                tell(work);
         if (r >= 0)
                 r = image_reader_new(&work->stream, &work->reader, &result->error);
         if (r >= 0)
@@ -310,7 +329,7 @@ int state_work_restore(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
         if (!work)
-                return error_set(&result->error, -EINVAL, "No state has been opened");
+                return error_set(&result->error, -EIO, "The worker that had read the state's header is gone");
 
         r = open_device(c, job, &device, &result->error);
         if (r >= 0)
@@ -332,6 +351,8 @@ int state_work_settle(BackendContext *c, const Job *job, JobResult *result) {
         if (r >= 0)
                 r = state_device_settle(&device, &result->error);
         state_device_close(&device);
+        /* Whoever left it so may have left a file as well. */
+        state_store_clean(c->host);
         result->progress.was_reset = r > 0;
         return MIN(r, 0);
 }

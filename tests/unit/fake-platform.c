@@ -41,6 +41,10 @@ static int fake_submit(Platform *platform, const char *gpu, const Job *job, cons
         p->job.label = p->label;
         p->job.owner = p->owner;
         p->job.attributes = &p->attributes;
+        /* A test says what comes of a transfer: nothing is copied. */
+        p->job.header = NULL;
+        p->job.fds = NULL;
+        p->job.n_fds = 0;
         p->listener = *listener;
         job_result_init(&p->result);
         list_append(&fake->jobs, &p->link);
@@ -103,11 +107,20 @@ static void fake_release_gpu(Platform *platform, const char *gpu) {
                 }
 }
 
+static void fake_release_transfer(Platform *platform, const char *transfer) {
+        PlatformJob *job;
+
+        LIST_FOREACH(job, &fake_from(platform)->jobs, link)
+                if (streq(job->gpu, transfer))
+                        g_assert_true(job->forgotten);
+}
+
 static const PlatformOps fake_ops = {
         .submit = fake_submit,
         .cancel = fake_cancel,
         .forget = fake_forget,
         .release_gpu = fake_release_gpu,
+        .release_transfer = fake_release_transfer,
 };
 
 void fake_platform_init(FakePlatform *fake, const Host *host) {
@@ -194,6 +207,19 @@ void fake_finish(FakePlatform *fake, PlatformJob *job) {
         g_assert_nonnull(job);
         if (!job->ran)
                 fake_run(fake, job);
+        end(job);
+}
+
+void fake_progress(PlatformJob *job, const TransferProgress *progress) {
+        g_assert_nonnull(job);
+        job->begun = true;
+        if (!job->forgotten)
+                job->listener.progress(progress, job->listener.userdata);
+}
+
+void fake_succeed(PlatformJob *job) {
+        g_assert_nonnull(job);
+        job->begun = job->ran = true;
         end(job);
 }
 

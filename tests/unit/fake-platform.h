@@ -51,6 +51,9 @@ void fake_run(FakePlatform *fake, PlatformJob *job);
 void fake_time_out(PlatformJob *job, pid_t pid);
 /* It ends, with what came of it, or with an error instead. */
 void fake_finish(FakePlatform *fake, PlatformJob *job);
+/* Of a transfer: it gets on; it ends well, with what the test has put into its result. */
+void fake_progress(PlatformJob *job, const TransferProgress *progress);
+void fake_succeed(PlatformJob *job);
 void fake_fail(PlatformJob *job, int code, const char *message);
 
 /* Does one that waits, from beginning to end. False if none does. */
