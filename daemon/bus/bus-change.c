@@ -2,6 +2,7 @@
 
 #include "bus/bus-change.h"
 #include "bus/bus-hold.h"
+#include "bus/bus-unread.h"
 
 /* More messages than this in our queue mean that the bus does not take them; a look at it again after a while. */
 #define QUEUED_MAX 128U
@@ -40,6 +41,7 @@ static void emit(BusServer *server, const char *path, const BusInterface *interf
                 }
         names[n] = NULL;
 
+        bus_unread_count_signal(server);
         r = sd_bus_emit_properties_changed_strv(server->bus, path, interface->name, names);
         if (r < 0)
                 log_full(bus_log_level(r), NULL, "Cannot tell what changed of %s: %s", path, strerrordesc_np(-r));

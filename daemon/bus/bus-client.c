@@ -19,9 +19,6 @@
 #define CALLS_MAX 64U
 #define CALLS_MAX_ROOT 1024U
 
-#define BUS_DRIVER_NAME "org.freedesktop.DBus"
-#define BUS_DRIVER_PATH "/org/freedesktop/DBus"
-
 BusClient *bus_client_free(BusClient *client) {
         if (!client)
                 return NULL;

@@ -5,6 +5,7 @@
 #include "bus/bus-error.h"
 #include "bus/bus-hold.h"
 #include "bus/bus-message.h"
+#include "bus/bus-unread.h"
 
 #define HELD_MAX 1024U
 
@@ -25,7 +26,7 @@ static bool may_wait(sd_bus_message *message) {
 }
 
 static bool has_to_wait(BusServer *server) {
-        return !server->tells || bus_queue_is_over(server, QUEUED_MAX);
+        return !server->tells || bus_queue_is_over(server, QUEUED_MAX) || bus_unread_has_to_wait(server);
 }
 
 /* The first of those that wait is looked at: it was handed on, and all that came later than it stay behind it. */
@@ -38,21 +39,9 @@ static void pass_first(BusServer *server) {
                 bus_hold_release(server);
 }
 
-int bus_hold_filter(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
-        BusServer *server = userdata;
+static int hold(BusServer *server, sd_bus_message *message, sd_bus_error *ret_error) {
         sd_bus_message **held;
 
-        if (server->n_released > 0 && message == server->held[0]) {
-                pass_first(server);
-                return 0;
-        }
-
-        /* Not before those that came before it. */
-        if (!server->manager || !may_wait(message) || (server->n_held == 0 && !has_to_wait(server)))
-                return 0;
-        /* It has come before, and what polkit said of it counts now: its answer is small, and of such there is a limit. */
-        if (bus_call_is_known(server, message))
-                return 0;
         if (server->n_held >= HELD_MAX) {
                 bus_queue_check(server);
                 return bus_error_setf(ret_error, -ERROR_LIMIT_EXCEEDED, "%s, and too many callers wait for it",
@@ -69,6 +58,29 @@ int bus_hold_filter(sd_bus_message *message, void *userdata, sd_bus_error *ret_e
         if (server->tells)
                 bus_changes_flush_later(server);
         return 1;
+}
+
+int bus_hold_filter(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        BusServer *server = userdata;
+
+        if (server->n_released > 0 && message == server->held[0]) {
+                pass_first(server);
+                return bus_unread_filter(server, message, ret_error);
+        }
+
+        if (!server->manager || !may_wait(message))
+                return 0;
+        /* It has come before, and what polkit said of it counts now: its answer is small, and of such there is a limit. */
+        if (bus_call_is_known(server, message))
+                return 0;
+        /* It has waited here already, and then for its sender. */
+        if (bus_unread_is_passing(server, message))
+                return bus_unread_pass(server, message, has_to_wait(server));
+        /* Not before those that came before it. */
+        if (server->n_held > 0 || has_to_wait(server))
+                return hold(server, message, ret_error);
+
+        return bus_unread_filter(server, message, ret_error);
 }
 
 void bus_hold_release(BusServer *server) {

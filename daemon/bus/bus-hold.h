@@ -3,9 +3,9 @@
 
 /*
  * Hold: calls that have to wait before anybody looks at them: those that come before the server is ready, and those that
- * come while the bus does not take what we have sent already, as every answer may be a megabyte. (dbus-daemon stops reading
- * from a connection of whose messages 127 MiB wait for others to read them, until they do or leave: max_incoming_bytes.)
- * In the order in which they came; when too many wait, more are told to come again.
+ * come while the bus does not take what we have sent already, as every answer may be a megabyte. In the order in
+ * which they came; when too many wait, more are told to come again. Behind that, bus-unread has those whose own sender does
+ * not read.
  */
 
 #include "bus/bus-server.h"

@@ -5,6 +5,7 @@
 #include "bus/bus-message.h"
 #include "bus/bus-observer.h"
 #include "bus/bus-path.h"
+#include "bus/bus-unread.h"
 #include "core/task.h"
 #include "util/message-ids.h"
 
@@ -58,6 +59,7 @@ static void emit_manager_signal(BusServer *server, const char *signal, const cha
 static void emit_added(BusServer *server, const char *path) {
         int r;
 
+        bus_unread_count_signal(server);
         r = sd_bus_emit_object_added(server->bus, path);
         if (r < 0)
                 log_full(bus_log_level(r), NULL, "Cannot tell that %s is there: %s", path, strerrordesc_np(-r));
@@ -69,6 +71,7 @@ static void emit_removed(BusServer *server, const char *path) {
 
         bus_change_forget(server, path);
 
+        bus_unread_count_signal(server);
         r = sd_bus_emit_object_removed(server->bus, path);
         if (r < 0)
                 log_full(bus_log_level(r), NULL, "Cannot tell that %s is gone: %s", path, strerrordesc_np(-r));

@@ -10,6 +10,8 @@
 
 #define BUS_NAME "org.mdevgpu1"
 #define BUS_PATH "/org/mdevgpu1"
+#define BUS_DRIVER_NAME "org.freedesktop.DBus"
+#define BUS_DRIVER_PATH "/org/freedesktop/DBus"
 
 struct BusServer {
         sd_event *event;
@@ -30,6 +32,17 @@ struct BusServer {
         sd_bus_message **held;
         size_t n_held;
         size_t n_released; /* the first of them, which have been handed on and not been looked at yet */
+
+        /* bus-unread.c */
+        uint32_t unread; /* bytes, when the bus was asked last */
+        bool unread_unknown; /* the bus does not say */
+        bool unread_leaves; /* it is too much: we leave when the timer says so */
+        uint64_t unread_since; /* monotonic, when we began */
+        unsigned sent_weight; /* since the bus was asked */
+        sd_bus_slot *unread_query;
+        sd_event_source *unread_timer;
+        Map readers;
+        List readers_in_order;
 
         /* bus-change.c */
         Map changes;

@@ -6,6 +6,7 @@
 #include "bus/bus-message.h"
 #include "bus/bus-observer.h"
 #include "bus/bus-path.h"
+#include "bus/bus-unread.h"
 #include "util/log.h"
 
 static const BusInterface *const interfaces[] = {
@@ -69,6 +70,7 @@ int bus_server_new(const BusParameters *parameters, BusServer **ret_server) {
         list_init(&server->calls);
         list_init(&server->clients_by_use);
         list_init(&server->changes_in_order);
+        list_init(&server->readers_in_order);
         server->event = sd_event_ref(parameters->event);
         server->bus = sd_bus_ref(parameters->bus);
         server->callbacks = parameters->callbacks;
@@ -80,6 +82,10 @@ int bus_server_new(const BusParameters *parameters, BusServer **ret_server) {
                 return -ENOMEM;
 
         r = bus_changes_init(server);
+        if (r < 0)
+                return r;
+
+        r = bus_unread_init(server);
         if (r < 0)
                 return r;
 
@@ -106,6 +112,7 @@ BusServer *bus_server_free(BusServer *server) {
 
         release_slots(server);
         bus_hold_done(server);
+        bus_unread_done(server);
         LIST_FOREACH(client, &server->clients_by_use, link)
                 bus_client_free(client);
         map_done(&server->clients);

@@ -58,7 +58,8 @@ void bus_server_detach(BusServer *server);
 
 /*
  * Puts the objects on the bus and takes the name: -EEXIST if somebody has it. Calls wait until the server is ready.
- * When the connection is lost later, the event loop ends with -ECONNRESET; with -ENOBUFS, when the bus takes nothing.
+ * When the connection is lost later, the event loop ends with -ECONNRESET; with -ENOBUFS, when the bus takes nothing,
+ * or soon would not.
  */
 int bus_server_start(BusServer *server);
 

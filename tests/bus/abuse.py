@@ -7,6 +7,7 @@ abuse.py MDEVGPUD-SIM [--all | TEST…]; what takes long is done only if it is a
 """
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -105,6 +106,88 @@ def never_reads(stack):
     deaf.close()
     for serial in waiting:
         ok(other.answer(serial))
+    machine.check_log()
+
+
+def bus_stats(client, name):
+    return ok(client.call("/org/freedesktop/DBus", "org.freedesktop.DBus.Debug.Stats", "GetConnectionStats", "s", [name],
+                          destination="org.freedesktop.DBus"))[0]
+
+
+def served(client):
+    """How long that took; a bus that takes nothing more answers nobody."""
+    begin = time.monotonic()
+    ok(client.manager("ListGpus", "a{sv}", [{}]))
+    return time.monotonic() - begin
+
+
+@test
+def answers_unread(stack):
+    """who asks for everything and never reads, on a bus as it is by default: he is not answered any more before the bus takes
+    nothing from us, all others are at once, and when he reads he gets all his answers in order"""
+    machine = Machine(stack, SIM)
+    many_vgpus(machine, 1000)
+    machine.start()
+    deaf, other = [connect(machine) for _ in range(4)], connect(machine)
+    serials = [[client.send("/org/mdevgpu1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects") for _ in range(100)]
+               for client in deaf]
+    other.socket.settimeout(10)
+    end, times = time.monotonic() + 5, []
+    while time.monotonic() < end:
+        times.append(served(other))
+        check_memory(machine.daemon.pid)
+        for client in deaf[1:]:
+            client.send("/org/mdevgpu1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+        time.sleep(0.05)
+    owner = ok(other.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", "s", ["org.mdevgpu1"],
+                          destination="org.freedesktop.DBus"))[0]
+    if not 16 << 20 < (unread := bus_stats(other, owner)["IncomingBytes"][1]) < 64 << 20:
+        raise AssertionError(f"{unread} bytes are unread")
+    for serial in serials[0]:
+        answer = deaf[0].receive()
+        while answer.kind not in (RETURN, ERROR):
+            answer = deaf[0].receive()
+        if answer.serial != serial or answer.kind != RETURN or len(answer.body) < 400000:
+            raise AssertionError("an answer is missing, or came in another order than the calls")
+    times.append(served(other))
+    print(f"# another one was answered within {max(times):.3f} s, and {sorted(times)[len(times) // 2]:.3f}", flush=True)
+    if machine.daemon.poll() is not None:
+        raise AssertionError("the daemon has ended")
+    machine.check_log()
+
+
+@test
+def signals_unread(stack):
+    """who subscribes to everything and never reads, on a bus as it is by default: others are answered at once though more is
+    told than the bus has room for, as the daemon begins anew before that, and not again and again"""
+    machine = start(stack)
+    # What is wrong with the configuration is told each time that it is read: so many errors, with the name of the file in each.
+    for i in range(10):
+        with open(machine.path("etc/mdevgpud/types.d", f"{i}{'x' * 200}.yaml"), "w", encoding="utf-8") as f:
+            f.write('version: 1\nmatch: {address: "0000:*"}\ntypes:\n' + f'  - {{id: 1, wrong: {i}}}\n' * 25)
+    deaf, other, left, times, unread = connect(machine), connect(machine), 0, [], [0]
+    ok(deaf.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s", ["type='signal',sender='org.mdevgpu1'"],
+                 destination="org.freedesktop.DBus"))
+    other.socket.settimeout(10)
+    # In the end the bus has no room for that one, and drops what is for him.
+    while len(unread) < 20 or unread[-1] > unread[-20]:
+        begin = time.monotonic()
+        answer = other.manager("Reload", "a{sv}", [{}])
+        if answer.error.endswith("NoReply") or answer.error.endswith("ServiceUnknown"):
+            # As its unit has it.
+            machine.daemon.wait(10)
+            until(lambda: not machine.bus.has_owner(), "the end of its name")
+            machine.start()
+            left += 1
+            continue
+        times.append(time.monotonic() - begin)
+        check_memory(machine.daemon.pid)
+        unread.append(bus_stats(other, deaf.name)["OutgoingBytes"][1])
+    print(f"# another one was answered within {max(times):.3f} s; {unread[-1]} bytes are unread", flush=True)
+    if left != 1 or unread[-1] < 120 << 20:
+        raise AssertionError(f"it left {left} times, and {unread[-1]} bytes are unread")
+    if "leaving, to start anew" not in read(machine.log):
+        raise AssertionError(read(machine.log)[-2000:])
     machine.check_log()
 
 
