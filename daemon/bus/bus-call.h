@@ -66,8 +66,9 @@ typedef struct BusCall {
 } BusCall;
 
 /*
- * May the sender of this message do this? A call that needs two actions asks for one after the other, with the same details. 1: yes, and *ret_call is the handler's to free or to give to an operation.
- * 0: that is not known yet; the handler has to return 1, as if it had answered. Negative: no, as *ret_error says.
+ * May the sender of this message do this? A call that needs two actions asks for one after the other, with the same details.
+ * 1: yes, and *ret_call is the handler's to free or to give to an operation. 0: that is not known yet; the handler has to
+ * return 1, as if it had answered. Negative: no, as *ret_error says.
  */
 int bus_call_authorize(BusServer *server, sd_bus_message *message, const char *action, const PolkitDetails *details,
                        BusCall **ret_call, sd_bus_error *ret_error);
