@@ -126,6 +126,33 @@ static void assert_gone(Machine *m) {
         g_assert_false(machine_has_record(m, UUID_1));
 }
 
+/* A header as full of facts as it may be, none of which is one of ours: it is the image that is wrong. */
+static void test_full_header(void) {
+        Machine *m = machine_that_keeps();
+        const Type *type = gpu_find_type_by_id(machine_gpu(m, GPU_A), TYPE_1);
+        ImageHeader *header = g_new0(ImageHeader, 1);
+        PlatformJob *job;
+        Heard heard;
+
+        job = restore(m, &heard);
+        image_header_init(header);
+        strcpy(header->uuid, UUID_1);
+        header->type = type->report;
+        strcpy(header->backend, type->gpu->backend);
+        strcpy(header->driver, type->gpu->driver);
+        header->vendor_id = type->gpu->identity.vendor;
+        for (unsigned i = 0; i < FACTS_MAX; i++) {
+                g_autofree char *key = g_strdup_printf("x%u", i);
+
+                g_assert_cmpint(facts_add_u32(&header->facts, key, i), ==, 0);
+        }
+        job->result.header = header;
+        fake_succeed(job);
+        g_assert_cmpint(heard.code, ==, -ERROR_STATE_INVALID);
+        assert_gone(m);
+        machine_free(m);
+}
+
 static bool is_saving(Machine *m) {
         Record record;
 
@@ -385,6 +412,7 @@ static void test_successor(void) {
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
+        g_test_add_func("/state-jobs/full-header", test_full_header);
         g_test_add_func("/state-jobs/timeout", test_timeout);
         g_test_add_func("/state-jobs/restore-timeout", test_restore_timeout);
         g_test_add_func("/state-jobs/abandoned", test_abandoned);
