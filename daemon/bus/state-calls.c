@@ -154,7 +154,8 @@ static int restore(BusServer *server, sd_bus_message *message, bool in_store, sd
 
         (void)text_copy(details.gpu, sizeof(details.gpu), request.gpu);
         (void)text_copy(details.type, sizeof(details.type), request.type);
-        (void)text_copy(details.uuid, sizeof(details.uuid), request.uuid);
+        if (!streq(request.uuid, "new")) /* that is no UUID, and nothing that a rule could look at */
+                (void)text_copy(details.uuid, sizeof(details.uuid), request.uuid);
         r = bus_call_authorize(server, message, POLKIT_MIGRATE_STATE, &details, &call, ret_error);
         if (r <= 0)
                 return r < 0 ? r : 1;
