@@ -159,7 +159,14 @@ void bus_call_client_identified(BusCall *call, bool too_many) {
                 call_resume(call, MIN(r, 0));
 }
 
+static bool is_granted(const BusCall *call, const char *action, const PolkitDetails *details) {
+        return call->state == CALL_AUTHORIZED && polkit_details_equal(&call->details, details) &&
+               (streq(call->action, action) || (call->granted && streq(call->granted, action)));
+}
+
 static int call_start(BusCall *call, const char *action, const PolkitDetails *details, sd_bus_error *ret_error) {
+        /* What was allowed stays so for the same thing, until the call has been handled again. */
+        call->granted = call->state == CALL_AUTHORIZED && polkit_details_equal(&call->details, details) ? call->action : NULL;
         call->action = action;
         call->details = *details;
 
@@ -195,8 +202,7 @@ int bus_call_authorize_owner(BusServer *server, sd_bus_message *message, const c
         }
 
         /* What was authorized has to be what will be done: names may mean something else by now. */
-        if (call->state == CALL_AUTHORIZED && streq(call->action, action) &&
-            polkit_details_equal(&call->details, details))
+        if (is_granted(call, action, details))
                 r = 1;
         else
                 r = call_start(call, action, details, ret_error);

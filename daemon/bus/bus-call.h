@@ -45,6 +45,7 @@ typedef struct BusCall {
         BusCallState state;
         sd_bus_message *message;
         const char *action;
+        const char *granted; /* another that was allowed before, of a call that needs two; or NULL */
         uid_t owner; /* who may do it anyway; CLIENT_UID_UNKNOWN: nobody */
         PolkitDetails details; /* what was asked for when polkit was asked */
         sd_bus_slot *query;
@@ -65,7 +66,7 @@ typedef struct BusCall {
 } BusCall;
 
 /*
- * May the sender of this message do this? 1: yes, and *ret_call is the handler's to free or to give to an operation.
+ * May the sender of this message do this? A call that needs two actions asks for one after the other, with the same details. 1: yes, and *ret_call is the handler's to free or to give to an operation.
  * 0: that is not known yet; the handler has to return 1, as if it had answered. Negative: no, as *ret_error says.
  */
 int bus_call_authorize(BusServer *server, sd_bus_message *message, const char *action, const PolkitDetails *details,

@@ -83,6 +83,19 @@ static int read_save(sd_bus_message *message, bool in_store, SaveRequest *reques
         return 0;
 }
 
+/* To destroy it takes what it takes otherwise. As bus_call_authorize(). */
+static int authorize_save(BusServer *server, sd_bus_message *message, const SaveRequest *request,
+                          const PolkitDetails *details, BusCall **ret_call, sd_bus_error *ret_error) {
+        int r;
+
+        r = bus_call_authorize(server, message, POLKIT_MIGRATE_STATE, details, ret_call, ret_error);
+        if (r <= 0 || request->after != STATE_AFTER_DESTROY)
+                return r;
+
+        *ret_call = NULL; /* it is among the server's, and found again */
+        return bus_call_authorize(server, message, POLKIT_MANAGE_VGPUS, details, ret_call, ret_error);
+}
+
 static int save(BusServer *server, sd_bus_message *message, bool in_store, sd_bus_error *ret_error) {
         _cleanup_(bus_call_freep) BusCall *call = NULL;
         char uuid[UUID_STRING_SIZE];
@@ -101,7 +114,7 @@ static int save(BusServer *server, sd_bus_message *message, bool in_store, sd_bu
         if (r < 0)
                 return bus_error_set(ret_error, r, &error);
 
-        r = bus_call_authorize(server, message, POLKIT_MIGRATE_STATE, &details, &call, ret_error);
+        r = authorize_save(server, message, &request, &details, &call, ret_error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 

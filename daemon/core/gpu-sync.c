@@ -140,15 +140,22 @@ static bool phase_is_made(RecordPhase phase) {
         return phase == RECORD_MADE || phase == RECORD_CREATING || phase == RECORD_BUILDING || phase == RECORD_DEFINING;
 }
 
+/* Started for what was to come into it, and not because it is defined: that does not come any more. */
+static bool is_started_for(const Record *record) {
+        return record->phase == RECORD_STARTING && record->lease != 0;
+}
+
 /* Half of what was asked for, and nobody was told that it is there. */
-static bool is_half(const VGpu *vgpu, RecordPhase phase) {
-        return phase == RECORD_BUILDING || (phase == RECORD_DEFINING && !vgpu_is_as_defined(vgpu));
+static bool is_half(const VGpu *vgpu, const Record *record) {
+        return record->phase == RECORD_BUILDING || is_started_for(record) ||
+               (record->phase == RECORD_DEFINING && !vgpu_is_as_defined(vgpu));
 }
 
 /* A device that we did not know: ours from before a restart if our record says so, else somebody else's. */
 static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         Record record;
-        bool recorded = read_record(gpu, report, &record), ours = recorded && phase_is_made(record.phase);
+        bool recorded = read_record(gpu, report, &record);
+        bool ours = recorded && (phase_is_made(record.phase) || is_started_for(&record));
 
         vgpu->seen = true;
         vgpu_set_gpu(vgpu, gpu);
@@ -159,7 +166,7 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
                 vgpu_set_label(vgpu, record.label);
         if (recorded && !vgpu->owner.known)
                 vgpu_set_owner(vgpu, &record.owner);
-        vgpu->unfinished = recorded && record.phase == RECORD_STARTING;
+        vgpu->unfinished = recorded && record.phase == RECORD_STARTING && !ours;
         if (ours && (record.lease != 0 || record.half))
                 incoming_watch(vgpu, record.half ? incoming_now() : record.lease);
         vgpu->half = ours && record.half;
@@ -167,7 +174,7 @@ static void adopt_device(Gpu *gpu, VGpu *vgpu, const VGpuReport *report) {
         if (recorded && record.saving)
                 state_transfer_recover(vgpu);
 
-        if (ours && is_half(vgpu, record.phase))
+        if (ours && is_half(vgpu, &record))
                 operation_take_back(vgpu);
         else if (vgpu->unfinished)
                 operation_finish_start(vgpu);

@@ -13,6 +13,9 @@
 /* What cannot be removed at the moment for another reason than that it is used. */
 #define RETRY_USEC (10 * USEC_PER_SEC)
 
+/* What holds half of a state, and somebody has open: it goes soon after he has closed it. */
+#define HALF_RETRY_USEC (3 * USEC_PER_SEC)
+
 static void arm(VGpu *vgpu, uint64_t usec);
 
 uint64_t incoming_now(void) {
@@ -54,7 +57,7 @@ static void on_removed(const Error *error, VGpu *gone, void *userdata) {
         if (error->code != -ERROR_IN_USE || vgpu->half) {
                 log_debug("vGPU %s waits for no migration any more and cannot be removed yet: %s", vgpu->uuid,
                           error->message);
-                arm(vgpu, incoming_now() + (vgpu->half ? USEC_PER_SEC : RETRY_USEC));
+                arm(vgpu, incoming_now() + (vgpu->half ? HALF_RETRY_USEC : RETRY_USEC));
                 return;
         }
 
@@ -79,7 +82,11 @@ static int on_lease(sd_event_source *source, uint64_t usec, void *userdata) {
                 return 0;
         }
 
-        log_info("vGPU %s was made for a migration that has not come, and is removed unless it is used", vgpu->uuid);
+        if (vgpu->half)
+                log_debug("vGPU %s holds half of a state, and is removed", vgpu->uuid);
+        else
+                log_info("vGPU %s was made for a migration that has not come, and is removed unless it is used",
+                         vgpu->uuid);
         if (manager_destroy_vgpu(vgpu->manager, &request, on_removed, vgpu, NULL, &error) < 0)
                 arm(vgpu, incoming_now() + RETRY_USEC);
         return 0;
@@ -109,6 +116,9 @@ static int judge(const Manager *manager, const ReleaseRequest *request, VGpu **r
         r = request_find_vgpu(manager, request->uuid, ret_vgpu, error);
         if (r >= 0 && (*ret_vgpu)->lease == 0)
                 r = error_set(error, -ERROR_NO_SUCH_VGPU, "vGPU %s does not wait for a migration (any more)",
+                              (*ret_vgpu)->uuid);
+        if (r >= 0 && request->keep && (*ret_vgpu)->half)
+                r = error_set(error, -ERROR_BUSY, "vGPU %s holds half of a state, and is being removed",
                               (*ret_vgpu)->uuid);
         return r;
 }

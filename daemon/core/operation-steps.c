@@ -6,6 +6,7 @@
 #include "core/definition-files.h"
 #include "core/gpu-sync.h"
 #include "core/gpu.h"
+#include "core/incoming.h"
 #include "core/manager.h"
 #include "core/notes.h"
 #include "core/operation-private.h"
@@ -39,23 +40,20 @@ void operation_finish_start(VGpu *vgpu) {
         Job job = {
                 .kind = JOB_CONFIGURE,
                 .uuid = vgpu->uuid,
-                .unless_used = true,
+                .unless_used = true, /* somebody may have it already: he is not disturbed, and it says so */
                 .iommu_group = vgpu->iommu_group,
         };
         const Definition *d = find_unwritten(vgpu);
-        int r = 0;
 
-        /* Somebody has it already: who uses it is not disturbed. Where it cannot be seen here, the worker looks. */
-        if (d && vgpu->use != VGPU_USE_YES) {
+        if (d) {
                 job.attributes = &d->attributes;
-                r = operation_start(vgpu, &plan, &job, NULL, NULL, NULL);
-                if (r >= 0)
+                if (operation_start(vgpu, &plan, &job, NULL, NULL, NULL) >= 0)
                         return;
         }
 
         vgpu->unfinished = false;
         vgpu_write_record(vgpu, RECORD_SEEN);
-        (void)vgpu_rest(vgpu, r < 0 ? "its start was cut off, and its attributes may not be written" : NULL);
+        (void)vgpu_rest(vgpu, d ? "its start was cut off, and its attributes may not be written" : NULL);
 }
 
 /* All of it is done: the vGPU is shown before whoever asked is told. */
@@ -187,6 +185,7 @@ static void on_made(Operation *operation, JobResult *result) {
         }
 
         if (result->existed) {
+                incoming_forget(vgpu); /* it is not ours to remove */
                 autostart_succeeded(vgpu);
                 vgpu_write_record(vgpu, RECORD_SEEN);
                 succeed(operation);

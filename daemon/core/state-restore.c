@@ -84,6 +84,13 @@ static void on_restored(JobResult *result, void *userdata) {
         state_transfer_finish(t, NULL);
 }
 
+static int check_hold(const VGpu *vgpu, Error *error) {
+        if (!vgpu || !vgpu->start_hold)
+                return 0;
+
+        return error_set(error, -ERROR_BUSY, "A virtual machine is being started with vGPU %s", vgpu->uuid);
+}
+
 /* The vGPU is there: nobody but us, from here on. */
 static void fill(StateTransfer *t) {
         VGpu *vgpu = state_transfer_find(t);
@@ -100,7 +107,9 @@ static void fill(StateTransfer *t) {
         state_transfer_claim(t, VGPU_CLAIM_RESTORE);
         if (t->cancelled)
                 r = error_set(&error, -ERROR_CANCELLED, "It was cancelled");
-        else {
+        else
+                r = check_hold(vgpu, &error); /* that began while it was made */
+        if (r >= 0) {
                 job = state_transfer_get_job(t, JOB_RESTORE_STATE);
                 r = state_transfer_submit(t, &job, on_restored);
         }
@@ -113,7 +122,13 @@ static void fill(StateTransfer *t) {
 static void on_made(const Error *error, VGpu *vgpu, void *userdata) {
         StateTransfer *t = userdata;
 
+        Error taken = ERROR_NULL;
+
         t->operation = NULL;
+        if (!error && (!vgpu || vgpu->lease == 0)) {
+                (void)error_set(&taken, -ERROR_ALREADY_EXISTS, "Somebody else has started vGPU %s meanwhile", t->uuid);
+                error = &taken;
+        }
         if (error)
                 state_transfer_finish(t, error);
         else {
@@ -195,15 +210,8 @@ static int check_type(Gpu *gpu, const char *word, const ImageHeader *header, Err
 
 /* It waits for a state, or is defined and not active. False: it is neither. */
 static bool is_meant(const VGpu *vgpu) {
-        return vgpu && !vgpu->operation && vgpu->claim == VGPU_CLAIM_NONE &&
-               (vgpu->lease != 0 || (!vgpu->present && !vgpu->doubtful));
-}
-
-static int check_hold(const VGpu *vgpu, Error *error) {
-        if (!vgpu || !vgpu->start_hold)
-                return 0;
-
-        return error_set(error, -ERROR_BUSY, "A virtual machine is being started with vGPU %s", vgpu->uuid);
+        return vgpu && !vgpu->operation && !vgpu->doubtful && !vgpu->half && vgpu->claim == VGPU_CLAIM_NONE &&
+               (vgpu->state == VGPU_INCOMING || vgpu->state == VGPU_DEFINED || vgpu->state == VGPU_FAILED);
 }
 
 /* It has one, or none, that was told whoever defined or prepared it. */
@@ -370,10 +378,13 @@ static int copy_caller(StateTransfer *t, const Caller *by) {
 static int submit_open(StateTransfer *t) {
         const int fds[] = { t->cancelled_fd, t->fd };
         Job job = state_transfer_get_job(t, JOB_OPEN_STATE);
+        int r;
 
         job.fds = fds;
         job.n_fds = t->name[0] != '\0' ? 1 : 2;
-        return state_transfer_submit(t, &job, on_opened);
+        r = state_transfer_submit(t, &job, on_opened);
+        t->fd = fd_close(t->fd);
+        return r;
 }
 
 int manager_restore_state(Manager *manager, const RestoreRequest *request, StateTransferCallback callback,
@@ -382,6 +393,8 @@ int manager_restore_state(Manager *manager, const RestoreRequest *request, State
         int r;
 
         r = judge_restore(manager, request, error);
+        if (r >= 0)
+                r = state_transfer_check_room(manager, error);
         if (r >= 0)
                 r = state_transfer_new(manager, request->name, request->fd, callback, userdata, &t, error);
         if (r < 0)

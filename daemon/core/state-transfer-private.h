@@ -52,6 +52,8 @@ struct StateTransfer {
         bool made; /* the vGPU is there for this alone, and goes if it fails */
 };
 
+/* -ERROR_LIMIT_EXCEEDED; a successor's care does not ask. */
+int state_transfer_check_room(const Manager *manager, Error *error);
 int state_transfer_new(Manager *manager, const char *name, int fd, StateTransferCallback callback, void *userdata,
                        StateTransfer **ret_transfer, Error *error);
 StateTransfer *state_transfer_free(StateTransfer *t);

@@ -56,7 +56,7 @@ StateTransfer *state_transfer_free(StateTransfer *t) {
         return NULL;
 }
 
-static int check_room(const Manager *manager, Error *error) {
+int state_transfer_check_room(const Manager *manager, Error *error) {
         const StateTransfer *t;
         unsigned n = 0;
 
@@ -91,9 +91,6 @@ int state_transfer_new(Manager *manager, const char *name, int fd, StateTransfer
         _cleanup_(state_transfer_freep) StateTransfer *t = NULL;
         int r;
 
-        r = check_room(manager, error);
-        if (r < 0)
-                return r;
         t = calloc(1, sizeof(StateTransfer));
         if (!t)
                 return error_set_errno(error, -ENOMEM, "the state cannot be moved");
@@ -176,7 +173,7 @@ bool state_transfer_begin(StateTransfer *t, uint64_t total) {
 
 void state_transfer_finish(StateTransfer *t, const Error *error) {
         StateTransferCallback callback = TAKE(t->callback);
-        bool cancelled = error && (t->cancelled || error->code == -ERROR_CANCELLED);
+        bool cancelled = error && error->code == -ERROR_CANCELLED;
         Error gone = ERROR_NULL;
 
         if (error && t->gpu_gone && !t->cancelled) {
@@ -221,15 +218,18 @@ static void on_progress(const TransferProgress *progress, void *userdata) {
         task_set_transfer(t->task, progress);
 }
 
-/* It is left alone: what it does in the kernel ends some time, and the vGPU is nobody else's until then. */
+/* It is killed, which ends what hangs elsewhere than in a driver; the vGPU is nobody else's until it has gone. */
 static void on_timeout(pid_t pid, void *userdata) {
         StateTransfer *t = userdata;
         StateTransferCallback callback = TAKE(t->callback);
+        VGpu *vgpu = state_transfer_find(t);
         Error error = ERROR_NULL;
 
+        if (vgpu && vgpu->claim != VGPU_CLAIM_NONE)
+                vgpu->claim_pid = pid;
         (void)error_set(&error, -ERROR_TIMEOUT,
-                        "Process %i does not come to an end with the state of vGPU %s: it is stuck in the kernel or its "
-                        "driver, and the vGPU stays busy until it is not",
+                        "Process %i does not come to an end with the state of vGPU %s: the vGPU stays busy as long as the "
+                        "kernel or its driver has it",
                         (int)pid, t->uuid);
         give_up(t);
         if (t->task)
@@ -388,20 +388,42 @@ static bool settle_later(StateTransfer *t) {
                                           on_again, t) >= 0;
 }
 
+/* A successor has to try again. */
+static void mark_unsettled(const StateTransfer *t, bool unsettled) {
+        VGpu *vgpu = state_transfer_find(t);
+
+        if (vgpu && vgpu->claim == VGPU_CLAIM_SAVE)
+                vgpu->unsettled = unsettled;
+}
+
+static void tell_reset(StateTransfer *t, Error *error) {
+        char before[sizeof(error->message)];
+
+        log_warning("vGPU %s was left in the middle of a transfer, and could be put back only as new", t->uuid);
+        if (t->task)
+                t->task->transfer.was_reset = t->task->changed = true;
+        if (error->code == 0)
+                return;
+
+        memcpy(before, error->message, sizeof(before));
+        (void)error_set(error, error->code, "%.400s; it was reset, and what it held is gone", before);
+}
+
 static void on_settled(JobResult *result, void *userdata) {
         StateTransfer *t = userdata;
         Error error = t->failure;
 
         t->job = NULL;
         /* It may be a worker of the daemon before us that has it, and is not at its end. */
-        if (result->error.code == -ERROR_IN_USE && t->silent && settle_later(t))
+        if ((result->error.code == -ERROR_IN_USE || result->error.code == -ERROR_BUSY) && settle_later(t))
                 return;
+        mark_unsettled(t, result->error.code < 0);
         if (result->error.code < 0)
                 (void)error_set(&error, t->failure.code < 0 ? t->failure.code : result->error.code,
                                 "%.220s%s%.200s; whether it runs now is not known", t->failure.message,
                                 t->failure.message[0] != '\0' ? "; " : "", result->error.message);
         else if (result->progress.was_reset)
-                log_warning("vGPU %s was left in the middle of a transfer, and could be put back only as new", t->uuid);
+                tell_reset(t, &error);
         if (error.code < 0 && t->silent)
                 log_warning("vGPU %s was left in the middle of a transfer: %s", t->uuid, error.message);
         state_transfer_finish(t, error.code < 0 ? &error : NULL);
@@ -420,9 +442,10 @@ static void settle(StateTransfer *t) {
                 return;
         }
         r = state_transfer_submit(t, &job, on_settled);
-        if (r >= 0)
+        if (r >= 0 || (r == -EBUSY && settle_later(t)))
                 return;
 
+        mark_unsettled(t, true);
         (void)error_set(&error, t->failure.code < 0 ? t->failure.code : r,
                         "%.300s; it cannot be put back: %s", t->failure.message, strerrordesc_np(-r) ?: "unknown error");
         state_transfer_finish(t, &error);
@@ -488,6 +511,8 @@ static int submit_save(StateTransfer *t, const VGpu *vgpu) {
                 job.header = &header;
                 r = state_transfer_submit(t, &job, on_saved);
         }
+        /* Whoever reads at the other end of it waits for the worker to be done, and not for us. */
+        t->fd = fd_close(t->fd);
         image_header_done(&header);
         return r;
 }
@@ -499,6 +524,8 @@ int manager_save_state(Manager *manager, const SaveRequest *request, StateTransf
         int r;
 
         r = judge_save(manager, request, &vgpu, error);
+        if (r >= 0)
+                r = state_transfer_check_room(manager, error);
         if (r >= 0)
                 r = state_transfer_new(manager, request->name, request->fd, callback, userdata, &t, error);
         if (r < 0)

@@ -268,7 +268,7 @@ Record vgpu_get_record(const VGpu *vgpu, RecordPhase phase) {
                 .iommu_group = vgpu->iommu_group,
                 .registration = vgpu->registration,
                 .lease = vgpu->lease,
-                .saving = vgpu->claim == VGPU_CLAIM_SAVE,
+                .saving = vgpu->claim == VGPU_CLAIM_SAVE || vgpu->unsettled,
                 .half = vgpu->half,
                 .owner = vgpu->owner,
         };
@@ -288,7 +288,7 @@ void vgpu_write_record(const VGpu *vgpu, RecordPhase phase) {
 
 void vgpu_write_transfer_record(const VGpu *vgpu) {
         /* Also somebody else's may have a label, and be whose had it started. */
-        if (vgpu->made || vgpu->autostart || vgpu->claim == VGPU_CLAIM_SAVE || vgpu->label[0] != '\0' ||
+        if (vgpu->made || vgpu->autostart || vgpu->claim == VGPU_CLAIM_SAVE || vgpu->unsettled || vgpu->label[0] != '\0' ||
             vgpu->owner.known)
                 vgpu_write_record(vgpu, vgpu->made ? RECORD_MADE : RECORD_SEEN);
         else
@@ -328,15 +328,29 @@ bool vgpu_lingers(const VGpu *vgpu) {
                vgpu_uuid_lingers(vgpu->manager->host, vgpu->uuid, vgpu->iommu_group);
 }
 
+/* What was to be put back is not there any more. */
+static void forget_saving(VGpu *vgpu) {
+        Record record;
+
+        vgpu->unsettled = false;
+        if (record_read(vgpu->manager->state_fd, vgpu->uuid, &record) < 0 || !record.saving)
+                return;
+
+        record.saving = false;
+        (void)record_write(vgpu->manager->state_fd, vgpu->uuid, &record);
+}
+
 void vgpu_device_gone(VGpu *vgpu, VGpuEnd end) {
         Manager *manager = vgpu->manager;
-        bool elsewhere = vgpu->elsewhere;
+        bool elsewhere = vgpu->elsewhere, saving = vgpu->claim == VGPU_CLAIM_SAVE || vgpu->unsettled;
 
         vgpu->present = vgpu->lingers = vgpu->made = vgpu->elsewhere = vgpu->doubtful = vgpu->overlooked = false;
         incoming_forget(vgpu);
         /* Whoever was at it sees by this that the next one of this UUID is none of his. */
         if (vgpu->claim != VGPU_CLAIM_NONE)
                 vgpu_set_claim(vgpu, VGPU_CLAIM_NONE);
+        if (saving)
+                forget_saving(vgpu);
         autostart_device_gone(vgpu, end);
         (void)vgpu_rest(vgpu, NULL);
         if (elsewhere)

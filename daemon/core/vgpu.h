@@ -95,6 +95,7 @@ struct VGpu {
         /* Migration: see incoming.h and start-hold.h. */
         uint64_t lease; /* when it goes if nobody has it open; CLOCK_BOOTTIME, microseconds; 0: it waits for nothing */
         sd_event_source *lease_timer;
+        bool unsettled; /* its state was being saved, and its device could not be put back: its record says so */
         bool half; /* a state was to be restored into it, and is not whole: it goes with its lease, whoever has it open */
         VGpuClaim claim;
         pid_t claim_pid; /* the worker that is stuck with it, or 0 */

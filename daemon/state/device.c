@@ -118,6 +118,10 @@ static int open_by_node(StateDevice *device, const char *path) {
 
         bind.iommufd = device->container_fd;
         r = call(device->host, device->device_fd, BIND_IOMMUFD, &bind);
+        /* Anybody may open a node; the second one who binds it is refused with this (vfio_df_open() of Linux 6.6 to 6.12), for
+         * which the request gives no reason. */
+        if (r == -EINVAL)
+                r = -EBUSY;
         return r < 0 ? r : 1;
 }
 

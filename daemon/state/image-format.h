@@ -3,6 +3,12 @@
 
 /* Image format: docs/state-format.md, as structures. Numbers are little-endian, which hosts of vGPUs are. */
 
+#include <xxhash.h>
+#ifdef HAVE_XXH_DISPATCH
+/* The same sums by what this machine's CPU has, three times as quick as by what every x86-64 has. */
+#include <xxh_x86dispatch.h>
+#endif
+
 #include "state/image.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the image's numbers would have to be swapped");

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <xxhash.h>
-
 #include "state/image-format.h"
 
 struct ImageWriter {
@@ -20,9 +18,8 @@ static int write_error(Error *error, int r) {
                 return error_set(error, -ERROR_CANCELLED, "It was cancelled");
         if (r == -ETIMEDOUT)
                 return error_set(error, -ERROR_TIMEOUT, "Whoever was to take the state did not take a byte for too long");
-        if (r == -EDQUOT)
-                return error_set(error, -ERROR_LIMIT_EXCEEDED,
-                                 "The state cannot be saved: all states together would take more than they may");
+        if (r == STREAM_OVER_LIMIT)
+                return error_set(error, -ERROR_LIMIT_EXCEEDED, STATE_OVER_LIMIT);
         if (r == -EPIPE || r == -ECONNRESET)
                 return error_set(error, -EIO, "Whoever was to take the state is gone");
 

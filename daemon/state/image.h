@@ -24,6 +24,8 @@ int image_header_format(const ImageHeader *header, char **ret_text, size_t *ret_
 /* -EILSEQ with a sentence, -ENOMEM; *ret_header is to be done in any case. */
 int image_header_parse(const char *text, size_t size, ImageHeader *ret_header, Error *error);
 
+#define STATE_OVER_LIMIT "The state cannot be saved: all saved states together would take more than they may"
+
 typedef struct ImageWriter ImageWriter;
 typedef struct ImageReader ImageReader;
 

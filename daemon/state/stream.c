@@ -4,18 +4,24 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
 
 #include "state/stream.h"
+
+/* /dev/null and /dev/full: major number 1 (Linux, Documentation/admin-guide/devices.txt). */
+static bool is_memory(const struct stat *st) {
+        return S_ISCHR(st->st_mode) && major(st->st_rdev) == 1;
+}
 
 int stream_init(Stream *stream, int fd, int cancel_fd, uint64_t stall_usec) {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
                 return negative_errno();
-        /* An epoll, say, is none of these. */
-        if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
+        /* An epoll, say, is none of these, and a terminal may keep whoever writes to it. */
+        if (!S_ISREG(st.st_mode) && !is_memory(&st) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
                 return -EINVAL;
 
         *stream = (Stream){
@@ -111,6 +117,20 @@ static int count(Stream *stream, size_t n) {
         return stream->moved ? stream->moved(stream, stream->userdata) : 0;
 }
 
+/* Never waits for the peer either: another reader of the same pipe may have taken what was announced. */
+static ssize_t get(const Stream *stream, void *data, size_t size) {
+        const struct iovec v = { .iov_base = data, .iov_len = size };
+        ssize_t n;
+
+        if (stream->is_socket)
+                return recv(stream->fd, data, size, MSG_DONTWAIT);
+        if (!stream->is_pipe)
+                return read(stream->fd, data, size);
+
+        n = preadv2(stream->fd, &v, 1, -1, RWF_NOWAIT);
+        return n >= 0 || errno != EOPNOTSUPP ? n : read(stream->fd, data, size);
+}
+
 static bool is_passing(int code) {
         return code == EINTR || code == EAGAIN;
 }
@@ -153,9 +173,7 @@ int stream_read(Stream *stream, void *data, size_t size, size_t *ret_n) {
                 if (r < 0)
                         return r;
 
-                /* What has been announced is there, and a read of it gives what there is. */
-                k = stream->is_socket ? recv(stream->fd, p + n, size - n, MSG_DONTWAIT)
-                                      : read(stream->fd, p + n, size - n);
+                k = get(stream, p + n, size - n);
                 if (k < 0 && is_passing(errno))
                         continue;
                 if (k < 0)

@@ -20,6 +20,9 @@
 #define STREAM_STALL_BYTES UINT64_C(65536)
 #define STREAM_WINDOW_STALLS 2U
 
+/* What moved() may return where more may not go through, which no system call says: what EDQUOT is, is the disk's word. */
+#define STREAM_OVER_LIMIT (-EXFULL)
+
 typedef struct Stream {
         int fd;
         int cancel_fd; /* readable or hung up: stop; -EBADF: nobody can */

@@ -128,6 +128,12 @@ static const char *child_subject(const Child *child) {
         return child->role == CHILD_STORE || child->role == CHILD_TRANSFER || streq(child->gpu, "host") ? "" : "GPU ";
 }
 
+/* What it is in the middle of can be ended: it only looks, or another puts the vGPU back that it has open. What hangs in somebody
+ * else's file system or terminal ends by that; what hangs in a driver, not before the driver lets it. */
+static bool is_killed(const Child *child) {
+        return child->role == CHILD_USERS || child->role == CHILD_TRANSFER;
+}
+
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         Child *child = userdata;
         char what[128];
@@ -137,14 +143,14 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         child->statistics->n_stuck++;
         log_full(LOG_WARNING, LOG_FIELDS("MESSAGE_ID", MESSAGE_WORKER_STUCK, "MDEVGPU_GPU", child->gpu),
                  "Worker process %i for %s%s is stuck; it is %s", (int)child->pid, child_subject(child), child->gpu,
-                 child->role == CHILD_USERS ? "killed" : "left alone");
+                 is_killed(child) ? "killed" : "left alone");
 
         if (child->running && child->running->listener.timeout)
                 child->running->listener.timeout(child->pid, child->running->listener.userdata);
 
         (void)snprintf(what, sizeof(what), "worker process %i is stuck in the kernel or its driver", (int)child->pid);
         fail_queue(child, -ERROR_BUSY, what);
-        if (child->role == CHILD_USERS && child->pid > 0)
+        if (is_killed(child) && child->pid > 0)
                 (void)kill(child->pid, SIGKILL);
         child_uncount(child);
         return 0;

@@ -14,9 +14,10 @@
 /* What is being written has a name that no saved state can have, and is locked by who writes it. */
 #define TEMPORARY_PREFIX ".new-"
 
-/* Of a file that is being written: so often the others are counted, and the disk is told to go on, so that what is left to
- * wait for in the end is little. */
+/* Of a file that is being written: so often the others are counted; and so often the disk is told to go on, so that what is left
+ * to wait for in the end is little, and seldom enough that the writer does not wait for it. */
 #define COUNT_INTERVAL (UINT64_C(16) << 20)
+#define FLUSH_INTERVAL (UINT64_C(64) << 20)
 
 #define FOLDER "/var/lib/mdevgpud/" SAVED_STATES_FOLDER
 
@@ -60,6 +61,13 @@ static void count_again(StateFile *file, uint64_t n_bytes) {
                 file->others -= MIN(file->others, (uint64_t)st.st_size);
 }
 
+/* Locked, and still there: somebody may have cleaned in between. */
+static bool is_ours(int fd) {
+        struct stat st;
+
+        return flock(fd, LOCK_EX) >= 0 && fstat(fd, &st) >= 0 && st.st_nlink > 0;
+}
+
 static int create_temporary(StateFile *file) {
         uint64_t number = 0;
 
@@ -68,10 +76,11 @@ static int create_temporary(StateFile *file) {
                 (void)snprintf(file->temporary, sizeof(file->temporary), TEMPORARY_PREFIX "%016" PRIx64, number);
                 file->fd = openat(file->folder_fd, file->temporary,
                                   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-                if (file->fd >= 0)
-                        return flock(file->fd, LOCK_EX | LOCK_NB) < 0 ? negative_errno() : 0;
-                if (errno != EEXIST)
+                if (file->fd >= 0 && is_ours(file->fd))
+                        return 0;
+                if (file->fd < 0 && errno != EEXIST)
                         return negative_errno();
+                file->fd = fd_close(file->fd);
         }
 
         return -EEXIST;
@@ -115,38 +124,75 @@ int state_file_create(const Host *host, const Job *job, StateFile *ret_file, Err
         return 0;
 }
 
+static bool is_over(const StateFile *file, uint64_t n_bytes) {
+        return n_bytes > file->quota - MIN(file->quota, file->others);
+}
+
 int state_file_moved(Stream *stream, void *userdata) {
         StateFile *file = userdata;
 
-        if (stream->n_bytes - file->counted >= COUNT_INTERVAL) {
-                (void)sync_file_range(file->fd, (off_t)file->counted, (off_t)(stream->n_bytes - file->counted),
+        if (stream->n_bytes - file->flushed >= FLUSH_INTERVAL) {
+                (void)sync_file_range(file->fd, (off_t)file->flushed, (off_t)(stream->n_bytes - file->flushed),
                                       SYNC_FILE_RANGE_WRITE);
-                count_again(file, stream->n_bytes);
+                file->flushed = stream->n_bytes;
         }
+        if (stream->n_bytes - file->counted >= COUNT_INTERVAL)
+                count_again(file, stream->n_bytes);
 
-        return stream->n_bytes > file->quota - MIN(file->quota, file->others) ? -EDQUOT : 0;
+        return is_over(file, stream->n_bytes) ? STREAM_OVER_LIMIT : 0;
+}
+
+/* Not every file system knows both flags: then a link does the one, and the other replaces at once what cannot be taken back. */
+static int rename_file(const StateFile *file, const char *from, const char *to, unsigned flags) {
+        int fd = file->folder_fd;
+
+        if (renameat2(fd, from, fd, to, flags) >= 0)
+                return 0;
+        if (errno != EINVAL)
+                return negative_errno();
+        if (flags == RENAME_EXCHANGE)
+                return renameat(fd, from, fd, to) < 0 ? negative_errno() : 0;
+
+        return linkat(fd, from, fd, to, 0) < 0 || unlinkat(fd, from, 0) < 0 ? negative_errno() : 0;
 }
 
 /* In the place of the one that is there, if one is and may be replaced; what may not survive does not stay. */
 static int move_file(const StateFile *file) {
         bool exists = file->replace && path_exists(file->folder_fd, file->name);
-        unsigned flags = exists ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-        int r;
+        unsigned flags = RENAME_NOREPLACE;
+        int r = -EEXIST;
 
-        if (renameat2(file->folder_fd, file->temporary, file->folder_fd, file->name, flags) < 0)
-                return negative_errno();
+        /* Others may save under this name, and delete what has it, at any moment. */
+        for (unsigned i = 0; i < 10 && (r == -EEXIST || r == -ENOENT); i++) {
+                flags = exists ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+                r = rename_file(file, file->temporary, file->name, flags);
+                if (r == -EEXIST && !file->replace)
+                        return r;
+                exists = r == -EEXIST;
+        }
+        if (r < 0)
+                return r;
         if (fsync(file->folder_fd) >= 0)
                 return 0;
 
         r = negative_errno();
-        (void)renameat2(file->folder_fd, file->name, file->folder_fd, file->temporary, flags);
+        (void)rename_file(file, file->name, file->temporary, flags);
         return r;
 }
 
 int state_file_commit(StateFile *file, Error *error) {
         int r;
 
-        r = fsync(file->fd) < 0 ? negative_errno() : move_file(file);
+        struct stat st;
+
+        r = fsync(file->fd) < 0 || fstat(file->fd, &st) < 0 ? negative_errno() : 0;
+        if (r >= 0) {
+                /* Others may have come meanwhile. */
+                count_again(file, (uint64_t)st.st_size);
+                r = is_over(file, (uint64_t)st.st_size) ? STREAM_OVER_LIMIT : move_file(file);
+        }
+        if (r == STREAM_OVER_LIMIT)
+                return error_set(error, -ERROR_LIMIT_EXCEEDED, STATE_OVER_LIMIT);
         if (r == -EEXIST)
                 return error_set(error, -ERROR_ALREADY_EXISTS, "Another state has been saved as %s meanwhile", file->name);
 

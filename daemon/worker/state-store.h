@@ -19,6 +19,7 @@ typedef struct StateFile {
         uint64_t quota; /* bytes of all files; UNKNOWN_U64: no bound */
         uint64_t others; /* bytes of all others, when they were last counted */
         uint64_t counted; /* bytes of this one then */
+        uint64_t flushed; /* bytes of this one that the disk has been told to write */
 } StateFile;
 
 #define STATE_FILE_NULL ((StateFile){ .folder_fd = -EBADF, .fd = -EBADF })

@@ -183,6 +183,15 @@ static int check_stopped(const BackendContext *c, const Job *job, Error *error) 
         return r;
 }
 
+/* The vGPU may be destroyed next: then a file is all that there is of its state. */
+static int sync_target(const StateWork *work, Error *error) {
+        if (work->stream.is_socket || work->stream.is_pipe || fsync(work->stream.fd) >= 0 || errno == EINVAL)
+                return 0;
+
+        return error_set(error, -EIO, "The state cannot be written for good: %s",
+                         strerrordesc_np(errno) ?: "unknown error");
+}
+
 static int copy_out(StateWork *work, StateDevice *device, const Job *job, const ImageHeader *header, JobResult *result) {
         const TransferOptions options = {
                 .precopy = job->precopy,
@@ -196,14 +205,14 @@ static int copy_out(StateWork *work, StateDevice *device, const Job *job, const 
         r = image_writer_new(&work->stream, header, &writer, &result->error);
         if (r >= 0)
                 r = transfer_save(device, writer, &work->stream, &options, &result->progress, &result->error);
-        if (r >= 0 && work->in_store) {
-                tell(work);
-                r = state_file_commit(&work->file, &result->error);
-                /* It was left as one does that has been saved. */
-                if (r < 0 && job->stay_stopped)
-                        (void)state_device_settle(device, NULL);
-        }
+        if (r < 0)
+                return r;
 
+        tell(work);
+        r = work->in_store ? state_file_commit(&work->file, &result->error) : sync_target(work, &result->error);
+        /* It was left as one does that has been saved. */
+        if (r < 0 && job->stay_stopped)
+                (void)state_device_settle(device, NULL);
         return r;
 }
 
@@ -320,7 +329,7 @@ int state_work_restore(BackendContext *c, const Job *job, JobResult *result) {
         int r;
 
         if (!work)
-                return error_set(&result->error, -EINVAL, "No state has been opened");
+                return error_set(&result->error, -EIO, "The worker that had read the state's header is gone");
 
         r = open_device(c, job, &device, &result->error);
         if (r >= 0)
@@ -338,12 +347,12 @@ int state_work_settle(BackendContext *c, const Job *job, JobResult *result) {
         StateDevice device = STATE_DEVICE_NULL;
         int r;
 
-        /* Whoever left it so may have left a file as well. */
-        state_store_clean(c->host);
         r = open_device(c, job, &device, &result->error);
         if (r >= 0)
                 r = state_device_settle(&device, &result->error);
         state_device_close(&device);
+        /* Whoever left it so may have left a file as well. */
+        state_store_clean(c->host);
         result->progress.was_reset = r > 0;
         return MIN(r, 0);
 }

@@ -70,6 +70,8 @@ int main(int argc, char **argv) {
                 { "driver", "TYPE-FOLDER DEVICES-FOLDER ROUNDS PAUSE-USEC", bench_driver, 4 },
                 { "durable", "FOLDER ROUNDS", bench_durable, 2 },
                 { "run", "ROUNDS COMMAND… [-- COMMAND…], UUID in it being a new one each time", bench_run, 2 },
+                { "state", "memory|UUID MIB FOLDER ROUNDS", bench_state, 4 },
+                { "ping", "ADDRESS SECONDS", bench_ping, 2 },
                 { "burst", "EVENTS DEVICE…", bench_burst, 2 },
         };
 

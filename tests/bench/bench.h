@@ -26,6 +26,12 @@ sd_bus *bench_open(const char *address);
 double bench_now(void);
 double bench_cpu(pid_t pid);
 
+#define BENCH_ROUNDS_MAX 10000
+
+/* The least, which nothing else has disturbed, and the median; values are sorted. */
+void bench_say(const char *what, double *values, size_t n);
+size_t bench_read_rounds(const char *s);
+
 int bench_floor(int argc, char **argv);
 int bench_compare(int argc, char **argv);
 int bench_create(int argc, char **argv);
@@ -34,3 +40,5 @@ int bench_await(int argc, char **argv);
 int bench_durable(int argc, char **argv);
 int bench_run(int argc, char **argv);
 int bench_burst(int argc, char **argv);
+int bench_state(int argc, char **argv);
+int bench_ping(int argc, char **argv);

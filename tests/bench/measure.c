@@ -11,24 +11,21 @@
 
 #include "bench.h"
 
-#define ROUNDS_MAX 10000
-
 static int by_value(const void *a, const void *b) {
         const double *x = a, *y = b;
 
         return (*x > *y) - (*x < *y);
 }
 
-/* The least, which nothing else has disturbed, and the median. */
-static void say(const char *what, double *values, size_t n) {
+void bench_say(const char *what, double *values, size_t n) {
         qsort(values, n, sizeof(double), by_value);
         printf("%s.min %.3f\n%s.median %.3f\n", what, values[0], what, values[n / 2]);
 }
 
-static size_t read_rounds(const char *s) {
+size_t bench_read_rounds(const char *s) {
         int n = atoi(s);
 
-        if (n < 1 || n > ROUNDS_MAX)
+        if (n < 1 || n > BENCH_ROUNDS_MAX)
                 bench_die("'%s' is no number of rounds", s);
 
         return (size_t)n;
@@ -72,9 +69,9 @@ typedef struct Side {
         const char *name;
         const char *label;
         pid_t pid;
-        double wall[ROUNDS_MAX];
-        double cpu[ROUNDS_MAX];   /* of the service */
-        double total[ROUNDS_MAX]; /* of service, bus and client */
+        double wall[BENCH_ROUNDS_MAX];
+        double cpu[BENCH_ROUNDS_MAX];   /* of the service */
+        double total[BENCH_ROUNDS_MAX]; /* of service, bus and client */
 } Side;
 
 static void measure_side(Side *side, sd_bus *bus, pid_t bus_pid, const char *what, size_t n_calls, size_t round) {
@@ -95,7 +92,7 @@ int bench_compare(int argc, char **argv) {
         static Side sides[2];
         sd_bus *bus = bench_open(argv[0]);
         const char *what = argv[1];
-        size_t n = read_rounds(argv[2]), n_calls = read_rounds(argv[3]);
+        size_t n = bench_read_rounds(argv[2]), n_calls = bench_read_rounds(argv[3]);
         pid_t bus_pid = atoi(argv[4]);
 
         sides[0] = (Side){ .name = FLOOR_NAME, .label = "floor", .pid = atoi(argv[5]) };
@@ -111,11 +108,11 @@ int bench_compare(int argc, char **argv) {
                 char name[64];
 
                 (void)snprintf(name, sizeof(name), "%s.wall", sides[i].label);
-                say(name, sides[i].wall, n);
+                bench_say(name, sides[i].wall, n);
                 (void)snprintf(name, sizeof(name), "%s.cpu", sides[i].label);
-                say(name, sides[i].cpu, n);
+                bench_say(name, sides[i].cpu, n);
                 (void)snprintf(name, sizeof(name), "%s.total", sides[i].label);
-                say(name, sides[i].total, n);
+                bench_say(name, sides[i].total, n);
         }
         return EXIT_SUCCESS;
 }
@@ -178,14 +175,35 @@ static double call_with_uuid(sd_bus *bus, const char *method, const char *uuid) 
         return bench_now() - t;
 }
 
+/* For so many seconds, a call of the service in each millisecond or so: how long the slow ones of them take. */
+int bench_ping(int argc, char **argv) {
+        static double took[BENCH_ROUNDS_MAX];
+        sd_bus *bus = bench_open(argv[0]);
+        double until = bench_now() + atof(argv[1]) * 1e6;
+        size_t n = 0;
+
+        (void)argc;
+        while (n < BENCH_ROUNDS_MAX && (n == 0 || bench_now() < until)) {
+                double t = bench_now();
+
+                sd_bus_message_unref(ask(bus, DAEMON_NAME, "echo"));
+                took[n++] = bench_now() - t;
+                (void)usleep(1000);
+        }
+
+        bench_say("ping", took, n);
+        printf("ping.p99 %.3f\nping.max %.3f\nping.n %zu\n", took[n * 99 / 100], took[n - 1], n);
+        return EXIT_SUCCESS;
+}
+
 /* As many at a time as every type has room for, so that a removal, which looks at every process, is far from what is
  * measured; the first of them finds everything cold. */
 #define BATCH 16U
 
 int bench_create(int argc, char **argv) {
-        static double created[ROUNDS_MAX], destroyed[ROUNDS_MAX], echoed[ROUNDS_MAX];
+        static double created[BENCH_ROUNDS_MAX], destroyed[BENCH_ROUNDS_MAX], echoed[BENCH_ROUNDS_MAX];
         sd_bus *bus = bench_open(argv[0]);
-        size_t n = read_rounds(argv[3]);
+        size_t n = bench_read_rounds(argv[3]);
         bool durable = streq(argv[4], "durable");
         useconds_t pause = (useconds_t)atoi(argv[5]);
         char uuids[BATCH][37];
@@ -211,9 +229,9 @@ int bench_create(int argc, char **argv) {
                 (void)usleep(pause * BATCH);
         }
 
-        say("echo", echoed, n);
-        say("create", created, n);
-        say("destroy", destroyed, n);
+        bench_say("echo", echoed, n);
+        bench_say("create", created, n);
+        bench_say("destroy", destroyed, n);
         return EXIT_SUCCESS;
 }
 
@@ -226,8 +244,8 @@ static void write_text(const char *path, const char *text) {
 
 /* What the driver itself takes, with nobody between. */
 int bench_driver(int argc, char **argv) {
-        static double created[ROUNDS_MAX], removed[ROUNDS_MAX];
-        size_t n = read_rounds(argv[2]);
+        static double created[BENCH_ROUNDS_MAX], removed[BENCH_ROUNDS_MAX];
+        size_t n = bench_read_rounds(argv[2]);
         useconds_t pause = (useconds_t)atoi(argv[3]);
 
         for (size_t i = 0; i < n; i++) {
@@ -248,16 +266,16 @@ int bench_driver(int argc, char **argv) {
                 (void)usleep(pause);
         }
 
-        say("create", created, n);
-        say("remove", removed, n);
+        bench_say("create", created, n);
+        bench_say("remove", removed, n);
         return EXIT_SUCCESS;
 }
 
 /* What making one file durable takes at best: written, flushed, renamed, and its folder flushed. */
 int bench_durable(int argc, char **argv) {
         _cleanup_(fd_closep) int dir_fd = open(argv[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        static double took[ROUNDS_MAX];
-        size_t n = read_rounds(argv[1]);
+        static double took[BENCH_ROUNDS_MAX];
+        size_t n = bench_read_rounds(argv[1]);
         char text[256];
 
         memset(text, 'x', sizeof(text));
@@ -274,7 +292,7 @@ int bench_durable(int argc, char **argv) {
                 (void)usleep(5000);
         }
 
-        say("durable", took, n);
+        bench_say("durable", took, n);
         return EXIT_SUCCESS;
 }
 
@@ -296,8 +314,8 @@ static double spawn(char **command) {
 
 /* A command, and where there is a "--" in it the one after that undoes it, unmeasured. */
 int bench_run(int argc, char **argv) {
-        static double took[ROUNDS_MAX];
-        size_t n = read_rounds(argv[0]);
+        static double took[BENCH_ROUNDS_MAX];
+        size_t n = bench_read_rounds(argv[0]);
 
         for (size_t i = 0; i < n; i++) {
                 char *command[64] = {}, **undo = NULL, uuid[37];
@@ -319,6 +337,6 @@ int bench_run(int argc, char **argv) {
                 }
         }
 
-        say("run", took, n);
+        bench_say("run", took, n);
         return EXIT_SUCCESS;
 }

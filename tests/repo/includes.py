@@ -38,6 +38,7 @@ LIBRARIES = {
     r"uuid(/uuid)?\.h": {"util", "core", "sim"},
     r"json-c/.*": {"core", "state"},
     r"xxhash\.h": {"state", "sim"},
+    r"xxh_x86dispatch\.h": {"state"},
 }
 LIBC = re.compile(r"(sys|linux|asm|netinet|arpa|sanitizer)/.*\.h|[a-z0-9]+\.h")
 

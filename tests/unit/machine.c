@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "machine.h"
 #include "util/file.h"
@@ -292,6 +295,32 @@ int machine_remove_mdev(Machine *m, const char *uuid) {
         g_autofree char *path = g_strdup_printf("bus/mdev/devices/%s/remove", uuid);
 
         return machine_store(m, path, "1");
+}
+
+pid_t machine_hold(Machine *m, const char *node) {
+        int ready[2];
+        char byte;
+        pid_t pid;
+
+        g_assert_cmpint(pipe(ready), ==, 0);
+        pid = fork();
+        g_assert_cmpint(pid, >=, 0);
+        if (pid == 0) {
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
+                if (openat(m->sim.host.dev_fd, node, O_RDWR) < 0 || write(ready[1], "", 1) != 1)
+                        _exit(1);
+                for (;;)
+                        (void)pause();
+        }
+        g_assert_cmpint(read(ready[0], &byte, 1), ==, 1);
+        fd_close(ready[0]);
+        fd_close(ready[1]);
+        return pid;
+}
+
+void machine_let_go(pid_t pid) {
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
 }
 
 bool machine_has_mdev(Machine *m, const char *uuid) {

@@ -68,6 +68,10 @@ int machine_store(Machine *m, const char *path, const char *text);
 int machine_make_mdev(Machine *m, const char *parent, const char *type, const char *uuid);
 int machine_remove_mdev(Machine *m, const char *uuid);
 
+/* A process that has a node below /dev open, as a virtual machine has "vfio/GROUP", until it lets go. */
+pid_t machine_hold(Machine *m, const char *node);
+void machine_let_go(pid_t pid);
+
 bool machine_has_mdev(Machine *m, const char *uuid);
 bool machine_has_record(Machine *m, const char *uuid);
 int machine_write_record(Machine *m, const char *uuid, RecordPhase phase, const char *gpu, const char *type);

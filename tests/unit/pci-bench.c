@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
-
 #include "pci-bench.h"
 
 const VfRow vf_rows[VF_N_ROWS] = {
@@ -57,31 +53,6 @@ void pci_bench_put(Bench *b, const char *path, const char *text) {
 
 int pci_bench_sync(Bench *b) {
         return bench_sync(b, NULL, 0, true);
-}
-
-pid_t pci_bench_hold(Machine *m, const char *node) {
-        int ready[2];
-        char byte;
-        pid_t pid;
-
-        g_assert_cmpint(pipe(ready), ==, 0);
-        pid = fork();
-        g_assert_cmpint(pid, >=, 0);
-        if (pid == 0) {
-                if (openat(m->sim.host.dev_fd, node, O_RDWR) < 0 || write(ready[1], "", 1) != 1)
-                        _exit(1);
-                for (;;)
-                        (void)pause();
-        }
-        g_assert_cmpint(read(ready[0], &byte, 1), ==, 1);
-        fd_close(ready[0]);
-        fd_close(ready[1]);
-        return pid;
-}
-
-void pci_bench_let_go(pid_t pid) {
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
 }
 
 int pci_bench_enable_vfs(Bench *b, uint32_t n) {

@@ -48,10 +48,6 @@ void pci_bench_put(Bench *b, const char *path, const char *text);
 char *pci_bench_get(Bench *b, const char *path);
 int pci_bench_sync(Bench *b);
 
-/* Somebody opens a node below /dev, until he lets go. */
-pid_t pci_bench_hold(Machine *m, const char *node);
-void pci_bench_let_go(pid_t pid);
-
 int pci_bench_enable_vfs(Bench *b, uint32_t n);
 /* By somebody else, whatever is on them. */
 int pci_bench_set_vfs(Bench *b, const char *n);

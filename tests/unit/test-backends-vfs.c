@@ -89,12 +89,12 @@ static void test_vf_in_use(gconstpointer data) {
         g_assert_cmpint(bench_create(b, row->type, UUID_1), ==, 0);
         node = g_strdup_printf("vfio/%i", (int)b->result.vgpu.iommu_group);
         g_assert_cmpint(bench_create(b, row->type, UUID_2), ==, 0);
-        pid = pci_bench_hold(b->machine, node);
+        pid = machine_hold(b->machine, node);
         g_assert_cmpint(bench_remove(b, UUID_1), ==, -ERROR_IN_USE);
         g_assert_cmpuint(b->result.n_users, ==, 1);
         g_assert_cmpint(b->result.users[0].pid, ==, pid);
         g_assert_cmpint(bench_remove(b, UUID_2), ==, 0);
-        pci_bench_let_go(pid);
+        machine_let_go(pid);
         g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
         bench_free(b);
 }
@@ -221,12 +221,12 @@ static void test_vf_used_by_host(void) {
         g_assert_cmpint(sim_mkdir(&b->machine->sim, "sys/bus/pci/devices/" VF_A(1) "/drm/card7"), ==, 0);
         g_assert_cmpint(sim_mkdir(&b->machine->sim, "dev/dri"), ==, 0);
         g_assert_cmpint(sim_write(&b->machine->sim, "", 0600, "dev/dri/card7"), ==, 0);
-        pid = pci_bench_hold(b->machine, "dri/card7");
+        pid = machine_hold(b->machine, "dri/card7");
         g_assert_cmpint(pci_bench_enable_vfs(b, 0), ==, -ERROR_IN_USE);
         g_assert_nonnull(strstr(b->result.error.message, VF_A(1)));
         g_assert_cmpint(pci_bench_sync(b), ==, 0);
         g_assert_cmpuint(b->result.report.num_vfs, ==, 3);
-        pci_bench_let_go(pid);
+        machine_let_go(pid);
         g_assert_cmpint(pci_bench_enable_vfs(b, 0), ==, 0);
         bench_free(b);
 }
@@ -241,13 +241,13 @@ static void test_vf_card_held(void) {
         g_assert_cmpint(sim_mkdir(&b->machine->sim, "sys/bus/pci/devices/" GPU_A "/drm/card7"), ==, 0);
         g_assert_cmpint(sim_mkdir(&b->machine->sim, "dev/dri"), ==, 0);
         g_assert_cmpint(sim_write(&b->machine->sim, "", 0600, "dev/dri/card7"), ==, 0);
-        pid = pci_bench_hold(b->machine, "dri/card7");
+        pid = machine_hold(b->machine, "dri/card7");
         number = g_strdup_printf("process %i", (int)pid);
         ops.run = run_lie;
         b->machine->sim.host.ops = &ops;
         g_assert_cmpint(pci_bench_enable_vfs(b, 8), ==, -ERROR_IN_USE);
         g_assert_nonnull(strstr(b->result.error.message, number));
-        pci_bench_let_go(pid);
+        machine_let_go(pid);
         g_assert_cmpint(pci_bench_enable_vfs(b, 8), ==, -ERROR_DRIVER_REJECTED);
         b->machine->sim.host.ops = &b->machine->host_ops;
         bench_free(b);

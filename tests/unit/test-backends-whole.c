@@ -110,10 +110,10 @@ static void test_whole_held_by_host(void) {
         g_assert_cmpint(sim_mkdir(&b->machine->sim, "sys/bus/pci/devices/" GPU_A "/drm/renderD128"), ==, 0);
         g_assert_cmpint(sim_mkdir(&b->machine->sim, "dev/dri"), ==, 0);
         g_assert_cmpint(sim_write(&b->machine->sim, "", 0600, "dev/dri/renderD128"), ==, 0);
-        pid = pci_bench_hold(b->machine, "dri/renderD128");
+        pid = machine_hold(b->machine, "dri/renderD128");
         expect_refused(b, -ERROR_IN_USE, "test-backends");
         g_assert_cmpint(bench_job(b, &job), ==, -ERROR_IN_USE);
-        pci_bench_let_go(pid);
+        machine_let_go(pid);
         g_assert_cmpint(bench_create(b, "vfio-pci", UUID_1), ==, 0);
         bench_free(b);
 }
@@ -140,14 +140,14 @@ static void test_whole_in_use(void) {
         pid_t pid;
 
         g_assert_cmpint(bench_create(b, "vfio-pci", UUID_1), ==, 0);
-        pid = pci_bench_hold(b->machine, "vfio/0");
+        pid = machine_hold(b->machine, "vfio/0");
         number = g_strdup_printf("%i", (int)pid);
         g_assert_cmpint(bench_remove(b, UUID_1), ==, -ERROR_IN_USE);
         g_assert_nonnull(strstr(b->result.error.message, number));
         g_assert_cmpuint(b->result.n_users, ==, 1);
         g_assert_cmpint(b->result.users[0].pid, ==, pid);
         assert_driver(b, GPU_A, "vfio-pci");
-        pci_bench_let_go(pid);
+        machine_let_go(pid);
         g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
         bench_free(b);
 }

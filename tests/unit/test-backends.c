@@ -4,10 +4,6 @@
  * What every backend has in common, held against every backend: one without a row in bench.c is a failure.
  */
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
-
 #include "backend/backends.h"
 #include "bench.h"
 #include "sim/sim-internal.h"
@@ -127,27 +123,6 @@ static void test_of_another(gconstpointer row) {
         bench_free(b);
 }
 
-/* A process that holds a vGPU open, as a virtual machine does. */
-static pid_t hold(Machine *m, const char *node) {
-        int ready[2];
-        char byte;
-        pid_t pid;
-
-        g_assert_cmpint(pipe(ready), ==, 0);
-        pid = fork();
-        g_assert_cmpint(pid, >=, 0);
-        if (pid == 0) {
-                if (openat(m->sim.host.dev_fd, node, O_RDWR) < 0 || write(ready[1], "", 1) != 1)
-                        _exit(1);
-                for (;;)
-                        (void)pause();
-        }
-        g_assert_cmpint(read(ready[0], &byte, 1), ==, 1);
-        fd_close(ready[0]);
-        fd_close(ready[1]);
-        return pid;
-}
-
 static void test_in_use(gconstpointer row) {
         Bench *b = bench_new(row);
         Attributes attributes = {};
@@ -163,7 +138,7 @@ static void test_in_use(gconstpointer row) {
 
         g_assert_cmpint(bench_create(b, b->row->type, UUID_1), ==, 0);
         g_assert_cmpint(bench_create(b, b->row->type, UUID_2), ==, 0);
-        pid = hold(b->machine, "vfio/0");
+        pid = machine_hold(b->machine, "vfio/0");
         number = g_strdup_printf("%i", (int)pid);
 
         /* What a start that was cut off has left to write is not written to it. */
@@ -180,8 +155,7 @@ static void test_in_use(gconstpointer row) {
         g_assert_true(machine_has_mdev(b->machine, UUID_1));
         g_assert_cmpint(bench_remove(b, UUID_2), ==, 0);
 
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
+        machine_let_go(pid);
         g_assert_cmpint(bench_job(b, &configure), !=, -ERROR_IN_USE);
         g_assert_cmpint(b->result.error.code, <, 0); /* it was tried */
         attributes_done(&attributes);

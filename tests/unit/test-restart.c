@@ -193,15 +193,18 @@ static void test_create_cut(gconstpointer data) {
         machine_free(m);
 }
 
-/*
- * Killed while a start was on its way, and mdevctl started the same just then: whose the device is nobody can tell. It
- * stays, and has what its definition says, once.
- */
-static void test_start_cut(void) {
+#define WEIGHT "bus/mdev/devices/" UUID_1 "/scheduling_weight"
+
+static void assert_weight(Machine *m, const char *weight) {
+        char text[32];
+
+        attribute_read_text(m->sim.host.sys_fd, WEIGHT, text, sizeof(text));
+        g_assert_cmpstr(text, ==, weight);
+}
+
+/* A start is on its way, and somebody else makes the device meanwhile. */
+static Machine *begin_start(void) {
         Machine *m = machine_with_gpus();
-        const char *log;
-        char weight[32];
-        VGpu *vgpu;
 
         life_write(m, GPU_A, UUID_1,
                    "{\"mdev_type\":\"" TYPE_1 "\",\"start\":\"manual\","
@@ -209,10 +212,27 @@ static void test_start_cut(void) {
         machine_turn(m);
         (void)life_start(m, UUID_1, &(Answer){});
         g_assert_cmpint(machine_make_mdev(m, GPU_A, TYPE_1, UUID_1), ==, 0);
-        machine_restart(m);
+        return m;
+}
+
+/* Another daemon comes after the one that was killed. */
+static void come_back(Machine *m) {
         machine_set_types(m, 2, 2);
         g_assert_cmpint(manager_scan(m->manager), ==, 0);
         machine_settle(m);
+}
+
+/*
+ * Killed while a start was on its way, and mdevctl started the same just then: whose the device is nobody can tell. It
+ * stays, and has what its definition says, once.
+ */
+static void test_start_cut(void) {
+        Machine *m = begin_start();
+        const char *log;
+        VGpu *vgpu;
+
+        machine_restart(m);
+        come_back(m);
         life_assert_state(m, UUID_1, VGPU_ACTIVE, NULL);
         vgpu = life_find(m, UUID_1);
         g_assert_false(vgpu->made || vgpu->managed || vgpu->unfinished);
@@ -220,16 +240,33 @@ static void test_start_cut(void) {
         log = strstr(m->log->str, "vgpu 1111 creating\n");
         g_assert_true(log && strstr(log, "vgpu 1111 active\n"));
         machine_clear_log(m);
-        attribute_read_text(m->sim.host.sys_fd, "bus/mdev/devices/" UUID_1 "/scheduling_weight", weight,
-                            sizeof(weight));
-        g_assert_cmpstr(weight, ==, "7");
+        assert_weight(m, "7");
 
         /* What somebody writes there later is his. */
-        g_assert_cmpint(machine_store(m, "bus/mdev/devices/" UUID_1 "/scheduling_weight", "9"), ==, 0);
+        g_assert_cmpint(machine_store(m, WEIGHT, "9"), ==, 0);
         life_restart(m);
-        attribute_read_text(m->sim.host.sys_fd, "bus/mdev/devices/" UUID_1 "/scheduling_weight", weight,
-                            sizeof(weight));
-        g_assert_cmpstr(weight, ==, "9");
+        assert_weight(m, "9");
+        machine_free(m);
+}
+
+/* The same, and somebody has opened it since: nothing of it changes under him, then or later, and it says so. */
+static void test_start_cut_used(void) {
+        Machine *m = begin_start();
+        VGpu *vgpu;
+        pid_t pid;
+
+        g_assert_cmpint(machine_store(m, WEIGHT, "5"), ==, 0);
+        machine_restart(m); /* first: who is forked has the workers' descriptors, too */
+        pid = machine_hold(m, "vfio/0");
+        come_back(m);
+        life_assert_state(m, UUID_1, VGPU_ACTIVE, "attributes are not written: vGPU " UUID_1 " is in use by");
+        vgpu = life_find(m, UUID_1);
+        g_assert_false(vgpu->made || vgpu->unfinished || vgpu->operation);
+        assert_weight(m, "5");
+
+        machine_let_go(pid);
+        life_restart(m);
+        assert_weight(m, "5");
         machine_free(m);
 }
 
@@ -358,6 +395,7 @@ int main(int argc, char **argv) {
                 g_test_add_data_func(path, GINT_TO_POINTER(i), test_lingers);
         }
         g_test_add_func("/restart/start-cut", test_start_cut);
+        g_test_add_func("/restart/start-cut-used", test_start_cut_used);
         g_test_add_func("/restart/lingered", test_lingered);
         g_test_add_func("/restart/lingers-unplugged", test_lingers_unplugged);
 
