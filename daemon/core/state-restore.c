@@ -171,7 +171,8 @@ static int compare(const Type *type, const ImageHeader *header, Error *error) {
                 r = facts_add_text(&there, "registration", registration_to_string(REGISTRATION_REGISTERED));
         /* As full of them as it may be, and these are not among them. */
         if (r == -E2BIG || r == -EINVAL)
-                return error_set(error, -ERROR_STATE_INVALID, "The state image says more of its driver than a driver says");
+                return error_set(error, -ERROR_STATE_INVALID,
+                                 "The state image says more of its driver than a driver says");
         if (r >= 0)
                 r = migration_describe(type, NULL, &here);
         if (r < 0)

@@ -105,7 +105,8 @@ static int submit_error(int code, bool lists, Error *error) {
                                  "The process that %s saved states is stuck, or has not ended yet: the disk may hang",
                                  lists ? "lists" : "deletes");
         if (code == -EDQUOT)
-                return error_set(error, -ERROR_LIMIT_EXCEEDED, "Too much waits to be done before saved states can be %s",
+                return error_set(error, -ERROR_LIMIT_EXCEEDED,
+                                 "Too much waits to be done before saved states can be %s",
                                  lists ? "listed" : "deleted");
 
         return error_set_errno(error, code, "the saved states cannot be looked at");

@@ -358,7 +358,7 @@ def hanging(stack):
 
 @test
 def ended(stack):
-    """what ends mdevctl ends its callout as well, which is in a group of its own, and nothing is done; what it ignores does not"""
+    """what ends mdevctl ends its callout as well, in a group of its own, and nothing is done; what it ignores does not"""
     s = Scene(stack, ours_only=True, MDEVCTL_CALLOUT_MSEC="60000")
     pids = os.path.join(s.machine.root, "pids")
     write(s.machine.root, "etc/mdevctl.d/scripts.d/callouts/hang", HANG.replace("EVENT", "pre").replace("PIDS", pids), 0o755)
