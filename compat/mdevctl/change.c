@@ -32,6 +32,7 @@ static int invoke(Change *change, const char *action, bool force) {
         }
 
         callouts_notify(&callouts);
+        change->callouts = NULL;
         return r;
 }
 

@@ -33,6 +33,16 @@ typedef struct Process {
 static char **late;
 static size_t n_late;
 
+/* What ends us ends the script, which would not hear of it in its own group, before. */
+static const int endings[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+static volatile sig_atomic_t ending; /* the one that has come */
+
+/* As things were before, so that they are so again. */
+typedef struct Signals {
+        sigset_t mask;
+        struct sigaction actions[ELEMENTSOF(endings)];
+} Signals;
+
 void outcome_done(Outcome *o) {
         free(o->output);
         *o = (Outcome){ .status = -1 };
@@ -125,8 +135,37 @@ static int stream_read(Stream *s, bool all) {
         return r;
 }
 
-/* Its end; -ETIMEDOUT if that does not come. What its children go on to say nobody waits for. */
-static int process_wait(Process *p, int64_t deadline) {
+static void on_ending(int number) {
+        ending = number;
+}
+
+/* They come only while the script is waited for. Those that are ignored, as by nohup, stay so. */
+static void signals_catch(Signals *ret_before) {
+        struct sigaction catch = { .sa_handler = on_ending };
+        sigset_t mask;
+
+        (void)sigemptyset(&mask);
+        for (size_t i = 0; i < ELEMENTSOF(endings); i++)
+                (void)sigaddset(&mask, endings[i]);
+        (void)sigprocmask(SIG_BLOCK, &mask, &ret_before->mask);
+        for (size_t i = 0; i < ELEMENTSOF(endings); i++) {
+                (void)sigaction(endings[i], NULL, &ret_before->actions[i]);
+                if (ret_before->actions[i].sa_handler != SIG_IGN)
+                        (void)sigaction(endings[i], &catch, NULL);
+        }
+}
+
+/* One that has come does now what it would have done. */
+static void signals_restore(const Signals *before) {
+        for (size_t i = 0; i < ELEMENTSOF(endings); i++)
+                (void)sigaction(endings[i], &before->actions[i], NULL);
+        if (ending != 0)
+                (void)raise(ending);
+        (void)sigprocmask(SIG_SETMASK, &before->mask, NULL);
+}
+
+/* Its end; -ETIMEDOUT if that does not come, -ECANCELED if one of ours does. What its children go on to say nobody waits for. */
+static int process_wait(Process *p, int64_t deadline, const sigset_t *mask) {
         for (;;) {
                 struct pollfd fds[] = {
                         { .fd = p->pidfd, .events = POLLIN },
@@ -134,13 +173,16 @@ static int process_wait(Process *p, int64_t deadline) {
                         { .fd = p->err.fd, .events = POLLIN },
                 };
                 int64_t left = deadline - now();
+                struct timespec timeout = { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
                 int r;
 
                 if (left <= 0)
                         return -ETIMEDOUT;
-                r = poll(fds, ELEMENTSOF(fds), (int)left);
+                r = ppoll(fds, ELEMENTSOF(fds), &timeout, mask);
                 if (r < 0 && errno != EINTR)
                         return -errno;
+                if (r < 0 && ending != 0 && mask)
+                        return -ECANCELED;
                 if (r <= 0)
                         continue;
                 r = stream_read(&p->out, fds[0].revents != 0);
@@ -162,11 +204,11 @@ static int process_reap(const Process *p) {
 
 /* One that cannot be killed is left behind: it waits in the kernel for who knows what. */
 static void process_end(Process *p) {
-        (void)kill(-p->pid, SIGTERM);
+        (void)kill(-p->pid, ending != 0 ? ending : SIGTERM);
         (void)kill(-p->pid, SIGCONT);
-        if (process_wait(p, now() + GRACE_MSEC) < 0) {
+        if (process_wait(p, now() + GRACE_MSEC, NULL) < 0) {
                 (void)kill(-p->pid, SIGKILL);
-                if (process_wait(p, now() + GRACE_MSEC) < 0)
+                if (process_wait(p, now() + GRACE_MSEC, NULL) < 0)
                         return;
         } else
                 (void)kill(-p->pid, SIGKILL); /* its children */
@@ -174,7 +216,7 @@ static void process_end(Process *p) {
 }
 
 /* A group of its own, so that its children end with it. */
-static int spawn(const char *path, char *const argv[], const int fds[static 3], pid_t *ret_pid) {
+static int spawn(const char *path, char *const argv[], const int fds[static 3], const sigset_t *mask, pid_t *ret_pid) {
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         int r;
@@ -186,7 +228,9 @@ static int spawn(const char *path, char *const argv[], const int fds[static 3], 
                 return -ENOMEM;
         }
 
-        r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+        r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+        if (r == 0)
+                r = posix_spawnattr_setsigmask(&attributes, mask);
         for (int i = 0; i < 3 && r == 0; i++)
                 r = posix_spawn_file_actions_adddup2(&actions, fds[i], i);
         if (r == 0)
@@ -220,7 +264,7 @@ static int make_pipe(Stream *s, int *ret_theirs) {
         return fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-static int process_start(Process *p, char *const argv[], const char *input) {
+static int process_start(Process *p, char *const argv[], const char *input, const sigset_t *mask) {
         _cleanup_(fd_closep) int in = -EBADF, out = -EBADF, err = -EBADF;
         int r;
 
@@ -229,7 +273,7 @@ static int process_start(Process *p, char *const argv[], const char *input) {
         if (r >= 0)
                 r = make_pipe(&p->err, &err);
         if (r >= 0)
-                r = spawn(argv[0], argv, (int[]){ in, out, err }, &p->pid);
+                r = spawn(argv[0], argv, (int[]){ in, out, err }, mask, &p->pid);
         if (r < 0)
                 return r;
 
@@ -254,6 +298,19 @@ static int finish(Process *p, const char *path, int r) {
         return r;
 }
 
+/* To its end, or ours. */
+static int run(Process *p, char *const argv[], const char *input, int *ret_status) {
+        Signals before;
+        int r;
+
+        signals_catch(&before);
+        r = process_start(p, argv, input, &before.mask);
+        if (r >= 0)
+                *ret_status = finish(p, argv[0], process_wait(p, now() + time_of_script(), &before.mask));
+        signals_restore(&before);
+        return r;
+}
+
 int script_run(char *const argv[], const char *input, Outcome *ret_outcome) {
         _cleanup_(process_done) Process p = {
                 .pidfd = -EBADF,
@@ -269,11 +326,10 @@ int script_run(char *const argv[], const char *input, Outcome *ret_outcome) {
                 return 0;
         }
 
-        r = process_start(&p, argv, input);
+        r = run(&p, argv, input, &ret_outcome->status);
         if (r < 0)
                 return r;
 
-        ret_outcome->status = finish(&p, argv[0], process_wait(&p, now() + time_of_script()));
         if (p.err.size > 0 && ret_outcome->status != 2)
                 fprintf(stderr, "%s: %s", slash ? slash + 1 : argv[0], p.err.text);
         ret_outcome->too_much = p.out.over;

@@ -7,16 +7,34 @@
 #include "backend/backends.h"
 #include "backend/mdev-counts.h"
 #include "backend/mdev-sysfs.h"
+#include "util/file.h"
 
 static int mdev_probe(BackendContext *c, Error *error) {
         return mdev_sysfs_present(c->host, c->gpu);
+}
+
+/* A driver of another name may call its types so, too: its devices are elsewhere, as cards on a bus are. */
+static bool is_mtty(const BackendContext *c) {
+        char path[SYSFS_NAME_SIZE + 32], target[4096];
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "class/mdev_bus/%s", c->gpu);
+        n = readlinkat(c->host->sys_fd, path, target, sizeof(target) - 1);
+        if (n < 0)
+                return false;
+
+        target[n] = '\0';
+        return strstr(target, "/devices/virtual/mtty/");
 }
 
 /*
  * No interface tells whether a driver keeps the state of a vGPU that nobody has open. The kernel's sample driver does
  * (samples/vfio-mdev/mtty.c makes it when the device is made, and touches it at no opening; observed, Linux 6.12).
  */
-static void add_keeping(GpuReport *report) {
+static void add_keeping(const BackendContext *c, GpuReport *report) {
+        if (!is_mtty(c))
+                return;
+
         for (size_t i = 0; i < report->n_types; i++)
                 if (strncmp(report->types[i].id, "mtty-", strlen("mtty-")) == 0)
                         report->types[i].details.keeps_state = TRISTATE_YES;
@@ -27,7 +45,7 @@ static int mdev_read(BackendContext *c, GpuReport *report, Error *error) {
 
         r = mdev_sysfs_read(c->host, c->gpu, report, error);
         if (r >= 0)
-                add_keeping(report);
+                add_keeping(c, report);
         return r;
 }
 

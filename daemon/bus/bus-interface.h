@@ -97,8 +97,6 @@ int manager_method_export_state(sd_bus_message *message, void *userdata, sd_bus_
 int manager_method_restore_state(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int manager_method_import_state(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 int manager_method_list_saved_states(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
-/* ListSavedStates() answers otherwise than before. */
-void bus_saved_states_changed(BusServer *server);
 int manager_method_delete_saved_state(sd_bus_message *message, void *userdata, sd_bus_error *ret_error);
 
 /* migration-query-call.c */

@@ -329,9 +329,16 @@ static void on_task_finished(Task *task, void *userdata) {
         if (r < 0)
                 log_full(bus_log_level(r), NULL, "Cannot tell that job %u has ended: %s", task->id,
                          strerrordesc_np(-r));
-        /* Also of one that failed when the state was written. */
-        if (task->subject == TASK_STATE && streq(task->operation, "save-state"))
-                bus_saved_states_changed(server);
+}
+
+static void on_saved_states_changed(Manager *manager, void *userdata) {
+        BusServer *server = userdata;
+        int r = 0;
+
+        if (server->tells)
+                r = sd_bus_emit_signal(server->bus, BUS_PATH, manager_interface.name, "SavedStatesChanged", NULL);
+        if (r < 0)
+                log_full(bus_log_level(r), NULL, "Cannot tell that other states are saved: %s", strerrordesc_np(-r));
 }
 
 const ObserverOps bus_observer_ops = {
@@ -347,6 +354,7 @@ const ObserverOps bus_observer_ops = {
         .device_error = on_device_error,
         .problems_changed = on_problems_changed,
         .topology_changed = on_topology_changed,
+        .saved_states_changed = on_saved_states_changed,
         .task_added = on_task_added,
         .task_removed = on_task_removed,
         .task_changed = on_task_changed,

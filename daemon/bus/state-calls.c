@@ -167,7 +167,8 @@ static int restore(BusServer *server, sd_bus_message *message, bool in_store, sd
 
         (void)text_copy(details.gpu, sizeof(details.gpu), request.gpu);
         (void)text_copy(details.type, sizeof(details.type), request.type);
-        (void)text_copy(details.uuid, sizeof(details.uuid), request.uuid);
+        if (!streq(request.uuid, "new")) /* that is no UUID, and nothing that a rule could look at */
+                (void)text_copy(details.uuid, sizeof(details.uuid), request.uuid);
         r = bus_call_authorize(server, message, POLKIT_MIGRATE_STATE, &details, &call, ret_error);
         if (r <= 0)
                 return r < 0 ? r : 1;
@@ -271,25 +272,14 @@ int manager_method_list_saved_states(sd_bus_message *message, void *userdata, sd
         return 1;
 }
 
-void bus_saved_states_changed(BusServer *server) {
-        int r = 0;
-
-        if (server->tells)
-                r = sd_bus_emit_signal(server->bus, BUS_PATH, manager_interface.name, "SavedStatesChanged", NULL);
-        if (r < 0)
-                log_debug("Cannot tell that other states are saved: %s", strerrordesc_np(-r));
-}
-
 static void on_deleted(const Error *error, const JobResult *result, void *userdata) {
         _cleanup_(bus_call_freep) BusCall *call = userdata;
 
         call->states = NULL;
         if (error)
                 bus_call_reply_error(call, error);
-        else {
-                bus_saved_states_changed(call->server);
+        else
                 (void)sd_bus_reply_method_return(call->message, NULL);
-        }
 }
 
 int manager_method_delete_saved_state(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {

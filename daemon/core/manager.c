@@ -13,6 +13,7 @@
 #include "core/scan.h"
 #include "core/start-hold.h"
 #include "core/state-transfer.h"
+#include "core/states-query.h"
 #include "core/task.h"
 #include "core/topology-apply.h"
 #include "core/topology-auto.h"
@@ -82,6 +83,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->migration_queries);
         list_init(&manager->start_holds);
         list_init(&manager->state_transfers);
+        list_init(&manager->states_work);
         list_init(&manager->tasks);
         list_init(&manager->vfs_changes);
         statistics_init(&manager->statistics);
@@ -150,6 +152,7 @@ Manager *manager_free(Manager *manager) {
         manager->platform->lost = NULL;
         manager->platform->heard = NULL;
         state_transfers_end(manager);
+        states_queries_end(manager);
         topology_auto_end(manager);
         topology_apply_free(manager->topology_apply);
         notes_free(manager);

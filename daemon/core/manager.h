@@ -57,6 +57,7 @@ struct Manager {
         List migration_queries; /* MigrationQuery.link */
         List state_transfers; /* StateTransfer.link */
         uint32_t last_transfer;
+        List states_work; /* jobs of states-query.c */
         List start_holds; /* StartHold.link: that wait for one of these to end */
         List tasks; /* Task.link */
         uint32_t last_task;

@@ -74,6 +74,8 @@ typedef struct ObserverOps {
         void (*problems_changed)(Manager *manager, void *userdata);
         /* Another topology is the one that was applied last. */
         void (*topology_changed)(Manager *manager, void *userdata);
+        /* One was saved or deleted, or may have been. */
+        void (*saved_states_changed)(Manager *manager, void *userdata);
         void (*task_added)(Task *task, void *userdata);
         void (*task_removed)(Task *task, void *userdata);
         void (*task_changed)(Task *task, unsigned mask, void *userdata);

@@ -58,12 +58,16 @@ static bool is_free(const Manager *manager, const char *uuid) {
         return !vgpu || vgpu->claim == VGPU_CLAIM_NONE;
 }
 
+static bool is_copied(const VGpu *vgpu) {
+        return vgpu->claim == VGPU_CLAIM_SAVE || vgpu->claim == VGPU_CLAIM_RESTORE;
+}
+
 /* Whoever starts a machine is not kept waiting for that. */
 static int check_copied(const Manager *manager, const char *const *uuids, size_t n, Error *error) {
         for (size_t i = 0; i < n; i++) {
                 const VGpu *vgpu = find(manager, uuids[i]);
 
-                if (vgpu && (vgpu->claim == VGPU_CLAIM_SAVE || vgpu->claim == VGPU_CLAIM_RESTORE))
+                if (vgpu && is_copied(vgpu))
                         return error_set(error, -ERROR_BUSY,
                                          "The state of vGPU %s is being %s: no machine can start with it until that has "
                                          "ended",
@@ -89,19 +93,21 @@ int start_hold_new(Manager *manager, const char *const *uuids, size_t n, uint32_
         bool all_free = true;
         int r;
 
-        r = check_copied(manager, uuids, n, error);
-        if (r < 0)
-                return r;
         for (size_t i = 0; i < n; i++) {
                 VGpu *vgpu = find(manager, uuids[i]);
 
-                r = vgpu ? hold(vgpu, seconds) : 0;
+                if (!vgpu || is_copied(vgpu))
+                        continue;
+                r = hold(vgpu, seconds);
                 if (r < 0)
                         return error_set_errno(error, r, "vGPUs cannot be held");
-                if (vgpu)
-                        migration_query_give_way(vgpu);
+                migration_query_give_way(vgpu);
                 all_free = all_free && is_free(manager, uuids[i]);
         }
+
+        r = check_copied(manager, uuids, n, error);
+        if (r < 0)
+                return r;
 
         *ret_hold = NULL;
         if (all_free)

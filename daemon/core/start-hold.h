@@ -20,7 +20,7 @@ const char *start_hold_find_device(const Manager *manager, const char *address);
 /*
  * From now on nothing of ours opens these vGPUs; UUIDs that none of our vGPUs has are passed over. With none of them open
  * for us now *ret_hold is NULL, and all is done; else the callback follows, once, when they are closed. -ERROR_BUSY: the state of
- * one is being copied, which may last; nothing is held then.
+ * one is being copied, which may last and is not waited for; all others are held.
  */
 int start_hold_new(Manager *manager, const char *const *uuids, size_t n, uint32_t seconds,
                    void (*callback)(void *userdata), void *userdata, StartHold **ret_hold, Error *error);

@@ -169,6 +169,10 @@ static int compare(const Type *type, const ImageHeader *header, Error *error) {
         /* Whether one could be made there is nothing that its state depends on. */
         if (r >= 0)
                 r = facts_add_text(&there, "registration", registration_to_string(REGISTRATION_REGISTERED));
+        /* As full of them as it may be, and these are not among them. */
+        if (r == -E2BIG || r == -EINVAL)
+                return error_set(error, -ERROR_STATE_INVALID,
+                                 "The state image says more of its driver than a driver says");
         if (r >= 0)
                 r = migration_describe(type, NULL, &here);
         if (r < 0)
@@ -211,6 +215,16 @@ static bool is_meant(const VGpu *vgpu) {
                (vgpu->state == VGPU_INCOMING || vgpu->state == VGPU_DEFINED || vgpu->state == VGPU_FAILED);
 }
 
+/* It has one, or none, that was told whoever defined or prepared it. */
+static int check_no_label(const VGpu *vgpu, bool has_label, Error *error) {
+        if (!has_label)
+                return 0;
+
+        return error_set(error, -ERROR_INVALID_ARGUMENT,
+                         "vGPU %s is there already and keeps its label: the option 'label' is for one that is made",
+                         vgpu->uuid);
+}
+
 static int use_vgpu(StateTransfer *t, VGpu *vgpu, const char *word, const ImageHeader *header, Error *error) {
         StartRequest request = { .uuid = vgpu->uuid, .by = &t->by, .lease = LEASE_SEC };
         const Type *type = vgpu_get_type(vgpu);
@@ -221,7 +235,9 @@ static int use_vgpu(StateTransfer *t, VGpu *vgpu, const char *word, const ImageH
             gpu_find_type(vgpu->gpu, word, &named, NULL) < 0 || named != type)
                 return error_set(error, -ERROR_ALREADY_EXISTS,
                                  "UUID %s is taken by a vGPU of another type, or on another GPU", vgpu->uuid);
-        r = check_hold(vgpu, error);
+        r = check_no_label(vgpu, t->has_label, error);
+        if (r >= 0)
+                r = check_hold(vgpu, error);
         if (r >= 0)
                 r = check_type(vgpu->gpu, word, header, error);
         if (r < 0)
@@ -335,7 +351,10 @@ static int judge_restore(const Manager *manager, const RestoreRequest *request, 
                 return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no UUID, and not 'new'", request->uuid);
 
         vgpu = MAP_FIND(&manager->vgpus, uuid, VGpu, node);
-        return is_meant(vgpu) ? check_hold(vgpu, error) : request_check_uuid_free(manager, uuid, uuid, error);
+        if (!is_meant(vgpu))
+                return request_check_uuid_free(manager, uuid, uuid, error);
+        r = check_no_label(vgpu, request->label, error);
+        return r < 0 ? r : check_hold(vgpu, error);
 }
 
 int manager_check_restore(Manager *manager, const RestoreRequest *request, Error *error) {

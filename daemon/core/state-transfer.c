@@ -480,6 +480,9 @@ static void on_saved(JobResult *result, void *userdata) {
         StateTransfer *t = userdata;
 
         t->job = NULL;
+        /* Whoever waits for it or not; also of one that failed, perhaps when the state had been written. */
+        if (t->name[0] != '\0' && (result->error.code == 0 || !t->callback))
+                OBSERVE(t->manager, saved_states_changed, t->manager);
         if (result->error.code == -EPIPE) {
                 (void)error_set(&t->failure, -EIO, "Saving the state of vGPU %s came to no end: %.200s", t->uuid,
                                 result->error.message);

@@ -16,6 +16,9 @@
 /* Whatever is reckoned to take longer than a year is not known. */
 #define END_MAX_USEC 31536000e6
 
+/* Nothing copies so much in a second: a worker says what it likes, and UNKNOWN_U64 is no rate. */
+#define RATE_MAX 0x1p62
+
 static const char *const task_state_table[TASK_STATE_MAX] = {
         [TASK_QUEUED] = "queued", [TASK_RUNNING] = "running",     [TASK_DONE] = "done",
         [TASK_FAILED] = "failed", [TASK_CANCELLED] = "cancelled",
@@ -160,7 +163,8 @@ void task_set_bytes(Task *task, uint64_t bytes, uint64_t total) {
                 task->rated_usec = now;
                 task->rated_bytes = bytes;
         } else if (usec >= PROGRESS_INTERVAL_USEC) {
-                uint64_t rate = (uint64_t)((double)(bytes - task->rated_bytes) * 1e6 / (double)usec);
+                double exact = (double)(bytes - task->rated_bytes) * 1e6 / (double)usec;
+                uint64_t rate = (uint64_t)MIN(exact, RATE_MAX);
 
                 /* That of some seconds, so that it can be read. */
                 task->rate = task->rate == UNKNOWN_U64 ? rate : task->rate - task->rate / 8 + rate / 8;

@@ -78,6 +78,11 @@ static int copy_out(Saving *s, uint64_t most, Error *error) {
         return 1;
 }
 
+/* Both are the driver's word. */
+static uint64_t add(uint64_t a, uint64_t b) {
+        return b > UINT64_MAX - a ? UINT64_MAX : a + b;
+}
+
 /* While the device runs, round after round, as long as that brings less to send when it stands. */
 static int pre_copy(Saving *s, Error *error) {
         uint64_t initial = 0, dirty = 0, least = UINT64_MAX;
@@ -89,19 +94,19 @@ static int pre_copy(Saving *s, Error *error) {
         if (r >= 0 && state_device_get_precopy(s->device, &initial, &dirty) < 0)
                 initial = dirty = 0;
         for (unsigned i = 0; r >= 0 && i < ROUNDS_MAX && in_vain < ROUNDS_IN_VAIN; i++) {
-                r = copy_out(s, MAX(ROUND_LEAST, 2 * (initial / 2 + dirty / 2) + IMAGE_FRAME_MAX), error);
+                r = copy_out(s, MAX(ROUND_LEAST, add(add(initial, dirty), IMAGE_FRAME_MAX)), error);
                 if (r < 0)
                         return r;
                 /* A driver that ends its stream here, or does not say what is left, has given what it gives before. */
                 if (r == 0 || state_device_get_precopy(s->device, &initial, &dirty) < 0)
                         return 0;
 
-                s->progress.dirty = initial + dirty;
+                s->progress.dirty = add(initial, dirty);
                 report(s->options, &s->progress);
                 if (initial == 0 && dirty <= DIRTY_ENOUGH)
                         return 0;
-                in_vain = initial + dirty < least ? 0 : in_vain + 1;
-                least = MIN(least, initial + dirty);
+                in_vain = s->progress.dirty < least ? 0 : in_vain + 1;
+                least = MIN(least, s->progress.dirty);
         }
 
         return r < 0 ? r : 0;

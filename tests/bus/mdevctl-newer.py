@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -297,24 +298,27 @@ def took(function):
     return time.monotonic() - began
 
 
+def lives(pid):
+    with contextlib.suppress(OSError):
+        return " Z " not in read(f"/proc/{pid}/stat")
+    return False
+
+
+# Deaf to what asks it to end, with a child that is, too, and holds its stdout.
+HANG = ("#!/bin/sh\n[ \"$4\" != EVENT ] && exit 0\ntrap '' TERM INT HUP\n(trap '' TERM INT HUP; sleep 300) &\n"
+        "echo $$ $! >> PIDS\nwait\nwait\n")
+
+
 @test
 def hanging(stack):
     """a callout that hangs is ended with its children, refuses what it was asked, and holds up nothing else"""
     s = Scene(stack, ours_only=True, MDEVCTL_CALLOUT_MSEC="1500")
-    # Deaf to SIGTERM, with a child that is, too, and holds its stdout.
     pids = os.path.join(s.machine.root, "pids")
-    hang = ("#!/bin/sh\n[ \"$4\" != EVENT ] && exit 0\ntrap '' TERM\n(trap '' TERM; sleep 300) &\n"
-            f"echo $$ $! >> {pids}\nwait\nwait\n")
     kind, place = s.kinds[0], f"{PARENT}/{U}"
     define = ["define", "-u", U, "-p", PARENT, "-t", kind]
 
     def install(event, folder="callouts"):
-        write(s.machine.root, f"etc/mdevctl.d/scripts.d/{folder}/hang", hang.replace("EVENT", event), 0o755)
-
-    def lives(pid):
-        with contextlib.suppress(OSError):
-            return " Z " not in read(f"/proc/{pid}/stat")
-        return False
+        write(s.machine.root, f"etc/mdevctl.d/scripts.d/{folder}/hang", HANG.replace("EVENT", event).replace("PIDS", pids), 0o755)
 
     def check_ended():
         words = read(pids).split()
@@ -350,6 +354,30 @@ def hanging(stack):
     timed("stop", "-u", U)
     check_ended()
     equal(s.machine.devices(), [])
+
+
+@test
+def ended(stack):
+    """what ends mdevctl ends its callout as well, in a group of its own, and nothing is done; what it ignores does not"""
+    s = Scene(stack, ours_only=True, MDEVCTL_CALLOUT_MSEC="60000")
+    pids = os.path.join(s.machine.root, "pids")
+    write(s.machine.root, "etc/mdevctl.d/scripts.d/callouts/hang", HANG.replace("EVENT", "pre").replace("PIDS", pids), 0o755)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with subprocess.Popen([s.ours.program, "define", "-u", U, "-p", PARENT, "-t", s.kinds[0]], env=s.ours.env) as process:
+            until(lambda: os.path.exists(pids) and read(pids).endswith("\n"), "the callout")
+            process.send_signal(number)
+            equal(process.wait(30), -number)
+        words = read(pids).split()
+        os.unlink(pids)
+        until(lambda w=words: not any(lives(pid) for pid in w), f"the end of {words}")
+        equal(s.ours.files(), {})
+    # nohup's way: only the callout's own end is its end.
+    s.script("etc/mdevctl.d/scripts.d/callouts/hang", f"[ \"$4\" != pre ] && exit 0; echo > {pids}; sleep 1; exit 0\n")
+    with subprocess.Popen(["nohup", s.ours.program, "define", "-u", U, "-p", PARENT, "-t", s.kinds[0]], env=s.ours.env,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: os.path.exists(pids), "the callout")
+        process.send_signal(signal.SIGHUP)
+        equal(process.wait(30), 0)
 
 
 @test

@@ -348,6 +348,7 @@ def refusals(stack):
     m.refused(ERROR + "Busy", lambda: m.save(uuid, "z"))
     waits = "c0ffee00-0000-4000-8000-0000000000fe"
     m.manager("PrepareIncoming", "sssa{sv}", [GPU, KEPT, waits, {}])
+    m.refused(INVALID, lambda: m.restore(GPU, "x", uuid=waits, label="y"), "keeps its label")
     m.manager("HoldForStart", "asa{sv}", [[waits], {}])
     m.refused(ERROR + "Busy", lambda: m.restore(GPU, "x", uuid=waits), "being started")
     m.manager("ReleaseIncoming", "sa{sv}", [waits, {}])

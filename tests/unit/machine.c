@@ -96,6 +96,10 @@ static void on_problems_changed(Manager *manager, void *userdata) {
         g_string_append(userdata, "problems\n");
 }
 
+static void on_saved_states_changed(Manager *manager, void *userdata) {
+        g_string_append(userdata, "saved-states\n");
+}
+
 static void on_topology_changed(Manager *manager, void *userdata) {
         g_string_append_printf(userdata, "topology '%s'\n", manager->active_topology);
 }
@@ -130,6 +134,7 @@ static const ObserverOps observer_ops = {
         .vgpu_changed = on_vgpu_changed,
         .device_error = on_device_error,
         .problems_changed = on_problems_changed,
+        .saved_states_changed = on_saved_states_changed,
         .topology_changed = on_topology_changed,
         .task_added = on_task_added,
         .task_removed = on_task_removed,

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 
 #include "bench.h"
+
+#include <glib/gstdio.h>
 #include "core/scan.h"
 #include "sim/sim-internal.h"
 
@@ -379,9 +381,27 @@ static void test_gvt(void) {
         bench_free(b);
 }
 
+/* The kernel's sample driver keeps states; one that names its types as that does is another driver. */
+static void test_keeping(void) {
+        static const Row row = { "mdev", "mtty", "mtty2", SIM_GPU_MTTY, 4, "mtty-1", "mtty-2", 4 };
+        Bench *b = bench_new(&row);
+        g_autofree char *link = g_strdup_printf("%s/sys/class/mdev_bus/mtty", b->machine->root);
+        g_autofree char *from = g_strdup_printf("%s/sys/devices/virtual/mtty/mtty", b->machine->root);
+        g_autofree char *to = g_strdup_printf("%s/sys/devices/virtual/xtty", b->machine->root);
+
+        g_assert_cmpint(bench_find_type(b, "mtty-1")->details.keeps_state, ==, TRISTATE_YES);
+        g_assert_cmpint(g_rename(from, to), ==, 0);
+        g_assert_cmpint(g_remove(link), ==, 0);
+        g_assert_cmpint(symlink("../../devices/virtual/xtty", link), ==, 0);
+        g_assert_cmpint(bench_sync(b, NULL, 0, false), ==, 0);
+        g_assert_cmpint(bench_find_type(b, "mtty-1")->details.keeps_state, ==, TRISTATE_UNKNOWN);
+        bench_free(b);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/backends/mdev/gvt", test_gvt);
+        g_test_add_func("/backends/mdev/keeping", test_keeping);
 
         g_test_add_func("/backends/mdev/own-types", test_own_types);
         g_test_add_func("/backends/mdev/virtual-functions", test_virtual_functions);

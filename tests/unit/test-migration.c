@@ -76,6 +76,26 @@ static void test_hold_waits(void) {
         machine_free(m);
 }
 
+/* The state of one of a machine's vGPUs is being saved: that is said, and the others are held. */
+static void test_hold_beside_save(void) {
+        static const char *const uuids[] = { UUID_1, UUID_2 };
+        Machine *m = machine_with_gpus();
+        VGpu *saved = machine_have_vgpu(m, GPU_A, UUID_1), *other = machine_have_vgpu(m, GPU_A, UUID_2);
+        Error error = ERROR_NULL;
+        StartHold *wait = NULL;
+        unsigned n = 0;
+
+        vgpu_set_claim(saved, VGPU_CLAIM_SAVE);
+        g_assert_cmpint(start_hold_new(m->manager, uuids, 2, 60, on_closed, &n, &wait, &error), ==, -ERROR_BUSY);
+        g_assert_nonnull(strstr(error.message, UUID_1));
+        g_assert_null(wait);
+        g_assert_cmpstr(vgpu_get_migration_state(saved), ==, "saving");
+        g_assert_cmpstr(vgpu_get_migration_state(other), ==, "starting");
+        vgpu_set_claim(saved, VGPU_CLAIM_NONE);
+        g_assert_cmpuint(n, ==, 0);
+        machine_free(m);
+}
+
 /* What has not got to it yet does not keep a machine waiting. */
 static void test_gives_way(void) {
         static const char *const uuids[] = { UUID_1 };
@@ -157,6 +177,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
         g_test_add_func("/migration/hold-waits", test_hold_waits);
+        g_test_add_func("/migration/hold-beside-save", test_hold_beside_save);
         g_test_add_func("/migration/gives-way", test_gives_way);
         g_test_add_func("/migration/abandoned", test_abandoned);
         g_test_add_func("/migration/stuck", test_stuck);

@@ -10,6 +10,7 @@
 #include "core/migration.h"
 #include "core/record.h"
 #include "core/state-transfer.h"
+#include "core/states-query.h"
 #include "machine.h"
 
 typedef struct Heard {
@@ -126,11 +127,42 @@ static void assert_gone(Machine *m) {
         g_assert_false(machine_has_record(m, UUID_1));
 }
 
+/* A header as full of facts as it may be, none of which is one of ours: it is the image that is wrong. */
+static void test_full_header(void) {
+        Machine *m = machine_that_keeps();
+        const Type *type = gpu_find_type_by_id(machine_gpu(m, GPU_A), TYPE_1);
+        ImageHeader *header = g_new0(ImageHeader, 1);
+        PlatformJob *job;
+        Heard heard;
+
+        job = restore(m, &heard);
+        image_header_init(header);
+        strcpy(header->uuid, UUID_1);
+        header->type = type->report;
+        strcpy(header->backend, type->gpu->backend);
+        strcpy(header->driver, type->gpu->driver);
+        header->vendor_id = type->gpu->identity.vendor;
+        for (unsigned i = 0; i < FACTS_MAX; i++) {
+                g_autofree char *key = g_strdup_printf("x%u", i);
+
+                g_assert_cmpint(facts_add_u32(&header->facts, key, i), ==, 0);
+        }
+        job->result.header = header;
+        fake_succeed(job);
+        g_assert_cmpint(heard.code, ==, -ERROR_STATE_INVALID);
+        assert_gone(m);
+        machine_free(m);
+}
+
 static bool is_saving(Machine *m) {
         Record record;
 
         g_assert_cmpint(record_read(m->state_fd, UUID_1, &record), ==, 0);
         return record.saving;
+}
+
+static bool told_of_states(const Machine *m) {
+        return strstr(m->log->str, "saved-states\n");
 }
 
 /* The worker is stuck, and then is not: whoever asked was told once that it failed, and nothing is destroyed after that. */
@@ -153,7 +185,9 @@ static void test_timeout(void) {
                 g_assert_cmpint(heard.code, ==, begun ? 0 : -ERROR_TIMEOUT);
                 g_assert_cmpint(manager_find_vgpu(m->manager, UUID_1)->state, ==, VGPU_SAVING);
                 fake_progress(job, &some);
+                g_assert_false(told_of_states(m));
                 fake_succeed(job);
+                g_assert_true(told_of_states(m));
                 if (afters[i / 2] == STATE_AFTER_STOP)
                         fake_succeed(fake_find_job(&m->fake, JOB_SETTLE_STATE, NULL));
                 machine_settle(m);
@@ -395,9 +429,119 @@ static void test_successor(void) {
         machine_free(m);
 }
 
+typedef struct Listed {
+        unsigned n;
+        int code;
+        StatesQuery *query;
+        Machine *asks_again; /* from within, once */
+} Listed;
+
+static void on_listed(const Error *error, const JobResult *result, void *userdata) {
+        Listed *l = userdata;
+        Machine *m = l->asks_again;
+
+        l->n++;
+        l->code = error ? error->code : 0;
+        l->query = NULL;
+        l->asks_again = NULL;
+        if (m)
+                g_assert_cmpint(states_query_new(m->manager, on_listed, l, &l->query, NULL), ==, 0);
+}
+
+static int list(Machine *m, Listed *l) {
+        Error error = ERROR_NULL;
+        int r = states_query_new(m->manager, on_listed, l, &l->query, &error);
+
+        g_assert_true(r == 0 || strstr(error.message, "saved states"));
+        return r;
+}
+
+static PlatformJob *begun_list(Machine *m) {
+        PlatformJob *job = fake_find_job(&m->fake, JOB_LIST_STATES, NULL);
+
+        g_assert_nonnull(job);
+        fake_begin(job);
+        g_assert_null(fake_find_job(&m->fake, JOB_LIST_STATES, NULL));
+        return job;
+}
+
+/* However many ask, one list is read at a time; who asks while one is read gets the next. */
+static void test_lists(void) {
+        Machine *m = machine_new();
+        Listed first = { .asks_again = m }, left = {}, others[3] = {};
+        PlatformJob *job;
+
+        g_assert_cmpint(list(m, &first), ==, 0);
+        job = begun_list(m);
+        g_assert_cmpint(list(m, &left), ==, 0);
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                g_assert_cmpint(list(m, &others[i]), ==, 0);
+        states_query_free(left.query);
+        g_assert_null(fake_find_job(&m->fake, JOB_LIST_STATES, NULL));
+        fake_succeed(job);
+        g_assert_cmpuint(first.n, ==, 1);
+        g_assert_cmpuint(others[0].n, ==, 0);
+
+        job = begun_list(m); /* first has asked again, and waits for another one */
+        fake_fail(job, -ERROR_LIMIT_EXCEEDED, "no");
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                g_assert_true(others[i].n == 1 && others[i].code == -ERROR_LIMIT_EXCEEDED);
+        g_assert_cmpuint(first.n, ==, 1);
+        fake_succeed(begun_list(m));
+        g_assert_true(first.n == 2 && first.code == 0);
+        g_assert_true(list_is_empty(&m->manager->states_work));
+
+        /* It hangs: nobody waits for it, and no more of them begin. */
+        g_assert_cmpint(list(m, &first), ==, 0);
+        job = begun_list(m);
+        g_assert_cmpint(list(m, &others[0]), ==, 0);
+        fake_time_out(job, 4711);
+        g_assert_true(first.n == 3 && first.code == -ERROR_TIMEOUT);
+        g_assert_true(others[0].n == 2 && others[0].code == -ERROR_TIMEOUT);
+        g_assert_cmpint(list(m, &others[0]), ==, -ERROR_BUSY);
+        fake_succeed(job);
+        g_assert_true(list_is_empty(&m->manager->states_work));
+        m->fake.refuse = -EDQUOT;
+        g_assert_cmpint(list(m, &others[0]), ==, -ERROR_LIMIT_EXCEEDED);
+        m->fake.refuse = 0;
+
+        /* One that is read when the daemon ends. */
+        g_assert_cmpint(list(m, &first), ==, 0);
+        (void)begun_list(m);
+        g_assert_cmpint(list(m, &others[0]), ==, 0);
+        machine_free(m);
+        g_assert_cmpuint(first.n, ==, 3);
+}
+
+/* Whether whoever asked for it still waits or not, that a state is deleted is told when it is. */
+static void test_delete(void) {
+        for (unsigned i = 0; i < 3; i++) {
+                Machine *m = machine_new();
+                Listed l = {};
+                PlatformJob *job;
+
+                g_assert_cmpint(states_query_new_delete(m->manager, "x", on_listed, &l, &l.query, NULL), ==, 0);
+                job = fake_find_job(&m->fake, JOB_DELETE_STATE, NULL);
+                fake_begin(job);
+                if (i == 1)
+                        fake_time_out(job, 4711);
+                if (i == 2)
+                        states_query_free(l.query);
+                g_assert_false(told_of_states(m));
+                fake_succeed(job);
+                g_assert_true(told_of_states(m));
+                g_assert_cmpuint(l.n, ==, i < 2);
+                g_assert_cmpint(l.code, ==, i == 1 ? -ERROR_TIMEOUT : 0);
+                machine_free(m);
+        }
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
+        g_test_add_func("/state-jobs/full-header", test_full_header);
+        g_test_add_func("/state-jobs/lists", test_lists);
+        g_test_add_func("/state-jobs/delete", test_delete);
         g_test_add_func("/state-jobs/timeout", test_timeout);
         g_test_add_func("/state-jobs/restore-timeout", test_restore_timeout);
         g_test_add_func("/state-jobs/abandoned", test_abandoned);

@@ -98,10 +98,26 @@ static void test_bytes(void) {
         machine_free(m);
 }
 
+/* What a worker says that lies. */
+static void test_hostile_bytes(void) {
+        Machine *m = machine_new();
+        Task *task = begin(m, 0);
+
+        task_set_bytes(task, 0, UINT64_MAX - 1);
+        for (unsigned i = 0; i < 2; i++) {
+                task->rated_usec -= 300000;
+                task->rated_bytes = 0;
+                task_set_bytes(task, UINT64_MAX - 1, UINT64_MAX - 1);
+                g_assert_cmpuint(task->rate, ==, UINT64_C(1) << 62);
+        }
+        machine_free(m);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/task/often", test_often);
         g_test_add_func("/task/end", test_end);
         g_test_add_func("/task/bytes", test_bytes);
+        g_test_add_func("/task/hostile-bytes", test_hostile_bytes);
         return g_test_run();
 }
