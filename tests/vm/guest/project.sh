@@ -114,6 +114,6 @@ check_peace() {
         heading "At the end"
         check_equal "the daemon has logged no error" "" "$(journalctl -b -q -o cat -p err -u "$UNIT")"
         check_equal "the kernel has not complained" "" \
-                "$(journalctl -b -k -q -o cat -g 'BUG:|WARNING:|Oops|general protection|refcount_t|Call Trace')"
+                "$(kernel_log journalctl -b -k -q -o cat | grep -E 'BUG:|WARNING:|Oops|general protection|refcount_t|Call Trace')"
         check_equal "no unit failed" "" "$(systemctl --failed --no-legend)"
 }

@@ -20,7 +20,7 @@ program() {
 
 # What a kernel says when something is wrong, with what it says around it
 kernel_complains() {
-        dmesg | grep -E -B 2 -A 40 'WARNING|BUG|INFO: |Oops|Call Trace|refcount_t|hung task|general protection|KASAN|ODEBUG|corruption' |
+        kernel_log | grep -E -B 2 -A 40 'WARNING|BUG|INFO: |Oops|Call Trace|refcount_t|hung task|general protection|KASAN|ODEBUG|corruption' |
                 head -n 200 | grep .
 }
 
