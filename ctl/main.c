@@ -220,8 +220,8 @@ static const char options_text[] =
         "      --json[=FORM]      Print JSON; FORM is pretty (the default) or short\n"
         "      --no-legend        Print tables without headings\n"
         "      --no-pager         Do not show long output in a pager\n"
-        "  -q, --quiet            No results of create, define, restore, topology and\n"
-        "                         check, no remarks of reload\n"
+        "  -q, --quiet            No results of what makes, moves or judges something,\n"
+        "                         no remarks of reload\n"
         "  -H, --host=[USER@]HOST Ask the daemon of another machine, over ssh\n"
         "      --address=ADDRESS  Ask over this D-Bus address instead of the system bus\n";
 

@@ -192,6 +192,9 @@ static int append_type(sd_bus_message *reply, const Type *type) {
                 return r;
 
         r = sd_bus_message_append(reply, "{sv}", "framebuffer", "t", report->framebuffer);
+        if (r >= 0 && report->details.keeps_state != TRISTATE_UNKNOWN)
+                r = sd_bus_message_append(reply, "{sv}", "keeps-state", "b",
+                                          (int)(report->details.keeps_state == TRISTATE_YES));
         if (r < 0)
                 return r;
 

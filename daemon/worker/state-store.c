@@ -107,7 +107,7 @@ int state_file_create(const Host *host, const Job *job, StateFile *ret_file, Err
                 if (file.others >= file.quota)
                         r = error_set(error, -ERROR_LIMIT_EXCEEDED,
                                       "The states that are saved take %" PRIu64 " bytes, of at most %" PRIu64
-                                      ": delete one first",
+                                      ": delete one, or let 'saved-states-max' of mdevgpud.yaml be more",
                                       file.others, file.quota);
         }
         if (r >= 0) {

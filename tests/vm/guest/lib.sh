@@ -93,8 +93,9 @@ check_output() {
         fi
 }
 
-# kernel_log [COMMAND…]: the kernel's log, as the command prints it, but for one complaint that is the emulator's: a trap of a single step that nobody asked for, with flags that
-# no program set (QEMU 7.2 without KVM, in a stat() of systemd's; once in many runs).
+# kernel_log [COMMAND…]: the kernel's log, as the command prints it, but for one complaint that is the emulator's: a trap of a
+# single step that nobody asked for, with flags that no program set (QEMU 7.2 without KVM, in a stat() of systemd's; once in
+# many runs).
 kernel_log() {
         "${@:-dmesg}" | awk '
                 /------------\[ cut here \]/ { held = 1; text = "" }
