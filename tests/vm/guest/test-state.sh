@@ -160,13 +160,13 @@ last_job() {
                 jq -rc '.data[0] | max_by(.[0]) | .[3]'
 }
 
-# Nothing has moved for a while.
+# A worker is at it, and nothing has moved for a while.
 is_stalled() {
         local before
 
         before=$(job "$(last_job)" Bytes)
         sleep 0.5
-        [ "$before" -gt 0 ] && [ "$before" = "$(job "$(last_job)" Bytes)" ]
+        [ "$before" = "$(job "$(last_job)" Bytes)" ] && transfer_pid >/dev/null
 }
 
 transfer_pid() {
