@@ -228,12 +228,20 @@ class Saver(Machine):
         self.check_log()
 
 
+def locks(fd):
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def hold(stack, machine, uuid):
     """Somebody has it open, as QEMU does."""
     group = os.path.basename(os.readlink(machine.path("sys/bus/mdev/devices", uuid, "iommu_group")))
     fd = os.open(machine.path("dev/vfio", group), os.O_RDWR)
     stack.callback(os.close, fd)
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    until(lambda: locks(fd), "whoever was killed to have let it go")
     return fd
 
 
