@@ -27,15 +27,7 @@ static void *array_extend(void *array, size_t n, size_t max, size_t size) {
         return reallocarray(array, n > 0 ? n * 2 : 1, size);
 }
 
-TypeReport *gpu_report_add_type(GpuReport *report) {
-        TypeReport *types, *type;
-
-        types = array_extend(report->types, report->n_types, REPORT_TYPES_MAX, sizeof(TypeReport));
-        if (!types)
-                return NULL;
-
-        report->types = types;
-        type = &types[report->n_types++];
+void type_report_init(TypeReport *type) {
         *type = (TypeReport){
                 .vendor_id = UNKNOWN_U32,
                 .max_instances = UNKNOWN_U32,
@@ -55,6 +47,18 @@ TypeReport *gpu_report_add_type(GpuReport *report) {
                         .placements = UNKNOWN_U32,
                 },
         };
+}
+
+TypeReport *gpu_report_add_type(GpuReport *report) {
+        TypeReport *types, *type;
+
+        types = array_extend(report->types, report->n_types, REPORT_TYPES_MAX, sizeof(TypeReport));
+        if (!types)
+                return NULL;
+
+        report->types = types;
+        type = &types[report->n_types++];
+        type_report_init(type);
         return type;
 }
 

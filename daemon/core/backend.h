@@ -196,6 +196,8 @@ typedef struct GpuReport {
 
 void gpu_report_init(GpuReport *report);
 void gpu_report_done(GpuReport *report);
+/* Nothing is known. */
+void type_report_init(TypeReport *type);
 TypeReport *gpu_report_add_type(GpuReport *report); /* NULL: out of memory or over the bound */
 VGpuReport *gpu_report_add_vgpu(GpuReport *report);
 

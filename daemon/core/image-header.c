@@ -8,17 +8,8 @@ void image_header_init(ImageHeader *header) {
                 .device_id = UNKNOWN_U32,
                 .subsystem_id = UNKNOWN_U32,
                 .size = UNKNOWN_U64,
-                .type = {
-                        .vendor_id = UNKNOWN_U32,
-                        .max_instances = UNKNOWN_U32,
-                        .available = UNKNOWN_U32,
-                        .framebuffer = UNKNOWN_U64,
-                        .heads = UNKNOWN_U32,
-                        .max_width = UNKNOWN_U32,
-                        .max_height = UNKNOWN_U32,
-                        .frame_limit = UNKNOWN_U32,
-                },
         };
+        type_report_init(&header->type);
 }
 
 void image_header_done(ImageHeader *header) {

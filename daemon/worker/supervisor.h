@@ -4,7 +4,8 @@
 /*
  * Supervisor: the daemon's side of its workers, and the Platform that core hands its jobs to. It starts a worker process
  * for each GPU at its first job and one for each removal, watches their deadlines, and never waits for any of them. A
- * worker that overruns its deadline is left alone, as it may be in a state in which nothing can end it.
+ * worker that overruns its deadline is left alone, as it may be in a state in which nothing can end it; one that changes nothing,
+ * or copies a state, which another puts back, is killed.
  */
 
 #include <systemd/sd-event.h>
