@@ -122,6 +122,11 @@ bool job_is_about_states(JobKind kind) {
         return job_is_transfer(kind) || kind == JOB_LIST_STATES || kind == JOB_DELETE_STATE;
 }
 
+bool job_is_about_no_vgpu(JobKind kind) {
+        return kind == JOB_SYNC || kind == JOB_EXAMINE || kind == JOB_ENABLE_VFS || kind == JOB_SET_MIXED ||
+                kind == JOB_USAGE || kind == JOB_LIST_STATES;
+}
+
 void job_result_init(JobResult *result) {
         *result = (JobResult){ .progress = { .total = UNKNOWN_U64, .dirty = UNKNOWN_U64 } };
         gpu_report_init(&result->report);

@@ -301,6 +301,9 @@ typedef struct Job {
 bool job_is_transfer(JobKind kind);
 bool job_is_about_states(JobKind kind);
 
+/* Of those that are about the GPU, the machine, or the whole store: they carry no UUID. */
+bool job_is_about_no_vgpu(JobKind kind);
+
 /* One of those that are saved, as its file's beginning says. */
 typedef struct SavedState {
         char name[SAVED_STATE_NAME_SIZE];

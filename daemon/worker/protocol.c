@@ -127,7 +127,7 @@ void protocol_put_job(WireWriter *w, uint32_t number, const Job *job) {
                 wire_put_u8(w, job->mixed_size);
         else if (job_is_about_states(job->kind))
                 protocol_put_state_job(w, job);
-        else if (job->kind != JOB_USAGE && job->kind != JOB_EXAMINE)
+        else if (!job_is_about_no_vgpu(job->kind))
                 put_vgpu_job(w, job);
 
         protocol_end_frame(w);
@@ -250,7 +250,7 @@ int protocol_get_job(const uint8_t *data, size_t size, DecodedJob *ret_job) {
                         decoded_job_done(ret_job);
                         return k;
                 }
-        } else if (ret_job->job.kind != JOB_USAGE && ret_job->job.kind != JOB_EXAMINE)
+        } else if (!job_is_about_no_vgpu(ret_job->job.kind))
                 get_vgpu_job(&r, ret_job);
 
         k = wire_reader_finish(&r);

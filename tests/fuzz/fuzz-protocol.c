@@ -95,10 +95,7 @@ static void try_job(const uint8_t *data, size_t size) {
                 require(d.job.n_types <= REPORT_TYPES_MAX);
         else if (job_is_about_states(d.job.kind))
                 check_state_job(&d.job);
-        /* Which are about no vGPU. */
-        else if (d.job.kind != JOB_ENABLE_VFS && d.job.kind != JOB_SET_MIXED &&
-                 d.job.kind != JOB_USAGE && d.job.kind != JOB_EXAMINE &&
-                 (d.job.kind != JOB_STORE || d.job.action != STORE_CLEAN))
+        else if (!job_is_about_no_vgpu(d.job.kind) && (d.job.kind != JOB_STORE || d.job.action != STORE_CLEAN))
                 require(is_uuid(d.job.uuid) && (d.job.kind != JOB_CREATE || text_is_name(d.job.type_id)));
 
         protocol_put_job(&w, 0, &d.job);
