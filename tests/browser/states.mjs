@@ -44,6 +44,12 @@ test("a state that a driver does not keep is not saved, in the daemon's words", 
 
     await shows(frame, dialog("save"), `process ${process.pid}`);
     release();
+
+    // The browser takes whatever comes for the file, even if nothing does: it is told that it is none, and why.
+    await frame.check("#save-where-browser");
+    await save(frame);
+    await shows(frame, "main > [data-error]", "before-update.state is not whole");
+    await shows(frame, "main > [data-error]", "keep no state when nobody has them open");
 });
 
 test("a file that is no state is listed with what is wrong with it, and deleted when that is meant", async rig => {
