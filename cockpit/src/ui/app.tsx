@@ -61,7 +61,7 @@ function Notices() {
     const { view } = useLocation();
 
     return <>
-        {rightsKnown && !rights.manage && <Alert variant="info" isInline component="p" title={_("You have limited access: everything is shown, nothing can be changed.")} data-limited>
+        {rightsKnown && !Object.values(rights).some(Boolean) && <Alert variant="info" isInline component="p" title={_("You have limited access: everything is shown, nothing can be changed.")} data-limited>
             {_("To make changes, press \"Limited access\" at the top of Cockpit and become administrator.")}
         </Alert>}
         {errors.length > 0 && view !== "config" &&
