@@ -152,6 +152,12 @@ static int start(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *
         return r < 0 ? r : 0;
 }
 
+/* Somebody else is making it at this moment, or its GPU has just come. */
+static bool is_passing(const sd_bus_error *e) {
+        return sd_bus_error_has_name(e, MANAGER_NAME ".Error.AlreadyExists") ||
+               sd_bus_error_has_name(e, MANAGER_NAME ".Error.Busy");
+}
+
 /* 1: it was made now. */
 static int try(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish, bool last, bool *ret_again) {
         sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
@@ -162,14 +168,16 @@ static int try(sd_bus *bus, const char *method, const Domain *domain, const Wish
         r = find(bus, wish->uuid, CREATE_USEC, &path, &e);
         if (r == 0) {
                 r = create(bus, method, domain, wish, &e);
-                return r < 0 ? complain(wish->uuid, r, &e) : 1;
+                *ret_again = r < 0 && !last && is_passing(&e);
+                return r >= 0 ? 1 : *ret_again ? 0 : complain(wish->uuid, r, &e);
         }
         if (r > 0)
                 r = check_type(bus, path, wish, &e);
         if (r >= 0)
                 r = start(bus, path, wish, &e);
-        /* It may have gone between two questions. */
-        if (!last && (r > 0 || (r < 0 && sd_bus_error_has_name(&e, SD_BUS_ERROR_UNKNOWN_OBJECT)))) {
+        /* It may have gone between two questions, or be at something that ends. */
+        if (!last && (r > 0 || (r < 0 && (sd_bus_error_has_name(&e, SD_BUS_ERROR_UNKNOWN_OBJECT) ||
+                                          sd_bus_error_has_name(&e, MANAGER_NAME ".Error.Busy"))))) {
                 *ret_again = true;
                 return 0;
         }

@@ -11,10 +11,11 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
-from machine import GPU, NAME, TYPE, BusError, Machine, read, until
+from machine import ERROR, GPU, NAME, TYPE, Bus, BusError, Machine, read, until
 
 SIM, HOOK, SCHEMA = sys.argv[1:4]
 FIRST, SECOND, THIRD = (f"c0ffee00-0000-4000-8000-00000000000{n}" for n in (1, 2, 3))
@@ -149,6 +150,36 @@ def created(s, card, kind, uuid):
     with contextlib.suppress(BusError):
         s.machine.bus.manager("CreateVGpu", card, kind, uuid, {})
         return True
+    return False
+
+
+@test
+def at_once(stack):
+    """what somebody else is making at that moment is waited for, and is theirs"""
+    s = Scene(stack)
+    text = s.domain(f"<m:vgpu uuid='{FIRST}' type='{TYPE}'/>")
+    bus, answers = Bus(s.machine.address), []
+    stack.callback(bus.close)
+    with s.machine.kernel_rests():
+        other = threading.Thread(target=lambda: answers.append(bus.manager("CreateVGpu", GPU, TYPE, FIRST, {"label": "theirs"})))
+        other.start()
+        until(lambda: being_made(s, FIRST), "the other's call")
+        start = s.begin("prepare", "begin", text)
+        time.sleep(0.5)  # It asks, is told so, and asks again.
+        equal(start.poll(), None)
+    equal(start.wait(60), 0)
+    other.join()
+    equal((answers, s.labels()), ([None], {FIRST: "theirs"}))
+    s.hook("release", "end", text)
+    equal(s.labels(), {FIRST: "theirs"})
+
+
+def being_made(s, uuid):
+    """It has no object yet; only who wants to do something to it is told."""
+    try:
+        s.machine.bus.manager("DestroyVGpu", uuid, {})
+    except BusError as e:
+        return e.name == ERROR + "Busy"
     return False
 
 
