@@ -442,6 +442,31 @@ def devices(stack):
     return f"{budgeted(0.25, sequence)} sequences"
 
 
+@test
+def parents(stack):
+    """start-parent-mdevs starts what starts by itself on that parent, leaves the rest alone, and one that fails is no failure"""
+    pair, uuids = Pair(stack), [f"c0ffee00-0000-4000-8000-{i:012x}" for i in range(4)]
+    kind, other = pair.types["mtty"]
+    for uuid, parent, auto in zip(uuids, ("mtty", "mtty", "mtty9", "mtty"), (["--auto"], [], ["-a"], ["-a"])):
+        pair.compare("define", "-u", uuid, "-p", parent, "-t", kind, *auto)
+    # The last one's UUID is another's now.
+    pair.kernel("mdev-create", "mtty9", other, uuids[3])
+    pair.machine.act("mdev-create", "mtty9", other, uuids[3])
+    until(lambda: uuids[3] in pair.machine.devices(), "it")
+    for parent, started in (("mtty", 0), ("mtty9", 2)):
+        create = os.path.join(pair.root, "sys/class/mdev_bus", parent, "mdev_supported_types", kind, "create")
+        pair.compare("start-parent-mdevs", parent)
+        pair.kernel("mdev-create", parent, kind, uuids[started])
+        with open(create, encoding="utf-8") as f:
+            told = f.read().split()
+        if told != [uuids[started]] or sorted(pair.active()) != pair.machine.devices():
+            raise AssertionError(f"{parent}: {told}, {pair.active()}, {pair.machine.devices()}")
+    for parent in ("mtty", "mtty9", "0000:99:00.0", "../mtty"):
+        pair.compare("start-parent-mdevs", parent)
+    if sorted(pair.active()) != pair.machine.devices():
+        raise AssertionError(pair.machine.devices())
+
+
 # What it is told it notes, and what it does is said by files beside its folder.
 SCRIPT = """#!/bin/bash
 base=$(dirname "$0")/..
