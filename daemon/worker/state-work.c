@@ -68,6 +68,8 @@ static void on_progress(const TransferProgress *progress, void *userdata) {
         bool turns = progress->phase != work->progress.phase;
 
         work->progress = *progress;
+        /* While the device stands, what can wait does. */
+        work->file.early = progress->phase == TRANSFER_PRE_COPY;
         if (turns || now_usec(CLOCK_MONOTONIC) - work->told_usec >= TELL_INTERVAL_USEC)
                 tell(work);
 }
