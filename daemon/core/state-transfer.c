@@ -43,6 +43,7 @@ StateTransfer *state_transfer_free(StateTransfer *t) {
         platform = t->manager->platform;
         list_unlink(&t->link);
         sd_event_source_disable_unref(t->again);
+        sd_event_source_disable_unref(t->deadline);
         if (t->job)
                 platform->ops->forget(platform, t->job);
         if (t->operation)
@@ -86,6 +87,36 @@ static int open_fds(StateTransfer *t, int fd) {
         return 0;
 }
 
+/* It ends as soon as it can, and nobody is told of it. */
+static void give_up(StateTransfer *t) {
+        t->silent = t->cancelled = true;
+        t->cancel_fd = fd_close(t->cancel_fd);
+}
+
+/* Whoever asked would give up soon, and never hear that it begins after all. */
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        StateTransfer *t = userdata;
+        StateTransferCallback callback = TAKE(t->callback);
+        Error error = ERROR_NULL;
+
+        t->deadline = sd_event_source_disable_unref(t->deadline);
+        if (!callback)
+                return 0;
+
+        if (t->restores)
+                (void)error_set(&error, -ERROR_TIMEOUT,
+                                "The beginning of the state was not read within %u s: the disk may hang; nothing is restored",
+                                OPERATION_TIMEOUT_USEC / 1000000U);
+        else
+                (void)error_set(&error, -ERROR_TIMEOUT,
+                                "Saving the state of vGPU %s did not begin within %u s: its driver or the disk may hang; nothing "
+                                "is saved, and the vGPU stays busy until they answer",
+                                t->uuid, OPERATION_TIMEOUT_USEC / 1000000U);
+        give_up(t);
+        callback(&error, NULL, t->userdata);
+        return 0;
+}
+
 int state_transfer_new(Manager *manager, const char *name, int fd, StateTransferCallback callback, void *userdata,
                        StateTransfer **ret_transfer, Error *error) {
         _cleanup_(state_transfer_freep) StateTransfer *t = NULL;
@@ -103,6 +134,9 @@ int state_transfer_new(Manager *manager, const char *name, int fd, StateTransfer
         (void)snprintf(t->key, sizeof(t->key), "transfer-%" PRIu32, ++manager->last_transfer);
         list_append(&manager->state_transfers, &t->link);
         r = open_fds(t, fd);
+        if (r >= 0 && callback)
+                r = sd_event_add_time_relative(manager->event, &t->deadline, CLOCK_MONOTONIC, OPERATION_TIMEOUT_USEC, 0,
+                                               on_deadline, t);
         if (r < 0)
                 return error_set_errno(error, r, "the state cannot be moved");
 
@@ -189,12 +223,6 @@ void state_transfer_finish(StateTransfer *t, const Error *error) {
         else if (callback && error)
                 callback(error, NULL, t->userdata);
         (void)state_transfer_free(t);
-}
-
-/* It ends as soon as it can, and nobody is told of it. */
-static void give_up(StateTransfer *t) {
-        t->silent = t->cancelled = true;
-        t->cancel_fd = fd_close(t->cancel_fd);
 }
 
 StateTransfer *state_transfer_abandon(StateTransfer *t) {
