@@ -51,6 +51,19 @@ static int poll_for(struct pollfd fds[static 2], int timeout) {
         return r < 0 ? negative_errno() : r > 0;
 }
 
+static int wait_long(Stream *stream, struct pollfd fds[static 2]) {
+        uint64_t quiet = MIN(stream->stall_usec, STREAM_QUIET_USEC);
+        int r;
+
+        r = poll_for(fds, (int)(quiet / 1000U));
+        if (r != 0)
+                return r;
+
+        if (stream->quiet)
+                stream->quiet(stream, stream->userdata);
+        return poll_for(fds, (int)MIN((stream->stall_usec - quiet) / 1000U, (uint64_t)INT_MAX));
+}
+
 /* Until bytes can go through. A file always can, and its disk is the kernel's to wait for. */
 static int wait_for(Stream *stream, short events) {
         struct pollfd fds[] = { { .fd = stream->fd, .events = events },
@@ -62,7 +75,7 @@ static int wait_for(Stream *stream, short events) {
         r = poll_for(fds, 0);
         if (r == 0) {
                 begun = monotonic_usec();
-                r = poll_for(fds, (int)MIN(stream->stall_usec / 1000U, (uint64_t)INT_MAX));
+                r = wait_long(stream, fds);
                 stream->window_usec += monotonic_usec() - begun;
         }
         if (r < 0)

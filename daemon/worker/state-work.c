@@ -11,7 +11,7 @@
 #include "worker/state-work.h"
 
 /* People look at it, and whoever watches that the worker lives. */
-#define TELL_INTERVAL_USEC UINT64_C(100000)
+#define TELL_INTERVAL_USEC STREAM_QUIET_USEC
 
 struct StateWork {
         BackendContext *c;
@@ -22,6 +22,7 @@ struct StateWork {
         ImageReader *reader;
         TransferProgress progress; /* as it was last */
         uint64_t told_usec; /* CLOCK_MONOTONIC */
+        bool untold; /* it is not what was told last */
 };
 
 static uint64_t now_usec(clockid_t clock) {
@@ -48,6 +49,7 @@ static void tell(StateWork *work) {
         const WorkerEvent event = { .kind = WORKER_EVENT_PROGRESS, .progress = work->progress };
 
         work->told_usec = now_usec(CLOCK_MONOTONIC);
+        work->untold = false;
         if (work->c->tell)
                 work->c->tell(&event, work->c->tell_userdata);
 }
@@ -63,11 +65,20 @@ static int on_moved(Stream *stream, void *userdata) {
         return r;
 }
 
+/* It may stand so for long: then all that has moved is to be seen. */
+static void on_quiet(Stream *stream, void *userdata) {
+        StateWork *work = userdata;
+
+        if (work->untold)
+                tell(work);
+}
+
 static void on_progress(const TransferProgress *progress, void *userdata) {
         StateWork *work = userdata;
         bool turns = progress->phase != work->progress.phase;
 
         work->progress = *progress;
+        work->untold = true;
         /* While the device stands, what can wait does. */
         work->file.early = progress->phase == TRANSFER_PRE_COPY;
         if (turns || now_usec(CLOCK_MONOTONIC) - work->told_usec >= TELL_INTERVAL_USEC)
@@ -103,6 +114,7 @@ static int begin_stream(StateWork *work, int fd, Error *error) {
                                  strerrordesc_np(-r) ?: "unknown error");
 
         work->stream.moved = on_moved;
+        work->stream.quiet = on_quiet;
         work->stream.userdata = work;
         return 0;
 }
