@@ -20,23 +20,21 @@ struct MigrationLook {
         Manager *manager;
         List link; /* in manager->migration_looks */
         Gpu *gpu;
-        PlatformJob *job; /* NULL: it waits for another one's end, or for its time */
-        sd_event_source *timer;
+        PlatformJob *job; /* NULL: it waits for another one's end, or for its turn */
         List queries; /* MigrationQuery.link */
         char uuid[UUID_STRING_SIZE];
 };
 
 static void look_free(MigrationLook *look) {
         list_unlink(&look->link);
-        sd_event_source_disable_unref(look->timer);
         free(look);
 }
 
-static MigrationLook *find(const Manager *manager, const char *uuid, bool begun) {
+static MigrationLook *find(const Gpu *gpu, const char *uuid, bool begun) {
         MigrationLook *look;
 
-        LIST_FOREACH(look, &manager->migration_looks, link)
-                if (!look->job == !begun && streq(look->uuid, uuid))
+        LIST_FOREACH(look, &gpu->manager->migration_looks, link)
+                if (look->gpu == gpu && !look->job == !begun && streq(look->uuid, uuid))
                         return look;
 
         return NULL;
@@ -47,24 +45,12 @@ static void answer(MigrationLook *look, const Error *error, const JobResult *res
                 migration_query_end(LIST_FIRST(&look->queries, MigrationQuery, link), error, result);
 }
 
-static int schedule(MigrationLook *look, Error *error);
-
-/* Who waits for the next look at the same vGPU has it now. */
-static void begin_next(Manager *manager, const char *uuid) {
-        MigrationLook *look = find(manager, uuid, /* begun= */ false);
-        Error error = ERROR_NULL;
-
-        if (!look || schedule(look, &error) >= 0)
-                return;
-        list_unlink(&look->link);
-        answer(look, &error, NULL);
-        look_free(look);
-}
+static void pump(Gpu *gpu);
 
 static void end(MigrationLook *look, const Error *error, const JobResult *result) {
         /* Who asks from within has another one. */
         list_unlink(&look->link);
-        begin_next(look->manager, look->uuid);
+        pump(look->gpu);
         answer(look, error, result);
         look_free(look);
 }
@@ -101,60 +87,93 @@ static int begin(MigrationLook *look, Error *error) {
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        MigrationLook *look = userdata;
-        Error error = ERROR_NULL;
+        Gpu *gpu = userdata;
 
-        look->timer = sd_event_source_disable_unref(look->timer);
-        if (schedule(look, &error) < 0)
-                end(look, &error, NULL);
+        gpu->look_timer = sd_event_source_disable_unref(gpu->look_timer);
+        pump(gpu);
         return 0;
 }
 
-/* At once, or when those that were made at once are long enough ago. */
-static int schedule(MigrationLook *look, Error *error) {
-        sd_event *event = look->manager->event;
-        Gpu *gpu = look->gpu;
+/* 1: one may be made now; 0: when those that were made at once are long enough ago. */
+static int take_turn(Gpu *gpu, Error *error) {
+        sd_event *event = gpu->manager->event;
         uint64_t now;
         int r;
 
+        if (gpu->look_timer)
+                return 0;
+
         r = sd_event_now(event, CLOCK_MONOTONIC, &now);
         if (r >= 0 && gpu->looks_paid > now + BURST * INTERVAL_USEC)
-                r = sd_event_add_time(event, &look->timer, CLOCK_MONOTONIC, gpu->looks_paid - BURST * INTERVAL_USEC, 1,
-                                      on_timer, look);
+                r = sd_event_add_time(event, &gpu->look_timer, CLOCK_MONOTONIC,
+                                      gpu->looks_paid - BURST * INTERVAL_USEC, 1, on_timer, gpu);
         else if (r >= 0) {
                 gpu->looks_paid = MAX(gpu->looks_paid, now) + INTERVAL_USEC;
-                return begin(look, error);
+                return 1;
         }
 
         return r < 0 ? error_set_errno(error, r, "it cannot be asked about the vGPU") : 0;
 }
 
-int migration_look_join(VGpu *vgpu, MigrationQuery *query, Error *error) {
-        Manager *manager = vgpu->manager;
-        MigrationLook *look = find(manager, vgpu->uuid, /* begun= */ false);
+/* Those that can be made, the oldest first. */
+static void pump(Gpu *gpu) {
+        MigrationLook *look;
+
+        LIST_FOREACH(look, &gpu->manager->migration_looks, link) {
+                Error error = ERROR_NULL;
+                int r;
+
+                if (look->gpu != gpu || look->job || find(gpu, look->uuid, /* begun= */ true))
+                        continue;
+                r = take_turn(gpu, &error);
+                if (r == 0)
+                        return;
+                if (r > 0 && begin(look, &error) >= 0)
+                        continue;
+                list_unlink(&look->link);
+                answer(look, &error, NULL);
+                look_free(look);
+        }
+}
+
+static int look_new(VGpu *vgpu, MigrationLook **ret_look, Error *error) {
+        MigrationLook *look;
         int r = 0;
 
-        if (!look) {
-                look = calloc(1, sizeof(MigrationLook));
-                if (!look)
-                        return error_set_errno(error, -ENOMEM, "it cannot be asked about the vGPU");
+        look = calloc(1, sizeof(MigrationLook));
+        if (!look)
+                return error_set_errno(error, -ENOMEM, "it cannot be asked about the vGPU");
 
-                look->manager = manager;
-                look->gpu = vgpu->gpu;
-                (void)text_copy(look->uuid, sizeof(look->uuid), vgpu->uuid);
-                list_init(&look->link);
-                list_init(&look->queries);
-                if (!find(manager, vgpu->uuid, /* begun= */ true))
-                        r = schedule(look, error);
-                if (r < 0) {
-                        look_free(look);
-                        return r;
-                }
-                list_append(&manager->migration_looks, &look->link);
+        look->manager = vgpu->manager;
+        look->gpu = vgpu->gpu;
+        (void)text_copy(look->uuid, sizeof(look->uuid), vgpu->uuid);
+        list_init(&look->link);
+        list_init(&look->queries);
+        if (!find(vgpu->gpu, vgpu->uuid, /* begun= */ true))
+                r = take_turn(vgpu->gpu, error);
+        if (r > 0)
+                r = begin(look, error);
+        if (r < 0) {
+                look_free(look);
+                return r;
         }
 
-        query->look = look;
-        list_append(&look->queries, &query->link);
+        list_append(&vgpu->manager->migration_looks, &look->link);
+        *ret_look = look;
+        return 0;
+}
+
+int migration_look_join(VGpu *vgpu, MigrationQuery *query, Error *error) {
+        int r;
+
+        query->look = find(vgpu->gpu, vgpu->uuid, /* begun= */ false);
+        if (!query->look) {
+                r = look_new(vgpu, &query->look, error);
+                if (r < 0)
+                        return r;
+        }
+
+        list_append(&query->look->queries, &query->link);
         return 0;
 }
 
@@ -167,10 +186,11 @@ void migration_look_leave(MigrationQuery *query) {
                 look_free(look);
 }
 
-void migration_looks_gpu_gone(const Gpu *gpu, const Error *error) {
+void migration_looks_gpu_gone(Gpu *gpu, const Error *error) {
         Platform *platform = gpu->manager->platform;
         MigrationLook *look;
 
+        gpu->look_timer = sd_event_source_disable_unref(gpu->look_timer);
         LIST_FOREACH(look, &gpu->manager->migration_looks, link) {
                 if (look->gpu != gpu)
                         continue;

@@ -25,4 +25,4 @@ void migration_query_end(MigrationQuery *query, const Error *error, const JobRes
 int migration_look_join(VGpu *vgpu, MigrationQuery *query, Error *error);
 /* It does not wait any more. */
 void migration_look_leave(MigrationQuery *query);
-void migration_looks_gpu_gone(const Gpu *gpu, const Error *error);
+void migration_looks_gpu_gone(Gpu *gpu, const Error *error);

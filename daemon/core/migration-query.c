@@ -160,7 +160,7 @@ void migration_query_give_way(VGpu *vgpu) {
         }
 }
 
-void migration_query_gpu_gone(const Gpu *gpu) {
+void migration_query_gpu_gone(Gpu *gpu) {
         Manager *manager = gpu->manager;
         Error error = ERROR_NULL;
         MigrationQuery *query;
