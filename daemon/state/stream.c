@@ -52,16 +52,19 @@ static int poll_for(struct pollfd fds[static 2], int timeout) {
 }
 
 static int wait_long(Stream *stream, struct pollfd fds[static 2]) {
-        uint64_t quiet = MIN(stream->stall_usec, STREAM_QUIET_USEC);
-        int r;
+        uint64_t waited = 0;
+        int r = 0;
 
-        r = poll_for(fds, (int)(quiet / 1000U));
-        if (r != 0)
-                return r;
+        while (r == 0 && waited < stream->stall_usec) {
+                uint64_t usec = waited == 0 ? STREAM_QUIET_USEC : STREAM_STILL_QUIET_USEC;
 
-        if (stream->quiet)
-                stream->quiet(stream, stream->userdata);
-        return poll_for(fds, (int)MIN((stream->stall_usec - quiet) / 1000U, (uint64_t)INT_MAX));
+                usec = MIN(usec, stream->stall_usec - waited);
+                r = poll_for(fds, (int)(usec / 1000U));
+                waited += usec;
+                if (r == 0 && stream->quiet)
+                        stream->quiet(stream, stream->userdata);
+        }
+        return r;
 }
 
 /* Until bytes can go through. A file always can, and its disk is the kernel's to wait for. */

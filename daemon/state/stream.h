@@ -20,8 +20,9 @@
 #define STREAM_STALL_BYTES UINT64_C(65536)
 #define STREAM_WINDOW_STALLS 2U
 
-/* Whoever tells how far it is need not be told more often while it moves, and shall be told when it does not. */
+/* So soon it is said that a peer stalls, and then so often. */
 #define STREAM_QUIET_USEC UINT64_C(100000)
+#define STREAM_STILL_QUIET_USEC UINT64_C(1000000)
 
 /* What moved() may return where more may not go through, which no system call says: what EDQUOT is, is the disk's word. */
 #define STREAM_OVER_LIMIT (-EXFULL)
@@ -37,7 +38,7 @@ typedef struct Stream {
         bool is_pipe;
         /* Called when some bytes went through, NULL: by nobody. What it returns that is negative ends the transfer. */
         int (*moved)(struct Stream *stream, void *userdata);
-        /* Called, in one wait once, when nothing has gone through for STREAM_QUIET_USEC; NULL: nobody. */
+        /* Called when nothing has gone through for STREAM_QUIET_USEC, and as long as nothing does; NULL: nobody. */
         void (*quiet)(struct Stream *stream, void *userdata);
         void *userdata; /* of both */
 } Stream;

@@ -11,7 +11,7 @@
 #include "worker/state-work.h"
 
 /* People look at it, and whoever watches that the worker lives. */
-#define TELL_INTERVAL_USEC STREAM_QUIET_USEC
+#define TELL_INTERVAL_USEC UINT64_C(100000)
 
 struct StateWork {
         BackendContext *c;
@@ -22,7 +22,6 @@ struct StateWork {
         ImageReader *reader;
         TransferProgress progress; /* as it was last */
         uint64_t told_usec; /* CLOCK_MONOTONIC */
-        bool untold; /* it is not what was told last */
 };
 
 static uint64_t now_usec(clockid_t clock) {
@@ -49,7 +48,6 @@ static void tell(StateWork *work) {
         const WorkerEvent event = { .kind = WORKER_EVENT_PROGRESS, .progress = work->progress };
 
         work->told_usec = now_usec(CLOCK_MONOTONIC);
-        work->untold = false;
         if (work->c->tell)
                 work->c->tell(&event, work->c->tell_userdata);
 }
@@ -65,12 +63,9 @@ static int on_moved(Stream *stream, void *userdata) {
         return r;
 }
 
-/* It may stand so for long: then all that has moved is to be seen. */
+/* All that has moved is to be seen, and that nothing does any more. */
 static void on_quiet(Stream *stream, void *userdata) {
-        StateWork *work = userdata;
-
-        if (work->untold)
-                tell(work);
+        tell(userdata);
 }
 
 static void on_progress(const TransferProgress *progress, void *userdata) {
@@ -78,7 +73,6 @@ static void on_progress(const TransferProgress *progress, void *userdata) {
         bool turns = progress->phase != work->progress.phase;
 
         work->progress = *progress;
-        work->untold = true;
         /* While the device stands, what can wait does. */
         work->file.early = progress->phase == TRANSFER_PRE_COPY;
         if (turns || now_usec(CLOCK_MONOTONIC) - work->told_usec >= TELL_INTERVAL_USEC)

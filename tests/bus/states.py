@@ -106,7 +106,7 @@ def data_in(image):
 
 @test
 def stalled(stack):
-    """whoever reads stops: all that he has is told, however soon it came after what was told before"""
+    """whoever reads stops: all that he has is told, however soon it came after what was told before, and that it stands"""
     m = Saver(stack, size=8 * MIB).begin()
     uuid = m.create()
     with pipe() as (source, target):
@@ -115,6 +115,9 @@ def stalled(stack):
         while len(image) < 4 * MIB + MIB // 2:
             image += os.read(source, MIB)
         until(lambda: m.job(path)["Result"]["bytes"] >= data_in(image) >= 3 * MIB, "all is told")
+        until(lambda: m.job(path)["Rate"] < 1 << 40, "a rate")
+        rate = m.job(path)["Rate"]
+        until(lambda: m.job(path)["Rate"] < rate, "it is less, as nothing moves")
         m.cancel(path)
         equal(m.wait(path)["State"], "cancelled", "its end")
     m.end()
