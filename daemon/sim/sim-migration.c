@@ -168,10 +168,13 @@ static int begin_opening(const SimHost *sim, SimDevice *device) {
 
 /* Whoever has it open shares a lock on it: so the first one is found. */
 int sim_device_open(const SimHost *sim, const char *name) {
-        _cleanup_(fd_closep) int fd = open_record(sim, name, O_RDWR | O_CREAT);
+        _cleanup_(fd_closep) int lock = sim_lock(sim), fd = -EBADF;
         SimDevice device;
         int r = 0;
 
+        if (lock < 0)
+                return lock;
+        fd = open_record(sim, name, O_RDWR | O_CREAT);
         if (fd < 0)
                 return fd;
 
@@ -280,10 +283,14 @@ static int feature_ioctl(const SimHost *sim, SimDevice *device, Feature *feature
         return call_feature(sim, device, feature);
 }
 
+/* Whole, as the kernel's is: who is killed leaves no session that no device knows. */
 int sim_device_ioctl(const SimHost *sim, int fd, const char *name, unsigned long request, void *argument) {
+        _cleanup_(fd_closep) int lock = sim_lock(sim);
         SimDevice device;
         int r;
 
+        if (lock < 0)
+                return lock;
         r = sim_device_load(sim, name, &device);
         if (r < 0)
                 return r;

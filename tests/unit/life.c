@@ -211,3 +211,101 @@ void life_tell(Machine *m, const char *gpu) {
         machine_uevent(m, UEVENT_CHANGE, UEVENT_PCI, path);
         machine_settle(m);
 }
+
+Attributes life_attributes(const char *name, const char *value) {
+        Attributes a = {};
+
+        g_assert_cmpint(attributes_add(&a, name, value, NULL), ==, 0);
+        return a;
+}
+
+char *life_read_weight(Machine *m, const char *uuid) {
+        g_autofree char *path = g_strdup_printf("bus/mdev/devices/%s/" WEIGHT, uuid);
+        char text[32];
+
+        attribute_read_text(m->sim.host.sys_fd, path, text, sizeof(text));
+        return g_strdup(text);
+}
+
+void life_assert_nothing(Machine *m) {
+        machine_settle(m);
+        g_assert_null(MAP_FIND(&m->manager->vgpus, UUID_1, VGpu, node));
+        g_assert_false(machine_has_mdev(m, UUID_1));
+        g_assert_false(machine_has_record(m, UUID_1));
+        g_assert_null(life_read(m, GPU_A, UUID_1));
+        g_assert_null(life_read_note(m, UUID_1));
+        life_assert_clean(m);
+        g_assert_true(list_is_empty(&m->manager->operations));
+        g_assert_cmpuint(machine_available(m, GPU_A, TYPE_1), ==, 4);
+}
+
+void life_assert_answer(const Answer *answer, int code, const char *part) {
+        g_assert_cmpuint(answer->n, ==, 1);
+        g_assert_cmpint(answer->error.code, ==, code);
+        if (!strstr(answer->error.message, part))
+                g_error("'%s' says nothing of '%s'", answer->error.message, part);
+}
+
+void life_unplug(Machine *m) {
+        g_assert_cmpint(sim_host_unplug(&m->sim, GPU_A), ==, 0);
+        machine_uevent(m, UEVENT_REMOVE, UEVENT_PCI, PATH_A);
+}
+
+void life_trouble_store(Machine *m, Operation *operation, Trouble trouble) {
+        PlatformJob *job = life_find_store(m);
+
+        switch (trouble) {
+        case TROUBLE_DISK:
+                fake_fail(job, -EIO, "the disk");
+                break;
+        case TROUBLE_DIED:
+                fake_fail(job, -EPIPE, "died");
+                break;
+        case TROUBLE_DIED_AFTER:
+                fake_run(&m->fake, job);
+                fake_fail(job, -EPIPE, "died");
+                break;
+        case TROUBLE_QUEUED:
+                machine_hurry(m, operation);
+                break;
+        case TROUBLE_LATE:
+                fake_begin(job);
+                machine_hurry(m, operation);
+                fake_finish(&m->fake, job);
+                break;
+        default:
+                fake_begin(job);
+                life_unplug(m);
+                fake_finish(&m->fake, job);
+                break;
+        }
+        machine_settle(m);
+        g_assert_true(list_is_empty(&m->manager->operations));
+}
+
+bool life_is_written(Trouble trouble) {
+        return trouble == TROUBLE_DIED_AFTER || trouble == TROUBLE_LATE || trouble == TROUBLE_GPU;
+}
+
+void life_assert_troubled(const Answer *answer, Trouble trouble) {
+        static const int codes[TROUBLE_MAX] = {
+                [TROUBLE_DISK] = -EIO,           [TROUBLE_DIED] = -EPIPE,
+                [TROUBLE_DIED_AFTER] = 0,        [TROUBLE_QUEUED] = -ERROR_TIMEOUT,
+                [TROUBLE_LATE] = -ERROR_TIMEOUT,
+        };
+
+        life_assert_answer(answer, codes[trouble], trouble == TROUBLE_QUEUED ? "nothing was changed" : "");
+        if (trouble == TROUBLE_QUEUED)
+                g_assert_null(strstr(answer->error.message, "GPU"));
+}
+
+void life_add_troubles(const char *path, GTestDataFunc test, bool store) {
+        static const char *const names[TROUBLE_MAX] = { "disk",     "worker-died", "worker-died-after",
+                                                        "too-late", "late",        "unplugged" };
+
+        for (int i = store ? 0 : 1; i < TROUBLE_MAX; i++) {
+                g_autofree char *name = g_strdup_printf("%s-%s", path, names[i]);
+
+                g_test_add_data_func(name, GINT_TO_POINTER(i), test);
+        }
+}

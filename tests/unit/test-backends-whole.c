@@ -216,6 +216,35 @@ static void test_whole_undone(void) {
         bench_free(b);
 }
 
+/* In this order the functions came to vfio-pci, and to their own drivers again. */
+static GString *handed;
+
+static int note_vfio(const Host *host, int dir_fd, const char *path, const char *text) {
+        int r = real_ops.store(host, dir_fd, path, text);
+
+        if (g_str_has_suffix(path, "drivers_probe"))
+                g_string_append_printf(handed, "+%s ", text);
+        else if (g_str_has_suffix(path, "bind") && !g_str_has_suffix(path, "unbind"))
+                g_string_append_printf(handed, "-%s ", text);
+        return r;
+}
+
+/* With a vfio driver the function that a vGPU is named after says that all of the card is there. */
+static void test_whole_order(void) {
+        Bench *b = bench_new(&plain);
+        HostOps ops = real_ops = b->machine->host_ops;
+
+        handed = g_string_new(NULL);
+        ops.store = note_vfio;
+        b->machine->sim.host.ops = &ops;
+        g_assert_cmpint(bench_create(b, "vfio-pci", UUID_1), ==, 0);
+        g_assert_cmpint(bench_remove(b, UUID_1), ==, 0);
+        b->machine->sim.host.ops = &b->machine->host_ops;
+        g_assert_cmpstr(handed->str, ==, "+" AUDIO_A " +" GPU_A " -" GPU_A " -" AUDIO_A " ");
+        g_string_free(handed, TRUE);
+        bench_free(b);
+}
+
 /* Its maker was killed between unbinding and binding: whose the card was is not lost. */
 static void test_whole_interrupted(void) {
         Bench *b = bench_new(&plain);
@@ -304,6 +333,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/backends/vfio-pci/foreign", test_whole_foreign);
         g_test_add_func("/backends/vfio-pci/reused", test_whole_reused);
         g_test_add_func("/backends/vfio-pci/undone", test_whole_undone);
+        g_test_add_func("/backends/vfio-pci/order", test_whole_order);
         g_test_add_func("/backends/vfio-pci/interrupted", test_whole_interrupted);
         g_test_add_func("/backends/vfio-pci/left", test_whole_left);
         g_test_add_func("/backends/vfio-pci/hostile-claim", test_whole_hostile_claim);

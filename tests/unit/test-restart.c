@@ -193,12 +193,12 @@ static void test_create_cut(gconstpointer data) {
         machine_free(m);
 }
 
-#define WEIGHT "bus/mdev/devices/" UUID_1 "/scheduling_weight"
+#define WEIGHT_PATH "bus/mdev/devices/" UUID_1 "/" WEIGHT
 
 static void assert_weight(Machine *m, const char *weight) {
         char text[32];
 
-        attribute_read_text(m->sim.host.sys_fd, WEIGHT, text, sizeof(text));
+        attribute_read_text(m->sim.host.sys_fd, WEIGHT_PATH, text, sizeof(text));
         g_assert_cmpstr(text, ==, weight);
 }
 
@@ -243,7 +243,7 @@ static void test_start_cut(void) {
         assert_weight(m, "7");
 
         /* What somebody writes there later is his. */
-        g_assert_cmpint(machine_store(m, WEIGHT, "9"), ==, 0);
+        g_assert_cmpint(machine_store(m, WEIGHT_PATH, "9"), ==, 0);
         life_restart(m);
         assert_weight(m, "9");
         machine_free(m);
@@ -255,7 +255,7 @@ static void test_start_cut_used(void) {
         VGpu *vgpu;
         pid_t pid;
 
-        g_assert_cmpint(machine_store(m, WEIGHT, "5"), ==, 0);
+        g_assert_cmpint(machine_store(m, WEIGHT_PATH, "5"), ==, 0);
         machine_restart(m); /* first: who is forked has the workers' descriptors, too */
         pid = machine_hold(m, "vfio/0");
         come_back(m);
