@@ -400,6 +400,7 @@ def guessed_arguments(stack):
             client = connect(machine, uid)
             known = methods(client)
             for _ in range(rounds):
+                guess.random.shuffle(known) # what was made goes again sooner or later
                 for path, interface, method, arguments in known:
                     signature, values = guess.call(method, arguments)
                     # Every h is the first of those that come along.

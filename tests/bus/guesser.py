@@ -19,21 +19,22 @@ UUID, SAVED, TOPOLOGY = "c0ffee00-0000-4000-8000-000000000001", "before", "topol
 RIGHT = {"gpu": [GPU], "type": [TYPE], "uuid": [UUID], "name": [SAVED, "another", TOPOLOGY], "uuids": [[UUID]],
          "format": ["qemu", "libvirt-xml"]}
 TAKES = {"CreateVGpu": "persistent autostart label attrs take-display numa-node", "DestroyVGpu": "unmanaged",
-         "DefineVGpu": "autostart label attrs", "UndefineVGpu": "unmanaged", "ModifyVGpu": "autostart label attrs scope unmanaged",
-         "QueryMigration": "probe", "PrepareIncoming": "lease label attrs", "ReleaseIncoming": "keep",
-         "SaveState": "after precopy replace unmanaged", "ExportState": "after precopy unmanaged",
-         "RestoreState": "uuid type label", "ImportState": "uuid type label", "HoldForStart": "seconds",
-         "GetAttachment": "display ramfb", "EnableVfs": "attrs", "ListVGpus": "gpu type state managed"}
+         "DefineVGpu": "autostart label attrs", "UndefineVGpu": "unmanaged",
+         "ModifyVGpu": "autostart label attrs scope unmanaged", "QueryMigration": "probe",
+         "PrepareIncoming": "lease label attrs", "ReleaseIncoming": "keep", "SaveState": "after precopy replace unmanaged",
+         "ExportState": "after precopy unmanaged", "RestoreState": "uuid type label", "ImportState": "uuid type label",
+         "HoldForStart": "seconds", "GetAttachment": "display ramfb", "EnableVfs": "attrs",
+         "ListVGpus": "gpu type state managed"}
 
 
 class Guesser:
     """Arguments of any type, mostly of the right one: of a call as it may be meant, or of which one thing is not, or with
     contents that nobody expects."""
 
-    TEXTS = ["", GPU, TYPE, UUID, UUID, SAVED, SAVED, TOPOLOGY, "new", "*", ".", "..", "../../../../etc/passwd", "/", "%s%s%n%n", "%",
-             "\u202e\u00fc\U0001f600", "\x01\x7f", "a" * 64, "a" * 65, "a" * 255, "a" * 256, "a" * 65536,
-             "C0FFEE00-0000-4000-8000-000000000001", "00000000-0000-0000-0000-000000000000", "-1", "\ufdd0", "x\ny", "vfio-pci",
-             "../" * 80, "%2e%2e%2f", "active", "both", "qemu", "libvirt-xml", "run", "stop", "destroy"]
+    TEXTS = ["", GPU, TYPE, UUID, UUID, SAVED, SAVED, TOPOLOGY, "new", "*", ".", "..", "../../../../etc/passwd", "/", "%",
+             "%s%s%n%n", "\u202e\u00fc\U0001f600", "\x01\x7f", "a" * 64, "a" * 65, "a" * 255, "a" * 256, "a" * 65536,
+             "C0FFEE00-0000-4000-8000-000000000001", "00000000-0000-0000-0000-000000000000", "-1", "\ufdd0", "x\ny",
+             "vfio-pci", "../" * 80, "%2e%2e%2f", "active", "both", "qemu", "libvirt-xml", "run", "stop", "destroy"]
     NUMBERS = [0, 1, 2, 127, 255]
     # With the type that each has, if any has it.
     OPTIONS = {"autostart": "b", "persistent": "b", "label": "s", "attrs": "a(ss)", "placement-id": "u", "unmanaged": "b",
