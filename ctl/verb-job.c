@@ -61,6 +61,7 @@ static const BusList list_jobs = {
         .member = "ListJobs",
         .expect = "a(ussoa{sv})",
         .keys = (const char *const[]){ "id", "operation", "state", "path", NULL },
+        .extras = (const char *const[]){ "topology", "gpu", "name", NULL },
 };
 
 Status verb_jobs(Ctl *ctl, char **arguments) {
