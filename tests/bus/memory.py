@@ -8,6 +8,7 @@ memory.py MDEVGPUD-SIM FAILING.SO STEP [FIRST]: every STEP-th allocation, from F
 
 import contextlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -17,6 +18,7 @@ from machine import GPU, PROFILE, TIMEOUT, TYPE, BusError, Machine, read
 SIM, FAILING, STEP = sys.argv[1], sys.argv[2], int(sys.argv[3])
 FIRST = int(sys.argv[4]) if len(sys.argv) > 4 else 1
 UUID, OTHER = "c0ffee00-0000-4000-8000-000000000001", "c0ffee00-0000-4000-8000-000000000002"
+LIBSYSTEMD = "Assertion 'node->child' failed at src/libsystemd/sd-bus/bus-match.c"
 TOPOLOGY = f"""version: 1
 topologies:
   t:
@@ -69,8 +71,13 @@ def one(stack, number):
     if machine.daemon:
         # One that has lost its name is about to end, as its unit starts it again then.
         serves = machine.bus.has_owner()
-        if (status := machine.stop()) not in ((0,) if serves else (0, 1)):
-            raise AssertionError(f"allocation {number}: it ended with {status}: {read(machine.log)}")
+        status, said = machine.stop(), read(machine.log)
+        # A match of which libsystemd got memory for one half is one that it cannot go through.
+        if status == -signal.SIGABRT and LIBSYSTEMD in said:
+            print(f"# allocation {number}: {said[said.index(LIBSYSTEMD):]}", flush=True)
+            os.unlink(machine.log)
+        elif status not in ((0,) if serves else (0, 1)):
+            raise AssertionError(f"allocation {number}: it ended with {status}: {said}")
     machine.check_log()
     machine.start()
     settle(machine)
