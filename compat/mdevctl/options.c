@@ -172,10 +172,7 @@ static int parse_short(Options *o, int argc, char **argv, int *i) {
                 if (!option)
                         return usage("Found argument '-%c', which is not known here", *s);
                 if (option->value)
-                        return set(o, option,
-                                   s[1] == '\0'  ? take_next(argc, argv, i)
-                                   : s[1] == '=' ? s + 2
-                                                 : s + 1);
+                        return set(o, option, s[1] == '\0' ? take_next(argc, argv, i) : s[1] == '=' ? s + 2 : s + 1);
                 (void)set(o, option, NULL);
         }
 
