@@ -48,6 +48,15 @@ void planner_say(TopologyStep *step, const char *format, ...) _printf_(2, 3);
 /* Not where only some GPUs are looked at, and this is none of them. */
 bool planner_may_touch_gpu(const Planner *p, const Gpu *gpu);
 
+/* The steps in which a plan is made, in their order: what the topology asks for, … */
+int planner_read_topology(Planner *p);
+/* … what there is that is this already, … */
+int planner_claim(Planner *p);
+/* … what goes, … */
+int planner_prune(Planner *p);
+/* … and, after planner_add_vfs(), what stays, starts and is changed. What is missing then has to be made. */
+int planner_keep(Planner *p);
+
 /* An entry matches gpus[i]: how many virtual functions that shall have. */
 int planner_want_vfs(Planner *p, const TopologyEntry *entry, size_t i);
 /* The same: whether it shall take several sizes. */

@@ -353,7 +353,7 @@ def terminate(stack):
                 return True
             return False
 
-        if not contextlib.suppress(AssertionError) or not in_order():
+        if not in_order():
             until(in_order, f"order; {machine.bus.vgpus()} {machine.devices()} {entries(machine.path('state'))}", 5)
         for uuid, row in machine.bus.vgpus().items():
             equal(row["managed"], True, f"{row}")

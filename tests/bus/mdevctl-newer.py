@@ -352,6 +352,7 @@ def ended(stack):
     pids = os.path.join(s.machine.root, "pids")
     write(s.machine.root, "etc/mdevctl.d/scripts.d/callouts/hang", HANG.replace("EVENT", "pre").replace("PIDS", pids), 0o755)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # A shell's jobs ignore SIGINT, and so would ours.
         with subprocess.Popen([s.ours.program, "define", "-u", U, "-p", PARENT, "-t", s.kinds[0]], env=s.ours.env) as process:
             until(lambda: os.path.exists(pids) and read(pids).endswith("\n"), "the callout")
             process.send_signal(number)
