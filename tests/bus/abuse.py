@@ -19,8 +19,8 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
+from cases import TESTS, run, test
 from guesser import CHANGING, SAVED, TOPOLOGY, UUID, Guesser, methods
 from machine import GPU, TYPE, Machine, entries, read, until
 from rawbus import CALL, ERROR, RETURN, Connection
@@ -29,12 +29,7 @@ SIM, ONLY = sys.argv[1], sys.argv[2:]
 NOBODY = 65534
 # What a program built with sanitizers needs says nothing.
 SANITIZED = b"__asan_init" in open(SIM, "rb").read()
-TESTS, LONG = [], []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
+LONG = []
 
 
 def long_test(function):
@@ -595,22 +590,4 @@ def bus_restarts(stack):
     machine.check_log()
 
 
-def main():
-    tests = TESTS if not ONLY else [t for t in TESTS + LONG if ONLY == ["--all"] or t.__name__ in ONLY]
-    failed = 0
-    print(f"1..{len(tests)}", flush=True)
-    for number, function in enumerate(tests, 1):
-        begin = time.monotonic()
-        try:
-            with contextlib.ExitStack() as stack:
-                function(stack)
-            result = "ok"
-        except Exception: # pylint: disable=broad-exception-caught
-            result, failed = "not ok", failed + 1
-            print("# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
-        what = " ".join(function.__doc__.split())
-        print(f"{result} {number} {what} # {time.monotonic() - begin:.1f} s", flush=True)
-    sys.exit(1 if failed else 0)
-
-
-main()
+sys.exit(run(TESTS if not ONLY else [t for t in TESTS + LONG if ONLY == ["--all"] or t.__name__ in ONLY]))

@@ -13,8 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 
+from cases import TESTS, equal, run, test
 from machine import ERROR, GPU, NAME, TYPE, Bus, BusError, Machine, read, until
 
 SIM, HOOK, SCHEMA = sys.argv[1:4]
@@ -23,17 +23,6 @@ DOMAIN = "d0000000-0000-4000-8000-000000000001"
 LABEL = "libvirt:" + DOMAIN
 CARD, WHOLE = "0000:51:00.0", "0000:61:00.0"
 SPACE = "urn:org.mdevgpu1:domain:1"
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def equal(actual, wanted, what=""):
-    if actual != wanted:
-        raise AssertionError(f"{actual!r}, not {wanted!r} {what}")
 
 
 def hostdev(uuid):
@@ -287,21 +276,5 @@ def silent(stack):
     equal({event: process.wait(60) for event, process in running.items()}, events)
 
 
-def main():
-    print(f"1..{len(TESTS)}", flush=True)
-    failed = 0
-    for number, function in enumerate(TESTS, 1):
-        try:
-            with contextlib.ExitStack() as stack:
-                function(stack)
-            print(f"ok {number} {function.__doc__}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {number} {function.__doc__}")
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(TESTS))

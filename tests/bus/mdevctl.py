@@ -22,8 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
+from cases import chosen, run, test
 from machine import Machine, until
 
 REAL = "/usr/bin/mdevctl"
@@ -34,12 +34,6 @@ ATTRIBUTE = "scheduling_weight"
 NAMES = (ATTRIBUTE, "a", "sub/folder", 'q"uote', "back\\slash", "naïve", "a b")
 VALUES = ("1", "70", "x y", 'say "hi"', "\\", "größe", "a=b", "/dev/null")
 TIMEOUT = 60
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
 
 
 class Result:
@@ -706,23 +700,10 @@ def absent(stack):
 
 
 def main():
-    chosen = [t for t in TESTS if not ARGS.tests or t.__name__ in ARGS.tests]
-    print(f"1..{len(chosen)}", flush=True)
-    failed = 0
     if not os.access(REAL, os.X_OK):
         print(f"Bail out! {REAL} is not there: these tests need Debian's package mdevctl")
         return 1
-    for number, function in enumerate(chosen, 1):
-        try:
-            with contextlib.ExitStack() as stack:
-                what = function(stack)
-            print(f"ok {number} {function.__doc__}{': ' + what if what else ''}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {number} {function.__doc__}")
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-    return 1 if failed else 0
+    return run(chosen(ARGS.tests))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import time
 import traceback
 import uuid as uuids
 
+from cases import chosen, equal, run, test
 from machine import ATTRIBUTE, ERROR, GPU, TYPE, Bus, BusError, Machine, read, until
 
 SIM, SECONDS = sys.argv[1], float(sys.argv[2])
@@ -28,17 +29,6 @@ topologies:
   none: [{{match: {{address: "{gpu}"}}, vgpus: []}}]
 policy: {{prune: managed}}
 """
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def equal(found, wanted, what=""):
-    if found != wanted:
-        raise AssertionError(f"{what} {found!r} is not {wanted!r}")
 
 
 def outcome(call, *arguments):
@@ -201,7 +191,7 @@ class Race:
             return
         for _ in range(dice.randrange(1, 8)):
             time.sleep(dice.random() * 0.01)
-            equal(self.scripts.exists(uuid), True, f"{uuid}, which is a script's:")
+            equal(self.scripts.exists(uuid), True, f"{uuid}, which is a script's")
         equal(self.scripts.remove(uuid), True, uuid)
         self.count("theirs")
 
@@ -214,7 +204,7 @@ class Race:
             self.count("ours, refused")
             return
         time.sleep(dice.random() * 0.01)
-        equal(self.scripts.exists(uuid), True, f"{uuid}, which is ours:")
+        equal(self.scripts.exists(uuid), True, f"{uuid}, which is ours")
         equal(outcome(bus.manager, "DestroyVGpu", uuid, {}), "")
         self.count("ours")
 
@@ -229,7 +219,7 @@ class Race:
             theirs = list(self.theirs)
         for uuid, found in bus.vgpus().items():
             if uuid in theirs:
-                equal((found["managed"], found["persistent"]), (False, False), f"a script's {uuid}:")
+                equal((found["managed"], found["persistent"]), (False, False), f"a script's {uuid}")
         for uuid in dice.sample(theirs, min(len(theirs), 4)):
             equal(outcome(bus.manager, "DestroyVGpu", uuid, {}) in ("NotManaged", "NoSuchVGpu", "Busy"), True, uuid)
         self.count("looks")
@@ -373,22 +363,5 @@ def one_uuid(stack):
     return f"{wins[True]} were ours, {wins[False]} the script's"
 
 
-def main():
-    chosen = [t for t in TESTS if len(sys.argv) < 4 or t.__name__ in sys.argv[3:]]
-    print(f"1..{len(chosen)}", flush=True)
-    failed = 0
-    for number, function in enumerate(chosen, 1):
-        try:
-            with contextlib.ExitStack() as stack:
-                what = function(stack)
-            print(f"ok {number} {function.__doc__}{': ' + what if what else ''}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {number} {function.__doc__}")
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(chosen(sys.argv[3:])))

@@ -17,8 +17,9 @@ import threading
 import time
 
 import rawbus
+from cases import equal, test
 from machine import ERROR, GPU, NAME, ROOT_PATH, SECOND_GPU, BusError, entries, read, until
-from saver import DENIED, FAILED, INVALID, KEPT, MIB, NOBODY, NOT_KEPT, Saver, damage, drain, equal, hold, main, pipe, plain, test
+from saver import DENIED, FAILED, INVALID, KEPT, MIB, NOBODY, NOT_KEPT, Saver, damage, drain, hold, main, pipe, plain
 
 
 @test
