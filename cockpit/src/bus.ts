@@ -54,6 +54,8 @@ export interface Names {
     watch(handler: (owner: string | null) => void): void;
     /** May the user do what this action of polkit stands for, without being asked for a password? */
     mayI(action: string): Promise<boolean>;
+    /** Whom the daemon takes the user for, who may cancel what that one began. */
+    whoAmI(): Promise<number | null>;
     /** What mayI() says has to be asked anew. */
     onAuthority(handler: () => void): void;
     /** Has the daemon started. */
@@ -124,6 +126,19 @@ export class CockpitNames implements Names {
             return (result as unknown[])[0] === true;
         } catch {
             return false; // no polkit: then root alone may
+        }
+    }
+
+    async whoAmI(): Promise<number | null> {
+        if (this.admin.allowed)
+            return 0;
+        try {
+            await this.bus.wait();
+            const [uid] = await this.bus.call("/org/freedesktop/DBus", DBUS, "GetConnectionUnixUser", [this.bus.unique_name], { type: "s" });
+
+            return uid as number;
+        } catch {
+            return null;
         }
     }
 

@@ -24,6 +24,8 @@ export interface Rights {
     reload: boolean;
     hardware: boolean;
     states: boolean;
+    /** Jobs that somebody else began. */
+    cancel: boolean;
 }
 
 const ACTIONS: Record<keyof Rights, string> = {
@@ -33,6 +35,7 @@ const ACTIONS: Record<keyof Rights, string> = {
     reload: "org.mdevgpu1.reload",
     hardware: "org.mdevgpu1.manage-hardware",
     states: "org.mdevgpu1.migrate-state",
+    cancel: "org.mdevgpu1.cancel-job-of-others",
 };
 
 export interface Snapshot {
@@ -48,6 +51,8 @@ export interface Snapshot {
     rights: Rights;
     /** null until that is known: neither "you may not" is said then nor a button offered. */
     rightsKnown: boolean;
+    /** As the daemon knows the user; null until that is known. */
+    uid: number | null;
     methods: ReadonlySet<string>;
     /** Counts the times that the configuration was read: what is asked for, and not signalled, is asked for again. */
     reloads: number;
@@ -64,7 +69,7 @@ const SETTLE_MS = 50;
 
 const FAILED_KEPT = 5;
 
-const NO_RIGHTS: Rights = { manage: false, define: false, topology: false, reload: false, hardware: false, states: false };
+const NO_RIGHTS: Rights = { manage: false, define: false, topology: false, reload: false, hardware: false, states: false, cancel: false };
 
 const collator = new Intl.Collator("en", { numeric: true });
 
@@ -94,6 +99,7 @@ export class Daemon {
     private history = new History();
     private rights = NO_RIGHTS;
     private rightsKnown = false;
+    private uid: number | null = null;
     private methods: ReadonlySet<string> = new Set();
     private reloads = 0;
     private savedStates = 0;
@@ -249,6 +255,7 @@ export class Daemon {
     }
 
     private async askRights(): Promise<void> {
+        this.uid = await this.names.whoAmI();
         const answers = await Promise.all(Object.entries(ACTIONS).map(async ([right, action]) =>
             [right, await this.names.mayI(action)] as const));
 
@@ -385,6 +392,7 @@ export class Daemon {
             happenings: this.history.entries,
             rights: this.rights,
             rightsKnown: this.rightsKnown,
+            uid: this.uid,
             methods: this.methods,
             reloads: this.reloads,
             savedStates: this.savedStates,

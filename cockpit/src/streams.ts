@@ -32,10 +32,10 @@ export function downloadUrl(command: string[], name: string): string {
 }
 
 /** The browser asks where to put it, and tells itself how far it is. */
-export function download(command: string[], name: string): void {
+function saveAs(url: string, name: string): void {
     const link = document.createElement("a");
 
-    link.href = downloadUrl(command, name);
+    link.href = url;
     link.download = name;
     document.body.append(link);
     link.click();
@@ -83,6 +83,39 @@ function readEnd({ problem, message, ...end }: End): BusError | null {
     if (!problem && end["exit-status"] === 0)
         return null;
     return new BusError(problem ?? "exit-status", message?.trim().replace(/^mdevgpuctl: /, "") || problem || "mdevgpuctl");
+}
+
+/**
+ * Runs a command with a pipe that has a name as its last argument, and tells that first. Whoever only has what a command
+ * writes takes what is cut off, or is nothing at all, for all of it; this way it is known how the command ends, and why.
+ */
+const RELAY = `d=$(mktemp -d) || exit
+trap 'rm -rf "$d"' EXIT
+trap 'kill $!' HUP TERM
+mkfifo "$d/state" && echo "$d/state" && { "$@" "$d/state" & wait $!; }`;
+
+/** Lets the browser save what a command writes into the pipe. Fails in the command's words. */
+export function download(command: string[], name: string, pipes: Pipes = cockpitPipes, save = saveAs): Promise<void> {
+    const channel = pipes.open({ ...stream(["sh", "-c", RELAY, "sh", ...command]), err: "message" });
+    let told = "";
+
+    return new Promise((resolve, reject) => {
+        channel.addEventListener("message", (_event: unknown, text: string) => {
+            const began = told.includes("\n");
+
+            told += text;
+            if (!began && told.includes("\n"))
+                save(downloadUrl(["cat", told.slice(0, told.indexOf("\n"))], name), name);
+        });
+        channel.addEventListener("close", (_event: unknown, end: End) => {
+            const error = readEnd(end);
+
+            if (error)
+                reject(error);
+            else
+                resolve();
+        });
+    });
 }
 
 /** Sends what the host takes; "done" once all of it is sent. */

@@ -122,6 +122,10 @@ export class FakeNames implements Names {
         return this.allowed.has(action);
     }
 
+    async whoAmI(): Promise<number | null> {
+        return 1000;
+    }
+
     async start(): Promise<void> {
         this.started++;
     }

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import type { BusError } from "../src/bus.ts";
-import { Pipes, upload } from "../src/streams.ts";
+import { Pipes, download, upload } from "../src/streams.ts";
 
 const CHUNK = 256 * 1024;
 const settle = () => new Promise(resolve => setTimeout(resolve, 50));
@@ -19,6 +19,7 @@ class FakePipe implements Pipes {
     closed = "";
     private pong: ((sequence: number) => void) | null = null;
     private closers: ((event: unknown, end: object) => void)[] = [];
+    private readers: ((event: unknown, text: string) => void)[] = [];
 
     open(options: Record<string, unknown>) {
         this.options = options;
@@ -35,6 +36,8 @@ class FakePipe implements Pipes {
             addEventListener: (name: string, handler: (event: unknown, ...args: never[]) => void) => {
                 if (name === "close")
                     this.closers.push(handler as never);
+                if (name === "message")
+                    this.readers.push(handler as never);
             },
             removeEventListener: () => undefined,
         };
@@ -48,6 +51,10 @@ class FakePipe implements Pipes {
 
     answer(sequence: number): void {
         this.pong?.(sequence);
+    }
+
+    says(text: string): void {
+        this.readers.forEach(reader => reader({}, text));
     }
 
     end(end: object): void {
@@ -95,4 +102,29 @@ test("a file that cannot be read on is not taken for all of it", async () => {
 
     await assert.rejects(upload(["a"], file as unknown as Blob, pipe), /it is gone/);
     assert.deepEqual([pipe.closed, pipe.done], ["terminated", false]);
+});
+
+test("a download begins once, where its command writes, and fails in the command's words", async () => {
+    const cockpit = { transport: { uri: (suffix: string) => `ws://host/cockpit/${suffix}`, csrf_token: "token" } };
+
+    Object.assign(globalThis, { cockpit });
+    try {
+        const pipe = new FakePipe(), saved: string[] = [];
+        const result = download(["a", "b"], "web1.state", pipe, (url, name) => {
+            const { spawn } = JSON.parse(atob(url.split("?")[1]!)) as { spawn: string[] };
+
+            saved.push(`${name} of ${spawn.join(" ")}`);
+        });
+
+        assert.deepEqual((pipe.options.spawn as string[]).slice(-3), ["sh", "a", "b"]);
+        pipe.says("/tmp/x/st");
+        assert.deepEqual(saved, []);
+        pipe.says("ate\n");
+        pipe.says("more\n");
+        assert.deepEqual(saved, ["web1.state of cat /tmp/x/state"]);
+        pipe.end({ "exit-status": 1, message: "mdevgpuctl: it is in use\n" });
+        await assert.rejects(result, (error: BusError) => error.message === "it is in use");
+    } finally {
+        Object.assign(globalThis, { cockpit: undefined });
+    }
 });

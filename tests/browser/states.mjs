@@ -44,6 +44,12 @@ test("a state that a driver does not keep is not saved, in the daemon's words", 
 
     await shows(frame, dialog("save"), `process ${process.pid}`);
     release();
+
+    // The browser takes whatever comes for the file, even if nothing does: it is told that it is none, and why.
+    await frame.check("#save-where-browser");
+    await save(frame);
+    await shows(frame, "main > [data-error]", "before-update.state is not whole");
+    await shows(frame, "main > [data-error]", "keep no state when nobody has them open");
 });
 
 test("a file that is no state is listed with what is wrong with it, and deleted when that is meant", async rig => {
@@ -219,13 +225,19 @@ test("a state goes through the browser's files, there and back", async rig => {
 test("who may make vGPUs and save none is offered no more, and a daemon that dies while it saves leaves nothing", async rig => {
     const operator = await rig({ role: "operator" });
 
-    await operator.keepStates(MIB, 0);
+    await operator.keepStates(64 * MIB, 2 * MIB);
     await operator.create("Reference half", "--label", "web1");
     const its = await operator.open("/vgpus");
 
     await its.waitForSelector(button("Destroy web1"));
     await details(its, "web1");
     assert.equal(await its.locator(button("Save its state")).count(), 0);
+    // What others have begun he sees, and cannot cancel.
+    await operator.ctl("save", "--no-wait", JSON.parse(await operator.ctl("--json", "list"))[0].uuid, "by-root");
+    await shows(its, job("running"), "done at about");
+    assert.equal(await its.locator(`${job("running")} >> ${button("Cancel")}`).count(), 0);
+    await operator.ctl("cancel", JSON.parse(await operator.ctl("--json", "jobs"))[0].id.toString());
+    await its.waitForSelector(job("cancelled"), { timeout: SOON });
     await go(its, "states");
     await shows(its, "main", "No saved states");
     assert.equal(await its.locator(button("Restore from a file")).count(), 0);

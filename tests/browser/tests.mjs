@@ -216,6 +216,47 @@ test("what is in use is not destroyed, and it is said who uses it", async rig =>
     await shows(frame, "main", "No vGPUs");
 });
 
+test("who uses the keyboard stays where he was, also when that is gone", async rig => {
+    const r = await rig();
+    const kept = await r.create("Reference small", "--label", "kept", "--persistent");
+    const lost = await r.create("Reference small", "--label", "lost");
+    const frame = await r.open("/vgpus");
+    const keys = r.page.keyboard;
+    const focus = () => frame.evaluate(() => {
+        const { tagName, innerText, ariaLabel } = document.activeElement;
+
+        return tagName === "MAIN" ? "main" : ariaLabel ?? innerText ?? tagName;
+    });
+    const press = async (name, confirm) => {
+        await frame.locator(button(name)).focus();
+        await keys.press("Enter");
+        await frame.waitForSelector("[data-dialog]");
+        if (confirm)
+            await frame.locator(`[data-dialog] >> ${button(confirm)}`).focus();
+        await keys.press(confirm ? "Enter" : "Escape");
+        await gone(frame, "[data-dialog]");
+    };
+
+    await press("Destroy kept");
+    await until("what it was opened from", async () => await focus() === "Destroy kept");
+    await press("Destroy kept", "Destroy");
+    await shows(frame, row(kept), "Defined");
+    await until("the same row", async () => await focus() === "Details of kept");
+    await press("Destroy lost", "Destroy");
+    await gone(frame, row(lost));
+    await until("the view", async () => await focus() === "main");
+
+    // Not where somebody has clicked it away.
+    await frame.locator(button("Details of kept")).focus();
+    await r.page.mouse.click(1000, 850);
+    await r.create("Reference small", "--label", "other");
+    await shows(frame, "table", "other");
+    assert.equal(await frame.evaluate(() => document.activeElement.tagName), "BODY");
+
+    await frame.evaluate(hash => { location.hash = hash; }, `#/vgpus?vgpu=${kept}`);
+    await until("the row that was linked to", async () => await focus() === "Details of kept");
+});
+
 test("a vGPU is defined, started, renamed, destroyed, undefined", async rig => {
     const r = await rig();
     const frame = await r.open("/vgpus");

@@ -9,6 +9,7 @@ import { EventsView } from "./events-view.tsx";
 import { GpusView } from "./gpus-view.tsx";
 import { useLocation, useShared, useSnapshot } from "./hooks.tsx";
 import { Jobs } from "./jobs.tsx";
+import { useKeptFocus } from "./kept-focus.ts";
 import { NoDaemon } from "./no-daemon.tsx";
 import { StatesView } from "./states-view.tsx";
 import { Alert, AlertActionCloseButton, Label } from "./pf.ts";
@@ -60,7 +61,7 @@ function Notices() {
     const { view } = useLocation();
 
     return <>
-        {rightsKnown && !rights.manage && <Alert variant="info" isInline component="p" title={_("You have limited access: everything is shown, nothing can be changed.")} data-limited>
+        {rightsKnown && !Object.values(rights).some(Boolean) && <Alert variant="info" isInline component="p" title={_("You have limited access: everything is shown, nothing can be changed.")} data-limited>
             {_("To make changes, press \"Limited access\" at the top of Cockpit and become administrator.")}
         </Alert>}
         {errors.length > 0 && view !== "config" &&
@@ -88,8 +89,9 @@ export function App() {
     const views = useViews();
     const current = views.find(candidate => candidate.name === view) ?? views[0]!;
 
+    useKeptFocus();
     if (connection.state !== "ready")
-        return <main className="mdevgpu-main"><NoDaemon connection={connection} /></main>;
+        return <main className="mdevgpu-main" tabIndex={-1}><NoDaemon connection={connection} /></main>;
 
     return <>
         <header className="mdevgpu-header">
@@ -99,7 +101,7 @@ export function App() {
             {manager.degraded && <Label isCompact color="orange">{_("Degraded")}</Label>}
         </header>
         <Tabs views={views} current={current} />
-        <main className="mdevgpu-main">
+        <main className="mdevgpu-main" tabIndex={-1} aria-label={current.title}>
             <Notices />
             <Jobs />
             {current.content}

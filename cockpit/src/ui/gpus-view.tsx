@@ -8,6 +8,7 @@ import { CreateDialog } from "./create-dialog.tsx";
 import { Findings } from "./findings-list.tsx";
 import { GpuCard } from "./gpu-card.tsx";
 import { useAsked, useDaemon, useSnapshot } from "./hooks.tsx";
+import { Refusal } from "./parts.tsx";
 import { EmptyState, EmptyStateBody, MicrochipIcon } from "./pf.ts";
 
 /** Asked for anew when a state changes that a finding may be about. */
@@ -25,10 +26,12 @@ function useFindings() {
 export function GpusView() {
     const { gpus } = useSnapshot();
     const [creating, setCreating] = useState<{ gpu: string; type: string } | null>(null);
-    const findings = useFindings().value ?? [];
+    const asked = useFindings();
+    const findings = asked.value ?? [];
     const shown = new Set(gpus.map(gpu => gpu.path));
 
     return <>
+        {asked.error && <Refusal title={_("Whether something is wrong cannot be told")} text={asked.error.message} />}
         <Findings findings={findings.filter(finding => !shown.has(finding.gpu))} />
         {gpus.length === 0
             ? <EmptyState headingLevel="h2" titleText={_("No GPU")} icon={MicrochipIcon}>

@@ -79,7 +79,8 @@ export function JobRow({ job, onDismiss }: { job: Job; onDismiss?: () => void })
     const { attempt } = useShared();
     const [busy, run] = useBusy();
     const running = isRunning(job);
-    const { vgpus } = useSnapshot();
+    const { vgpus, rights, uid } = useSnapshot();
+    const mine = rights.cancel || job.uid === uid;
     const what = [operationWord(job.operation), subjectOf(job, vgpus)].filter(Boolean).join(": ");
     const unknown = running && job.progress === null;
     const variant = job.state === "failed" ? "danger" : job.state === "done" ? "success" : job.state === "cancelled" ? "warning" : undefined;
@@ -91,7 +92,7 @@ export function JobRow({ job, onDismiss }: { job: Job; onDismiss?: () => void })
         <Progress title={what} value={job.state === "done" ? 100 : Math.round((job.progress ?? 0) * 100)} size="sm"
                   measureLocation={running && !unknown ? "top" : "none"} {...unknown ? { valueText: _("not known") } : {}} {...variant ? { variant } : {}}
                   helperText={running ? detailOf(job) || undefined : [stateWord(job.state), detailOf(job)].filter(Boolean).join(": ")} />
-        {running && job.cancelable &&
+        {running && job.cancelable && mine &&
             <Button variant="secondary" size="sm" isLoading={busy} isDisabled={busy} onClick={() => void cancel()}>{_("Cancel")}</Button>}
         {!running && onDismiss && <Button variant="link" size="sm" onClick={onDismiss}>{_("Dismiss")}</Button>}
     </li>;

@@ -6,7 +6,7 @@ import { _, format } from "../i18n.ts";
 import type { VGpu } from "../model.ts";
 import { nameOf, suggestStateName, validateStateName } from "../select.ts";
 import { download } from "../streams.ts";
-import { useDaemon, useSavedStates, useSnapshot } from "./hooks.tsx";
+import { useDaemon, useSavedStates, useShared, useSnapshot } from "./hooks.tsx";
 import { Hint } from "./parts.tsx";
 import { Alert, Checkbox, FormGroup, Radio, TextInput } from "./pf.ts";
 import { Question } from "./question.tsx";
@@ -53,6 +53,7 @@ function Afterwards({ vgpu, where, after, onAfter }: AfterwardsProps) {
 
 export function SaveDialog({ vgpu, onClose }: { vgpu: VGpu; onClose: () => void }) {
     const daemon = useDaemon();
+    const { attempt } = useShared();
     const { methods, types } = useSnapshot();
     const states = useSavedStates().value ?? [];
     const isTaken = (candidate: string) => states.some(state => state.name === candidate);
@@ -67,7 +68,11 @@ export function SaveDialog({ vgpu, onClose }: { vgpu: VGpu; onClose: () => void 
 
     const save = async (options: Record<string, unknown>) => {
         if (where === "browser") {
-            download(["mdevgpuctl", "--quiet", "export-state", `--after=${after}`, vgpu.uuid, "-"], `${name}.state`);
+            const command = ["mdevgpuctl", "--quiet", "export-state", `--after=${after}`, vgpu.uuid];
+
+            // It goes on when this is closed: the job tells how far it is.
+            void attempt(format(_("$0.state is not whole: throw away what the browser has of it"), name),
+                         () => download(command, `${name}.state`));
             return;
         }
         await daemon.manager("SaveState", "ssa{sv}", vgpu.uuid, name, {

@@ -205,7 +205,12 @@ function useOpen(): [ReadonlySet<string>, (uuid: string) => void] {
         if (!asked)
             return;
         setOpen(all => new Set([...all, asked]));
-        requestAnimationFrame(() => document.querySelector(`tr[data-vgpu="${CSS.escape(asked)}"]`)?.scrollIntoView({ block: "center" }));
+        requestAnimationFrame(() => {
+            const row = document.querySelector(`tr[data-vgpu="${CSS.escape(asked)}"]`);
+
+            row?.scrollIntoView({ block: "center" });
+            row?.querySelector("button")?.focus({ preventScroll: true });
+        });
     }, [asked]);
     const toggle = (uuid: string) => setOpen(all => {
         const next = new Set(all);
