@@ -163,7 +163,7 @@ export class Daemon {
         return asked;
     }
 
-    /** The bus tells of no change to that list, but of the end of each job that changes it. */
+    /** What the list was is not what it is: by SavedStatesChanged, or because others than the daemon may have changed it. */
     forgetSavedStates(): void {
         this.listed = null;
         this.savedStates++;

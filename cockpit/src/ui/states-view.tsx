@@ -46,7 +46,7 @@ function Row({ state, typeName, onRestore, onDelete }: RowProps) {
         </td>
         <td className={`${cell} mdevgpu-whole`} data-label={_("Size")}>{formatBytes(state.size)}</td>
         <td className={cell} data-label={_("Created")}>
-            <div>{state.created === null ? "–" : formatDate(state.created)}<SourceOf state={state} /></div>
+            <div><span className="mdevgpu-whole">{state.created === null ? "–" : formatDate(state.created)}</span><SourceOf state={state} /></div>
         </td>
         <td className={cell} data-label={_("UUID")}>
             {state.uuid ? <span className="mdevgpu-uuid"><span className="mdevgpu-mono">{state.uuid}</span>
@@ -82,7 +82,7 @@ function Table({ states, onRestore, onDelete }: { states: readonly SavedState[];
     </table>;
 }
 
-/** The bus does not say when somebody deletes one: it is read anew when the view is shown, and when one comes back to it. */
+/** The daemon does not know of files that others put there: they are looked for when the view is shown, and when one comes back to it. */
 function useFresh() {
     const daemon = useDaemon();
 
