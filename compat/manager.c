@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <time.h>
 
 #include "manager.h"
@@ -15,6 +16,41 @@ uint64_t manager_left(uint64_t deadline) {
         uint64_t t = manager_now();
 
         return t < deadline ? deadline - t : 1;
+}
+
+static int wait_for_bus(sd_bus *bus, uint64_t deadline) {
+        int r;
+
+        while ((r = sd_bus_is_ready(bus)) == 0) {
+                if (manager_now() >= deadline)
+                        return -ETIMEDOUT;
+                r = sd_bus_process(bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(bus, manager_left(deadline));
+                if (r < 0)
+                        return r;
+        }
+
+        return r;
+}
+
+int manager_connect(uint64_t deadline, sd_bus **ret_bus) {
+        sd_bus *bus = NULL;
+        int r;
+
+        r = sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = wait_for_bus(bus, deadline);
+        if (r < 0) {
+                /* Not flushed: that would wait. */
+                if (bus)
+                        sd_bus_close(bus);
+                sd_bus_unref(bus);
+                return r;
+        }
+
+        *ret_bus = bus;
+        return 0;
 }
 
 int manager_begin(sd_bus *bus, const char *member, sd_bus_message **ret) {

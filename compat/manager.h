@@ -23,6 +23,9 @@ typedef struct ManagerAttribute {
 uint64_t manager_now(void);
 uint64_t manager_left(uint64_t deadline);
 
+/* The system bus. One that takes a connection and then says nothing is none: -ETIMEDOUT. */
+int manager_connect(uint64_t deadline, sd_bus **ret_bus);
+
 /* A call of a method of the manager's. */
 int manager_begin(sd_bus *bus, const char *member, sd_bus_message **ret);
 

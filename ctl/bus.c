@@ -389,6 +389,7 @@ const BusList bus_list_types = {
         .expect = "a(ssssuuoa{sv})",
         .keys = (const char *const[]){ "gpu", "id", "name", "device_api", "max_instances", "available_instances",
                                        "path", NULL },
+        .extras = (const char *const[]){ "keeps_state", NULL },
 };
 
 const BusList bus_list_vgpus = {
@@ -408,7 +409,20 @@ const BusList bus_list_states = {
         .member = "ListSavedStates",
         .expect = "a(ssstta{sv})",
         .keys = (const char *const[]){ "name", "uuid", "type", "size", "created", NULL },
+        .extras = (const char *const[]){ "label", "host", "gpu", "driver", "driver_version", "error", NULL },
 };
+
+static int rows_complete(json_object *rows, const char *const *keys) {
+        for (size_t i = 0; i < json_object_array_length(rows); i++) {
+                json_object *row = json_object_array_get_idx(rows, i);
+
+                for (size_t k = 0; keys && keys[k]; k++)
+                        if (!json_object_object_get_ex(row, keys[k], NULL) && object_add(row, keys[k], NULL) < 0)
+                                return -ENOMEM;
+        }
+
+        return 0;
+}
 
 Status bus_list(Ctl *ctl, const BusList *list, const char *gpu, json_object **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -425,6 +439,8 @@ Status bus_list(Ctl *ctl, const BusList *list, const char *gpu, json_object **re
         r = reply_read_value(reply, &rows);
         if (r >= 0)
                 r = rows_name(rows, list->keys, &named);
+        if (r >= 0)
+                r = rows_complete(named, list->extras);
         if (r >= 0 && list != &bus_list_problems)
                 r = rows_sort(named, &sorted);
         if (r < 0)

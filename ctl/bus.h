@@ -70,6 +70,7 @@ typedef struct BusList {
         bool filtered; /* takes a filter */
         const char *expect; /* the reply's signature */
         const char *const *keys; /* names for the members of the struct, ended by NULL; see rows_name() */
+        const char *const *extras; /* keys of what the daemon tells of some rows alone, NULL: of none; null in others */
 } BusList;
 
 extern const BusList bus_list_gpus, bus_list_types, bus_list_vgpus, bus_list_problems, bus_list_states;

@@ -21,6 +21,7 @@ typedef enum Status {
         STATUS_NOT_AUTHORIZED = 4,
         STATUS_DIFFERENT = 5,
         STATUS_UNREACHABLE = 6,
+        STATUS_UNKNOWN = 7,
 } Status;
 
 typedef enum Output {
@@ -84,6 +85,8 @@ typedef struct Ctl {
         unsigned columns; /* the terminal's width, taken before a pager stands between; 0: no terminal */
 
         const char *unresolved; /* what was named last, and is neither a UUID nor a label */
+
+        const char *about; /* which file or saved state a job is about that fails, as its sentence does not name it */
 
         sd_bus *bus; /* NULL until the first call */
 } Ctl;

@@ -241,10 +241,17 @@ Status job_path(sd_bus_message *reply, const char **ret) {
 
 static Status job_judge(const Job *job) {
         const char *state = object_string(job->properties, "state"), *name = object_string(job->properties, "error");
-        const sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(name, object_string(job->properties, "error_message"));
+        const char *about = job->ctl->about, *message = object_string(job->properties, "error_message");
+        _cleanup_(freep) char *text = NULL;
 
-        if (!isempty(name))
-                return bus_error_report(job->ctl, &error);
+        if (!isempty(name)) {
+                if (about && state && streq(state, "failed") &&
+                    asprintf(&text, "%s: %s", about, isempty(message) ? name : message) < 0) {
+                        text = NULL;
+                        return ctl_oom();
+                }
+                return bus_error_report(job->ctl, &SD_BUS_ERROR_MAKE_CONST(name, text ? text : message));
+        }
         if (!state || !streq(state, "done"))
                 return ctl_error(STATUS_FAILED, "The job has not been done, for no reason that is told.");
 

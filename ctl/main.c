@@ -136,7 +136,7 @@ static const Verb verbs[] = {
         { "compat", 2, 2, 0, verb_compat, "GPU FILE", "Say whether vGPUs can move between hosts",
           HELP_GPU "FILE has what 'mdevgpuctl migration GPU TYPE --json' printed on the other host;\n"
                    "with - it is standard input. The exit status is 0 if the answer is yes, 5 if it\n"
-                   "is no, and 1 if nobody knows.\n",
+                   "is no, and 7 if nobody knows.\n",
           "  -q, --quiet            Print nothing; the exit status tells\n" },
         { "prepare-incoming", 2, 3, OPTION_LEASE | OPTION_LABEL | OPTION_ATTR, verb_prepare_incoming,
           "GPU TYPE [UUID]", "Create the vGPU that a migration goes to",

@@ -65,7 +65,7 @@ static char *number_text(const char *key, json_object *value) {
         int r;
 
         if (strncmp(key, "framebuffer", strlen("framebuffer")) == 0 || streq(key, "bytes") ||
-            streq(key, "total_bytes") || streq(key, "size") || streq(key, "dirty"))
+            streq(key, "total_bytes") || ends_with(key, "size") || streq(key, "dirty") || streq(key, "bar1"))
                 return text_size(json_object_get_uint64(value));
         if (streq(key, "rate"))
                 return rate_text(json_object_get_uint64(value));
@@ -76,7 +76,7 @@ static char *number_text(const char *key, json_object *value) {
         if (streq(key, "iommu_group") && json_object_get_int64(value) < 0)
                 return strdup("-");
 
-        if (streq(key, "vendor_id"))
+        if (ends_with(key, "vendor_id") || ends_with(key, "device_id"))
                 r = asprintf(&s, "0x%04llx", (unsigned long long)json_object_get_uint64(value));
         else
                 r = asprintf(&s, "%s", json_object_to_json_string(value));
@@ -107,8 +107,7 @@ char *print_text(const char *key, json_object *value, size_t max_chars) {
                         return strdup("-");
                 return text_escape(json_object_get_string(value), max_chars, 0);
         default:
-                return text_escape(json_object_to_json_string_ext(value, JSON_C_TO_STRING_NOSLASHESCAPE), max_chars,
-                                   0);
+                return text_escape(json_object_to_json_string_ext(value, JSON_C_TO_STRING_NOSLASHESCAPE), max_chars, 0);
         }
 }
 

@@ -47,15 +47,15 @@ static bool codepoint_is_unsafe(uint32_t c) {
         static const struct {
                 uint32_t first, last;
         } unsafe[] = {
-                { 0x00, 0x1f },       /* C0 controls */
-                { 0x7f, 0x9f },       /* DEL and the C1 controls, which UTF-8 terminals obey too */
-                { 0x61c, 0x61c },     /* Arabic letter mark */
-                { 0x200b, 0x200b },   /* zero width space */
-                { 0x200e, 0x200f },   /* direction marks */
-                { 0x2028, 0x202e },   /* line separators, bidirectional embeddings and overrides */
-                { 0x2060, 0x206f },   /* invisible operators, bidirectional isolates */
-                { 0xfeff, 0xfeff },   /* byte order mark */
-                { 0xfff9, 0xfffb },   /* interlinear annotations */
+                { 0x00, 0x1f }, /* C0 controls */
+                { 0x7f, 0x9f }, /* DEL and the C1 controls, which UTF-8 terminals obey too */
+                { 0x61c, 0x61c }, /* Arabic letter mark */
+                { 0x200b, 0x200b }, /* zero width space */
+                { 0x200e, 0x200f }, /* direction marks */
+                { 0x2028, 0x202e }, /* line separators, bidirectional embeddings and overrides */
+                { 0x2060, 0x206f }, /* invisible operators, bidirectional isolates */
+                { 0xfeff, 0xfeff }, /* byte order mark */
+                { 0xfff9, 0xfffb }, /* interlinear annotations */
                 { 0xe0000, 0xe007f }, /* tags */
         };
 
@@ -170,6 +170,7 @@ char *text_label(const char *key) {
                 const char *key, *label;
         } labels[] = {
                 { "uuid", "UUID" },
+                { "gpu", "GPU" },
                 { "gpus", "GPUs" },
                 { "vgpus", "vGPUs" },
                 { "iommu_group", "IOMMU group" },
@@ -179,8 +180,18 @@ char *text_label(const char *key) {
                 { "parent", "GPU" },
                 { "function", "Virtual function" },
                 { "type_name", "Type" },
+                { "type", "Type ID" },
                 { "type_id", "Type ID" },
                 { "vendor_id", "Vendor ID" },
+                { "device_id", "Device ID" },
+                { "subsystem_vendor_id", "Subsystem vendor ID" },
+                { "subsystem_device_id", "Subsystem device ID" },
+                { "bar1", "BAR1" },
+                { "ecc", "ECC" },
+                { "p2p", "P2P" },
+                { "multi_vgpu", "Multi-vGPU" },
+                { "stop_copy", "Stop-copy" },
+                { "pre_copy", "Pre-copy" },
                 { "device_api", "Device API" },
                 { "next_type_id", "Next type ID" },
                 { "num_vfs", "Virtual functions" },

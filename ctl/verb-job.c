@@ -15,12 +15,15 @@
 static const Column columns_jobs[] = {
         { "id", "ID", COLUMN_RIGHT, NULL },
         { "operation", "OPERATION", 0, NULL },
-        { "topology", "TOPOLOGY", 0, NULL },
-        { "gpu", "GPU", 0, NULL },
+        { "topology", "TOPOLOGY", 0, "-" },
+        { "gpu", "GPU", 0, "-" },
         { "name", "NAME", 0, "-" }, /* of a saved state */
+        { "uuid", "VGPU", 0, "-" },
         { "state", "STATE", 0, NULL },
-        { "done", "DONE", COLUMN_RIGHT, NULL },
-        { "error", "ERROR", COLUMN_TRUNCATE, NULL },
+        { "progress", "DONE", COLUMN_RIGHT, "-" },
+        { "bytes", "BYTES", COLUMN_RIGHT, "-" },
+        { "rate", "RATE", COLUMN_RIGHT, "-" },
+        { "error", "ERROR", COLUMN_TRUNCATE, "-" },
         { NULL, NULL, 0, NULL },
 };
 
@@ -61,6 +64,8 @@ static const BusList list_jobs = {
         .member = "ListJobs",
         .expect = "a(ussoa{sv})",
         .keys = (const char *const[]){ "id", "operation", "state", "path", NULL },
+        .extras = (const char *const[]){ "topology", "gpu", "name", "uuid", "phase", "progress", "bytes", "total_bytes",
+                                         "rate", "expected_end_time", NULL },
 };
 
 Status verb_jobs(Ctl *ctl, char **arguments) {

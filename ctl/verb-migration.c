@@ -96,6 +96,10 @@ static Status query_show(Ctl *ctl, const char *name) {
 }
 
 Status verb_migration(Ctl *ctl, char **arguments) {
+        if (!arguments[1] && text_is_address(arguments[0]))
+                return ctl_error(STATUS_USAGE, "'%s' is no vGPU; usage: mdevgpuctl migration GPU TYPE|UUID",
+                                 arguments[0]);
+
         return arguments[1] ? info_show(ctl, arguments) : query_show(ctl, arguments[0]);
 }
 
@@ -179,10 +183,12 @@ static int remote_append(sd_bus_message *m, void *userdata) {
 }
 
 static Status verdict_status(const char *verdict) {
-        if (verdict && streq(verdict, "compatible"))
+        if (streq(verdict, "compatible"))
                 return STATUS_DONE;
+        if (streq(verdict, "incompatible"))
+                return STATUS_DIFFERENT;
 
-        return verdict && streq(verdict, "incompatible") ? STATUS_DIFFERENT : STATUS_FAILED;
+        return streq(verdict, "unknown") ? STATUS_UNKNOWN : STATUS_FAILED;
 }
 
 Status verb_compat(Ctl *ctl, char **arguments) {

@@ -113,6 +113,7 @@ Status verb_import_state(Ctl *ctl, char **arguments) {
         interrupts_catch(/* transfer= */ true);
         status = bus_change(ctl, "ImportState", "o", /* ret_error= */ NULL, &reply, "sh", gpu, file.fd);
         state_file_close(&file);
+        ctl->about = file.name ? file.name : "Standard input";
         if (status == STATUS_DONE)
                 status = job_follow(ctl, reply, &job);
         if (status != STATUS_DONE)

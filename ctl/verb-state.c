@@ -15,12 +15,9 @@
 #include "verbs.h"
 
 static const Column columns_states[] = {
-        { "name", "NAME", 0, NULL },
-        { "uuid", "VGPU", 0, NULL },
-        { "type", "TYPE", 0, NULL },
-        { "size", "SIZE", COLUMN_RIGHT, NULL },
-        { "created", "CREATED", 0, NULL },
-        { "label", "LABEL", COLUMN_TRUNCATE, "-" },
+        { "name", "NAME", 0, NULL },       { "uuid", "VGPU", 0, NULL },
+        { "type", "TYPE", 0, NULL },       { "size", "SIZE", COLUMN_RIGHT, NULL },
+        { "created", "CREATED", 0, NULL }, { "label", "LABEL", COLUMN_TRUNCATE, "-" },
         { NULL, NULL, 0, NULL },
 };
 
@@ -146,6 +143,7 @@ Status verb_restore(Ctl *ctl, char **arguments) {
         if (status != STATUS_DONE)
                 return status;
 
+        ctl->about = arguments[0];
         return state_finish(
                 ctl, reply,
                 &(StateWords){ .done = "Restored", .to = "from", .name = arguments[0], .is_restored = true });

@@ -14,6 +14,7 @@
 #define INCOMING "PrepareIncoming"
 
 #define CREATE_USEC UINT64_C(25000000) /* the daemon's own answer comes within 20 s */
+#define CONNECT_USEC UINT64_C(10000000) /* who is late is waited for, who says nothing is not */
 #define RELEASE_USEC UINT64_C(10000000) /* all of it: a shutdown waits for the hook */
 #define HOLD_USEC UINT64_C(2000000)
 #define AGAIN_USEC 100000U
@@ -151,6 +152,12 @@ static int start(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *
         return r < 0 ? r : 0;
 }
 
+/* Somebody else is making it at this moment, or its GPU has just come. */
+static bool is_passing(const sd_bus_error *e) {
+        return sd_bus_error_has_name(e, MANAGER_NAME ".Error.AlreadyExists") ||
+               sd_bus_error_has_name(e, MANAGER_NAME ".Error.Busy");
+}
+
 /* 1: it was made now. */
 static int try(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish, bool last, bool *ret_again) {
         sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
@@ -161,14 +168,16 @@ static int try(sd_bus *bus, const char *method, const Domain *domain, const Wish
         r = find(bus, wish->uuid, CREATE_USEC, &path, &e);
         if (r == 0) {
                 r = create(bus, method, domain, wish, &e);
-                return r < 0 ? complain(wish->uuid, r, &e) : 1;
+                *ret_again = r < 0 && !last && is_passing(&e);
+                return r >= 0 ? 1 : *ret_again ? 0 : complain(wish->uuid, r, &e);
         }
         if (r > 0)
                 r = check_type(bus, path, wish, &e);
         if (r >= 0)
                 r = start(bus, path, wish, &e);
-        /* It may have gone between two questions. */
-        if (!last && (r > 0 || (r < 0 && sd_bus_error_has_name(&e, SD_BUS_ERROR_UNKNOWN_OBJECT)))) {
+        /* It may have gone between two questions, or be at something that ends. */
+        if (!last && (r > 0 || (r < 0 && (sd_bus_error_has_name(&e, SD_BUS_ERROR_UNKNOWN_OBJECT) ||
+                                          sd_bus_error_has_name(&e, MANAGER_NAME ".Error.Busy"))))) {
                 *ret_again = true;
                 return 0;
         }
@@ -190,17 +199,27 @@ static int ensure(sd_bus *bus, const char *method, const Domain *domain, const W
         }
 }
 
-static int destroy(sd_bus *bus, const char *uuid, uint64_t deadline) {
-        sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
+static int destroy(sd_bus *bus, const char *uuid, uint64_t deadline, sd_bus_error *e) {
         sd_bus_message *m cleanup(message_unref) = NULL;
         int r;
 
         r = manager_begin(bus, "DestroyVGpu", &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "sa{sv}", uuid, 0);
-        if (r >= 0)
-                r = sd_bus_call(bus, m, manager_left(deadline), &e, NULL);
-        return r < 0 ? complain(uuid, r, &e) : 0;
+        return r < 0 ? r : sd_bus_call(bus, m, manager_left(deadline), e, NULL);
+}
+
+/* What was made for a domain that cannot start after all. */
+static void take_back(sd_bus *bus, const Domain *domain, const bool *made, size_t n) {
+        uint64_t deadline = manager_now() + RELEASE_USEC;
+
+        while (n-- > 0) {
+                sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
+                int r = made[n] ? destroy(bus, domain->wishes[n].uuid, deadline, &e) : 0;
+
+                if (r < 0)
+                        (void)complain(domain->wishes[n].uuid, r, &e);
+        }
 }
 
 static int prepare(const char *method, const Domain *domain) {
@@ -211,7 +230,7 @@ static int prepare(const char *method, const Domain *domain) {
         if (domain->n_wishes == 0)
                 return 0;
 
-        r = sd_bus_open_system(&bus);
+        r = manager_connect(manager_now() + CONNECT_USEC, &bus);
         if (r < 0) {
                 fprintf(stderr, "mdevgpud: there is no system bus: %s\n", strerror(-r));
                 return r;
@@ -219,11 +238,7 @@ static int prepare(const char *method, const Domain *domain) {
         for (size_t i = 0; i < domain->n_wishes; i++) {
                 r = ensure(bus, method, domain, &domain->wishes[i]);
                 if (r < 0) {
-                        uint64_t deadline = manager_now() + RELEASE_USEC;
-
-                        while (i-- > 0)
-                                if (made[i])
-                                        (void)destroy(bus, domain->wishes[i].uuid, deadline);
+                        take_back(bus, domain, made, i);
                         return r;
                 }
                 made[i] = r > 0;
@@ -242,44 +257,66 @@ int vgpus_prepare_incoming(const Domain *domain) {
 }
 
 /* It bears the domain's label, and nobody has defined it meanwhile. */
-static bool is_ours(sd_bus *bus, const char *path, const Domain *domain) {
+static bool is_ours(sd_bus *bus, const char *path, const Domain *domain, uint64_t deadline) {
         sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
         char *label cleanup(text_free) = NULL;
         char wanted[LABEL_SIZE];
         int r, persistent = true;
 
         make_label(domain, wanted);
+        (void)sd_bus_set_method_call_timeout(bus, manager_left(deadline));
         r = sd_bus_get_property_string(bus, MANAGER_NAME, path, VGPU, "Label", &e, &label);
+        (void)sd_bus_set_method_call_timeout(bus, manager_left(deadline));
         if (r >= 0)
                 r = sd_bus_get_property_trivial(bus, MANAGER_NAME, path, VGPU, "Persistent", &e, 'b', &persistent);
         return r >= 0 && !persistent && strcmp(label, wanted) == 0;
 }
 
+/* False: something is being done with it, as when it is still being made for a domain whose start was given up. */
+static bool release(sd_bus *bus, const Domain *domain, const Wish *wish, uint64_t deadline) {
+        sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
+        char *path cleanup(text_free) = NULL;
+        int r;
+
+        if (find(bus, wish->uuid, manager_left(deadline), &path, &e) <= 0 || !is_ours(bus, path, domain, deadline))
+                return true;
+
+        r = destroy(bus, wish->uuid, deadline, &e);
+        if (r < 0 && sd_bus_error_has_name(&e, MANAGER_NAME ".Error.Busy") && manager_now() + AGAIN_USEC < deadline)
+                return false;
+        if (r < 0)
+                (void)complain(wish->uuid, r, &e);
+        return true;
+}
+
 void vgpus_release(const Domain *domain) {
         uint64_t deadline = manager_now() + RELEASE_USEC;
         sd_bus *bus cleanup(bus_close) = NULL;
+        bool done[VGPUS_MAX] = {}, all = false;
 
-        if (domain->n_wishes == 0 || sd_bus_open_system(&bus) < 0)
+        if (domain->n_wishes == 0 || manager_connect(deadline, &bus) < 0)
                 return;
 
-        (void)sd_bus_set_method_call_timeout(bus, RELEASE_USEC / 4); /* of properties */
-        for (size_t i = 0; i < domain->n_wishes && manager_now() < deadline; i++) {
-                sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
-                char *path cleanup(text_free) = NULL;
-
-                if (find(bus, domain->wishes[i].uuid, manager_left(deadline), &path, &e) > 0 &&
-                    is_ours(bus, path, domain))
-                        (void)destroy(bus, domain->wishes[i].uuid, deadline);
+        /* By rounds: one that is busy holds up no other. */
+        while (!all && manager_now() < deadline) {
+                all = true;
+                for (size_t i = 0; i < domain->n_wishes && manager_now() < deadline; i++) {
+                        done[i] = done[i] || release(bus, domain, &domain->wishes[i], deadline);
+                        all = all && done[i];
+                }
+                if (!all)
+                        (void)usleep(AGAIN_USEC);
         }
 }
 
 /* A daemon that does not run has nothing open. */
 static void hold(const Domain *domain, const char *method) {
+        uint64_t deadline = manager_now() + HOLD_USEC;
         sd_bus_message *m cleanup(message_unref) = NULL;
         sd_bus *bus cleanup(bus_close) = NULL;
         int r;
 
-        if (domain->n_devices == 0 || sd_bus_open_system(&bus) < 0)
+        if (domain->n_devices == 0 || manager_connect(deadline, &bus) < 0)
                 return;
 
         r = manager_begin(bus, method, &m);
@@ -294,7 +331,7 @@ static void hold(const Domain *domain, const char *method) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "a{sv}", 0);
         if (r >= 0)
-                (void)sd_bus_call(bus, m, HOLD_USEC, NULL, NULL);
+                (void)sd_bus_call(bus, m, manager_left(deadline), NULL, NULL);
 }
 
 void vgpus_hold(const Domain *domain) {

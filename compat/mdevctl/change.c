@@ -91,6 +91,28 @@ static int check_single(const char *uuid) {
         return n <= 1 ? n : fail(-EEXIST, "%s is defined for several devices: undefine it first", uuid);
 }
 
+/*
+ * The daemon finds types by their names as well, and has types of virtual functions and of whole cards: none of them are
+ * mdevctl's, whose files they would not come into.
+ */
+static int check_type(const Device *d, bool now) {
+        if (host_is_parent(d->parent))
+                return host_has_type(d->parent, d->type)
+                               ? 0
+                               : fail(-ENOENT, "%s has no type with the id '%s'", d->parent, d->type);
+        if (now || host_has_functions(d->parent))
+                return fail(-ENODEV, "'%s' is no parent of mediated devices", d->parent);
+        if (strpbrk(d->type, " \t") || strcmp(d->type, "vfio-pci") == 0 || strcmp(d->type, "vfio-pci-vf") == 0)
+                return fail(-EINVAL, "'%s' is no id of a type of mediated devices", d->type);
+        return 0;
+}
+
+static int define(Change *change) {
+        int r = check_type(change->device, /* now= */ false);
+
+        return r < 0 ? r : daemon_define(change->bus, change->device);
+}
+
 static int run_define(Change *change) {
         if (change->device->active) {
                 int r = callouts_get_attributes(change->callouts);
@@ -99,7 +121,7 @@ static int run_define(Change *change) {
                         return fail(r, "a callout's attributes cannot be used");
         }
 
-        return daemon_define(change->bus, change->device);
+        return define(change);
 }
 
 static int prepare_define(Device *d, const Options *o) {
@@ -178,8 +200,14 @@ int change_undefine(sd_bus *bus, const Options *o) {
 }
 
 static int run_modify(Change *change) {
-        return change->before ? daemon_modify(change->bus, change->before, change->device)
-                              : daemon_define(change->bus, change->device);
+        const Device *before = change->before, *d = change->device;
+        int r;
+
+        if (!before)
+                return define(change);
+
+        r = strcmp(before->type, d->type) == 0 ? 0 : check_type(d, /* now= */ false);
+        return r < 0 ? r : daemon_modify(change->bus, before, d);
 }
 
 static int edit(Device *d, const Options *o) {
@@ -276,8 +304,13 @@ int change_modify(sd_bus *bus, const Options *o) {
 }
 
 static int run_start(Change *change) {
-        return change->before ? daemon_start(change->bus, change->device->uuid)
-                              : daemon_create(change->bus, change->device);
+        int r;
+
+        if (change->before)
+                return daemon_start(change->bus, change->device->uuid);
+
+        r = check_type(change->device, /* now= */ true);
+        return r < 0 ? r : daemon_create(change->bus, change->device);
 }
 
 /* 1: a definition is meant. */

@@ -8,23 +8,6 @@
 #define PRESENT_USEC UINT64_C(700000) /* of the second, so that the rest of the command has some of it */
 #define CALL_USEC UINT64_C(30000000) /* its own answer comes within 20 s */
 
-/* A bus that takes a connection and then says nothing is none. */
-static int wait_for_bus(sd_bus *bus, uint64_t deadline) {
-        int r;
-
-        while ((r = sd_bus_is_ready(bus)) == 0) {
-                if (manager_now() >= deadline)
-                        return -ETIMEDOUT;
-                r = sd_bus_process(bus, NULL);
-                if (r == 0)
-                        r = sd_bus_wait(bus, manager_left(deadline));
-                if (r < 0)
-                        return r;
-        }
-
-        return r;
-}
-
 /* Who has the name; 0 if nobody has. It is not started for this. */
 static int find_process(sd_bus *bus, uint64_t deadline, uint32_t *ret_pid) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -66,9 +49,7 @@ static int find(sd_bus *bus, uint64_t deadline) {
         uint32_t pid = 0;
         int r;
 
-        r = wait_for_bus(bus, deadline);
-        if (r >= 0)
-                r = find_process(bus, deadline, &pid);
+        r = find_process(bus, deadline, &pid);
         return r < 0 || !is_well(pid) ? -ENXIO : 0;
 }
 
@@ -88,13 +69,12 @@ int daemon_connect(sd_bus **ret_bus) {
         sd_bus *bus = NULL;
         int r;
 
-        r = sd_bus_open_system(&bus);
+        r = manager_connect(deadline, &bus);
         if (r >= 0)
                 r = find(bus, deadline);
         if (r < 0) {
-                /* Not flushed: that would wait. */
                 if (bus)
-                        sd_bus_close(bus);
+                        sd_bus_close(bus); /* not flushed: that would wait */
                 sd_bus_unref(bus);
                 return -ENXIO;
         }

@@ -36,6 +36,12 @@ int host_get_defined(const char *uuid, const char *parent, Device *ret_device);
 
 bool host_is_defined(const char *uuid, const char *parent);
 
+/* Whether it is a parent of mediated devices, and whether it has the type. */
+bool host_is_parent(const char *parent);
+bool host_has_type(const char *parent, const char *type);
+/* Whether it is a card whose virtual functions are on. */
+bool host_has_functions(const char *parent);
+
 typedef struct HostType {
         char *parent, *id, *device_api, *name, *description;
         int available;

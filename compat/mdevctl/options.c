@@ -102,25 +102,20 @@ static int print_version(void) {
         return 0;
 }
 
-static int set_flag(Options *o, const Option *option) {
-        bool *flag = (void *)((char *)o + option->offset);
+/* Whatever is known, but given twice or without its value: said when all has been read, as --help may come yet. */
+static int set(Options *o, const Option *option, const char *value) {
+        void *field = (char *)o + option->offset;
+        bool *flag = field;
+        const char **text = field;
 
-        if (*flag)
-                return usage("The argument '--%s' was given more than once", option->name);
-
-        *flag = true;
-        return 1;
-}
-
-static int set_value(Options *o, const Option *option, const char *value) {
-        const char **field = (void *)((char *)o + option->offset);
-
-        if (!value)
-                return usage("The argument '--%s' needs a value", option->name);
-        if (*field)
-                return usage("The argument '--%s' was given more than once", option->name);
-
-        *field = value;
+        if (option->value ? *text != NULL : *flag)
+                o->twice = option->name;
+        if (!option->value)
+                *flag = true;
+        else if (value)
+                *text = value;
+        else
+                o->lacking = option->name;
         return 1;
 }
 
@@ -160,17 +155,14 @@ static int parse_long(Options *o, int argc, char **argv, int *i) {
         option = find(o->verb, name, equals ? (size_t)(equals - name) : strlen(name), 0);
         if (!option)
                 return usage("Found argument '%s', which is not known here", argv[*i]);
-        if (option->value)
-                return set_value(o, option, equals ? equals + 1 : take_next(argc, argv, i));
-        if (equals)
+        if (equals && !option->value)
                 return usage("The argument '--%s' takes no value", option->name);
-        return set_flag(o, option);
+        return set(o, option, !option->value ? NULL : equals ? equals + 1 : take_next(argc, argv, i));
 }
 
 static int parse_short(Options *o, int argc, char **argv, int *i) {
         for (const char *s = argv[*i] + 1; *s; s++) {
                 const Option *option;
-                int r;
 
                 if (*s == 'h')
                         return help_options(o->verb);
@@ -180,13 +172,8 @@ static int parse_short(Options *o, int argc, char **argv, int *i) {
                 if (!option)
                         return usage("Found argument '-%c', which is not known here", *s);
                 if (option->value)
-                        return set_value(o, option,
-                                         s[1] == '\0'  ? take_next(argc, argv, i)
-                                         : s[1] == '=' ? s + 2
-                                                       : s + 1);
-                r = set_flag(o, option);
-                if (r <= 0)
-                        return r;
+                        return set(o, option, s[1] == '\0' ? take_next(argc, argv, i) : s[1] == '=' ? s + 2 : s + 1);
+                (void)set(o, option, NULL);
         }
 
         return 1;
@@ -252,6 +239,11 @@ static int check_modify(const Options *o) {
 }
 
 static int check(const Options *o) {
+        if (o->lacking)
+                return usage("The argument '--%s' needs a value", o->lacking);
+        if (o->twice)
+                return usage("The argument '--%s' was given more than once", o->twice);
+
         switch (o->verb) {
         case VERB_DEFINE:
         case VERB_START:
@@ -294,12 +286,12 @@ static int parse_verb(Options *o, int argc, char **argv) {
 
         if (!word)
                 return help_verbs(stderr);
-        if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
+        if (strncmp(word, "-h", 2) == 0 || strcmp(word, "--help") == 0)
                 return help_verbs(stdout);
-        if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0)
+        if (strncmp(word, "-V", 2) == 0 || strcmp(word, "--version") == 0)
                 return print_version();
         if (strcmp(word, "help") == 0) {
-                if (argc == 2)
+                if (argc == 2 || (argc == 3 && strcmp(argv[2], "help") == 0))
                         return help_verbs(stdout);
                 return argc == 3 && find_verb(argv[2], &o->verb) ? help_options(o->verb)
                                                                  : usage("'%s' is not known", argv[argc - 1]);

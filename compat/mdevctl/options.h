@@ -25,6 +25,7 @@ typedef struct Options {
         char uuid_text[UUID_SIZE];
         const char *parent, *type, *jsonfile, *addattr, *value, *index;
         long index_number; /* -1: none */
+        const char *twice, *lacking; /* options that were given twice, and without their values */
         bool autostart, manual, delattr, live, defined, dumpjson, verbose, force;
 } Options;
 

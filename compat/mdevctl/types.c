@@ -161,6 +161,25 @@ static int compare_names(const void *a, const void *b) {
         return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+bool host_is_parent(const char *parent) {
+        char path[PATH_MAX];
+
+        return host_path(path, HOST_PARENTS "/%s/mdev_supported_types", parent) >= 0 && access(path, F_OK) >= 0;
+}
+
+bool host_has_type(const char *parent, const char *type) {
+        char path[PATH_MAX];
+
+        return *type && host_path(path, HOST_PARENTS "/%s/mdev_supported_types/%s", parent, type) >= 0 &&
+               access(path, F_OK) >= 0;
+}
+
+bool host_has_functions(const char *parent) {
+        char path[PATH_MAX];
+
+        return host_path(path, "/sys/bus/pci/devices/%s/virtfn0", parent) >= 0 && access(path, F_OK) >= 0;
+}
+
 int host_list_types(const char *parent, HostTypes *ret_types) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         char path[PATH_MAX];

@@ -97,21 +97,31 @@ static bool read_mdevctl_rule(const Host *host) {
         return exists(host->usr_fd, "lib/udev/rules.d/60-mdevctl.rules");
 }
 
+static int open_driver_below(int lib_fd, const char *folder) {
+        char path[SYSFS_NAME_SIZE + 64];
+
+        (void)snprintf(path, sizeof(path), "%s/libvirt/connection-driver/libvirt_driver_nodedev.so", folder);
+        return openat(lib_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+/* In lib64, lib, or the folder in that which Debian has for an architecture. */
 static int open_libvirt_driver(const Host *host) {
-        static const char *const folders[] = { "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib64", "lib" };
+        _cleanup_(dir_closep) DIR *dir = NULL;
+        struct dirent *entry;
+        int fd;
 
-        for (size_t i = 0; host->usr_fd >= 0 && i < ELEMENTSOF(folders); i++) {
-                char path[128];
-                int fd;
+        if (host->usr_fd < 0)
+                return -ENOENT;
+        fd = open_driver_below(host->usr_fd, "lib64");
+        if (fd < 0)
+                fd = open_driver_below(host->usr_fd, "lib");
+        if (fd >= 0 || directory_list(host->usr_fd, "lib", &dir) < 0)
+                return fd;
 
-                (void)snprintf(path, sizeof(path), "%s/libvirt/connection-driver/libvirt_driver_nodedev.so",
-                               folders[i]);
-                fd = openat(host->usr_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-                if (fd >= 0)
-                        return fd;
-        }
-
-        return -ENOENT;
+        while (fd < 0 && (entry = directory_next(dir)))
+                if (strstr(entry->d_name, "-linux-gnu") && text_is_name(entry->d_name))
+                        fd = open_driver_below(dirfd(dir), entry->d_name);
+        return fd;
 }
 
 /* The string constant that ends in "/mdevctl": whatever stands before it back to the last one's end. */
@@ -194,11 +204,12 @@ static bool is_blind(const Host *host, const char *pid, const struct stat *folde
 }
 
 static uint32_t find_blind_libvirt(const Host *host) {
+        _cleanup_(fd_closep) int driver = open_libvirt_driver(host); /* without it nothing is to be seen */
         _cleanup_(dir_closep) DIR *dir = NULL;
         struct dirent *entry;
         struct stat folder;
 
-        if (host->etc_fd < 0 || fstatat(host->etc_fd, "mdevctl.d", &folder, 0) < 0 || host->proc_fd < 0 ||
+        if (driver < 0 || host->etc_fd < 0 || fstatat(host->etc_fd, "mdevctl.d", &folder, 0) < 0 || host->proc_fd < 0 ||
             directory_list(host->proc_fd, ".", &dir) < 0)
                 return 0;
 

@@ -131,6 +131,31 @@ static int get_error(sd_bus *bus, const char *path, const char *interface, const
         return sd_bus_message_append_basic(reply, 's', bus_task_error(userdata));
 }
 
+static int append_number(sd_bus_message *reply, const char *key, uint64_t number) {
+        return number == UNKNOWN_U64 ? 0 : sd_bus_message_append(reply, "{sv}", key, "t", number);
+}
+
+/* Of one that moves data, and what only one that runs still has. */
+static int append_amounts(sd_bus_message *reply, const Task *task) {
+        bool running = task->state == TASK_QUEUED || task->state == TASK_RUNNING;
+        double progress = task_get_progress(task);
+        int r = 0;
+
+        if (task->subject == TASK_STATE && task->n_uuids > 0)
+                r = bus_append_text_entry(reply, "uuid", task->uuids[0]);
+        if (r >= 0 && task->subject == TASK_STATE && running)
+                r = bus_append_text_entry(reply, "phase", transfer_phase_to_string(task->transfer.phase));
+        if (r >= 0 && progress >= 0)
+                r = sd_bus_message_append(reply, "{sv}", "progress", "d", progress);
+        if (r >= 0)
+                r = append_number(reply, "bytes", task->bytes);
+        if (r >= 0)
+                r = append_number(reply, "total-bytes", task->total_bytes);
+        if (r >= 0 && running)
+                r = append_number(reply, "rate", task->rate);
+        return r < 0 ? r : append_number(reply, "expected-end-time", task->end_usec);
+}
+
 static int append_job(sd_bus_message *reply, const Task *task) {
         _cleanup_(freep) char *path = bus_path_of_task(task);
         int r;
@@ -149,6 +174,8 @@ static int append_job(sd_bus_message *reply, const Task *task) {
         if (r >= 0)
                 r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "steps", "u", (uint32_t)task->n_steps, "done", "u",
                                           (uint32_t)task->n_done, "uid", "u", (uint32_t)task->started_by);
+        if (r >= 0)
+                r = append_amounts(reply, task);
         if (r >= 0)
                 r = bus_append_text_entry(reply, "error", task->error.message);
         if (r >= 0)

@@ -52,6 +52,8 @@ struct Gpu {
         pid_t stuck_pid;
         struct UsageReading *usage; /* of usage-query.c: the one that is under way, or NULL */
         uint64_t usage_time; /* when the last one ended; CLOCK_MONOTONIC, microseconds */
+        uint64_t looks_paid; /* until when the looks of migration-look.c count; the same clock */
+        sd_event_source *look_timer; /* while some of them wait for their turn */
         sd_event_source *retry; /* after a sync that failed */
         sd_event_source *refresh; /* after one that was asked for */
         bool refresh_owed; /* another was asked for since */

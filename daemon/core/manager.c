@@ -81,6 +81,7 @@ int manager_new(const ManagerParameters *parameters, Manager **ret_manager) {
         list_init(&manager->operations);
         list_init(&manager->idle_waits);
         list_init(&manager->migration_queries);
+        list_init(&manager->migration_looks);
         list_init(&manager->start_holds);
         list_init(&manager->state_transfers);
         list_init(&manager->states_work);

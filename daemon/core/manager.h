@@ -54,7 +54,8 @@ struct Manager {
         List idle_waits; /* IdleWait.link */
         char scanned_parent[SYSFS_NAME_SIZE]; /* while a report is applied: whose registration is known; else empty */
         uint64_t scanned_registration;
-        List migration_queries; /* MigrationQuery.link */
+        List migration_queries; /* MigrationQuery.link, of those that probe */
+        List migration_looks; /* of migration-look.c */
         List state_transfers; /* StateTransfer.link */
         uint32_t last_transfer;
         List states_work; /* jobs of states-query.c */

@@ -1,37 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "core/gpu.h"
-#include "core/migration-query.h"
 #include "core/manager.h"
+#include "core/migration-query-private.h"
 #include "core/request.h"
 #include "core/start-hold.h"
 #include "util/text.h"
 
 #define NVIDIA_VENDOR 0x10deU
 
-struct MigrationQuery {
-        Manager *manager;
-        List link; /* in manager->migration_queries */
-        const Gpu *gpu;
-        PlatformJob *job;
-        MigrationCallback callback; /* NULL: nobody waits for it any more */
-        void *userdata;
-        bool probes;
-        char uuid[UUID_STRING_SIZE];
-};
-
-static void query_free(MigrationQuery *query) {
-        list_unlink(&query->link);
-        free(query);
-}
-
 /* The vGPU may have gone meanwhile, and another may have its UUID. */
 static void unclaim(const MigrationQuery *query) {
         VGpu *vgpu = MAP_FIND(&query->manager->vgpus, query->uuid, VGpu, node);
 
-        if (query->probes && vgpu && vgpu->claim == VGPU_CLAIM_PROBE)
+        if (vgpu && vgpu->claim == VGPU_CLAIM_PROBE)
                 vgpu_set_claim(vgpu, VGPU_CLAIM_NONE);
-        else if (query->probes)
+        else
                 start_hold_check(query->manager);
 }
 
@@ -43,31 +27,30 @@ static void answer(MigrationQuery *query, const Error *error, const JobResult *r
                 callback(error, result, query->userdata);
 }
 
+void migration_query_end(MigrationQuery *query, const Error *error, const JobResult *result) {
+        list_unlink(&query->link);
+        answer(query, error, result);
+        free(query);
+}
+
 static void on_done(JobResult *result, void *userdata) {
         MigrationQuery *query = userdata;
 
         unclaim(query);
-        answer(query, result->error.code < 0 ? &result->error : NULL, result);
-        query_free(query);
+        migration_query_end(query, result->error.code < 0 ? &result->error : NULL, result);
 }
 
 /* Its process is killed, and what it has open is closed with it: done() follows if it can be. */
 static void on_timeout(pid_t pid, void *userdata) {
         MigrationQuery *query = userdata;
+        VGpu *vgpu = MAP_FIND(&query->manager->vgpus, query->uuid, VGpu, node);
         Error error = ERROR_NULL;
 
         (void)error_set(&error, -ERROR_TIMEOUT, "Process %i does not come to an end with asking about vGPU %s",
                         (int)pid, query->uuid);
+        if (vgpu && vgpu->claim == VGPU_CLAIM_PROBE)
+                vgpu->claim_pid = pid;
         answer(query, &error, NULL);
-        if (query->probes) {
-                VGpu *vgpu = MAP_FIND(&query->manager->vgpus, query->uuid, VGpu, node);
-
-                if (vgpu && vgpu->claim == VGPU_CLAIM_PROBE)
-                        vgpu->claim_pid = pid;
-                return;
-        }
-        query->manager->platform->ops->forget(query->manager->platform, query->job);
-        query_free(query);
 }
 
 /* NVIDIA's has a device of its own opened by a virtual machine alone: what it does else, nobody knows. */
@@ -93,16 +76,28 @@ int migration_query_check(const VGpu *vgpu, Error *error) {
         return 0;
 }
 
-int migration_query_new(VGpu *vgpu, bool probe, MigrationCallback callback, void *userdata, MigrationQuery **ret_query,
-                        Error *error) {
+static int begin_probe(VGpu *vgpu, MigrationQuery *query, Error *error) {
         const Job job = {
                 .kind = JOB_MIGRATION,
                 .uuid = vgpu->uuid,
                 .iommu_group = vgpu->iommu_group,
-                .probe = probe,
+                .probe = true,
         };
-        JobListener listener = { .timeout = on_timeout, .done = on_done };
+        const JobListener listener = { .timeout = on_timeout, .done = on_done, .userdata = query };
         Platform *platform = vgpu->manager->platform;
+        int r;
+
+        r = platform->ops->submit(platform, vgpu->gpu->identity.address, &job, &listener, &query->job);
+        if (r < 0)
+                return request_submit_error(r, vgpu->gpu, error);
+
+        list_append(&vgpu->manager->migration_queries, &query->link);
+        vgpu_set_claim(vgpu, VGPU_CLAIM_PROBE);
+        return 0;
+}
+
+int migration_query_new(VGpu *vgpu, bool probe, MigrationCallback callback, void *userdata, MigrationQuery **ret_query,
+                        Error *error) {
         MigrationQuery *query;
         int r;
 
@@ -119,20 +114,15 @@ int migration_query_new(VGpu *vgpu, bool probe, MigrationCallback callback, void
                 .gpu = vgpu->gpu,
                 .callback = callback,
                 .userdata = userdata,
-                .probes = probe,
         };
         (void)text_copy(query->uuid, sizeof(query->uuid), vgpu->uuid);
         list_init(&query->link);
-        listener.userdata = query;
-        r = platform->ops->submit(platform, vgpu->gpu->identity.address, &job, &listener, &query->job);
+        r = probe ? begin_probe(vgpu, query, error) : migration_look_join(vgpu, query, error);
         if (r < 0) {
                 free(query);
-                return request_submit_error(r, vgpu->gpu, error);
+                return r;
         }
 
-        list_append(&vgpu->manager->migration_queries, &query->link);
-        if (probe)
-                vgpu_set_claim(vgpu, VGPU_CLAIM_PROBE);
         *ret_query = query;
         return 0;
 }
@@ -145,14 +135,14 @@ MigrationQuery *migration_query_free(MigrationQuery *query) {
 
         query->callback = NULL;
         platform = query->manager->platform;
-        if (query->probes && !platform->ops->cancel(platform, query->job))
-                return NULL;
-
-        if (query->probes)
+        if (query->look)
+                migration_look_leave(query);
+        else if (platform->ops->cancel(platform, query->job))
                 unclaim(query);
         else
-                platform->ops->forget(platform, query->job);
-        query_free(query);
+                return NULL;
+
+        migration_query_end(query, NULL, NULL);
         return NULL;
 }
 
@@ -163,15 +153,14 @@ void migration_query_give_way(VGpu *vgpu) {
 
         (void)error_set(&error, -ERROR_BUSY, "A virtual machine is being started with vGPU %s", vgpu->uuid);
         LIST_FOREACH(query, &vgpu->manager->migration_queries, link) {
-                if (!query->probes || !streq(query->uuid, vgpu->uuid) || !platform->ops->cancel(platform, query->job))
+                if (!streq(query->uuid, vgpu->uuid) || !platform->ops->cancel(platform, query->job))
                         continue;
                 unclaim(query);
-                answer(query, &error, NULL);
-                query_free(query);
+                migration_query_end(query, &error, NULL);
         }
 }
 
-void migration_query_gpu_gone(const Gpu *gpu) {
+void migration_query_gpu_gone(Gpu *gpu) {
         Manager *manager = gpu->manager;
         Error error = ERROR_NULL;
         MigrationQuery *query;
@@ -182,7 +171,7 @@ void migration_query_gpu_gone(const Gpu *gpu) {
                         continue;
                 manager->platform->ops->forget(manager->platform, query->job);
                 unclaim(query);
-                answer(query, &error, NULL);
-                query_free(query);
+                migration_query_end(query, &error, NULL);
         }
+        migration_looks_gpu_gone(gpu, &error);
 }

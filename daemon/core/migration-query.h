@@ -30,4 +30,4 @@ MigrationQuery *migration_query_free(MigrationQuery *query);
 void migration_query_give_way(VGpu *vgpu);
 
 /* The GPU goes: who asks is told. */
-void migration_query_gpu_gone(const Gpu *gpu);
+void migration_query_gpu_gone(Gpu *gpu);

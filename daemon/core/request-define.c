@@ -24,6 +24,12 @@ static int check_type_id(const char *type, Error *error) {
         return 0;
 }
 
+/* A device that is not there may be any that comes, but no name of one has more than these. What somebody made up stands in
+ * a path, and is read by other programs. */
+static bool may_name_device(const char *name) {
+        return name[strspn(name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._:@,+!=#~")] == '\0';
+}
+
 /* Where a vGPU is to be defined; ret_gpu is NULL if that is not there at present. */
 typedef struct Place {
         Gpu *gpu;
@@ -37,7 +43,7 @@ static int find_place(const Manager *manager, const DefineRequest *request, Plac
         Type *type;
         int r;
 
-        if (!definition_files_take(request->gpu))
+        if (!definition_files_take(request->gpu) || (!place.gpu && !may_name_device(request->gpu)))
                 return error_set(error, -ERROR_INVALID_ARGUMENT, "'%.64s' is no name of a device", request->gpu);
 
         if (place.gpu && !list_is_empty(&place.gpu->types)) {

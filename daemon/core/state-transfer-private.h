@@ -19,6 +19,7 @@ struct StateTransfer {
         Task *task; /* NULL: it has not begun for whoever asked, or was told to have ended */
         StateTransferCallback callback; /* NULL: was called, or nobody waits */
         void *userdata;
+        sd_event_source *deadline; /* of its beginning */
         StateStep step;
         bool restores;
         bool silent; /* nobody waits for it: a successor's care, or whoever asked has left or was told that it failed */

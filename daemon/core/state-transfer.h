@@ -50,7 +50,10 @@ typedef struct RestoreRequest {
         uid_t started_by;
 } RestoreRequest;
 
-/* It has begun, and goes on as a task; or it has not, and error says why. Called once, from the loop. */
+/*
+ * It has begun, and goes on as a task; or it has not, and error says why. Called once, from the loop, and within
+ * OPERATION_TIMEOUT_USEC: what has not begun by then does not begin any more.
+ */
 typedef void (*StateTransferCallback)(const Error *error, const Task *task, void *userdata);
 
 /* Negative with *error filled: nothing began, and no callback comes. */

@@ -51,6 +51,22 @@ static int poll_for(struct pollfd fds[static 2], int timeout) {
         return r < 0 ? negative_errno() : r > 0;
 }
 
+static int wait_long(Stream *stream, struct pollfd fds[static 2]) {
+        uint64_t waited = 0;
+        int r = 0;
+
+        while (r == 0 && waited < stream->stall_usec) {
+                uint64_t usec = waited == 0 ? STREAM_QUIET_USEC : STREAM_STILL_QUIET_USEC;
+
+                usec = MIN(usec, stream->stall_usec - waited);
+                r = poll_for(fds, (int)(usec / 1000U));
+                waited += usec;
+                if (r == 0 && stream->quiet)
+                        stream->quiet(stream, stream->userdata);
+        }
+        return r;
+}
+
 /* Until bytes can go through. A file always can, and its disk is the kernel's to wait for. */
 static int wait_for(Stream *stream, short events) {
         struct pollfd fds[] = { { .fd = stream->fd, .events = events },
@@ -62,7 +78,7 @@ static int wait_for(Stream *stream, short events) {
         r = poll_for(fds, 0);
         if (r == 0) {
                 begun = monotonic_usec();
-                r = poll_for(fds, (int)MIN(stream->stall_usec / 1000U, (uint64_t)INT_MAX));
+                r = wait_long(stream, fds);
                 stream->window_usec += monotonic_usec() - begun;
         }
         if (r < 0)

@@ -20,6 +20,10 @@
 #define STREAM_STALL_BYTES UINT64_C(65536)
 #define STREAM_WINDOW_STALLS 2U
 
+/* So soon it is said that a peer stalls, and then so often. */
+#define STREAM_QUIET_USEC UINT64_C(100000)
+#define STREAM_STILL_QUIET_USEC UINT64_C(1000000)
+
 /* What moved() may return where more may not go through, which no system call says: what EDQUOT is, is the disk's word. */
 #define STREAM_OVER_LIMIT (-EXFULL)
 
@@ -34,7 +38,9 @@ typedef struct Stream {
         bool is_pipe;
         /* Called when some bytes went through, NULL: by nobody. What it returns that is negative ends the transfer. */
         int (*moved)(struct Stream *stream, void *userdata);
-        void *userdata;
+        /* Called when nothing has gone through for STREAM_QUIET_USEC, and as long as nothing does; NULL: nobody. */
+        void (*quiet)(struct Stream *stream, void *userdata);
+        void *userdata; /* of both */
 } Stream;
 
 /* -EBADF, or -EINVAL if it is nothing that bytes go through one after the other. */

@@ -14,8 +14,8 @@
 /* What is being written has a name that no saved state can have, and is locked by who writes it. */
 #define TEMPORARY_PREFIX ".new-"
 
-/* Of a file that is being written: so often the others are counted; and so often the disk is told to go on, so that what is left
- * to wait for in the end is little, and seldom enough that the writer does not wait for it. */
+/* Of a file that is being written: so often the others are counted; and so often the disk is told to go on, where it is, so that
+ * less is left to wait for in the end. */
 #define COUNT_INTERVAL (UINT64_C(16) << 20)
 #define FLUSH_INTERVAL (UINT64_C(64) << 20)
 
@@ -131,7 +131,7 @@ static bool is_over(const StateFile *file, uint64_t n_bytes) {
 int state_file_moved(Stream *stream, void *userdata) {
         StateFile *file = userdata;
 
-        if (stream->n_bytes - file->flushed >= FLUSH_INTERVAL) {
+        if (file->early && stream->n_bytes - file->flushed >= FLUSH_INTERVAL) {
                 (void)sync_file_range(file->fd, (off_t)file->flushed, (off_t)(stream->n_bytes - file->flushed),
                                       SYNC_FILE_RANGE_WRITE);
                 file->flushed = stream->n_bytes;

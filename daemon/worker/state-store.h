@@ -19,14 +19,15 @@ typedef struct StateFile {
         uint64_t quota; /* bytes of all files; UNKNOWN_U64: no bound */
         uint64_t others; /* bytes of all others, when they were last counted */
         uint64_t counted; /* bytes of this one then */
-        uint64_t flushed; /* bytes of this one that the disk has been told to write */
+        bool early; /* the disk is told to write before the end, which takes the writer's time */
+        uint64_t flushed; /* bytes of this one that it has been told to write */
 } StateFile;
 
 #define STATE_FILE_NULL ((StateFile){ .folder_fd = -EBADF, .fd = -EBADF })
 
 /* -ERROR_ALREADY_EXISTS, unless one of this name is to be replaced; -ERROR_LIMIT_EXCEEDED: there is no room at all. */
 int state_file_create(const Host *host, const Job *job, StateFile *ret_file, Error *error);
-/* A Stream's moved(): keeps to the quota, and has the disk write what is there. userdata: the StateFile. */
+/* A Stream's moved(): keeps to the quota, and may have the disk write what is there. userdata: the StateFile. */
 int state_file_moved(Stream *stream, void *userdata);
 /* It is whole: it gets its name, for good. */
 int state_file_commit(StateFile *file, Error *error);

@@ -63,11 +63,18 @@ static int on_moved(Stream *stream, void *userdata) {
         return r;
 }
 
+/* All that has moved is to be seen, and that nothing does any more. */
+static void on_quiet(Stream *stream, void *userdata) {
+        tell(userdata);
+}
+
 static void on_progress(const TransferProgress *progress, void *userdata) {
         StateWork *work = userdata;
         bool turns = progress->phase != work->progress.phase;
 
         work->progress = *progress;
+        /* While the device stands, what can wait does. */
+        work->file.early = progress->phase == TRANSFER_PRE_COPY;
         if (turns || now_usec(CLOCK_MONOTONIC) - work->told_usec >= TELL_INTERVAL_USEC)
                 tell(work);
 }
@@ -101,6 +108,7 @@ static int begin_stream(StateWork *work, int fd, Error *error) {
                                  strerrordesc_np(-r) ?: "unknown error");
 
         work->stream.moved = on_moved;
+        work->stream.quiet = on_quiet;
         work->stream.userdata = work;
         return 0;
 }

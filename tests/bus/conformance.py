@@ -16,6 +16,7 @@ import signal
 import sys
 import traceback
 
+from cases import equal
 from machine import ERROR, NAME, BusError, Machine, entries, read, until
 
 SIM = sys.argv[1]
@@ -60,11 +61,6 @@ types:
 
 def uuid_of(i):
     return f"c0ffee00-0000-4000-8000-{i:012x}"
-
-
-def equal(found, wanted, what=""):
-    if found != wanted:
-        raise AssertionError(f"{what} {found!r} is not {wanted!r}")
 
 
 class Life:

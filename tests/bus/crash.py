@@ -36,8 +36,9 @@ PROCESSES = 4
 SECONDS = 60
 # Of what has many, as many as chance picks.
 POINTS = 48
-# The order of events is not the same each time, and so some blows miss.
-FALLING = 0.7
+# The order of events is not the same each time, and so some blows miss; most of those before what changes nothing, as how
+# often somebody waits or looks at the clock is chance.
+FALLING, FALLING_ANYWHERE = 0.7, 0.5
 
 # They change nothing that outlives the process, or that another one sees.
 HARMLESS = {
@@ -473,8 +474,10 @@ def main():
     for _ in pool:
         jobs.put(None)
 
+    failed, falling = bool(errors), FALLING_ANYWHERE if everything else FALLING
     for number, i in enumerate(chosen, 1):
-        good = i not in errors and blows[i] > 2 and fell[i] >= blows[i] * FALLING
+        good = i not in errors and blows[i] > 2 and fell[i] >= blows[i] * falling
+        failed = failed or not good
         print(f"{'ok' if good else 'not ok'} {number} {SCENARIOS[i].name}: {fell[i]} of {blows[i]} blows fell")
         for job, error in errors.get(i, [])[:5]:
             print(f"# {job[3:] if len(job) > 2 else job}")
@@ -484,7 +487,7 @@ def main():
             print(f"# and {len(errors[i]) - 5} more")
     for process in pool:
         process.join(10)
-    sys.exit(1 if errors else 0)
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
 /*
  * An allocation that fails: preloaded into the daemon and its workers, it makes the FAIL_AT-th of each of them fail, and no
- * other.
+ * other. Those of libjson-c for names are left out: that of Debian 12 does not look whether it got them.
  */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* What glibc calls its own, for those who stand in between. */
@@ -42,6 +44,7 @@ static bool fails(void) {
 EXPORT void *malloc(size_t size);
 EXPORT void *calloc(size_t n, size_t size);
 EXPORT void *realloc(void *p, size_t size);
+EXPORT char *strdup(const char *s);
 
 EXPORT void *malloc(size_t size) {
         return fails() ? NULL : __libc_malloc(size);
@@ -53,4 +56,12 @@ EXPORT void *calloc(size_t n, size_t size) {
 
 EXPORT void *realloc(void *p, size_t size) {
         return fails() ? NULL : __libc_realloc(p, size);
+}
+
+EXPORT char *strdup(const char *s) {
+        Dl_info caller;
+        bool is_json = dladdr(__builtin_return_address(0), &caller) != 0 && strstr(caller.dli_fname, "libjson-c");
+        size_t size = strlen(s) + 1;
+        char *copy = is_json ? __libc_malloc(size) : malloc(size);
+        return copy ? memcpy(copy, s, size) : NULL;
 }

@@ -8,12 +8,14 @@ libvirt-hook.py MDEVGPUD-SIM HOOK SCHEMA
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
-import traceback
 
-from machine import GPU, NAME, TYPE, BusError, Machine, read, until
+from cases import TESTS, equal, run, test
+from machine import ERROR, GPU, NAME, TYPE, Bus, BusError, Machine, read, until
 
 SIM, HOOK, SCHEMA = sys.argv[1:4]
 FIRST, SECOND, THIRD = (f"c0ffee00-0000-4000-8000-00000000000{n}" for n in (1, 2, 3))
@@ -21,17 +23,6 @@ DOMAIN = "d0000000-0000-4000-8000-000000000001"
 LABEL = "libvirt:" + DOMAIN
 CARD, WHOLE = "0000:51:00.0", "0000:61:00.0"
 SPACE = "urn:org.mdevgpu1:domain:1"
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def equal(actual, wanted, what=""):
-    if actual != wanted:
-        raise AssertionError(f"{actual!r}, not {wanted!r} {what}")
 
 
 def hostdev(uuid):
@@ -46,8 +37,10 @@ def pci_hostdev(address):
 
 
 class Scene:
-    def __init__(self, stack, gpus=(GPU,)):
+    def __init__(self, stack, gpus=(GPU,), before=None):
         self.machine = Machine(stack, SIM, gpus)
+        if before:
+            before(self.machine)
         if not gpus:
             with open(self.machine.path("etc/mdevgpud/mdevgpud.yaml"), "w", encoding="utf-8") as f:
                 f.write("version: 1\nsriov: [{match: {}, vfs: all}]\n")
@@ -79,6 +72,14 @@ class Scene:
                               env=self.env, check=False, timeout=60)
         equal((done.returncode, done.stdout), (status, ""), done.stderr)
         return done.stderr
+
+    def begin(self, operation, stage, text):
+        """The hook, which is not waited for."""
+        process = subprocess.Popen([HOOK, "web", operation, stage, "-"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   text=True, env=self.env)
+        with contextlib.suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(text)
+        return process
 
     def migration_state(self, uuid):
         return self.machine.bus.get(self.machine.bus.vgpus()[uuid]["path"], NAME + ".VGpu", "MigrationState")
@@ -138,6 +139,36 @@ def created(s, card, kind, uuid):
     with contextlib.suppress(BusError):
         s.machine.bus.manager("CreateVGpu", card, kind, uuid, {})
         return True
+    return False
+
+
+@test
+def at_once(stack):
+    """what somebody else is making at that moment is waited for, and is theirs"""
+    s = Scene(stack)
+    text = s.domain(f"<m:vgpu uuid='{FIRST}' type='{TYPE}'/>")
+    bus, answers = Bus(s.machine.address), []
+    stack.callback(bus.close)
+    with s.machine.kernel_rests():
+        other = threading.Thread(target=lambda: answers.append(bus.manager("CreateVGpu", GPU, TYPE, FIRST, {"label": "theirs"})))
+        other.start()
+        until(lambda: being_made(s, FIRST), "the other's call")
+        start = s.begin("prepare", "begin", text)
+        time.sleep(0.5)  # It asks, is told so, and asks again.
+        equal(start.poll(), None)
+    equal(start.wait(60), 0)
+    other.join()
+    equal((answers, s.labels()), ([None], {FIRST: "theirs"}))
+    s.hook("release", "end", text)
+    equal(s.labels(), {FIRST: "theirs"})
+
+
+def being_made(s, uuid):
+    """It has no object yet; only who wants to do something to it is told."""
+    try:
+        s.machine.bus.manager("DestroyVGpu", uuid, {})
+    except BusError as e:
+        return e.name == ERROR + "Busy"
     return False
 
 
@@ -206,21 +237,44 @@ def absent(stack):
     equal(time.monotonic() - began < 10, True, "it took long")
 
 
-def main():
-    print(f"1..{len(TESTS)}", flush=True)
-    failed = 0
-    for number, function in enumerate(TESTS, 1):
-        try:
-            with contextlib.ExitStack() as stack:
-                function(stack)
-            print(f"ok {number} {function.__doc__}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {number} {function.__doc__}")
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-    return 1 if failed else 0
+@test
+def busy(stack):
+    """what is being saved when its domain ends goes when that is done, and its neighbour at once"""
+    s = Scene(stack, before=keep_states)
+    text = s.domain(f"<m:vgpu uuid='{FIRST}' type='{TYPE}'/><m:vgpu uuid='{SECOND}' type='{TYPE}'/>")
+    s.hook("prepare", "begin", text)
+    job = s.machine.bus.ask("SaveState", FIRST, "one", {})[0]
+    end = s.begin("release", "end", text)
+    until(lambda: s.labels() == {FIRST: LABEL}, "the neighbour's end")
+    equal(s.machine.bus.get(job, NAME + ".Job", "State"), "running", "too quick to tell anything")
+    s.machine.act("state-rate", "0")
+    equal(end.wait(60), 0)
+    equal(s.labels(), {})
+
+
+def keep_states(machine):
+    path = machine.path("etc/mdevgpud/types.d/test.yaml")
+    text = read(path)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace("2GiB", "2GiB, keep-state: yes"))
+    machine.act("state-rate", str(1 << 20))
+
+
+@test
+def silent(stack):
+    """a bus that takes connections and says nothing keeps no domain from ending"""
+    s = Scene(stack)
+    text = s.domain(f"<m:vgpu uuid='{FIRST}' type='{TYPE}'/>", [FIRST])
+    address = os.path.join(s.machine.dir, "silent")
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+    listener.bind(address)
+    listener.listen()
+    s.env["DBUS_SYSTEM_BUS_ADDRESS"] = f"unix:path={address}"
+    events = {("started", "begin"): 0, ("stopped", "end"): 0, ("release", "end"): 0, ("reconnect", "begin"): 0,
+              ("prepare", "begin"): 1, ("migrate", "begin"): 1}
+    running = {event: s.begin(*event, text) for event in events}
+    equal({event: process.wait(60) for event, process in running.items()}, events)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(TESTS))

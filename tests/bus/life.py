@@ -17,24 +17,13 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 
+from cases import chosen, equal, run, test
 from machine import ATTRIBUTE, ERROR, GPU, SECOND_GPU, TYPE, Bus, BusError, Machine, entries, read, until
 
 SIM, ROUNDS = sys.argv[1], int(sys.argv[2])
 UUID = "c0ffee00-0000-4000-8000-000000000001"
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def equal(found, wanted, what=""):
-    if found != wanted:
-        raise AssertionError(f"{what} {found!r} is not {wanted!r}")
 
 
 def uuid_of(i):
@@ -207,7 +196,7 @@ def others_edit(stack):
             else:
                 machine.bus.manager("ModifyVGpu", uuid, {"attrs": attrs, "label": f"l{i}"})
             said = json.loads(read(machine.path("etc/mdevctl.d", GPU, uuid)))
-            equal(said["attrs"], [{ATTRIBUTE: str(i)}], "what was acknowledged:")
+            equal(said["attrs"], [{ATTRIBUTE: str(i)}], "what was acknowledged")
             equal(machine.bus.vgpus()[uuid]["label"], f"l{i}" if i >= 4 else "")
             # Whatever comes of these, nothing else breaks.
             outcome(lambda i=i: machine.bus.manager("DefineVGpu", GPU, TYPE, shared[i % 4], {}))
@@ -364,7 +353,7 @@ def terminate(stack):
                 return True
             return False
 
-        if not contextlib.suppress(AssertionError) or not in_order():
+        if not in_order():
             until(in_order, f"order; {machine.bus.vgpus()} {machine.devices()} {entries(machine.path('state'))}", 5)
         for uuid, row in machine.bus.vgpus().items():
             equal(row["managed"], True, f"{row}")
@@ -414,20 +403,7 @@ def main():
         print(f"Bail out! no mounts of its own: {os.strerror(ctypes.get_errno())}; these tests need root")
         return 1
 
-    chosen = [t for t in TESTS if len(sys.argv) < 4 or t.__name__ in sys.argv[3:]]
-    print(f"1..{len(chosen)}", flush=True)
-    failed = 0
-    for number, function in enumerate(chosen, 1):
-        try:
-            with contextlib.ExitStack() as stack:
-                function(stack)
-            print(f"ok {number} {function.__doc__}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {number} {function.__doc__}")
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-    return 1 if failed else 0
+    return run(chosen(sys.argv[3:]))
 
 
 if __name__ == "__main__":

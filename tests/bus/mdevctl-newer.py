@@ -15,23 +15,12 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 
+from cases import chosen, equal, run, test
 from machine import Machine, read, until
 
 U, V = "c0ffee00-0000-4000-8000-000000000001", "c0ffee00-0000-4000-8000-000000000002"
 PARENT, OTHER, ATTRIBUTE = "mtty", "mtty9", "scheduling_weight"
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def equal(found, wanted, what=""):
-    if found != wanted:
-        raise AssertionError(f"{what} {found!r} is not {wanted!r}")
 
 
 def config(kind, start="manual", *attributes):
@@ -116,7 +105,7 @@ class Scene:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
         for other in found[1:]:
-            equal(found[0], other, "ours and the real one's:")
+            equal(found[0], other, "ours and the real one's")
         return found[0]
 
 
@@ -363,6 +352,7 @@ def ended(stack):
     pids = os.path.join(s.machine.root, "pids")
     write(s.machine.root, "etc/mdevctl.d/scripts.d/callouts/hang", HANG.replace("EVENT", "pre").replace("PIDS", pids), 0o755)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # A shell's jobs ignore SIGINT, and so would ours.
         with subprocess.Popen([s.ours.program, "define", "-u", U, "-p", PARENT, "-t", s.kinds[0]], env=s.ours.env) as process:
             until(lambda: os.path.exists(pids) and read(pids).endswith("\n"), "the callout")
             process.send_signal(number)
@@ -412,23 +402,6 @@ def loud(stack):
     equal(s.machine.devices(), [U])
 
 
-def main():
-    chosen = [t for t in TESTS if not ARGS.tests or t.__name__ in ARGS.tests]
-    print(f"1..{len(chosen)}", flush=True)
-    failed = 0
-    for number, function in enumerate(chosen, 1):
-        try:
-            with contextlib.ExitStack() as stack:
-                function(stack)
-            print(f"ok {number} {function.__doc__}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {number} {function.__doc__}")
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("sim")
@@ -436,4 +409,4 @@ if __name__ == "__main__":
     parser.add_argument("tests", nargs="*")
     parser.add_argument("--real", help="mdevctl 1.4.0, which honours MDEVCTL_ENV_ROOT")
     ARGS = parser.parse_intermixed_args()
-    sys.exit(main())
+    sys.exit(run(chosen(ARGS.tests)))

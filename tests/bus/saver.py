@@ -8,10 +8,9 @@ import os
 import random
 import sys
 import threading
-import time
-import traceback
 
 import rawbus
+from cases import chosen, equal, run
 from machine import ERROR, GPU, NAME, BusError, Machine, entries, read, until
 
 SIM, ONLY = sys.argv[1], sys.argv[2:]
@@ -27,17 +26,6 @@ types:
   - {id: 1, name: "Test/Kept", max-instances: 32, framebuffer: 64MiB, keep-state: yes}
   - {id: 2, name: "Test/Not kept", max-instances: 32, framebuffer: 64MiB}
 """
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def equal(found, wanted, what):
-    if found != wanted:
-        raise AssertionError(f"{what}: {found!r}, not {wanted!r}")
 
 
 def plain(value):
@@ -277,19 +265,4 @@ def damage(path, at, bits=1):
 
 
 def main():
-    """Runs the tests, or those that were asked for."""
-    tests = [t for t in TESTS if not ONLY or t.__name__ in ONLY]
-    failed = 0
-    print(f"1..{len(tests)}", flush=True)
-    for number, function in enumerate(tests, 1):
-        begin = time.monotonic()
-        try:
-            with contextlib.ExitStack() as stack:
-                function(stack)
-            result = "ok"
-        except Exception: # pylint: disable=broad-exception-caught
-            result, failed = "not ok", failed + 1
-            print("# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
-        what = " ".join(function.__doc__.split())
-        print(f"{result} {number} {what} # {time.monotonic() - begin:.1f} s", flush=True)
-    sys.exit(1 if failed else 0)
+    sys.exit(run(chosen(ONLY)))

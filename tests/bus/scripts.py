@@ -8,6 +8,7 @@ scripts.py MDEVGPUD-SIM SECONDS
 """
 
 import contextlib
+import fcntl
 import os
 import random
 import subprocess
@@ -17,7 +18,8 @@ import time
 import traceback
 import uuid as uuids
 
-from machine import ERROR, GPU, TYPE, Bus, BusError, Machine, until
+from cases import chosen, equal, run, test
+from machine import ATTRIBUTE, ERROR, GPU, TYPE, Bus, BusError, Machine, read, until
 
 SIM, SECONDS = sys.argv[1], float(sys.argv[2])
 INSTANCES = 16
@@ -27,17 +29,6 @@ topologies:
   none: [{{match: {{address: "{gpu}"}}, vgpus: []}}]
 policy: {{prune: managed}}
 """
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def equal(found, wanted, what=""):
-    if found != wanted:
-        raise AssertionError(f"{what} {found!r} is not {wanted!r}")
 
 
 def outcome(call, *arguments):
@@ -200,7 +191,7 @@ class Race:
             return
         for _ in range(dice.randrange(1, 8)):
             time.sleep(dice.random() * 0.01)
-            equal(self.scripts.exists(uuid), True, f"{uuid}, which is a script's:")
+            equal(self.scripts.exists(uuid), True, f"{uuid}, which is a script's")
         equal(self.scripts.remove(uuid), True, uuid)
         self.count("theirs")
 
@@ -213,7 +204,7 @@ class Race:
             self.count("ours, refused")
             return
         time.sleep(dice.random() * 0.01)
-        equal(self.scripts.exists(uuid), True, f"{uuid}, which is ours:")
+        equal(self.scripts.exists(uuid), True, f"{uuid}, which is ours")
         equal(outcome(bus.manager, "DestroyVGpu", uuid, {}), "")
         self.count("ours")
 
@@ -228,7 +219,7 @@ class Race:
             theirs = list(self.theirs)
         for uuid, found in bus.vgpus().items():
             if uuid in theirs:
-                equal((found["managed"], found["persistent"]), (False, False), f"a script's {uuid}:")
+                equal((found["managed"], found["persistent"]), (False, False), f"a script's {uuid}")
         for uuid in dice.sample(theirs, min(len(theirs), 4)):
             equal(outcome(bus.manager, "DestroyVGpu", uuid, {}) in ("NotManaged", "NoSuchVGpu", "Busy"), True, uuid)
         self.count("looks")
@@ -254,6 +245,78 @@ def race(stack):
     equal(machine.stop(), 0)
     machine.check_log()
     return f"{clients}, {r.counts}"
+
+
+class Habits(Race):
+    """Each of them as it does by itself: what others have made is taken, held and removed as well, ours too."""
+
+    def devices(self):
+        return self.machine.devices()
+
+    def available(self):
+        return int(read(self.machine.path("sys/class/mdev_bus", GPU, "mdev_supported_types", TYPE, "available_instances")))
+
+    def proxmox(self, _bus, dice, number):
+        """A machine's own UUID: what bears it is taken as it is; else it is made where there is room, and removed at the end."""
+        uuid = proxmox(100 + number, dice.randrange(2))
+        if self.scripts.exists(uuid) or (self.available() > 0 and self.scripts.create(uuid)):
+            time.sleep(dice.random() * 0.02)
+            self.count("Proxmox")
+        if self.scripts.exists(uuid):
+            self.scripts.remove(uuid)
+
+    def nova(self, bus, dice, _):
+        """Any that is in nobody's use, whoever made it, or a new one; never removed, but open for a while."""
+        with contextlib.suppress(OSError), contextlib.ExitStack() as open_files:
+            free = self.devices()
+            if not free and not self.scripts.create(str(uuids.uuid4())):
+                return
+            uuid = dice.choice(free or self.devices() or [""])
+            group = os.path.basename(os.readlink(self.machine.path("sys/bus/mdev/devices", uuid, "iommu_group")))
+            fd = os.open(self.machine.path("dev/vfio", group), os.O_RDWR)
+            open_files.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who asked before it was open is the kernel's to hold up; whoever asks now is told, if it is still there.
+            said = outcome(bus.manager, "DestroyVGpu", uuid, {"unmanaged": True})
+            equal(said in ("InUse", "Busy", "NoSuchVGpu"), True, f"nova's {uuid}: {said}:")
+            self.count("nova" if said == "InUse" else "nova, robbed")
+            time.sleep(dice.random() * 0.02)
+
+    def kubevirt(self, _bus, dice, _):
+        """All of a type that is not wanted any more goes, whose ever it is; then all that there is room for is made."""
+        for uuid in self.devices():
+            if self.scripts.remove(uuid):
+                self.count("KubeVirt")
+        for _ in range(dice.randrange(INSTANCES)):
+            if not self.scripts.create(str(uuids.uuid4())):
+                break
+        time.sleep(dice.random() * 0.05)
+
+    def client(self, bus, dice, _):
+        uuid = str(uuids.uuid4())
+        said = outcome(bus.manager, "CreateVGpu", GPU, TYPE, uuid, {"attrs": [(ATTRIBUTE, "7")]})
+        self.count(f"created: {said or 'done'}")
+        time.sleep(dice.random() * 0.01)
+        while (said := outcome(bus.manager, "DestroyVGpu", uuid, {})) in ("InUse", "Busy"):
+            time.sleep(0.002)
+        self.count(f"destroyed: {said or 'done'}")
+
+
+@test
+def habits(stack):
+    """Proxmox, nova and KubeVirt after their own ways, who take, open and remove what is ours as well: nothing is left of that"""
+    machine, scripts = scene(stack)
+    r = Habits(machine, scripts, "Proxmox", "nova", "KubeVirt", "created: done", "destroyed: done")
+    r.run([r.proxmox] * 2 + [r.nova] * 2 + [r.kubevirt] + [r.client] * 2)
+    for uuid in machine.devices():
+        scripts.remove(uuid)
+    until(lambda: machine.bus.vgpus() == {} and machine.devices() == [], "the end of all")
+    equal({what for what, n in r.counts.items() if n < 3 and what in ("Proxmox", "nova", "KubeVirt", "created: done")}, set())
+    until(lambda: outcome(machine.bus.manager, "CreateVGpu", GPU, TYPE, proxmox(1), {}) == "", "a place for one more")
+    machine.check()
+    equal(machine.stop(), 0)
+    machine.check_log()
+    return str(r.counts)
 
 
 @test
@@ -300,22 +363,5 @@ def one_uuid(stack):
     return f"{wins[True]} were ours, {wins[False]} the script's"
 
 
-def main():
-    chosen = [t for t in TESTS if len(sys.argv) < 4 or t.__name__ in sys.argv[3:]]
-    print(f"1..{len(chosen)}", flush=True)
-    failed = 0
-    for number, function in enumerate(chosen, 1):
-        try:
-            with contextlib.ExitStack() as stack:
-                what = function(stack)
-            print(f"ok {number} {function.__doc__}{': ' + what if what else ''}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {number} {function.__doc__}")
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(chosen(sys.argv[3:])))

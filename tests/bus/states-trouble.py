@@ -11,8 +11,9 @@ import signal
 import threading
 import time
 
+from cases import equal, test
 from machine import ERROR, GPU, SECOND_GPU, entries, read, until
-from saver import FAILED, KEPT, MIB, Saver, equal, hold, main, pipe, test
+from saver import FAILED, KEPT, MIB, Saver, hold, main, pipe
 
 
 @test

@@ -12,12 +12,14 @@ import select
 import signal
 import socket
 import stat
+import struct
 import threading
 import time
 
 import rawbus
+from cases import equal, test
 from machine import ERROR, GPU, NAME, ROOT_PATH, SECOND_GPU, BusError, entries, read, until
-from saver import DENIED, FAILED, INVALID, KEPT, MIB, NOBODY, NOT_KEPT, Saver, damage, drain, equal, hold, main, pipe, plain, test
+from saver import DENIED, FAILED, INVALID, KEPT, MIB, NOBODY, NOT_KEPT, Saver, damage, drain, hold, main, pipe, plain
 
 
 @test
@@ -90,6 +92,35 @@ def streams(stack):
         os.close(target)
         equal(os.read(source, 10), b"", "what is left")
         os.close(source)
+    m.end()
+
+
+def data_in(image):
+    """Bytes of the data of all frames that an image's beginning has whole."""
+    at, n = 24 + struct.unpack_from("<I", image, 12)[0], 0
+    while len(image) >= at + 24:
+        size = struct.unpack_from("<I", image, at + 4)[0]
+        at += 24 + size
+        n += size if len(image) >= at else 0
+    return n
+
+
+@test
+def stalled(stack):
+    """whoever reads stops: all that he has is told, however soon it came after what was told before, and that it stands"""
+    m = Saver(stack, size=8 * MIB).begin()
+    uuid = m.create()
+    with pipe() as (source, target):
+        path = m.export(uuid, target)
+        image = b""
+        while len(image) < 4 * MIB + MIB // 2:
+            image += os.read(source, MIB)
+        until(lambda: m.job(path)["Result"]["bytes"] >= data_in(image) >= 3 * MIB, "all is told")
+        until(lambda: m.job(path)["Rate"] < 1 << 40, "a rate")
+        rate = m.job(path)["Rate"]
+        until(lambda: m.job(path)["Rate"] < rate, "it is less, as nothing moves")
+        m.cancel(path)
+        equal(m.wait(path)["State"], "cancelled", "its end")
     m.end()
 
 

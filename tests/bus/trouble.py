@@ -10,8 +10,8 @@ import os
 import subprocess
 import sys
 import time
-import traceback
 
+from cases import run
 from machine import ATTRIBUTE, GPU, TYPE, BusError, Machine, read
 
 SIM, JUMPING = sys.argv[1:3]
@@ -98,18 +98,4 @@ def jumping_clock(stack):
     machine.check_log()
 
 
-def main():
-    failed, tests = 0, (broken_disk, jumping_clock)
-    print(f"1..{len(tests)}", flush=True)
-    for number, function in enumerate(tests, 1):
-        try:
-            with contextlib.ExitStack() as stack:
-                function(stack)
-            print(f"ok {number} {function.__doc__}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {number} {function.__doc__}\n# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(run((broken_disk, jumping_clock)))

@@ -132,14 +132,15 @@ def picture(rig: Rig):
 
 @test
 def given_to_libvirt(rig: Rig):
-    """--domain gives virsh the element, and says when it is refused"""
+    """--domain gives virsh the elements one by one, and takes them back and says so when one is refused"""
     start(rig)
     one, two = create(rig, SHIM, "Reference half"), create(rig, SHIM, "Reference half")
+    whole = create(rig, WHOLE, "vfio-pci")
     folder, said = os.path.join(rig.dir, "bin"), os.path.join(rig.dir, "said")
     os.mkdir(folder)
     with open(os.path.join(folder, "virsh"), "w", encoding="utf-8") as f:
         f.write(f'#!/bin/sh\nline="$* $(tr "\\n" " ")"\necho "$line" >>{said}\n'
-                f'case "$line" in *attach-device*{two["uuid"]}*) exit 1 ;; esac\n')
+                f'case "$line" in *attach-device*{two["uuid"]}* | *attach-device*function=?0x1*) exit 1 ;; esac\n')
     os.chmod(os.path.join(folder, "virsh"), 0o755)
     env = {"PATH": f"{folder}:{rig.env['PATH']}"}
 
@@ -152,6 +153,14 @@ def given_to_libvirt(rig: Rig):
 
     refused = rig.ctl("attachment", two["uuid"], "--domain", "web", env=env)
     true(refused.status == 1 and "has not attached it to the domain web" in refused.err, refused)
+
+    # A card with its sound: not the one without the other.
+    os.unlink(said)
+    refused = rig.ctl("attachment", whole["uuid"], "--domain", "web", "--live", env=env)
+    equal(refused.status, 1, refused)
+    with open(said, encoding="utf-8") as f:
+        calls = re.findall(r"(\w+)-device --domain=web .*--live.*function=.0x(\d)", f.read())
+    equal(calls, [("attach", "0"), ("attach", "1"), ("detach", "0")])
 
 
 @test

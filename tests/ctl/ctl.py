@@ -152,7 +152,8 @@ def json_values(rig: Rig):
     equal(list(json.loads(rig.ctl("--json", "gpus").out)[0]), ["address", "name", "driver", "state", "path"])
     types = json.loads(rig.ctl("--json", "types").out)
     equal((types[1]["max_instances"], types[1]["available_instances"]), (8, None))
-    equal(list(types[1]), ["gpu", "id", "name", "device_api", "max_instances", "available_instances", "path"])
+    equal(list(types[1]), ["gpu", "id", "name", "device_api", "max_instances", "available_instances", "path",
+                           "keeps_state"])
     equal((types[0]["framebuffer"], types[0]["registration"]), (19136 << 20, "refused"))
 
     gpu = json.loads(rig.ctl("status", GPU, "--json").out)[0]

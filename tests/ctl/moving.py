@@ -155,10 +155,20 @@ def left_alone(rig: Rig):
     machine(rig, "state-rate", str(1 << 20))
     number = rig.ctl("save", UUID, "slow", "--no-wait").out.strip()
     row, = json.loads(rig.ctl("--json", "jobs").out)
-    equal((str(row["id"]), row["operation"], row["name"], row["state"]), (number, "save-state", "slow", "running"))
+    equal((str(row["id"]), row["operation"], row["name"], row["state"], row["uuid"]),
+          (number, "save-state", "slow", "running", UUID))
+    until(lambda: json.loads(rig.ctl("--json", "jobs").out)[0].get("rate"), "it tells no rate")
+    row, = json.loads(rig.ctl("--json", "jobs").out)
+    true(0 < row["bytes"] < row["total_bytes"] and 0 < row["progress"] < 1 and row["phase"] == "pre-copy" and
+         row["expected_end_time"] / 1e6 > time.time() - 1, row)
+    table = rig.ctl("jobs").out
+    true(re.search(rf"^ *{number} +save-state .* slow +{UUID} +running +[0-9]+ % +[0-9.]+ [KM]iB +[0-9.]+ [KM]iB/s",
+                   table, re.M), table)
     equal(rig.ctl("destroy", UUID).status, 1)
     equal(rig.ctl("cancel", number).status, 0)
     until(lambda: json.loads(rig.ctl("--json", "jobs").out)[0]["state"] == "cancelled", "it goes on")
+    row, = json.loads(rig.ctl("--json", "jobs").out)
+    true(row["bytes"] > 0 and (row["rate"], row["phase"]) == (None, None), row)
     equal(rig.ctl("states").out, "No saved states.\n")
 
 

@@ -89,11 +89,18 @@ def migration(rig: Rig):
 
     result = compat({})
     equal((result.status, result.out.splitlines()[0]), (0, "compatible"), result)
+    page = rig.ctl("migration", GPU, "Reference half").out
+    for line in "Device ID: 0x0001", "BAR1: 256 MiB", "Type ID: mdevgpu_ref-1", "Type: Reference half":
+        true(re.search(f"^ +{line}$", page, re.M), page)
+    result = rig.ctl("migration", GPU)
+    equal((result.status, result.err),
+          (2, f"mdevgpuctl: '{GPU}' is no vGPU; usage: mdevgpuctl migration GPU TYPE|UUID\n"))
     result = compat({"framebuffer": 7})
     true(result.status == 5 and result.out.startswith("incompatible\n  framebuffer: "), result)
     result = compat({"migration_metadata": None}, "--json")
-    equal((result.status, json.loads(result.out)["verdict"]), (1, "unknown"), result)
-    equal(compat({"migration_metadata": "another"}, "-q").out, "")
+    equal((result.status, json.loads(result.out)["verdict"]), (7, "unknown"), result)
+    result = compat({"migration_metadata": "another"}, "-q")
+    equal((result.status, result.out, result.err), (5, "", ""))
     with open(file, "w", encoding="utf-8") as f:
         f.write("[" * 100000)
     equal(rig.ctl("compat", GPU, file).status, 2)

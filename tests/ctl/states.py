@@ -313,7 +313,8 @@ def pipes(rig: Rig):
         result = end(target)
         equal((result.status, end(source).status), (status, status), result)
         equal(result.out, "" if status else UUID + "\n", result)
-        equal(result.err, "mdevgpuctl: The image is cut off.\n" if status else f"Imported vGPU {UUID}: 16 B.\n", result)
+        equal(result.err, "mdevgpuctl: Standard input: The image is cut off.\n" if status else
+              f"Imported vGPU {UUID}: 16 B.\n", result)
 
     fifo = os.path.join(rig.dir, "fifo")
     os.mkfifo(fifo)
@@ -386,7 +387,7 @@ def states(rig: Rig):
     rows = json.loads(rig.ctl("--json", "states").out)
     equal(rows[2], {"name": "web-1", "uuid": UUID, "type": "nvidia-530", "size": 3 << 30,
                     "created": 1764100000 * 1000000, "label": "web 1", "host": "here", "gpu": "0000:42:00.0",
-                    "driver": "nvidia", "driver_version": "535.54.06"})
+                    "driver": "nvidia", "driver_version": "535.54.06", "error": None})
     equal((rows[0]["uuid"], rows[0]["error"], rows[1]["size"]), (None, "It is no image of a state.", None))
     equal(rig.ctl("completion", "--", "restore", "").out.splitlines(),
           [f"web-1\t{UUID}", "broken\t", "db\tc0ffee00-0000-4000-8000-000000000003"])

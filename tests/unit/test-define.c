@@ -100,6 +100,9 @@ static void test_define_judge(void) {
         assert_define_refused(m, &(DefineRequest){ "../x", TYPE_1, "" }, -ERROR_INVALID_ARGUMENT, "'../x'");
         assert_define_refused(m, &(DefineRequest){ "scripts.d", TYPE_1, "" }, -ERROR_INVALID_ARGUMENT, "'scripts.d'");
         assert_define_refused(m, &(DefineRequest){ ".mdevgpud", TYPE_1, "" }, -ERROR_INVALID_ARGUMENT, "'.mdevgpud'");
+        assert_define_refused(m, &(DefineRequest){ "*", TYPE_1, "" }, -ERROR_INVALID_ARGUMENT, "'*'");
+        assert_define_refused(m, &(DefineRequest){ "%s", TYPE_1, "" }, -ERROR_INVALID_ARGUMENT, "'%s'");
+        assert_define_refused(m, &(DefineRequest){ "\u00fc", TYPE_1, "" }, -ERROR_INVALID_ARGUMENT, "'\u00fc'");
         assert_define_refused(m, &(DefineRequest){ "x", "a/b", "" }, -ERROR_INVALID_ARGUMENT, "'a/b'");
         assert_define_refused(m, &(DefineRequest){ "x", "Type 1", "" }, -ERROR_INVALID_ARGUMENT, "blanks");
         assert_define_refused(m, &(DefineRequest){ GPU_A, TYPE_1, UUID_1, .label = label }, -ERROR_INVALID_ARGUMENT,

@@ -98,13 +98,14 @@ static void second_autostart(Scene *s) {
         write_file(s, "usr/sbin/mdevctl", "", 0755);
 }
 
+#define DRIVER "usr/lib/riscv64-linux-gnu/libvirt/connection-driver/libvirt_driver_nodedev.so"
+
 static void absolute_path(Scene *s) {
-        g_autofree char *path = g_build_filename(
-                s->m->root, "usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_nodedev.so", NULL);
+        g_autofree char *path = g_build_filename(s->m->root, DRIVER, NULL);
         static const char driver[] = "\x7f"
                                      "ELF\0mdevctl.d\0/usr/sbin/mdevctl\0--parent";
 
-        write_file(s, "usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_nodedev.so", "", 0644);
+        write_file(s, DRIVER, "", 0644);
         g_assert_true(g_file_set_contents(path, driver, sizeof(driver), NULL));
 }
 
@@ -114,6 +115,7 @@ static void libvirt_blind(Scene *s) {
         g_autofree char *fd = g_build_filename(proc, "4711/fd", NULL), *link = g_build_filename(fd, "9", NULL);
         g_autofree char *root = g_build_filename(proc, "4711/root", NULL);
 
+        write_file(s, DRIVER, "", 0644);
         write_file(s, "etc/mdevctl.d/README", "", 0644);
         write_file(s, "proc/4711/comm", "libvirtd\n", 0444);
         write_file(s, "proc/4711/fdinfo/9", "pos:\t0\ninotify wd:1 ino:0 sdev:1 mask:2\n", 0444);
@@ -474,6 +476,22 @@ static void test_masked_rule(void) {
         scene_done(&s);
 }
 
+/* Without its driver for them libvirt lists no node devices: whether it watches makes no difference. */
+static void test_without_nodedev(void) {
+        g_autofree char *path = NULL;
+        Diagnosis diagnosis;
+        Scene s;
+
+        scene_init(&s);
+        libvirt_blind(&s);
+        path = g_build_filename(s.m->root, DRIVER, NULL);
+        g_assert_cmpint(unlink(path), ==, 0);
+        diagnose(&s, &diagnosis);
+        g_assert_null(find(&diagnosis, "libvirt-blind"));
+        diagnosis_done(&diagnosis);
+        scene_done(&s);
+}
+
 static void on_examined(const Error *error, const HostFacts *facts, void *userdata) {
         g_string_append_printf(userdata, "%s", facts ? "facts" : error->message);
 }
@@ -510,6 +528,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/diagnosis/scenes", test_scenes);
         g_test_add_func("/diagnosis/severity", test_severity);
         g_test_add_func("/diagnosis/masked-rule", test_masked_rule);
+        g_test_add_func("/diagnosis/without-nodedev", test_without_nodedev);
         g_test_add_func("/diagnosis/examination", test_examination);
 
         return g_test_run();

@@ -173,6 +173,126 @@ static void test_stuck(void) {
         machine_free(m);
 }
 
+static void look(VGpu *vgpu, Heard *heard) {
+        *heard = (Heard){};
+        g_assert_cmpint(migration_query_new(vgpu, /* probe= */ false, on_migration, heard, &heard->query, NULL), ==, 0);
+}
+
+static PlatformJob *find_look(Machine *m) {
+        return fake_find_job(&m->fake, JOB_MIGRATION, NULL);
+}
+
+/* Whoever asks without a probe shares a look with those who ask at the same time, and one that began after he asked. */
+static void test_shared(void) {
+        Machine *m = machine_with_gpus();
+        VGpu *vgpu = machine_have_vgpu(m, GPU_A, UUID_1), *other = machine_have_vgpu(m, GPU_A, UUID_2);
+        Heard first, second, third, left, elsewhere;
+        PlatformJob *job, *its;
+
+        look(vgpu, &first);
+        job = find_look(m);
+        fake_begin(job);
+        look(vgpu, &second);
+        look(vgpu, &third);
+        look(vgpu, &left);
+        g_assert_null(find_look(m));
+        look(other, &elsewhere);
+        its = find_look(m);
+        g_assert_nonnull(its);
+        migration_query_free(left.query);
+        g_assert_cmpstr(vgpu_get_migration_state(vgpu), ==, "none");
+
+        fake_finish(&m->fake, job);
+        g_assert_cmpuint(first.n, ==, 1);
+        g_assert_cmpuint(second.n + third.n + elsewhere.n, ==, 0);
+        fake_finish(&m->fake, its);
+        g_assert_cmpuint(elsewhere.n, ==, 1);
+
+        /* One that takes too long is that for those who wait for it, and for nobody else. */
+        job = find_look(m);
+        look(vgpu, &first);
+        fake_time_out(job, 4711);
+        g_assert_cmpint(second.code, ==, -ERROR_TIMEOUT);
+        g_assert_cmpint(third.code, ==, -ERROR_TIMEOUT);
+        g_assert_cmpuint(first.n, ==, 0);
+        fake_finish(&m->fake, find_look(m));
+        g_assert_cmpuint(first.n, ==, 1);
+        g_assert_cmpint(first.code, ==, 0);
+        g_assert_cmpuint(second.n + third.n, ==, 2);
+        g_assert_cmpuint(left.n, ==, 0);
+        machine_free(m);
+}
+
+/* So many looks are made at once, and the others in their time; none for whoever does not want it any more. */
+static void test_bounded(void) {
+        Machine *m = machine_with_gpus();
+        VGpu *vgpu = machine_have_vgpu(m, GPU_A, UUID_1), *other = machine_have_vgpu(m, GPU_A, UUID_2);
+        Heard heard, late, left;
+        unsigned n = 0;
+
+        for (;; n++) {
+                look(vgpu, &heard);
+                if (!find_look(m))
+                        break;
+                fake_finish(&m->fake, find_look(m));
+                g_assert_cmpuint(heard.n, ==, 1);
+                g_assert_cmpuint(n, <, 1000);
+        }
+        g_assert_cmpuint(n, >=, 16);
+        look(other, &left);
+        migration_query_free(left.query);
+        look(other, &late);
+        while (heard.n + late.n < 2)
+                machine_settle(m);
+        g_assert_cmpint(heard.code, ==, 0);
+        g_assert_cmpint(late.code, ==, 0);
+        g_assert_cmpuint(left.n, ==, 0);
+        machine_free(m);
+}
+
+/* The vGPU goes, and who waits for the next look at it is told. */
+static void test_gone(void) {
+        Machine *m = machine_with_gpus();
+        VGpu *vgpu = machine_have_vgpu(m, GPU_A, UUID_1);
+        Heard first, second;
+        PlatformJob *job;
+
+        look(vgpu, &first);
+        job = find_look(m);
+        fake_begin(job);
+        look(vgpu, &second);
+        g_assert_cmpint(machine_remove_mdev(m, UUID_1), ==, 0);
+        machine_uevent(m, UEVENT_REMOVE, UEVENT_MDEV, PATH_A "/" UUID_1);
+        machine_settle(m);
+        g_assert_null(manager_find_vgpu(m->manager, UUID_1));
+        fake_finish(&m->fake, job);
+        g_assert_cmpuint(first.n, ==, 1);
+        g_assert_cmpint(second.code, ==, -ERROR_NO_SUCH_VGPU);
+        machine_free(m);
+}
+
+/* The GPU goes, and the model, with some under way and some that wait. */
+static void test_gpu_gone(void) {
+        Machine *m = machine_with_gpus();
+        VGpu *vgpu = machine_have_vgpu(m, GPU_A, UUID_1);
+        Heard first, second;
+
+        look(vgpu, &first);
+        fake_begin(find_look(m));
+        look(vgpu, &second);
+        g_assert_cmpint(sim_host_unplug(&m->sim, GPU_A), ==, 0);
+        machine_uevent(m, UEVENT_REMOVE, UEVENT_PCI, PATH_A);
+        machine_turn(m);
+        g_assert_cmpint(first.code, ==, -ERROR_NO_SUCH_GPU);
+        g_assert_cmpint(second.code, ==, -ERROR_NO_SUCH_GPU);
+
+        vgpu = machine_have_vgpu(m, GPU_B, UUID_2);
+        look(vgpu, &first);
+        fake_begin(find_look(m));
+        look(vgpu, &second);
+        machine_free(m);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 
@@ -181,6 +301,10 @@ int main(int argc, char **argv) {
         g_test_add_func("/migration/gives-way", test_gives_way);
         g_test_add_func("/migration/abandoned", test_abandoned);
         g_test_add_func("/migration/stuck", test_stuck);
+        g_test_add_func("/migration/shared", test_shared);
+        g_test_add_func("/migration/bounded", test_bounded);
+        g_test_add_func("/migration/gone", test_gone);
+        g_test_add_func("/migration/gpu-gone", test_gpu_gone);
 
         return g_test_run();
 }

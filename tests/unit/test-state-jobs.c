@@ -9,7 +9,7 @@
 #include "core/incoming.h"
 #include "core/migration.h"
 #include "core/record.h"
-#include "core/state-transfer.h"
+#include "core/state-transfer-private.h"
 #include "core/states-query.h"
 #include "machine.h"
 
@@ -221,6 +221,62 @@ static void test_restore_timeout(void) {
         fake_succeed(job);
         assert_gone(m);
         assert_job(m, heard.job, TASK_FAILED, -ERROR_TIMEOUT);
+        machine_free(m);
+}
+
+static StateTransfer *late(Machine *m) {
+        StateTransfer *transfer = LIST_FIRST(&m->manager->state_transfers, StateTransfer, link);
+
+        g_assert_cmpint(sd_event_source_set_time(transfer->deadline, 0), >=, 0);
+        machine_turn(m);
+        return transfer;
+}
+
+/* Whoever asked hears in time that it does not begin; and then it does not, whatever the worker comes to at last. */
+static void test_late(void) {
+        for (unsigned i = 0; i < 4; i++) {
+                bool restores = i % 2, succeeds = i / 2;
+                Machine *m = machine_that_keeps();
+                PlatformJob *job;
+                Heard heard;
+
+                if (!restores)
+                        (void)machine_have_vgpu(m, GPU_A, UUID_1);
+                job = restores ? restore(m, &heard) : save(m, STATE_AFTER_DESTROY, &heard);
+                fake_begin(job);
+                g_assert_cmpint(late(m)->cancel_fd, <, 0);
+                g_assert_cmpint(heard.code, ==, -ERROR_TIMEOUT);
+                fake_progress(job, &some);
+                if (!succeeds)
+                        fake_fail(job, -ERROR_CANCELLED, "It was cancelled");
+                else if (restores)
+                        open_image(m, job);
+                else
+                        fake_succeed(job);
+                machine_settle(m);
+                g_assert_cmpuint(heard.n, ==, 1);
+                g_assert_true(list_is_empty(&m->manager->tasks));
+                if (restores)
+                        assert_gone(m);
+                else
+                        assert_rests(m);
+                machine_free(m);
+        }
+}
+
+/* Once it has begun it has time. */
+static void test_not_late(void) {
+        Machine *m = machine_that_keeps();
+        PlatformJob *job;
+        Heard heard;
+
+        (void)machine_have_vgpu(m, GPU_A, UUID_1);
+        job = save(m, STATE_AFTER_RUN, &heard);
+        fake_progress(job, &some);
+        (void)late(m);
+        fake_succeed(job);
+        g_assert_cmpuint(heard.n, ==, 1);
+        assert_job(m, heard.job, TASK_DONE, 0);
         machine_free(m);
 }
 
@@ -544,6 +600,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/state-jobs/delete", test_delete);
         g_test_add_func("/state-jobs/timeout", test_timeout);
         g_test_add_func("/state-jobs/restore-timeout", test_restore_timeout);
+        g_test_add_func("/state-jobs/late", test_late);
+        g_test_add_func("/state-jobs/not-late", test_not_late);
         g_test_add_func("/state-jobs/abandoned", test_abandoned);
         g_test_add_func("/state-jobs/silent-worker", test_silent_worker);
         g_test_add_func("/state-jobs/lost", test_lost);
