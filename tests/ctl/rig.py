@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -17,6 +18,11 @@ import traceback
 
 CTL, DAEMON, FILE = sys.argv[1:4]
 TIMEOUT = 60
+
+# A shell's jobs ignore SIGINT, those of nohup(1) SIGHUP, and the command would, as it should.
+for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
