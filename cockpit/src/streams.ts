@@ -88,9 +88,10 @@ function readEnd({ problem, message, ...end }: End): BusError | null {
 /**
  * Runs a command with a pipe that has a name as its last argument, and tells that first. Whoever only has what a command
  * writes takes what is cut off, or is nothing at all, for all of it; this way it is known how the command ends, and why.
+ * Whoever still waits for somebody to write into the pipe is let go in the end.
  */
 const RELAY = `d=$(mktemp -d) || exit
-trap 'rm -rf "$d"' EXIT
+trap '[ ! -p "$d/state" ] || exec 3<>"$d/state"; rm -rf "$d"' EXIT
 trap 'kill $!' HUP TERM
 mkfifo "$d/state" && echo "$d/state" && { "$@" "$d/state" & wait $!; }`;
 

@@ -14,6 +14,7 @@
 #define INCOMING "PrepareIncoming"
 
 #define CREATE_USEC UINT64_C(25000000) /* the daemon's own answer comes within 20 s */
+#define BUSY_USEC UINT64_C(5000000) /* a GPU that has just come is read by then; one that hangs is so for ever */
 #define CONNECT_USEC UINT64_C(10000000) /* who is late is waited for, who says nothing is not */
 #define RELEASE_USEC UINT64_C(10000000) /* all of it: a shutdown waits for the hook */
 #define HOLD_USEC UINT64_C(2000000)
@@ -153,14 +154,18 @@ static int start(sd_bus *bus, const char *path, const Wish *wish, sd_bus_error *
 }
 
 /* Somebody else is making it at this moment, or its GPU has just come. */
-static bool is_passing(const sd_bus_error *e) {
-        return sd_bus_error_has_name(e, MANAGER_NAME ".Error.AlreadyExists") ||
-               sd_bus_error_has_name(e, MANAGER_NAME ".Error.Busy");
+static bool is_passing(const sd_bus_error *e, uint64_t begun) {
+        if (sd_bus_error_has_name(e, MANAGER_NAME ".Error.AlreadyExists"))
+                return manager_now() < begun + CREATE_USEC;
+
+        return sd_bus_error_has_name(e, MANAGER_NAME ".Error.Busy") && manager_now() < begun + BUSY_USEC;
 }
 
 /* 1: it was made now. */
-static int try(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish, bool last, bool *ret_again) {
+static int try(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish, uint64_t begun,
+               bool *ret_again) {
         sd_bus_error e cleanup(error_free) = SD_BUS_ERROR_NULL;
+        bool last = manager_now() >= begun + CREATE_USEC;
         char *path cleanup(text_free) = NULL;
         int r;
 
@@ -168,7 +173,7 @@ static int try(sd_bus *bus, const char *method, const Domain *domain, const Wish
         r = find(bus, wish->uuid, CREATE_USEC, &path, &e);
         if (r == 0) {
                 r = create(bus, method, domain, wish, &e);
-                *ret_again = r < 0 && !last && is_passing(&e);
+                *ret_again = r < 0 && is_passing(&e, begun);
                 return r >= 0 ? 1 : *ret_again ? 0 : complain(wish->uuid, r, &e);
         }
         if (r > 0)
@@ -186,13 +191,13 @@ static int try(sd_bus *bus, const char *method, const Domain *domain, const Wish
 
 /* 1: it was made now. One that is going, as the domain has just ended, is waited for: it is there in another state or not. */
 static int ensure(sd_bus *bus, const char *method, const Domain *domain, const Wish *wish) {
-        uint64_t deadline = manager_now() + CREATE_USEC;
+        uint64_t begun = manager_now();
 
         for (;;) {
                 bool again;
                 int r;
 
-                r = try(bus, method, domain, wish, manager_now() >= deadline, &again);
+                r = try(bus, method, domain, wish, begun, &again);
                 if (!again)
                         return r;
                 (void)usleep(AGAIN_USEC);
@@ -307,6 +312,9 @@ void vgpus_release(const Domain *domain) {
                 if (!all)
                         (void)usleep(AGAIN_USEC);
         }
+        for (size_t i = 0; i < domain->n_wishes; i++)
+                if (!done[i])
+                        fprintf(stderr, "mdevgpud: vGPU %s: it is busy, and stays\n", domain->wishes[i].uuid);
 }
 
 /* A daemon that does not run has nothing open. */

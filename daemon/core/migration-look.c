@@ -10,6 +10,7 @@
 #include "core/gpu.h"
 #include "core/manager.h"
 #include "core/migration-query-private.h"
+#include "core/operation.h"
 #include "core/request.h"
 #include "util/text.h"
 
@@ -104,9 +105,9 @@ static int take_turn(Gpu *gpu, Error *error) {
                 return 0;
 
         r = sd_event_now(event, CLOCK_MONOTONIC, &now);
-        if (r >= 0 && gpu->looks_paid > now + BURST * INTERVAL_USEC)
+        if (r >= 0 && gpu->looks_paid > now + (BURST - 1) * INTERVAL_USEC)
                 r = sd_event_add_time(event, &gpu->look_timer, CLOCK_MONOTONIC,
-                                      gpu->looks_paid - BURST * INTERVAL_USEC, 1, on_timer, gpu);
+                                      gpu->looks_paid - (BURST - 1) * INTERVAL_USEC, 1, on_timer, gpu);
         else if (r >= 0) {
                 gpu->looks_paid = MAX(gpu->looks_paid, now) + INTERVAL_USEC;
                 return 1;
@@ -163,6 +164,19 @@ static int look_new(VGpu *vgpu, MigrationLook **ret_look, Error *error) {
         return 0;
 }
 
+/* Whoever asked would give up soon. The look goes on for the others. */
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        MigrationQuery *query = userdata;
+        Error error = ERROR_NULL;
+
+        (void)error_set(&error, -ERROR_TIMEOUT,
+                        "Nothing was heard of vGPU %s within %u s: its driver may hang, or too many ask about its GPU",
+                        query->uuid, OPERATION_TIMEOUT_USEC / 1000000U);
+        migration_look_leave(query);
+        migration_query_end(query, &error, NULL);
+        return 0;
+}
+
 int migration_look_join(VGpu *vgpu, MigrationQuery *query, Error *error) {
         int r;
 
@@ -174,10 +188,17 @@ int migration_look_join(VGpu *vgpu, MigrationQuery *query, Error *error) {
         }
 
         list_append(&query->look->queries, &query->link);
+        r = sd_event_add_time_relative(vgpu->manager->event, &query->deadline, CLOCK_MONOTONIC, OPERATION_TIMEOUT_USEC, 0,
+                                       on_deadline, query);
+        if (r < 0) {
+                migration_look_leave(query);
+                return error_set_errno(error, r, "it cannot be asked about the vGPU");
+        }
+
         return 0;
 }
 
-/* What has begun is shared with whoever comes next, and not begun anew for him: it goes on to its end. */
+/* A look that has begun cannot be taken back: it goes on to its end. */
 void migration_look_leave(MigrationQuery *query) {
         MigrationLook *look = query->look;
 

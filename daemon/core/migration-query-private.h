@@ -11,6 +11,7 @@ struct MigrationQuery {
         Manager *manager;
         List link; /* in manager->migration_queries, or in its look's */
         MigrationLook *look; /* NULL: it probes */
+        sd_event_source *deadline; /* of one that waits for a look */
         const Gpu *gpu;
         PlatformJob *job; /* of one that probes */
         MigrationCallback callback; /* NULL: nobody waits for it any more */

@@ -29,6 +29,7 @@ static void answer(MigrationQuery *query, const Error *error, const JobResult *r
 
 void migration_query_end(MigrationQuery *query, const Error *error, const JobResult *result) {
         list_unlink(&query->link);
+        query->deadline = sd_event_source_disable_unref(query->deadline);
         answer(query, error, result);
         free(query);
 }

@@ -91,7 +91,9 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         if (!callback)
                 return 0;
 
-        if (t->restores)
+        if (t->failure.code < 0)
+                error = t->failure;
+        else if (t->restores)
                 (void)error_set(&error, -ERROR_TIMEOUT,
                                 "The beginning of the state was not read within %u s: the disk may hang; nothing is restored",
                                 OPERATION_TIMEOUT_USEC / 1000000U);

@@ -167,7 +167,10 @@ void task_set_bytes(Task *task, uint64_t bytes, uint64_t total) {
                 uint64_t rate = (uint64_t)MIN(exact, RATE_MAX);
 
                 /* That of some seconds, so that it can be read. */
-                task->rate = task->rate == UNKNOWN_U64 ? rate : task->rate - task->rate / 8 + rate / 8;
+                if (task->rate == UNKNOWN_U64 || (rate == 0 && task->rate < 8))
+                        task->rate = rate;
+                else
+                        task->rate = task->rate - task->rate / 8 + rate / 8;
                 task->rated_usec = now;
                 task->rated_bytes = bytes;
         }

@@ -118,6 +118,7 @@ static int stop_copy(Saving *s, Error *error) {
         s->stopped_usec = now_usec();
         s->progress.phase = TRANSFER_STOP_COPY;
         s->progress.dirty = UNKNOWN_U64;
+        report(s->options, &s->progress);
         r = state_device_set_state(s->device, DEVICE_STOP_COPY, error);
         if (r >= 0 && s->device->data_fd < 0)
                 r = error_set(error, -ERROR_DRIVER_REJECTED, "The driver of vGPU %s gives no stream of its state",

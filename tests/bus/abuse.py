@@ -313,6 +313,8 @@ def all_the_time(stack):
         for _ in range(10):
             uuid, _path = ok(client.manager("CreateVGpu", "sssa{sv}", [GPU, TYPE, "", {}]))
             ok(client.manager("DestroyVGpu", "sa{sv}", [uuid, {}]))
+        if not any(asked):
+            raise AssertionError("none of the four was served meanwhile")
         until(lambda: min(asked) >= 5, "that all four are served", 60)
     finally:
         end.set()

@@ -20,7 +20,8 @@ export function useKeptFocus(): void {
                 place = placeOf(document.activeElement);
         };
         const keep = () => {
-            if (!place || document.activeElement !== document.body || document.querySelector(DIALOG))
+            // Who is in another frame, as in Cockpit's own menus, stays there.
+            if (!place || !document.hasFocus() || document.activeElement !== document.body || document.querySelector(DIALOG))
                 return;
             const next = place.isConnected ? place.querySelector<HTMLElement>("button:enabled, a[href]") : null;
 
