@@ -10,7 +10,7 @@ from rawbus import RETURN, split
 # What changes something, which nobody may who was not authorized.
 CHANGING = {"CreateVGpu", "DestroyVGpu", "DefineVGpu", "UndefineVGpu", "StartVGpu", "ModifyVGpu", "PrepareIncoming",
             "ReleaseIncoming", "SaveState", "ExportState", "RestoreState", "ImportState", "DeleteSavedState", "ApplyTopology",
-            "Reload", "Set", "EnableVfs", "Destroy", "Start", "HoldForStart", "EndHold"}
+            "Reload", "Set", "EnableVfs", "Destroy", "Start", "HoldForStart", "EndHold", "Cancel"}
 
 # What there is that a guess may hit: a vGPU, what was in it, and a topology.
 UUID, SAVED, TOPOLOGY = "c0ffee00-0000-4000-8000-000000000001", "before", "topology"
