@@ -149,6 +149,7 @@ def at_once(stack):
     text = s.domain(f"<m:vgpu uuid='{FIRST}' type='{TYPE}'/>")
     bus, answers = Bus(s.machine.address), []
     stack.callback(bus.close)
+    until(lambda: s.machine.bus.ask("ListGpus", {})[0][0][3] == "ready", "the GPU")
     with s.machine.kernel_rests():
         other = threading.Thread(target=lambda: answers.append(bus.manager("CreateVGpu", GPU, TYPE, FIRST, {"label": "theirs"})))
         other.start()
