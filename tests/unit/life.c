@@ -251,9 +251,7 @@ void life_unplug(Machine *m) {
         machine_uevent(m, UEVENT_REMOVE, UEVENT_PCI, PATH_A);
 }
 
-void life_trouble_store(Machine *m, Operation *operation, Trouble trouble) {
-        PlatformJob *job = life_find_store(m);
-
+void life_trouble(Machine *m, Operation *operation, PlatformJob *job, Trouble trouble) {
         switch (trouble) {
         case TROUBLE_DISK:
                 fake_fail(job, -EIO, "the disk");
@@ -279,6 +277,10 @@ void life_trouble_store(Machine *m, Operation *operation, Trouble trouble) {
                 fake_finish(&m->fake, job);
                 break;
         }
+}
+
+void life_trouble_store(Machine *m, Operation *operation, Trouble trouble) {
+        life_trouble(m, operation, life_find_store(m), trouble);
         machine_settle(m);
         g_assert_true(list_is_empty(&m->manager->operations));
 }

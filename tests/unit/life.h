@@ -65,6 +65,9 @@ char *life_read_weight(Machine *m, const char *uuid);
 /* GPU_A. */
 void life_unplug(Machine *m);
 
+/* A job of this operation comes to this. */
+void life_trouble(Machine *m, Operation *operation, PlatformJob *job, Trouble trouble);
+
 /* Whatever becomes of a definition's way to the disk, the caller is answered once and the model says what is on it. */
 void life_trouble_store(Machine *m, Operation *operation, Trouble trouble);
 bool life_is_written(Trouble trouble);

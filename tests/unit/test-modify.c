@@ -46,30 +46,11 @@ static void test_start_trouble(gconstpointer data) {
         (void)life_have_defined(m, GPU_A, UUID_1, false);
         operation = life_start(m, UUID_1, &answer);
         job = machine_find_create(m);
-        switch (trouble) {
-        case TROUBLE_DIED:
-                fake_fail(job, -EPIPE, "died");
-                break;
-        case TROUBLE_DIED_AFTER:
-                fake_run(&m->fake, job);
-                fake_fail(job, -EPIPE, "died");
+        life_trouble(m, operation, job, trouble);
+        if (trouble == TROUBLE_DIED_AFTER)
                 life_assert_state(m, UUID_1, VGPU_CREATING, NULL);
-                break;
-        case TROUBLE_QUEUED:
-                machine_hurry(m, operation);
-                break;
-        case TROUBLE_LATE:
-                fake_begin(job);
-                machine_hurry(m, operation);
-                fake_finish(&m->fake, job);
-                break;
-        default:
-                fake_begin(job);
-                life_unplug(m);
-                fake_finish(&m->fake, job);
+        if (trouble == TROUBLE_GPU)
                 machine_add_gpu(m, GPU_A);
-                break;
-        }
         machine_settle(m);
         g_assert_cmpuint(answer.n, ==, 1);
         g_assert_cmpint(answer.error.code, <, 0);
